@@ -1,0 +1,260 @@
+// gist compress: prompts to a gist store, durably.
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/compress_plan.h"
+#include "cli/compress_session.h"
+#include "cli/engine.h"
+#include "cli/exit_code.h"
+#include "cli/prompt_reader.h"
+#include "formats/json_text.h"
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+CommandSpec spec() {
+  return {
+      "compress", "--model DIR --output STORE [--input FILE|-] [OPTION ...]",
+      "compress prompts into a gist store", "",
+      joined(
+          {{{"output", OptionKind::text, "STORE", "", "the store to make (HDF5)"},
+            {"input", OptionKind::text, "FILE", "-",
+             "JSONL records with \"instruction\" and perhaps \"id\"; - for standard input"},
+            {"gist-tokens", OptionKind::integer, "K", "",
+             "gist tokens a prompt, where the model has no gist.json"},
+            {"store-dtype", OptionKind::text, "NAME", "f32", "f32, bf16 or f16: of the store"},
+            {"full-prompt", OptionKind::flag, "", "",
+             "keep every token of the prompt, under pos: the instruction-cache baseline"},
+            {"known", OptionKind::text, "STORE", "", "skip prompts that stand in this store"},
+            {"shard", OptionKind::text, "I/N", "0/1",
+             "only records whose number, from 0, is I modulo N"},
+            {"resume", OptionKind::flag, "", "", "go on with what STORE.partial holds"},
+            {"force", OptionKind::flag, "", "", "replace STORE, discard STORE.partial"},
+            {"finish", OptionKind::flag, "", "", "publish STORE.partial as it is"},
+            {"batch-tokens", OptionKind::integer, "N", "8192",
+             "tokens of one pass; a longer prompt has a pass of its own"},
+            {"line-buffered", OptionKind::flag, "", "",
+             "answer each record before the next is read"},
+            {"keep-going", OptionKind::flag, "", "", "skip bad records, and exit 1"},
+            {"errors", OptionKind::text, "FILE", "", "where skipped records go, with the reason"},
+            {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}},
+           model_options(),
+           config_options()})};
+}
+
+Shard shard_option(const Options& options) {
+  const std::string text = options.text("shard");
+  Shard shard;
+  int used = 0;
+  // %n: nothing may stand behind the numbers.
+  const bool numbers =
+      std::sscanf(text.c_str(), "%lu/%lu%n", &shard.index, &shard.count, &used) == 2;
+  if (!numbers || used != static_cast<int>(text.size()) || text[0] == '-' ||
+      shard.index >= shard.count) {
+    fail(ErrorKind::usage, "--shard: expected I/N with I below N, found {}", in_quotes(text));
+  }
+  return shard;
+}
+
+Dtype store_dtype_option(const Options& options) {
+  const std::string name = options.text("store-dtype");
+  const std::optional<Dtype> dtype = dtype_named(name);
+  if (!dtype || *dtype == Dtype::i32) {
+    fail(ErrorKind::usage, "--store-dtype: expected f32, bf16 or f16, found {}", in_quotes(name));
+  }
+  return *dtype;
+}
+
+CompressionTask task_of(const ModelFiles& files, const Options& options) {
+  const GistOptions gisting = gist_options(files, options);
+  CompressionTask task;
+  task.gist_tokens = gisting.gist_tokens;
+  task.prompt_template = gisting.prompt_template;
+  task.full_prompt = options.flag("full-prompt");
+  task.shard = shard_option(options);
+  if (task.full_prompt) {
+    task.condition = Condition::pos;
+    return task;
+  }
+  if (gisting.condition != Condition::gist) {
+    fail(ErrorKind::usage,
+         "{}/gist.json: the model was trained under {}, so its gist tokens hold no prompt; use a "
+         "model "
+         "trained under gist, or --full-prompt",
+         files.path, name_of(gisting.condition));
+  }
+  if (task.gist_tokens < 1) {
+    fail(ErrorKind::usage, "compressing under gist needs at least one gist token; found {}",
+         task.gist_tokens);
+  }
+  return task;
+}
+
+/// What a resumed run must agree with, besides the store's header.
+nlohmann::ordered_json settings_of(const Options& options) {
+  return {{"batch-tokens", options.text("batch-tokens")},
+          {"line-buffered", options.flag("line-buffered")},
+          {"shard", options.text("shard")},
+          {"known", options.has("known") ? options.text("known") : ""}};
+}
+
+void check_agreement(const Staging& staging, const std::string& partial, const StoreHeader& header,
+                     const Options& options) {
+  const std::string difference = header_difference(staging.header(), header, true);
+  if (!difference.empty()) {
+    fail(ErrorKind::data, "{} was begun with another model or other options: {} (there, here)",
+         partial, difference);
+  }
+  const nlohmann::json before = parse_json(staging.settings(), partial);
+  const nlohmann::ordered_json now = settings_of(options);
+  for (const auto& [name, value] : now.items()) {
+    if (before.value(name, nlohmann::json()) == value) continue;
+    fail(ErrorKind::usage, "{} was begun with --{} {}, and this run has {}: repeat the options",
+         partial, name, before.value(name, nlohmann::json()).dump(), value.dump());
+  }
+}
+
+/// The staging file of this run: a new one, or with --resume the one that is there. Nothing: with
+/// --resume the store is finished.
+std::optional<Staging> open_staging(const std::filesystem::path& store, const StoreHeader& header,
+                                    const Options& options) {
+  const std::filesystem::path partial = Staging::path_for(store);
+  const bool resume = options.flag("resume");
+  const bool force = options.flag("force");
+  if (resume && force) fail(ErrorKind::usage, "--resume and --force exclude each other");
+  const bool staged = std::filesystem::exists(partial);
+  if (staged) {
+    Staging staging = Staging::open(partial);  // says so where another run holds it
+    if (resume) {
+      check_agreement(staging, partial.string(), header, options);
+      return staging;
+    }
+    if (!force) {
+      fail(ErrorKind::cannot_create,
+           "{} holds an unfinished run of {} records: --resume goes on with it, --finish publishes "
+           "it "
+           "as it is, --force discards it",
+           partial.string(), staging.records());
+    }
+    staging.discard();
+  }
+  if (std::filesystem::exists(store)) {
+    if (resume && !staged) return std::nullopt;
+    if (!force) {
+      fail(ErrorKind::cannot_create, "{} exists: choose another --output, or --force replaces it",
+           store.string());
+    }
+  }
+  return Staging::create(partial, header, settings_of(options).dump());
+}
+
+int finish_partial(const std::filesystem::path& store, const Options& options) {
+  const std::filesystem::path partial = Staging::path_for(store);
+  if (!std::filesystem::exists(partial)) {
+    fail(ErrorKind::no_input, "{} does not exist: there is nothing to finish", partial.string());
+  }
+  Staging staging = Staging::open(partial);
+  if (std::filesystem::exists(store) && !options.flag("force")) {
+    fail(ErrorKind::cannot_create, "{} exists: --finish --force replaces it by {}", store.string(),
+         partial.string());
+  }
+  LineWriter receipts = standard_output();
+  bool rejects = false;
+  staging.for_each_record([&](const StagedRecord& record) {
+    if (record.status == StagedRecord::Status::rejected) {
+      rejects = true;
+    } else {
+      receipts.line(receipt(record));
+    }
+  });
+  staging.publish(store);
+  receipts.flush();
+  return rejects ? exit_rejects : exit_ok;
+}
+
+/// What is staged stays for --resume; a partial without any record is not worth keeping.
+std::string keep_or_discard(Staging& staging, const std::filesystem::path& store) {
+  if (staging.records() == 0) {
+    staging.discard();
+    return "";
+  }
+  return fmt::format("{} records are staged in {}: --resume goes on, --finish publishes them",
+                     staging.records(), Staging::path_for(store).string());
+}
+
+int run(const Options& options) {
+  const std::filesystem::path store = options.text("output");
+  if (options.flag("finish")) return finish_partial(store, options);
+
+  const Signals signals;
+  const ModelFiles files(options.text("model"));
+  const CompressionTask task = task_of(files, options);
+  const Dtype store_dtype = store_dtype_option(options);
+  const BatchLimits limits{static_cast<std::int32_t>(options.integer("batch-tokens", 1, 1 << 28)),
+                           options.flag("line-buffered") ? std::size_t{1} : std::size_t{4096}};
+  std::optional<GistStore> known;
+  if (options.has("known")) known.emplace(options.text("known"));
+  RecordReader input(options.text("input"), &signals);
+  Rejects rejects(options.flag("keep-going"), options.has("errors") ? options.text("errors") : "");
+
+  const ModelSpec shapes = family_of(files, options)->spec();
+  PromptReader prompts(input, rejects, files, shapes, task, known ? &*known : nullptr);
+  if (options.flag("dry-run")) {
+    print_compress_plan(prompts, files, task, store_dtype, limits, options);
+    return rejects.count() > 0 ? exit_rejects : exit_ok;
+  }
+
+  StoreHeader header =
+      store_header(files, shapes, task.condition, task.gist_tokens, task.prompt_template);
+  header.dtype = store_dtype;
+  if (known) {
+    const std::string difference = header_difference(known->header(), header, false);
+    if (!difference.empty()) {
+      fail(ErrorKind::data, "--known {} was made in another way: {} (there, here)",
+           known->path().string(), difference);
+    }
+  }
+  std::optional<Staging> staging = open_staging(store, header, options);
+  if (!staging) {
+    const GistStore finished(store);
+    const std::string difference = header_difference(finished.header(), header, true);
+    if (!difference.empty()) {
+      fail(ErrorKind::data, "{} was made in another way: {} (there, here)", store.string(),
+           difference);
+    }
+    receipt_finished_store(finished, prompts, input.name());
+    return rejects.count() > 0 ? exit_rejects : exit_ok;
+  }
+  try {
+    const Engine engine = load_engine(files, options);
+    CompressSession session(engine.model, prompts, rejects, *staging, task, store_dtype, limits,
+                            input, signals);
+    if (!session.run()) {
+      const std::string hint = keep_or_discard(*staging, store);
+      spdlog::warn("interrupted{}{}", hint.empty() ? "" : ": ", hint);
+      staging.reset();
+      signals.end_by_signal();
+    }
+  } catch (const Error& error) {
+    const std::string hint = keep_or_discard(*staging, store);
+    if (hint.empty()) throw;
+    throw Error(error.kind(), fmt::format("{} ({})", error.what(), hint));
+  }
+  staging->publish(store);
+  return rejects.count() > 0 ? exit_rejects : exit_ok;
+}
+
+}  // namespace
+
+Command compress_command() {
+  return {spec(), run};
+}
+
+}  // namespace gist

@@ -1,0 +1,227 @@
+#include "cli/compress_session.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+#include <utility>
+
+#include "core/compress.h"
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+using Status = StagedRecord::Status;
+
+std::string_view name_of(Status status) {
+  switch (status) {
+    case Status::stored:
+      return "stored";
+    case Status::duplicate:
+      return "duplicate";
+    case Status::known:
+      return "known";
+    case Status::rejected:
+      return "rejected";
+  }
+  return "";
+}
+
+/// The activations of the batch's prompts that are to be stored, in their order.
+std::vector<GistActivations> activations_of(const std::vector<Prompt>& batch, const Model& model,
+                                            Condition condition, Scratch& scratch) {
+  std::vector<Sequence> sequences;
+  std::vector<Interval> kept;
+  for (const Prompt& prompt : batch) {
+    if (prompt.record.status != Status::stored) continue;
+    sequences.push_back(prompt.sequence);
+    kept.push_back(prompt.kept);
+  }
+  if (sequences.empty()) return {};
+  return compress(model, sequences, kept, condition, scratch);
+}
+
+/// Takes over what a duplicate shares with the record that has its row.
+void share_row(StagedRecord& duplicate, const StagedRecord& stored) {
+  duplicate.row = stored.row;
+  duplicate.prompt_tokens = stored.prompt_tokens;
+  duplicate.gist_tokens = stored.gist_tokens;
+  duplicate.position = stored.position;
+}
+
+[[noreturn]] void another_input(const std::string& input, const Prompt& prompt,
+                                std::string_view found) {
+  fail(
+      ErrorKind::data,
+      "{}:{}: this is not the input that was compressed before: {}; give that input, or start anew "
+      "with --force",
+      input, prompt.source.line, found);
+}
+
+}  // namespace
+
+std::string receipt(const StagedRecord& record) {
+  return nlohmann::ordered_json{{"id", record.id},
+                                {"row", record.row},
+                                {"ordinal", record.ordinal},
+                                {"prompt_tokens", record.prompt_tokens},
+                                {"gist_tokens", record.gist_tokens},
+                                {"prompt_sha256", to_hex(record.prompt_sha256)},
+                                {"status", name_of(record.status)}}
+      .dump();
+}
+
+CompressSession::CompressSession(const Model& model, PromptReader& prompts, Rejects& rejects,
+                                 Staging& staging, const CompressionTask& task, Dtype store_dtype,
+                                 const BatchLimits& limits, const RecordReader& input,
+                                 const Signals& signals)
+    : model_(model),
+      prompts_(prompts),
+      rejects_(rejects),
+      staging_(staging),
+      task_(task),
+      store_dtype_(store_dtype),
+      limits_(limits),
+      input_(input),
+      signals_(signals),
+      scratch_(model.backend()) {}
+
+bool CompressSession::run() {
+  std::vector<StagedRecord> staged;
+  staging_.for_each_record([&staged](const StagedRecord& record) { staged.push_back(record); });
+  while (std::optional<Prompt> prompt = prompts_.next()) {
+    if (records_ < staged.size()) {
+      check_staged(*prompt, staged[records_++]);
+      continue;
+    }
+    ++records_;
+    if (!fits(limits_, batch_tokens_, batch_.size(), *prompt)) flush();
+    if (signals_.requested()) return false;
+    batch_tokens_ += prompt->sequence.tokens();
+    batch_.push_back(std::move(*prompt));
+    // With one record a batch, the receipt comes before the next record is read.
+    if (limits_.records == 1) flush();
+    progress_.update(records_, input_.fraction());
+  }
+  if (signals_.requested()) return false;
+  if (records_ < staged.size()) {
+    fail(ErrorKind::data,
+         "{}: this is not the input that was compressed before: it ends after {} records, and {} "
+         "are "
+         "staged; give that input, or start anew with --force",
+         input_.name(), records_, staged.size());
+  }
+  flush();
+  receipts_.flush();
+  return !signals_.requested();
+}
+
+void CompressSession::check_staged(const Prompt& prompt, const StagedRecord& staged) {
+  const StagedRecord& found = prompt.record;
+  const bool same = found.ordinal == staged.ordinal && found.id == staged.id &&
+                    found.prompt_sha256 == staged.prompt_sha256;
+  if (!same) {
+    another_input(input_.name(), prompt,
+                  fmt::format("record {} was staged with id {}, and is {} here", staged.ordinal,
+                              in_quotes(staged.id), in_quotes(found.id)));
+  }
+  if (staged.status != Status::rejected) return receipt_of(staged);
+  if (found.status == Status::rejected) return;  // the reader has said so
+  prompts_.forget(found.id);
+  rejects_.reject(prompt.source, Error(ErrorKind::data, staged.reason));
+}
+
+/// Computes the batch, makes it durable, then prints its receipts.
+void CompressSession::flush() {
+  if (batch_.empty()) return;
+  std::vector<GistActivations> activations =
+      activations_of(batch_, model_, task_.condition, scratch_);
+  std::vector<StagedRecord> records;
+  std::vector<StagedRow> rows;
+  std::unordered_map<std::string, std::size_t>
+      here;  // id of a stored record -> its place in records
+  std::uint64_t next_row = staging_.rows();
+  auto computed = activations.begin();
+  for (Prompt& prompt : batch_) {
+    StagedRecord record = std::move(prompt.record);
+    if (record.status == Status::stored) {
+      const GistActivations& values = *computed++;
+      try {
+        rows.push_back({{record.id, record.gist_tokens, record.position, record.ordinal,
+                         record.prompt_tokens, record.prompt_sha256},
+                        to_raw(values, store_dtype_)});
+        record.row = next_row++;
+        here.emplace(record.id, records.size());
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::data) throw;
+        record.status = Status::rejected;
+        record.reason = fmt::format("{}:{}: {}", input_.name(), prompt.source.line, error.what());
+        prompts_.forget(record.id);
+        rejects_.reject(prompt.source, Error(ErrorKind::data, record.reason));
+      }
+    } else if (record.status == Status::duplicate) {
+      const auto local = here.find(record.id);
+      const std::optional<StagedRecord> before =
+          local == here.end() ? staging_.find_id(record.id) : records[local->second];
+      if (before) {
+        share_row(record, *before);
+      } else {
+        record.status = Status::rejected;
+        record.reason = fmt::format("{}:{}: id {} was rejected before", input_.name(),
+                                    prompt.source.line, in_quotes(record.id));
+        rejects_.reject(prompt.source, Error(ErrorKind::data, record.reason));
+      }
+    }
+    records.push_back(std::move(record));
+  }
+  staging_.commit(records, rows);
+  for (const StagedRecord& record : records) receipt_of(record);
+  receipts_.flush();
+  batch_.clear();
+  batch_tokens_ = 0;
+}
+
+void CompressSession::receipt_of(const StagedRecord& record) {
+  if (record.status != Status::rejected) receipts_.line(receipt(record));
+}
+
+void receipt_finished_store(const GistStore& store, PromptReader& prompts,
+                            const std::string& input) {
+  LineWriter receipts = standard_output();
+  std::uint64_t stored = 0;
+  while (std::optional<Prompt> prompt = prompts.next()) {
+    StagedRecord& record = prompt->record;
+    if (record.status == Status::rejected) continue;
+    if (record.status != Status::known) {
+      const std::optional<std::uint64_t> row = store.find(record.id);
+      if (!row)
+        another_input(input, *prompt,
+                      fmt::format("{} has no id {}", store.path().string(), in_quotes(record.id)));
+      const StoreRow there = store.row(*row);
+      const bool first = record.status == Status::stored;
+      if (there.prompt_sha256 != record.prompt_sha256 ||
+          (first && there.ordinal != record.ordinal)) {
+        another_input(input, *prompt,
+                      fmt::format("id {} is another record in {}", in_quotes(record.id),
+                                  store.path().string()));
+      }
+      record.row = *row;
+      record.prompt_tokens = there.prompt_tokens;
+      record.gist_tokens = there.gist_tokens;
+      if (first) ++stored;
+    }
+    receipts.line(receipt(record));
+  }
+  if (stored != store.rows()) {
+    fail(ErrorKind::data,
+         "{}: this is not the input that was compressed before: {} has {} rows, and {} of them "
+         "stand "
+         "here",
+         input, store.path().string(), store.rows(), stored);
+  }
+  receipts.flush();
+}
+
+}  // namespace gist

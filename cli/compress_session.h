@@ -1,0 +1,58 @@
+// One run of compress on one output: batches through the model into the staging file, receipts, and
+// the store at the end.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "cli/line_writer.h"
+#include "cli/progress.h"
+#include "cli/prompt_reader.h"
+#include "cli/signals.h"
+#include "core/forward.h"
+#include "formats/gist_store.h"
+#include "formats/staging.h"
+
+namespace gist {
+
+/// The receipt of a record that was not rejected, as JSON.
+std::string receipt(const StagedRecord& record);
+
+class CompressSession {
+ public:
+  /// All must outlive the session. `limits` bound a batch.
+  CompressSession(const Model& model, PromptReader& prompts, Rejects& rejects, Staging& staging,
+                  const CompressionTask& task, Dtype store_dtype, const BatchLimits& limits,
+                  const RecordReader& input, const Signals& signals);
+
+  /// Goes through the whole input: what is staged already is checked against it and receipted
+  /// again, the rest is compressed. False: a signal ended it early; whole batches are staged.
+  bool run();
+
+ private:
+  void check_staged(const Prompt& prompt, const StagedRecord& staged);
+  void flush();
+  void receipt_of(const StagedRecord& record);
+
+  const Model& model_;
+  PromptReader& prompts_;
+  Rejects& rejects_;
+  Staging& staging_;
+  const CompressionTask& task_;
+  Dtype store_dtype_;
+  BatchLimits limits_;
+  const RecordReader& input_;
+  const Signals& signals_;
+  Scratch scratch_;
+  LineWriter receipts_ = standard_output();
+  Progress progress_{"prompts"};
+  std::uint64_t records_ = 0;
+  std::vector<Prompt> batch_;
+  std::int32_t batch_tokens_ = 0;
+};
+
+/// For --resume where the store is finished: checks the input against it and prints its receipts.
+void receipt_finished_store(const GistStore& store, PromptReader& prompts,
+                            const std::string& input);
+
+}  // namespace gist

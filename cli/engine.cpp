@@ -1,0 +1,193 @@
+#include "cli/engine.h"
+
+#include <utility>
+
+#include "formats/fingerprint.h"
+#include "formats/json_text.h"
+#include "formats/text.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/error.h"
+#include "plugins/host/plugin_host.h"
+
+namespace gist {
+namespace {
+
+Dtype compute_dtype(const Options& options) {
+  const std::string name = options.text("dtype");
+  if (name == "f32") return Dtype::f32;
+  if (name == "bf16") return Dtype::bf16;
+  fail(ErrorKind::usage, "--dtype: expected f32 or bf16, found {}", in_quotes(name));
+}
+
+std::unique_ptr<Backend> make_backend(const Options& options) {
+  const std::string device = options.text("device");
+  if (device.starts_with("cuda")) {
+    fail(ErrorKind::unavailable, "--device {}: this gist has no CUDA module; use --device cpu",
+         device);
+  }
+  if (device != "cpu" && device != "auto") {
+    fail(ErrorKind::usage, "--device: expected auto, cpu or cuda:N, found {}", in_quotes(device));
+  }
+  CpuOptions cpu;
+  cpu.dtype = compute_dtype(options);
+  cpu.threads = static_cast<int>(options.integer("threads", 0, 4096));
+  return make_cpu_backend(cpu);
+}
+
+std::string creator() {
+  return "gist " GIST_VERSION;
+}
+
+}  // namespace
+
+std::vector<OptionSpec> model_options() {
+  return {{"model", OptionKind::text, "DIR", "", "Hugging Face directory of the model"},
+          {"plugin-path", OptionKind::list, "DIR", "",
+           "where to look for model families first; a list separated by ':'"},
+          {"family", OptionKind::text, "ID", "", "the family to use where several serve the model"},
+          {"device", OptionKind::text, "NAME", "auto", "auto, cpu or cuda:N"},
+          {"dtype", OptionKind::text, "NAME", "f32",
+           "f32 or bf16: of weights and of the inputs of matrix products"},
+          {"threads", OptionKind::integer, "N", "0", "0: one for each processor"}};
+}
+
+std::vector<OptionSpec> config_options() {
+  return {{"config", OptionKind::text, "FILE", "", "JSON object of options, named as here"},
+          {"print-config", OptionKind::flag, "", "", "print what --config reads, and end"}};
+}
+
+std::vector<OptionSpec> joined(std::initializer_list<std::vector<OptionSpec>> tables) {
+  std::vector<OptionSpec> result;
+  for (const std::vector<OptionSpec>& table : tables) {
+    result.insert(result.end(), table.begin(), table.end());
+  }
+  return result;
+}
+
+ModelFiles::ModelFiles(const std::string& directory)
+    : path(directory),
+      config(read_config_json(directory)),
+      checkpoint(directory),
+      tokenizer(Tokenizer::open(directory)),
+      settings(read_gist_json(directory)) {}
+
+std::unique_ptr<Family> family_of(const ModelFiles& files, const Options& options) {
+  const std::string id = options.has("family") ? options.text("family") : "";
+  std::unique_ptr<Family> family = load_family(plugin_directories(options.list("plugin-path")),
+                                               files.config, files.path + "/config.json", id);
+  if (files.tokenizer.size() > family->spec().vocabulary) {
+    fail(ErrorKind::data,
+         "{} has {} tokens, but the model's embedding table only {} rows: they don't belong "
+         "together",
+         files.tokenizer.path().string(), files.tokenizer.size(), family->spec().vocabulary);
+  }
+  return family;
+}
+
+Engine load_engine(const ModelFiles& files, const Options& options) {
+  std::unique_ptr<Family> family = family_of(files, options);
+  std::unique_ptr<Backend> backend = make_backend(options);
+  Backend& device = *backend;
+  return {std::move(backend), Model(std::move(family), device, files.checkpoint.source())};
+}
+
+PlanningEngine plan_engine(const ModelFiles& files, const Options& options) {
+  std::unique_ptr<Family> family = family_of(files, options);
+  std::unique_ptr<MetaBackend> backend = make_meta_backend(compute_dtype(options));
+  MetaBackend& device = *backend;
+  return {std::move(backend), Model(std::move(family), device, files.checkpoint.source())};
+}
+
+GistOptions gist_options(const ModelFiles& files, const Options& options) {
+  GistOptions result;
+  if (files.settings) {
+    result = {files.settings->condition, files.settings->gist_tokens,
+              files.settings->prompt_template};
+  }
+  const bool takes_condition = options.knows("condition");
+  if (options.has("condition")) {
+    const std::string name = options.text("condition");
+    const std::optional<Condition> condition = condition_named(name);
+    if (!condition) {
+      fail(ErrorKind::usage, "--condition: expected gist, pos or neg, found {}", in_quotes(name));
+    }
+    result.condition = *condition;
+  } else if (!files.settings && takes_condition) {
+    fail(ErrorKind::usage,
+         "{} has no gist.json, which says how the model was trained: give --condition and "
+         "--gist-tokens",
+         files.path);
+  }
+  if (options.has("gist-tokens")) {
+    result.gist_tokens = static_cast<std::int32_t>(options.integer("gist-tokens", 0, 1 << 20));
+  } else if (!files.settings) {
+    fail(ErrorKind::usage,
+         "{} has no gist.json, which says how many gist tokens it was trained with: give "
+         "--gist-tokens",
+         files.path);
+  }
+  return result;
+}
+
+std::int32_t gist_token_of(const ModelFiles& files) {
+  const std::optional<std::int32_t> token = files.tokenizer.gist_token();
+  if (!token) {
+    fail(ErrorKind::data, "{}: the tokenizer has no {} token: the model was not trained to gist",
+         files.path, Tokenizer::gist_token_name);
+  }
+  return *token;
+}
+
+StoreHeader store_header(const ModelFiles& files, const ModelSpec& spec, Condition condition,
+                         std::int32_t gist_tokens, const PromptTemplate& prompt_template) {
+  const StackSpec& stack = spec.stacks[0];
+  StoreHeader header;
+  header.creator = creator();
+  header.family = spec.family;
+  header.architecture = spec.architecture;
+  header.n_layers = stack.layers;
+  header.n_kv_heads = stack.kv_heads;
+  header.key_dim = stack.key_dim;
+  header.value_dim = stack.value_dim;
+  header.d_model = spec.d_model;
+  header.key_position = spec.keys_carry_position ? "pre-rope" : "none";
+  header.gist_token = Tokenizer::gist_token_name;
+  header.gist_token_id = files.tokenizer.gist_token().value_or(files.tokenizer.size());
+  header.gist_tokens = gist_tokens;
+  header.prompt_template = prompt_template.json().dump();
+  header.condition = name_of(condition);
+  header.model_sha256 = model_sha256(files.checkpoint);
+  header.tokenizer_sha256 = files.tokenizer.sha256();
+  return header;
+}
+
+void check_store(const GistStore& store, const ModelFiles& files, const ModelSpec& spec,
+                 bool allow_mismatch) {
+  const std::string path = store.path().string();
+  const PromptTemplate ours =
+      files.settings ? files.settings->prompt_template : PromptTemplate::decoder_default();
+  const StoreHeader model = store_header(files, spec, Condition::gist, 0, ours);
+  StoreHeader found = store.header();
+  // What a store may choose: how many tokens a row has, and under which condition they were made.
+  found.condition = model.condition;
+  found.gist_tokens = model.gist_tokens;
+  if (parse_json(found.prompt_template, path + ": attribute template") == ours.json()) {
+    found.prompt_template = model.prompt_template;
+  }
+  if (allow_mismatch) {
+    found.family = model.family;
+    found.architecture = model.architecture;
+    found.gist_token = model.gist_token;
+    found.gist_token_id = model.gist_token_id;
+    found.prompt_template = model.prompt_template;
+    found.model_sha256 = model.model_sha256;
+    found.tokenizer_sha256 = model.tokenizer_sha256;
+  }
+  const std::string difference = header_difference(found, model, false);
+  if (difference.empty()) return;
+  fail(ErrorKind::data, "{} was not made with {}: {} (store, model){}", path, files.path,
+       difference,
+       allow_mismatch ? "" : "; compress the prompts with this model, or name the store's model");
+}
+
+}  // namespace gist

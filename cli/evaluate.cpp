@@ -1,0 +1,168 @@
+// gist evaluate: loss and exact match of a model's answers, or exact match of given completions.
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/context.h"
+#include "cli/engine.h"
+#include "cli/evaluation.h"
+#include "cli/evaluation_report.h"
+#include "cli/exit_code.h"
+#include "cli/line_writer.h"
+#include "cli/record_reader.h"
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+CommandSpec spec() {
+  return {
+      "evaluate", "--data FILE [--model DIR] [--store STORE] [--json] [OPTION ...]",
+      "measure answers against references", "",
+      joined(
+          {{{"data", OptionKind::text, "FILE", "",
+             "JSONL, plain or .gz: with --model \"instruction\", \"input\", \"output\"; without, "
+             "\"completion\" and \"output\"; - for standard input"},
+            {"group-by", OptionKind::text, "FIELD", "", "a row for each value of this field"},
+            {"json", OptionKind::flag, "", "", "one JSON object in place of the table"}},
+           context_options(),
+           {{"max-new-tokens", OptionKind::integer, "N", "256", "the longest completion"},
+            {"batch-rows", OptionKind::integer, "N", "64", "records that are completed together"},
+            {"batch-tokens", OptionKind::integer, "N", "4096",
+             "tokens of one pass; a longer record has a pass of its own"},
+            {"keep-going", OptionKind::flag, "", "", "skip bad records, and exit 1"},
+            {"errors", OptionKind::text, "FILE", "", "where skipped records go, with the reason"}},
+           model_options(),
+           config_options()})};
+}
+
+/// The records of --data, and the groups that they fall into.
+class EvaluationData {
+ public:
+  explicit EvaluationData(const Options& options)
+      : records_(options.text("data"), nullptr),
+        rejects_(options.flag("keep-going"), options.has("errors") ? options.text("errors") : ""),
+        group_by_(options.has("group-by") ? options.text("group-by") : "") {}
+
+  /// Runs `action` on each record; an Error(data) of it rejects the record.
+  void for_each(const std::function<void(const Record&)>& action) {
+    std::uint64_t good = 0;
+    while (std::optional<Record> record = records_.next_line()) {
+      if (records_.use(*record, rejects_, action)) ++good;
+    }
+    if (good == 0) {
+      fail(ErrorKind::data, "{}: there is no record to evaluate", records_.name());
+    }
+  }
+
+  /// The index of the record's group, which is added where it is new. Call it last: a record that
+  /// is rejected makes no group.
+  std::size_t group_of(const Record& record, Evaluation& evaluation) const {
+    if (group_by_.empty()) return 0;
+    const auto value = record.fields.find(group_by_);
+    if (value == record.fields.end()) {
+      fail(ErrorKind::data, "{}:{}: the field {} of --group-by is missing", name(), record.line,
+           in_quotes(group_by_));
+    }
+    return evaluation.group_named(value->is_string() ? value->get<std::string>() : value->dump());
+  }
+
+  const std::string& name() const { return records_.name(); }
+  int exit_code() const { return rejects_.count() > 0 ? exit_rejects : exit_ok; }
+
+ private:
+  RecordReader records_;
+  Rejects rejects_;
+  std::string group_by_;
+};
+
+void print_report(const Evaluation& evaluation, const std::optional<EvaluatedModel>& model,
+                  const Options& options) {
+  LineWriter out = standard_output();
+  out.text(options.flag("json") ? json_report(evaluation, model) : table_report(evaluation, model));
+  out.flush();
+}
+
+int evaluate_completions(const Options& options) {
+  for (const OptionSpec& option : context_options()) {
+    const bool given =
+        option.kind == OptionKind::flag ? options.flag(option.name) : options.has(option.name);
+    if (given) fail(ErrorKind::usage, "--{} needs --model DIR", option.name);
+  }
+  EvaluationData data(options);
+  Evaluation evaluation;
+  data.for_each([&](const Record& record) {
+    Scores scores;
+    scores.records = 1;
+    scores.exact = exact_match(record.string("completion"), record.string("output")) ? 1 : 0;
+    evaluation.add(data.group_of(record, evaluation), scores);
+  });
+  print_report(evaluation, std::nullopt, options);
+  return data.exit_code();
+}
+
+/// The answer's tokens, of which the loss is taken.
+std::vector<std::int32_t> labels_of(const std::string& answer, const Tokenizer& tokenizer) {
+  std::vector<std::int32_t> labels = tokenizer.encode(answer);
+  if (tokenizer.eos()) labels.push_back(*tokenizer.eos());
+  return labels;
+}
+
+EvaluationItem item_of(const Record& record, const std::string& where,
+                       const ContextReader& contexts, const ModelFiles& files,
+                       const ModelSpec& shapes) {
+  EvaluationItem item;
+  item.context = contexts.read(record, where);
+  item.reference = record.string("output");
+  item.labels = labels_of(item.reference, files.tokenizer);
+  item.ordinal = record.ordinal;
+  if (item.labels.empty()) {
+    fail(ErrorKind::data, "{}:{}: field \"output\" has no tokens: there is nothing to predict",
+         where, record.line);
+  }
+  const std::int64_t tokens = item.context.answer_position() + std::ssize(item.labels);
+  if (shapes.max_positions > 0 && tokens > shapes.max_positions) {
+    fail(ErrorKind::data,
+         "{}:{}: the record and its answer take {} tokens, but the model has {} positions", where,
+         record.line, tokens, shapes.max_positions);
+  }
+  return item;
+}
+
+int evaluate_model(const Options& options) {
+  const ModelFiles files(options.text("model"));
+  const ModelSpec shapes = family_of(files, options)->spec();
+  const GenerationOptions generation = generation_options(files, options);
+  ContextReader contexts(files, shapes, options);
+  const EvaluatedModel evaluated{files.path, contexts.condition(), contexts.gist_tokens(),
+                                 options.has("store") ? options.text("store") : ""};
+  EvaluationData data(options);
+  Evaluation evaluation;
+  std::vector<EvaluationItem> items;
+  data.for_each([&](const Record& record) {
+    EvaluationItem item = item_of(record, data.name(), contexts, files, shapes);
+    item.group = data.group_of(record, evaluation);
+    items.push_back(std::move(item));
+  });
+  const Engine engine = load_engine(files, options);
+  measure_loss(items, engine.model, contexts, generation.batch_tokens, evaluation);
+  measure_exact_match(items, engine.model, contexts, files.tokenizer, generation, evaluation);
+  print_report(evaluation, evaluated, options);
+  return data.exit_code();
+}
+
+int run(const Options& options) {
+  return options.has("model") ? evaluate_model(options) : evaluate_completions(options);
+}
+
+}  // namespace
+
+Command evaluate_command() {
+  return {spec(), run};
+}
+
+}  // namespace gist

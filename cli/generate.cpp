@@ -1,0 +1,141 @@
+// gist generate: completions of records, from stored gists or under a condition.
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/completion_file.h"
+#include "cli/context.h"
+#include "cli/engine.h"
+#include "cli/exit_code.h"
+#include "cli/generate_session.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+CommandSpec spec() {
+  return {
+      "generate", "--model DIR [--store STORE] [--input FILE|-] [OPTION ...]",
+      "complete records, from stored gists or from their instructions", "",
+      joined(
+          {{{"input", OptionKind::text, "FILE", "-",
+             "JSONL records: {\"gist\", \"input\"} with --store; {\"instruction\", \"input\"} or "
+             "{\"text\"} without; - for standard input"},
+            {"output", OptionKind::text, "FILE", "",
+             "write completions to FILE.partial, and rename it to FILE at the end"},
+            {"resume", OptionKind::flag, "", "",
+             "go on with what FILE.partial holds (with the same options)"},
+            {"force", OptionKind::flag, "", "", "replace FILE, discard FILE.partial"}},
+           context_options(),
+           {{"max-new-tokens", OptionKind::integer, "N", "256", "the longest completion"},
+            {"temperature", OptionKind::real, "T", "0", "0: always the likeliest token"},
+            {"top-k", OptionKind::integer, "N", "0", "draw among the N likeliest; 0: all"},
+            {"top-p", OptionKind::real, "P", "1",
+             "draw among the likeliest that have this probability together"},
+            {"seed", OptionKind::integer, "N", "0", "of the draws"},
+            {"stop", OptionKind::list, "TEXT", "",
+             "end before this text; may be given more than once"},
+            {"batch-rows", OptionKind::integer, "N", "64", "records that run together"},
+            {"batch-tokens", OptionKind::integer, "N", "4096",
+             "tokens of one pass; a longer record has a pass of its own"},
+            {"line-buffered", OptionKind::flag, "", "",
+             "answer each record before the next is read"},
+            {"keep-going", OptionKind::flag, "", "", "skip bad records, and exit 1"},
+            {"errors", OptionKind::text, "FILE", "", "where skipped records go, with the reason"}},
+           model_options(),
+           config_options()})};
+}
+
+std::vector<std::string> stop_strings(const Options& options) {
+  std::vector<std::string> stops = options.list("stop");
+  for (const std::string& stop : stops) {
+    if (stop.empty()) fail(ErrorKind::usage, "--stop: an empty text would stop everything");
+  }
+  return stops;
+}
+
+/// The file of --output; nothing for standard output.
+void open_output(const Options& options, std::optional<CompletionFile>& file) {
+  const bool resume = options.flag("resume");
+  const bool force = options.flag("force");
+  if (resume && force) fail(ErrorKind::usage, "--resume and --force exclude each other");
+  if (!options.has("output") || options.text("output") == "-") {
+    if (resume || force) {
+      fail(ErrorKind::usage, "--{} needs --output FILE", resume ? "resume" : "force");
+    }
+    return;
+  }
+  using Existing = CompletionFile::Existing;
+  file.emplace(options.text("output"), resume  ? Existing::resume
+                                       : force ? Existing::replace
+                                               : Existing::refuse);
+}
+
+/// A person who types records wants each answered, as --line-buffered does.
+bool answers_each(const Options& options, const CompletionOutput& output) {
+  const bool typed = options.text("input") == "-" && ::isatty(STDIN_FILENO) == 1;
+  return options.flag("line-buffered") || (output.streams && typed);
+}
+
+std::string resume_hint(const CompletionFile* file) {
+  if (file == nullptr || !file->has_lines()) return "";
+  return fmt::format("finished completions are in {}: --resume goes on", file->where());
+}
+
+[[noreturn]] void end_interrupted(const Signals& signals, std::optional<CompletionFile>& file) {
+  const std::string hint = resume_hint(file ? &*file : nullptr);
+  spdlog::warn("interrupted{}{}", hint.empty() ? "" : ": ", hint);
+  file.reset();
+  signals.end_by_signal();
+}
+
+int run(const Options& options) {
+  const Signals signals;
+  const ModelFiles files(options.text("model"));
+  const ModelSpec shapes = family_of(files, options)->spec();
+  GenerationOptions generation = generation_options(files, options);
+  const std::vector<std::string> stops = stop_strings(options);
+  ContextReader contexts(files, shapes, options);
+  RecordReader records(options.text("input"), &signals);
+  Rejects rejects(options.flag("keep-going"), options.has("errors") ? options.text("errors") : "");
+
+  std::optional<CompletionFile> file;
+  open_output(options, file);
+  LineWriter out = standard_output();
+  CompletionOutput output;
+  output.file = file ? &*file : nullptr;
+  output.out = !file ? &out : file->finished() ? nullptr : &file->out();
+  output.streams = !file && ::isatty(STDOUT_FILENO) == 1;
+  if (answers_each(options, output)) generation.max_rows = 1;
+
+  GenerateSession session(records, rejects, contexts, files.tokenizer, output, stops, signals);
+  if (file && file->finished()) {
+    session.check_finished();
+    if (signals.requested()) end_interrupted(signals, file);
+    return rejects.count() > 0 ? exit_rejects : exit_ok;
+  }
+  try {
+    const Engine engine = load_engine(files, options);
+    session.run(engine.model, generation);
+  } catch (const Error& error) {
+    const std::string hint = resume_hint(output.file);
+    if (hint.empty()) throw;
+    throw Error(error.kind(), fmt::format("{} ({})", error.what(), hint));
+  }
+  if (signals.requested()) end_interrupted(signals, file);
+  if (out.closed()) return exit_ok;
+  if (file) file->publish();
+  return rejects.count() > 0 ? exit_rejects : exit_ok;
+}
+
+}  // namespace
+
+Command generate_command() {
+  return {spec(), run};
+}
+
+}  // namespace gist

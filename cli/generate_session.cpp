@@ -1,0 +1,185 @@
+#include "cli/generate_session.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "cli/completion_text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr std::array added_fields = {"completion", "finish_reason", "completion_tokens"};
+
+/// Fails where the record has a field of its own that the answer would overwrite.
+void check_fields_free(const Record& record, const std::string& where) {
+  with_fields(record, {{added_fields[0], ""}, {added_fields[1], ""}, {added_fields[2], 0}}, where);
+}
+
+/// Whether `line` is what an earlier run answered to this record.
+bool answers(const std::string& line, const Record& record, const std::string& where) {
+  const Record answer = parse_record(line, where, record.line, record.ordinal);
+  nlohmann::ordered_json added;
+  for (const char* name : added_fields) {
+    const auto field = answer.fields.find(name);
+    if (field == answer.fields.end()) return false;
+    added[name] = *field;
+  }
+  return with_fields(record, added, where) == line;
+}
+
+}  // namespace
+
+GenerateSession::GenerateSession(RecordReader& records, Rejects& rejects, ContextReader& contexts,
+                                 const Tokenizer& tokenizer, const CompletionOutput& output,
+                                 const std::vector<std::string>& stops, const Signals& signals)
+    : records_(records),
+      rejects_(rejects),
+      contexts_(contexts),
+      tokenizer_(tokenizer),
+      output_(output),
+      stops_(stops),
+      signals_(signals) {
+  if (!output_.streams) progress_.emplace("completions");
+  if (output_.file != nullptr) written_ = output_.file->next_written();
+}
+
+void GenerateSession::run(const Model& model, const GenerationOptions& options) {
+  GenerationEvents events;
+  events.next = [this]() -> std::optional<GenerationRequest> {
+    std::optional<Pending> next = next_or_failure();
+    if (!next) return std::nullopt;
+    pending_.push_back(std::move(*next));
+    const Pending& last = pending_.back();
+    return request_for(last.context, last.stored.get(), last.record.ordinal);
+  };
+  events.token = [this](std::uint64_t request, const std::vector<std::int32_t>& ids) {
+    return go_on(request, ids);
+  };
+  events.done = [this](std::uint64_t request, Completion completion) {
+    finish(request, std::move(completion));
+  };
+  events.interrupted = [this] { return signals_.requested() || output_.out->closed(); };
+  generate(model, options, events);
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+/// A record that ends the run does so when those before it are answered.
+std::optional<GenerateSession::Pending> GenerateSession::next_or_failure() {
+  try {
+    return next_pending();
+  } catch (...) {
+    failure_ = std::current_exception();
+    return std::nullopt;
+  }
+}
+
+void GenerateSession::check_finished() {
+  const std::optional<Pending> next = next_pending();
+  if (!next) return;
+  fail(ErrorKind::data,
+       "{}:{}: {} was made from another input, which ended before this record; give that input, or "
+       "start anew with --force",
+       records_.name(), next->record.line, output_.file->where());
+}
+
+/// The next record that is still to be answered.
+std::optional<GenerateSession::Pending> GenerateSession::next_pending() {
+  while (std::optional<Record> record = records_.next_line()) {
+    Pending pending;
+    const bool good = records_.use(*record, rejects_, [&](const Record& parsed) {
+      check_fields_free(parsed, records_.name());
+      pending.context = contexts_.read(parsed, records_.name());
+      if (!written_) pending.stored = contexts_.stored(pending.context);
+    });
+    if (!good || written_before(*record)) continue;
+    pending.record = std::move(*record);
+    return pending;
+  }
+  if (!signals_.requested()) no_line_left();
+  return std::nullopt;
+}
+
+bool GenerateSession::written_before(const Record& record) {
+  if (!written_) return false;
+  const std::string where = output_.file->where();
+  if (!answers(*written_, record, where)) {
+    fail(ErrorKind::data,
+         "{}:{}: {} has no answer to this record in its place: it was made from another input; "
+         "give that input, or start anew with --force",
+         records_.name(), record.line, where);
+  }
+  written_ = output_.file->next_written();
+  return true;
+}
+
+void GenerateSession::no_line_left() {
+  if (!written_) return;
+  fail(ErrorKind::data,
+       "{}: ends too early: {} has more answers, so it was made from another input; give that "
+       "input, or start anew with --force",
+       records_.name(), output_.file->where());
+}
+
+GenerateSession::Pending& GenerateSession::pending_of(std::uint64_t request) {
+  return pending_[static_cast<std::size_t>(request - delivered_)];
+}
+
+/// After each token of a row: false where a stop string has come.
+bool GenerateSession::go_on(std::uint64_t request, const std::vector<std::int32_t>& ids) {
+  const bool shown = output_.streams && request == delivered_;
+  if (stops_.empty() && !shown) return true;
+  const std::string text = completion_text(tokenizer_, pending_of(request).context, ids);
+  if (find_stop(text, stops_) != std::string::npos) return false;
+  if (shown) {
+    show(text, settled_bytes(text, stops_));
+    output_.out->flush();
+  }
+  return true;
+}
+
+void GenerateSession::finish(std::uint64_t request, Completion completion) {
+  Pending& pending = pending_of(request);
+  pending.text = completion_text(tokenizer_, pending.context, completion.ids);
+  pending.text.resize(std::min(pending.text.size(), find_stop(pending.text, stops_)));
+  pending.completion = std::move(completion);
+  pending.stored.reset();
+  pending.finished = true;
+  deliver();
+}
+
+/// Writes what is finished and has nothing unfinished before it.
+void GenerateSession::deliver() {
+  while (!pending_.empty() && pending_.front().finished) {
+    const Pending& first = pending_.front();
+    if (output_.streams) {
+      show(first.text, first.text.size());
+      output_.out->text("\n");
+    } else {
+      output_.out->line(answer(first));
+    }
+    pending_.pop_front();
+    ++delivered_;
+    shown_ = 0;
+  }
+  output_.out->flush();
+  if (progress_) progress_->update(delivered_, records_.fraction());
+}
+
+std::string GenerateSession::answer(const Pending& pending) const {
+  return with_fields(pending.record,
+                     {{added_fields[0], pending.text},
+                      {added_fields[1], name_of(pending.completion.reason)},
+                      {added_fields[2], pending.completion.ids.size()}},
+                     records_.name());
+}
+
+void GenerateSession::show(const std::string& text, std::size_t end) {
+  if (end <= shown_) return;
+  output_.out->text(std::string_view(text).substr(shown_, end - shown_));
+  shown_ = end;
+}
+
+}  // namespace gist

@@ -1,0 +1,79 @@
+// One run of generate: records in, completions out in the order of the input.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/completion_file.h"
+#include "cli/context.h"
+#include "cli/progress.h"
+#include "cli/record_reader.h"
+#include "cli/signals.h"
+#include "core/generate.h"
+
+namespace gist {
+
+/// Where completions go.
+struct CompletionOutput {
+  LineWriter* out = nullptr;       // null where `file` is finished
+  CompletionFile* file = nullptr;  // --output; null for standard output
+  bool streams = false;            // text as it comes, for a terminal, in place of JSONL
+};
+
+class GenerateSession {
+ public:
+  /// All must outlive the session.
+  GenerateSession(RecordReader& records, Rejects& rejects, ContextReader& contexts,
+                  const Tokenizer& tokenizer, const CompletionOutput& output,
+                  const std::vector<std::string>& stops, const Signals& signals);
+
+  /// Completes every record. A record that can't be used, and isn't skipped, ends the run with its
+  /// Error when those before it are written. Ends early where a signal came or the output was
+  /// closed: rows that run then are dropped, what is finished has been written.
+  void run(const Model& model, const GenerationOptions& options);
+  /// For a finished file: checks that its lines are what this input gives. Throws Error(data)
+  /// otherwise.
+  void check_finished();
+
+ private:
+  struct Pending {
+    Record record;
+    Context context;
+    std::shared_ptr<const GistActivations> stored;
+    bool finished = false;
+    std::string text;
+    Completion completion;
+  };
+
+  std::optional<Pending> next_or_failure();
+  std::optional<Pending> next_pending();
+  bool written_before(const Record& record);
+  void no_line_left();
+  bool go_on(std::uint64_t request, const std::vector<std::int32_t>& ids);
+  void finish(std::uint64_t request, Completion completion);
+  void deliver();
+  std::string answer(const Pending& pending) const;
+  void show(const std::string& text, std::size_t end);
+  Pending& pending_of(std::uint64_t request);
+
+  RecordReader& records_;
+  Rejects& rejects_;
+  ContextReader& contexts_;
+  const Tokenizer& tokenizer_;
+  CompletionOutput output_;
+  std::vector<std::string> stops_;
+  const Signals& signals_;
+  std::optional<Progress> progress_;
+  std::exception_ptr failure_;
+  std::optional<std::string> written_;  // the line of an earlier run that comes next
+  std::deque<Pending> pending_;         // not written yet, in the order of the input
+  std::uint64_t delivered_ = 0;         // the number of pending_'s first
+  std::size_t shown_ = 0;               // bytes of its text that stand on the terminal
+};
+
+}  // namespace gist

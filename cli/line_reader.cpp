@@ -1,0 +1,147 @@
+#include "cli/line_reader.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include <boost/iostreams/chain.hpp>
+#include <boost/iostreams/device/back_inserter.hpp>
+#include <boost/iostreams/filter/gzip.hpp>
+#include <boost/iostreams/filtering_stream.hpp>
+
+#include "kernels/error.h"
+
+namespace gist {
+
+struct LineReader::Impl {
+  std::string name;
+  int descriptor = -1;
+  const Signals* signals = nullptr;
+  std::size_t size = 0;   // of a regular file, else 0
+  std::size_t bytes = 0;  // read so far
+  std::string buffer;     // bytes that make no whole line yet, from `consumed` on
+  std::size_t consumed = 0;
+  bool ended = false;
+  // Of a gzip file: what was read goes in, text comes out at `inflated`.
+  std::unique_ptr<boost::iostreams::filtering_ostream> inflater;
+  std::string inflated;
+
+  ~Impl() {
+    if (descriptor > STDERR_FILENO) ::close(descriptor);
+  }
+
+  /// Waits until there is input. False: a signal came.
+  bool wait() const {
+    if (signals == nullptr) return true;
+    std::array<pollfd, 2> wanted{pollfd{descriptor, POLLIN, 0},
+                                 pollfd{signals->wake_descriptor(), POLLIN, 0}};
+    while (::poll(wanted.data(), wanted.size(), -1) < 0) {
+      if (errno != EINTR) fail(ErrorKind::io, "{}: {}", name, std::strerror(errno));
+    }
+    return (wanted[1].revents & POLLIN) == 0;
+  }
+
+  /// Reads once. False at the end of the input, or after a signal.
+  bool fill() {
+    if (ended || !wait()) return false;
+    std::array<char, 1 << 16> chunk;
+    ssize_t count = 0;
+    do {
+      count = ::read(descriptor, chunk.data(), chunk.size());
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) fail(ErrorKind::io, "{}: {}", name, std::strerror(errno));
+    bytes += static_cast<std::size_t>(count);
+    ended = count == 0;
+    buffer.erase(0, consumed);
+    consumed = 0;
+    if (inflater) {
+      inflate(chunk.data(), count);
+    } else {
+      buffer.append(chunk.data(), static_cast<std::size_t>(count));
+    }
+    return !ended || inflater;
+  }
+
+  void inflate(const char* data, std::streamsize count) {
+    try {
+      if (count > 0) {
+        inflater->write(data, count);
+        inflater->flush();
+      } else {
+        inflater->reset();  // closes the chain: throws where the file ends too early
+      }
+    } catch (const std::exception&) {
+      fail(ErrorKind::data, "{}: damaged or truncated gzip file", name);
+    }
+    if (count > 0 && inflater->bad()) {
+      fail(ErrorKind::data, "{}: damaged or truncated gzip file", name);
+    }
+    buffer += inflated;
+    inflated.clear();
+  }
+};
+
+LineReader::LineReader(const std::string& path, const Signals* signals)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->signals = signals;
+  if (path == "-") {
+    impl_->name = "standard input";
+    impl_->descriptor = STDIN_FILENO;
+    return;
+  }
+  impl_->name = path;
+  impl_->descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat status {};
+  if (impl_->descriptor < 0 || ::fstat(impl_->descriptor, &status) != 0) {
+    fail(ErrorKind::no_input, "{}: {}", path, std::strerror(errno));
+  }
+  if (S_ISDIR(status.st_mode)) fail(ErrorKind::no_input, "{}: is a directory", path);
+  if (S_ISREG(status.st_mode)) impl_->size = static_cast<std::size_t>(status.st_size);
+  if (path.ends_with(".gz")) {
+    impl_->inflater = std::make_unique<boost::iostreams::filtering_ostream>();
+    impl_->inflater->push(boost::iostreams::gzip_decompressor());
+    impl_->inflater->push(boost::iostreams::back_inserter(impl_->inflated));
+    impl_->inflater->exceptions(std::ios::badbit);
+  }
+}
+
+LineReader::LineReader(LineReader&&) noexcept = default;
+LineReader::~LineReader() = default;
+
+std::optional<std::string> LineReader::next() {
+  Impl& in = *impl_;
+  std::size_t searched = in.consumed;
+  for (;;) {
+    const std::size_t end = in.buffer.find('\n', searched);
+    if (end != std::string::npos) {
+      std::string line = in.buffer.substr(in.consumed, end - in.consumed);
+      in.consumed = end + 1;
+      if (!line.empty() && line.back() == '\r') line.pop_back();
+      return line;
+    }
+    searched = in.buffer.size() - in.consumed;
+    if (in.fill()) continue;
+    // A last line without its end is a line, unless a signal cut it off.
+    if (!in.ended || in.consumed == in.buffer.size()) return std::nullopt;
+    std::string line = in.buffer.substr(in.consumed);
+    in.consumed = in.buffer.size();
+    return line;
+  }
+}
+
+const std::string& LineReader::name() const {
+  return impl_->name;
+}
+
+std::optional<double> LineReader::fraction() const {
+  if (impl_->size == 0) return std::nullopt;
+  return static_cast<double>(impl_->bytes) / static_cast<double>(impl_->size);
+}
+
+}  // namespace gist

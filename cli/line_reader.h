@@ -1,0 +1,33 @@
+// Lines of a file, of a gzip file (by its name, *.gz), or of standard input ("-").
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/signals.h"
+
+namespace gist {
+
+class LineReader {
+ public:
+  /// Throws Error(no_input) where the file can't be opened. With `signals`, a read that blocks ends
+  /// when a signal comes.
+  LineReader(const std::string& path, const Signals* signals);
+  LineReader(LineReader&&) noexcept;
+  ~LineReader();
+
+  /// The next line without its end, or nothing at the end of the input or after a signal. Throws
+  /// Error(io) where reading fails, Error(data) for damaged gzip.
+  std::optional<std::string> next();
+  /// The input's name for messages: its path, or "standard input".
+  const std::string& name() const;
+  /// How much of a regular file has been read, from 0 to 1; nothing where that isn't known.
+  std::optional<double> fraction() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gist

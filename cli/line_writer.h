@@ -1,0 +1,32 @@
+// Results: lines on standard output or in a file.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace gist {
+
+/// Writes to a descriptor that it doesn't own. A reader that has gone away (EPIPE) is no error:
+/// from then on `closed` is true and lines are dropped. Throws Error(io) for other failures.
+class LineWriter {
+ public:
+  LineWriter(int descriptor, std::string name);
+
+  /// Adds text as it is, or a line and its end. Nothing is written before `flush`, or before much
+  /// has gathered.
+  void text(std::string_view text);
+  void line(std::string_view line);
+  void flush();
+  bool closed() const { return closed_; }
+
+ private:
+  int descriptor_;
+  std::string name_;  // for messages
+  std::string buffer_;
+  bool closed_ = false;
+};
+
+/// A writer to standard output.
+LineWriter standard_output();
+
+}  // namespace gist

@@ -1,0 +1,122 @@
+// gist merge: one store from several, or from a part of one.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/line_reader.h"
+#include "cli/line_writer.h"
+#include "formats/gist_store.h"
+#include "formats/merge.h"
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+namespace fs = std::filesystem;
+using Ids = std::set<std::string, std::less<>>;
+
+/// The ids that an option names: each value is an id, or @FILE with one a line.
+Ids ids_of(const Options& options, std::string_view option) {
+  Ids ids;
+  for (const std::string& value : options.list(option)) {
+    if (!value.starts_with('@')) {
+      ids.insert(value);
+      continue;
+    }
+    LineReader lines(value.substr(1), nullptr);
+    while (std::optional<std::string> line = lines.next()) {
+      if (!line->empty()) ids.insert(std::move(*line));
+    }
+  }
+  return ids;
+}
+
+/// A misspelt id would otherwise keep, or leave out, nothing without a word.
+void check_known(const Ids& ids, std::string_view option, const std::vector<fs::path>& inputs) {
+  Ids unknown = ids;
+  for (const fs::path& input : inputs) {
+    if (unknown.empty()) return;
+    const GistStore store(input);
+    std::erase_if(unknown, [&store](const std::string& id) { return store.find(id).has_value(); });
+  }
+  if (unknown.empty()) return;
+  fail(ErrorKind::data, "--{}: the id {} stands in no input{}", option, in_quotes(*unknown.begin()),
+       unknown.size() == 1 ? "" : fmt::format(", nor do {} others", unknown.size() - 1));
+}
+
+void check_output(const fs::path& output, const std::vector<fs::path>& inputs, bool force) {
+  std::error_code error;
+  const fs::file_status status = fs::status(output, error);
+  for (const fs::path& input : inputs) {
+    if (fs::equivalent(input, output, error)) {
+      fail(ErrorKind::usage, "--output {} is an input, too: a store is never edited; name another",
+           output.string());
+    }
+  }
+  if (fs::is_directory(status)) {
+    fail(ErrorKind::cannot_create, "{}: a directory; name the file of the new store",
+         output.string());
+  }
+  if (fs::exists(status) && !force) {
+    fail(ErrorKind::cannot_create, "{} exists: name another output, or --force to replace it",
+         output.string());
+  }
+}
+
+int run(const Options& options) {
+  const fs::path output = options.text("output");
+  const std::vector<fs::path> inputs(options.positional().begin(), options.positional().end());
+  if (inputs.empty()) fail(ErrorKind::usage, "gist merge needs at least one input store");
+  check_output(output, inputs, options.flag("force"));
+
+  const bool choose = options.has("only");
+  const Ids only = ids_of(options, "only");
+  const Ids except = ids_of(options, "except");
+  check_known(only, "only", inputs);
+  check_known(except, "except", inputs);
+  const MergeResult result = merge_stores(inputs, output, [&](const std::string& id) {
+    return (!choose || only.contains(id)) && !except.contains(id);
+  });
+
+  const nlohmann::ordered_json line{{"output", output.string()},
+                                    {"rows", result.rows},
+                                    {"duplicates", result.duplicates},
+                                    {"left_out", result.left_out}};
+  LineWriter out = standard_output();
+  out.line(line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  out.flush();
+  return exit_ok;
+}
+
+}  // namespace
+
+Command merge_command() {
+  return {
+      {"merge",
+       "--output STORE [OPTION ...] IN ...",
+       "make one gist store from others, or from some of their rows",
+       "IN",
+       {{"output", OptionKind::text, "STORE", "",
+         "the new store: shards of one input come back in input order, other stores in argument "
+         "order, identical rows once"},
+        {"only", OptionKind::list, "ID", "",
+         "keep this row; @FILE: those whose ids stand in FILE, one a line (@-: standard input); "
+         "repeatable"},
+        {"except", OptionKind::list, "ID", "",
+         "leave this row out, even if --only names it; @FILE as for --only; repeatable"},
+        {"force", OptionKind::flag, "", "", "replace STORE if it exists"}}},
+      run};
+}
+
+}  // namespace gist

@@ -1,0 +1,246 @@
+#include "cli/options.h"
+
+#include <boost/program_options.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+
+#include "formats/file_io.h"
+#include "formats/json_text.h"
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+namespace po = boost::program_options;
+using Values = std::map<std::string, std::vector<std::string>, std::less<>>;
+
+constexpr const char* positional_key = "positional";
+
+po::options_description description_of(const CommandSpec& command) {
+  po::options_description description("Options");
+  for (const OptionSpec& option : command.options) {
+    if (option.kind == OptionKind::flag) {
+      description.add_options()(option.name.c_str(), option.help.c_str());
+    } else {
+      description.add_options()(option.name.c_str(), po::value<std::vector<std::string>>(),
+                                option.help.c_str());
+    }
+  }
+  description.add_options()("help", "");
+  if (!command.positional.empty()) {
+    description.add_options()(positional_key, po::value<std::vector<std::string>>(), "");
+  }
+  return description;
+}
+
+Values from_command_line(const CommandSpec& command, const std::vector<std::string>& arguments) {
+  namespace style = po::command_line_style;
+  const po::options_description description = description_of(command);
+  po::positional_options_description positional;
+  if (!command.positional.empty()) positional.add(positional_key, -1);
+  Values values;
+  try {
+    const po::parsed_options parsed = po::command_line_parser(arguments)
+                                          .options(description)
+                                          .positional(positional)
+                                          .style(style::unix_style & ~style::allow_guessing)
+                                          .run();
+    for (const po::option& option : parsed.options) {
+      const bool given_twice = values.contains(option.string_key);
+      std::vector<std::string>& target = values[option.string_key];
+      if (option.string_key != positional_key) {
+        const auto spec = std::find_if(
+            command.options.begin(), command.options.end(),
+            [&option](const OptionSpec& candidate) { return candidate.name == option.string_key; });
+        if (given_twice && spec != command.options.end() && spec->kind != OptionKind::list) {
+          fail(ErrorKind::usage, "--{} is given twice", option.string_key);
+        }
+        if (spec != command.options.end() && spec->kind == OptionKind::flag) target = {"true"};
+      }
+      target.insert(target.end(), option.value.begin(), option.value.end());
+    }
+  } catch (const po::error& error) {
+    fail(ErrorKind::usage, "{} (gist {} --help lists the options)", error.what(), command.name);
+  }
+  return values;
+}
+
+std::string environment_name(const std::string& option) {
+  std::string name = "GIST_" + option;
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
+    return c == '-' ? '_' : static_cast<char>(std::toupper(c));
+  });
+  return name;
+}
+
+/// GIST_PLUGIN_PATH is a place of its own in the search order, not another spelling of
+/// --plugin-path.
+Values from_environment(const CommandSpec& command) {
+  Values values;
+  for (const OptionSpec& option : command.options) {
+    if (option.name == "plugin-path" || option.name == "config") continue;
+    const char* value = std::getenv(environment_name(option.name).c_str());
+    if (value != nullptr && *value != '\0') values[option.name] = {value};
+  }
+  return values;
+}
+
+std::string spelled(const nlohmann::json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+Values from_config(const CommandSpec& command, const std::string& path) {
+  const nlohmann::json config = parse_json(read_file(path), path);
+  if (!config.is_object()) fail(ErrorKind::data, "{}: expected a JSON object of options", path);
+  Values values;
+  for (const auto& [name, value] : config.items()) {
+    const auto known = std::find_if(command.options.begin(), command.options.end(),
+                                    [&name = name](const OptionSpec& o) { return o.name == name; });
+    if (known == command.options.end()) {
+      fail(ErrorKind::data, "{}: gist {} has no option {}", path, command.name, in_quotes(name));
+    }
+    if (value.is_null()) continue;
+    if (value.is_array() && known->kind == OptionKind::list) {
+      for (const nlohmann::json& element : value) values[name].push_back(spelled(element));
+    } else if (value.is_structured()) {
+      fail(ErrorKind::data, "{}: option {} can't be {}", path, in_quotes(name), value.dump());
+    } else {
+      values[name] = {spelled(value)};
+    }
+  }
+  return values;
+}
+
+template <typename Number>
+std::optional<Number> parsed(const std::string& text) {
+  Number value{};
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end || text.empty()) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+Options::Options(const CommandSpec& command, const std::vector<std::string>& arguments)
+    : command_(&command), values_(from_command_line(command, arguments)) {
+  if (const auto at = values_.find(positional_key); at != values_.end()) {
+    positional_ = std::move(at->second);
+    values_.erase(at);
+  }
+  values_.merge(from_environment(command));
+  if (has("config")) values_.merge(from_config(command, text("config")));
+}
+
+const OptionSpec& Options::spec(std::string_view name) const {
+  for (const OptionSpec& option : command_->options) {
+    if (option.name == name) return option;
+  }
+  fail(ErrorKind::internal, "gist {} has no option --{}", command_->name, name);
+}
+
+bool Options::knows(std::string_view name) const {
+  return std::any_of(command_->options.begin(), command_->options.end(),
+                     [name](const OptionSpec& option) { return option.name == name; });
+}
+
+bool Options::has(std::string_view name) const {
+  if (values_.contains(name)) return true;
+  for (const OptionSpec& option : command_->options) {
+    if (option.name == name) return !option.default_value.empty();
+  }
+  return false;
+}
+
+bool Options::flag(std::string_view name) const {
+  const auto at = values_.find(name);
+  if (at == values_.end()) return false;
+  const std::string& value = at->second.front();
+  if (value == "true" || value == "1") return true;
+  if (value == "false" || value == "0") return false;
+  fail(ErrorKind::usage, "--{}: expected true or false, found {}", name, in_quotes(value));
+}
+
+std::string Options::text(std::string_view name) const {
+  const auto at = values_.find(name);
+  const OptionSpec& option = spec(name);
+  const std::string value = at == values_.end() ? option.default_value : at->second.front();
+  if (value.empty()) {
+    fail(ErrorKind::usage, "gist {} needs --{} {}", command_->name, name, option.value_name);
+  }
+  return value;
+}
+
+std::int64_t Options::integer(std::string_view name, std::int64_t least, std::int64_t most) const {
+  const std::string value = text(name);
+  const std::optional<std::int64_t> number = parsed<std::int64_t>(value);
+  if (!number || *number < least || *number > most) {
+    fail(ErrorKind::usage, "--{}: expected a whole number from {} to {}, found {}", name, least,
+         most, in_quotes(value));
+  }
+  return *number;
+}
+
+double Options::real(std::string_view name, double least, double most) const {
+  const std::string value = text(name);
+  const std::optional<double> number = parsed<double>(value);
+  if (!number || !(*number >= least && *number <= most)) {
+    fail(ErrorKind::usage, "--{}: expected a number from {} to {}, found {}", name, least, most,
+         in_quotes(value));
+  }
+  return *number;
+}
+
+std::vector<std::string> Options::list(std::string_view name) const {
+  const auto at = values_.find(name);
+  return at == values_.end() ? std::vector<std::string>{} : at->second;
+}
+
+nlohmann::ordered_json Options::as_json() const {
+  nlohmann::ordered_json result = nlohmann::ordered_json::object();
+  for (const OptionSpec& option : command_->options) {
+    if (option.name == "config" || option.name == "print-config") continue;
+    if (option.kind == OptionKind::flag) {
+      result[option.name] = flag(option.name);
+    } else if (option.kind == OptionKind::list) {
+      result[option.name] = list(option.name);
+    } else if (!has(option.name)) {
+      result[option.name] = nullptr;
+    } else if (option.kind == OptionKind::text) {
+      result[option.name] = text(option.name);
+    } else {
+      const std::string value = text(option.name);
+      result[option.name] = parse_json(value, "--" + option.name);
+    }
+  }
+  return result;
+}
+
+std::string help_text(const CommandSpec& command) {
+  std::string text =
+      fmt::format("usage: gist {} {}\n\n{}\n\n", command.name, command.synopsis, command.summary);
+  for (const OptionSpec& option : command.options) {
+    std::string head = "  --" + option.name;
+    if (option.kind != OptionKind::flag) head += " " + option.value_name;
+    std::string help = option.help;
+    if (!option.default_value.empty()) help += fmt::format(" [{}]", option.default_value);
+    // Two columns, the second wrapped at 80.
+    constexpr std::size_t column = 28;
+    constexpr std::size_t width = 80 - column;
+    text += head.size() + 2 > column ? head + "\n" + std::string(column, ' ')
+                                     : head + std::string(column - head.size(), ' ');
+    while (help.size() > width) {
+      std::size_t cut = help.rfind(' ', width);
+      if (cut == std::string::npos || cut == 0) cut = width;
+      text += help.substr(0, cut) + "\n" + std::string(column, ' ');
+      help.erase(0, help[cut] == ' ' ? cut + 1 : cut);
+    }
+    text += help + "\n";
+  }
+  return text;
+}
+
+}  // namespace gist

@@ -1,0 +1,66 @@
+// Options of a subcommand, from one table: the command line, the environment (GIST_NAME), a JSON
+// file
+// (--config) and the defaults, in falling order of precedence.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace gist {
+
+enum class OptionKind : std::uint8_t { flag, text, integer, real, list };
+
+struct OptionSpec {
+  std::string name;  // "gist-tokens"
+  OptionKind kind = OptionKind::text;
+  std::string value_name;     // "K", for the help text
+  std::string default_value;  // "" for none
+  std::string help;
+};
+
+/// What a subcommand is, for parsing and for its help text.
+struct CommandSpec {
+  std::string name;
+  std::string synopsis;    // what follows "gist NAME" in the usage line
+  std::string summary;     // one line
+  std::string positional;  // the name of positional arguments in messages; "" where there are none
+  std::vector<OptionSpec> options;
+};
+
+class Options {
+ public:
+  /// Parses a subcommand's arguments. Throws Error(usage), or Error(no_input / data) for --config.
+  Options(const CommandSpec& command, const std::vector<std::string>& arguments);
+
+  bool knows(std::string_view name) const;  // the command has such an option
+  bool has(std::string_view name) const;    // given somewhere, or with a default
+  bool flag(std::string_view name) const;
+  /// Throw Error(usage) naming the option where it has no value, or one of another kind or out of
+  /// range.
+  std::string text(std::string_view name) const;
+  std::int64_t integer(std::string_view name, std::int64_t least, std::int64_t most) const;
+  double real(std::string_view name, double least, double most) const;
+  std::vector<std::string> list(std::string_view name) const;
+  const std::vector<std::string>& positional() const { return positional_; }
+
+  /// Every option with its value, as --config reads it.
+  nlohmann::ordered_json as_json() const;
+
+ private:
+  const OptionSpec& spec(std::string_view name) const;
+
+  const CommandSpec* command_;
+  std::map<std::string, std::vector<std::string>, std::less<>> values_;
+  std::vector<std::string> positional_;
+};
+
+/// The help text of a subcommand.
+std::string help_text(const CommandSpec& command);
+
+}  // namespace gist

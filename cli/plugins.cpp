@@ -1,0 +1,147 @@
+// gist plugins: which model families there are, where they are looked for, and whether a plugin
+// keeps its promises.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <string>
+#include <vector>
+
+#include <spdlog/spdlog.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/line_writer.h"
+#include "kernels/error.h"
+#include "plugins/host/plugin_host.h"
+
+namespace gist {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json text_or_null(const std::string& text) {
+  return text.empty() ? ordered_json(nullptr) : ordered_json(text);
+}
+
+/// Paths need not be UTF-8.
+std::string as_line(const ordered_json& value) {
+  return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+ordered_json as_json(const PluginEntry& entry) {
+  return {{"name", entry.name},
+          {"version", text_or_null(entry.version)},
+          {"families", entry.families},
+          {"architectures", entry.architectures},
+          {"path", text_or_null(entry.library.string())},
+          {"refused", text_or_null(entry.refused)}};
+}
+
+std::string in_words(const PluginEntry& entry) {
+  const std::string path = (entry.library.empty() ? entry.manifest : entry.library).string();
+  if (!entry.refused.empty())
+    return fmt::format("{}  {}  refused: {}", entry.name, path, entry.refused);
+  return fmt::format("{} {}  families {}  architectures {}  {}", entry.name, entry.version,
+                     fmt::join(entry.families, ","), fmt::join(entry.architectures, ","), path);
+}
+
+ordered_json as_json(const PluginCheck& check, const std::string& library) {
+  return {{"library", library},
+          {"check", check.name},
+          {"family", text_or_null(check.family)},
+          {"failed", text_or_null(check.failed)}};
+}
+
+/// `library` is named where several are checked.
+std::string in_words(const PluginCheck& check, const std::string& library) {
+  const std::string name = fmt::format("{}{}{}", library.empty() ? "" : library + ": ", check.name,
+                                       check.family.empty() ? "" : " of " + check.family);
+  return check.failed.empty() ? "ok " + name : fmt::format("FAILED {}: {}", name, check.failed);
+}
+
+int list(const Options& options, LineWriter& out) {
+  const auto plugins = find_plugins(plugin_directories(options.list("plugin-path")));
+  for (const PluginEntry& entry : plugins) {
+    out.line(options.flag("json") ? as_line(as_json(entry)) : in_words(entry));
+  }
+  if (plugins.empty()) spdlog::warn("no plugins; gist plugins where says what was searched");
+  return exit_ok;
+}
+
+int where(const Options& options, LineWriter& out) {
+  const auto directories = plugin_directories(options.list("plugin-path"));
+  const std::vector<std::string> devices{"cpu"};
+  if (options.flag("json")) {
+    ordered_json object{{"directories", ordered_json::array()}, {"devices", devices}};
+    for (const PluginDirectory& directory : directories) {
+      object["directories"].push_back({{"path", directory.path.string()},
+                                       {"origin", directory.origin},
+                                       {"ignored", text_or_null(directory.ignored)}});
+    }
+    out.line(as_line(object));
+    return exit_ok;
+  }
+  for (const PluginDirectory& directory : directories) {
+    out.line(fmt::format("{}  ({}){}", directory.path.string(), directory.origin,
+                         directory.ignored.empty() ? "" : "  ignored: " + directory.ignored));
+  }
+  out.line(fmt::format("devices: {}", fmt::join(devices, " ")));
+  return exit_ok;
+}
+
+int check(const Options& options, LineWriter& out) {
+  const std::vector<std::string> libraries(options.positional().begin() + 1,
+                                           options.positional().end());
+  if (libraries.empty()) fail(ErrorKind::usage, "gist plugins check needs a LIBRARY");
+  if (options.has("plugin-path")) {
+    fail(ErrorKind::usage, "--plugin-path: gist plugins check takes the paths of libraries");
+  }
+  int code = exit_ok;
+  for (const std::string& library : libraries) {
+    for (const PluginCheck& result : check_plugin(library)) {
+      if (!result.failed.empty()) code = exit_data;
+      out.line(options.flag("json") ? as_line(as_json(result, library))
+                                    : in_words(result, libraries.size() > 1 ? library : ""));
+      out.flush();
+    }
+  }
+  return code;
+}
+
+int run(const Options& options) {
+  const std::vector<std::string>& words = options.positional();
+  const std::string verb = words.empty() ? "" : words[0];
+  if (verb != "list" && verb != "where" && verb != "check") {
+    fail(ErrorKind::usage, "gist plugins: expected list, where or check{}",
+         verb.empty() ? "" : fmt::format(", found \"{}\"", verb));
+  }
+  LineWriter out = standard_output();
+  int code = exit_ok;
+  if (verb == "check") {
+    code = check(options, out);
+  } else if (words.size() > 1) {
+    fail(ErrorKind::usage, "gist plugins {} takes no further argument, found \"{}\"", verb,
+         words[1]);
+  } else {
+    code = verb == "list" ? list(options, out) : where(options, out);
+  }
+  out.flush();
+  return code;
+}
+
+}  // namespace
+
+Command plugins_command() {
+  return {{"plugins",
+           "list | where | check LIBRARY ... [OPTION ...]",
+           "list and check plugins (model families), say what is searched",
+           "ARGUMENT",
+           {{"plugin-path", OptionKind::list, "DIR", "",
+             "list, where: a directory to search first, or a list separated by ':'; repeatable"},
+            {"json", OptionKind::flag, "", "",
+             "JSON: an object a plugin, one of all directories, an object a check"}}},
+          run};
+}
+
+}  // namespace gist

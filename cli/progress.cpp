@@ -1,0 +1,33 @@
+#include "cli/progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <utility>
+
+namespace gist {
+
+Progress::Progress(std::string unit)
+    : unit_(std::move(unit)), terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+Progress::~Progress() {
+  if (terminal_ && shown_ != Clock::time_point{}) fmt::print(stderr, "\r\033[K");
+}
+
+void Progress::update(std::uint64_t done, std::optional<double> fraction) {
+  const Clock::time_point now = Clock::now();
+  if (!terminal_ || now - shown_ < std::chrono::milliseconds(200)) return;
+  shown_ = now;
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  std::string left;
+  if (fraction && *fraction > 0) {
+    left = fmt::format(", {:.0f} %, {:.0f} s left", 100 * *fraction,
+                       seconds * (1 - *fraction) / *fraction);
+  }
+  fmt::print(stderr, "\r\033[K{} {}, {:.1f}/s{}", done, unit_, static_cast<double>(done) / seconds,
+             left);
+  std::fflush(stderr);
+}
+
+}  // namespace gist

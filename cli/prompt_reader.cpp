@@ -1,0 +1,109 @@
+#include "cli/prompt_reader.h"
+
+#include <utility>
+
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+
+PromptReader::PromptReader(RecordReader& records, Rejects& rejects, const ModelFiles& files,
+                           const ModelSpec& spec, const CompressionTask& task,
+                           const GistStore* known)
+    : records_(&records),
+      rejects_(&rejects),
+      files_(&files),
+      spec_(&spec),
+      task_(&task),
+      known_(known),
+      gist_token_(task.gist_tokens > 0 ? gist_token_of(files) : -1) {}
+
+std::optional<Prompt> PromptReader::next() {
+  while (std::optional<Record> line = records_->next_line()) {
+    if (line->ordinal % task_->shard.count != task_->shard.index) continue;
+    Prompt prompt;
+    prompt.source = std::move(*line);
+    prompt.record.ordinal = prompt.source.ordinal;
+    try {
+      Record& source = prompt.source;
+      source = parse_record(source.text, records_->name(), source.line, source.ordinal);
+      understand(prompt);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      rejects_->reject(prompt.source, error);
+      prompt.record = StagedRecord{};
+      prompt.record.ordinal = prompt.source.ordinal;
+      prompt.record.status = StagedRecord::Status::rejected;
+      prompt.record.reason = error.what();
+    }
+    return prompt;
+  }
+  return std::nullopt;
+}
+
+/// Fills in everything but the row.
+void PromptReader::understand(Prompt& prompt) {
+  const Record& source = prompt.source;
+  const std::string& where = records_->name();
+  const std::string_view instruction = strip(source.string("instruction"));
+  if (instruction.empty()) {
+    fail(ErrorKind::data, "{}:{}: field \"instruction\" is empty: there is nothing to compress",
+         where, source.line);
+  }
+  StagedRecord& record = prompt.record;
+  record.prompt_sha256 = sha256(instruction);
+  record.id = id_field(source, "id", where).value_or(to_hex(record.prompt_sha256));
+
+  const auto seen = seen_.find(record.id);
+  if (seen != seen_.end()) {
+    if (seen->second.prompt_sha256 != record.prompt_sha256) {
+      fail(ErrorKind::data,
+           "{}:{}: id {} stands for another prompt on line {}: give each its own id", where,
+           source.line, in_quotes(record.id), seen->second.line);
+    }
+    record.status = StagedRecord::Status::duplicate;
+    return;
+  }
+  if (known_ != nullptr) {
+    if (const std::optional<std::uint64_t> row = known_->find(record.id)) {
+      const StoreRow there = known_->row(*row);
+      if (there.prompt_sha256 != record.prompt_sha256) {
+        fail(ErrorKind::data, "{}:{}: id {} stands for another prompt in {}: give it another id",
+             where, source.line, in_quotes(record.id), known_->path().string());
+      }
+      record.status = StagedRecord::Status::known;
+      record.row = *row;
+      record.prompt_tokens = there.prompt_tokens;
+      record.gist_tokens = there.gist_tokens;
+      record.position = there.position;
+      return;
+    }
+  }
+  tokenise(prompt);
+  seen_.emplace(record.id, Seen{record.prompt_sha256, source.line});
+}
+
+void PromptReader::tokenise(Prompt& prompt) const {
+  const Record& source = prompt.source;
+  const std::vector<std::int32_t> before = task_->prompt_template.before_gist(
+      files_->tokenizer, [&source](std::string_view field) { return source.string(field); });
+  const auto prompt_tokens = static_cast<std::int32_t>(before.size());
+  const std::int32_t tokens = prompt_tokens + task_->gist_tokens;
+  if (spec_->max_positions > 0 && tokens > spec_->max_positions) {
+    fail(ErrorKind::data,
+         "{}:{}: the prompt and its gist take {} tokens, but the model has {} positions",
+         records_->name(), source.line, tokens, spec_->max_positions);
+  }
+  prompt.sequence = join(before, gist_token_, task_->gist_tokens, {});
+  prompt.kept = {task_->full_prompt ? 0 : prompt_tokens, tokens};
+  prompt.record.prompt_tokens = static_cast<std::uint32_t>(prompt_tokens);
+  prompt.record.gist_tokens = static_cast<std::uint32_t>(prompt.kept.end - prompt.kept.begin);
+  prompt.record.position = static_cast<std::uint32_t>(prompt.kept.begin);
+}
+
+bool fits(const BatchLimits& limits, std::int32_t tokens, std::size_t records, const Prompt& next) {
+  return records == 0 ||
+         (records < limits.records && tokens + next.sequence.tokens() <= limits.tokens);
+}
+
+}  // namespace gist

@@ -1,0 +1,89 @@
+#include "cli/record_reader.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+
+Rejects::Rejects(bool keep_going, const std::string& errors_path) : keep_going_(keep_going) {
+  if (errors_path.empty()) return;
+  if (!keep_going) fail(ErrorKind::usage, "--errors needs --keep-going");
+  descriptor_ = ::open(errors_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) {
+    fail(ErrorKind::cannot_create, "--errors {}: {}", errors_path, std::strerror(errno));
+  }
+  file_.emplace(descriptor_, errors_path);
+}
+
+Rejects::~Rejects() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void Rejects::reject(const Record& record, const Error& error) {
+  if (!keep_going_) throw error;
+  ++count_;
+  spdlog::warn("{}", error.what());
+  if (!file_) return;
+  nlohmann::ordered_json line{{"line", record.line},
+                              {"ordinal", record.ordinal},
+                              {"reason", error.what()},
+                              {"record", record.text}};
+  file_->line(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  file_->flush();
+}
+
+RecordReader::RecordReader(const std::string& path, const Signals* signals)
+    : lines_(path, signals) {}
+
+std::optional<Record> RecordReader::next_line() {
+  while (std::optional<std::string> line = lines_.next()) {
+    ++line_;
+    if (line->find_first_not_of(" \t\r") == std::string::npos) continue;
+    Record record;
+    record.line = line_;
+    record.ordinal = ordinal_++;
+    record.text = std::move(*line);
+    return record;
+  }
+  return std::nullopt;
+}
+
+bool RecordReader::use(Record& record, Rejects& rejects,
+                       const std::function<void(const Record&)>& action) const {
+  try {
+    record = parse_record(record.text, name(), record.line, record.ordinal);
+    action(record);
+    return true;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    rejects.reject(record, error);
+    return false;
+  }
+}
+
+std::optional<std::string> id_field(const Record& record, const char* field,
+                                    const std::string& where) {
+  const auto at = record.fields.find(field);
+  if (at == record.fields.end()) return std::nullopt;
+  std::string id;
+  if (at->is_string()) {
+    id = at->get<std::string>();
+  } else if (at->is_number_integer()) {
+    id = at->dump();
+  } else {
+    fail(ErrorKind::data, "{}:{}: field \"{}\": expected a string or a whole number, found {}",
+         where, record.line, field, in_quotes(at->dump()));
+  }
+  if (id.empty()) fail(ErrorKind::data, "{}:{}: field \"{}\" is empty", where, record.line, field);
+  return id;
+}
+
+}  // namespace gist

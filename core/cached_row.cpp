@@ -1,0 +1,110 @@
+#include "core/cached_row.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace gist {
+namespace {
+
+/// Nothing hides the key: it is visible to whatever the row will ever ask.
+constexpr std::int32_t forever = std::numeric_limits<std::int32_t>::max();
+
+std::int32_t next_slot(CachedRow& row, KeyValueCache& cache) {
+  if (row.free_in_last == 0) {
+    row.blocks.push_back(cache.take_block());
+    row.free_in_last = KeyValueCache::block_size;
+  }
+  const std::int32_t used = KeyValueCache::block_size - row.free_in_last--;
+  return row.blocks.back() * KeyValueCache::block_size + used;
+}
+
+std::int32_t add_key(CachedRow& row, Interval visible, KeyValueCache& cache) {
+  const std::int32_t slot = next_slot(row, cache);
+  row.slot.push_back(slot);
+  row.begin.push_back(visible.begin);
+  row.end.push_back(visible.end);
+  return slot;
+}
+
+}  // namespace
+
+void CachedBatch::clear() {
+  batch.clear();
+  options.write_slots.clear();
+  options.placed.clear();
+}
+
+std::int32_t blocks_for(std::int32_t keys) {
+  return (keys + KeyValueCache::block_size - 1) / KeyValueCache::block_size;
+}
+
+void place_gist(CachedRow& row, const GistActivations& gist, std::int32_t position,
+                KeyValueCache& cache, CachedBatch& batch) {
+  PlacedGist placed{&gist, position, {}};
+  for (std::int32_t i = 0; i < gist.tokens; ++i) {
+    placed.slots.push_back(add_key(row, {0, forever}, cache));
+  }
+  row.first_position = position + gist.tokens;
+  batch.options.placed.push_back(std::move(placed));
+}
+
+void extend_row(CachedRow& row, std::span<const std::int32_t> ids, std::span<const Interval> gists,
+                Condition condition, KeyValueCache& cache, CachedBatch& batch) {
+  Batch& target = batch.batch;
+  const auto n = static_cast<std::int32_t>(ids.size());
+  const std::int32_t first = target.tokens();
+  // With one query more than there are: what that one sees, later tokens see, too.
+  const std::vector<Interval> visible = causal_visibility(n + 1, gists, condition);
+  for (std::int32_t j = 0; j < n; ++j) {
+    const Interval own = visible[static_cast<std::size_t>(j)];
+    const Interval in_row{row.queries + own.begin, own.end > n ? forever : row.queries + own.end};
+    target.ids.push_back(ids[static_cast<std::size_t>(j)]);
+    target.positions.push_back(row.first_position + row.queries + j);
+    batch.options.write_slots.push_back(add_key(row, in_row, cache));
+  }
+  const auto first_key = static_cast<std::int32_t>(target.slot.size());
+  target.slot.insert(target.slot.end(), row.slot.begin(), row.slot.end());
+  target.begin.insert(target.begin.end(), row.begin.begin(), row.begin.end());
+  target.end.insert(target.end.end(), row.end.begin(), row.end.end());
+  target.rows.push_back(
+      {first, first + n, row.queries, first_key, static_cast<std::int32_t>(target.slot.size())});
+  row.queries += n;
+}
+
+void drop_hidden_keys(CachedRow& row, KeyValueCache& cache) {
+  std::size_t kept = 0;
+  for (std::size_t j = 0; j < row.slot.size(); ++j) {
+    if (row.end[j] <= row.queries) continue;
+    row.slot[kept] = row.slot[j];
+    row.begin[kept] = row.begin[j];
+    row.end[kept] = row.end[j];
+    ++kept;
+  }
+  if (kept == row.slot.size()) return;
+  row.slot.resize(kept);
+  row.begin.resize(kept);
+  row.end.resize(kept);
+
+  // The last block stays even where it is empty: the row's next key goes there.
+  const auto holds_none = [&row](std::int32_t block) {
+    return std::none_of(row.slot.begin(), row.slot.end(), [block](std::int32_t slot) {
+      return slot / KeyValueCache::block_size == block;
+    });
+  };
+  std::vector<std::int32_t> blocks;
+  for (const std::int32_t block : row.blocks) {
+    if (block != row.blocks.back() && holds_none(block)) {
+      cache.give_block(block);
+    } else {
+      blocks.push_back(block);
+    }
+  }
+  row.blocks = std::move(blocks);
+}
+
+void release_row(CachedRow& row, KeyValueCache& cache) {
+  for (const std::int32_t block : row.blocks) cache.give_block(block);
+  row = CachedRow{};
+}
+
+}  // namespace gist

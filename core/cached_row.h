@@ -1,0 +1,48 @@
+// A row whose keys stand in the cache from pass to pass: which keys it still sees, and in which
+// slots.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/batch.h"
+#include "core/gist_activations.h"
+#include "core/key_value_cache.h"
+#include "core/pass.h"
+
+namespace gist {
+
+struct CachedRow {
+  std::vector<std::int32_t> slot, begin, end;  // of each key that is kept, as in Batch
+  std::vector<std::int32_t> blocks;            // of the cache, held by the row
+  std::int32_t free_in_last = 0;               // unused slots of the last block
+  std::int32_t queries = 0;                    // tokens that went through the model so far
+  std::int32_t first_position = 0;             // of query 0: behind the stored gist, if any
+};
+
+/// A pass over cached rows, while it is put together.
+struct CachedBatch {
+  Batch batch;
+  PassOptions options;
+  void clear();
+};
+
+/// Blocks that `keys` keys take.
+std::int32_t blocks_for(std::int32_t keys);
+
+/// Puts a stored gist in front of an empty row. Its first token stands at `position`; everything in
+/// the row sees it. The pass over `batch` writes its keys: until then `gist` must live.
+void place_gist(CachedRow& row, const GistActivations& gist, std::int32_t position,
+                KeyValueCache& cache, CachedBatch& batch);
+/// Adds the row's next tokens to the batch, as queries and as keys. `gists` are theirs; tokens
+/// after a gist of the row (generated ones, or an input behind a stored gist) have none and come
+/// under pos.
+void extend_row(CachedRow& row, std::span<const std::int32_t> ids, std::span<const Interval> gists,
+                Condition condition, KeyValueCache& cache, CachedBatch& batch);
+/// Forgets keys that no later query sees, and gives back blocks that hold none that is kept.
+void drop_hidden_keys(CachedRow& row, KeyValueCache& cache);
+/// Gives back everything.
+void release_row(CachedRow& row, KeyValueCache& cache);
+
+}  // namespace gist

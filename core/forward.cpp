@@ -1,0 +1,46 @@
+#include "core/forward.h"
+
+namespace gist {
+
+namespace {
+
+/// A layer may hand on what it got, whose memory ends with this layer.
+Tensor outliving(Pass& pass, const Tensor& result, const Tensor& hidden) {
+  if (result.data != hidden.data) return result;
+  const Tensor kept = pass.layer_memory().allocate(result.shape, result.dtype);
+  pass.backend().copy(result, kept);
+  return kept;
+}
+
+}  // namespace
+
+Tensor forward(Pass& pass) {
+  constexpr int stack = 0;
+  const Model& model = pass.model();
+  Family& family = model.family();
+  const int layers = model.spec().stacks[stack].layers;
+
+  pass.begin_layer(0);
+  Tensor hidden = family.enter(pass, stack);
+  for (int layer = 0; layer < layers; ++layer) {
+    pass.begin_layer(layer);
+    hidden = outliving(pass, family.layer(pass, stack, layer, hidden), hidden);
+  }
+  pass.begin_layer(layers - 1);
+  return family.leave(pass, stack, hidden);
+}
+
+Tensor logits(Pass& pass, const Tensor& hidden) {
+  const Model& model = pass.model();
+  const HeadSpec& head = model.spec().head;
+  const Matrix& matrix = *model.weight(head.weight, 0).matrix;
+  const Tensor bias = head.bias < 0 ? Tensor{} : model.weight(head.bias, 0).tensor;
+  const Tensor result = pass.lasting().allocate({hidden.shape[0], matrix.n()});
+  pass.backend().gemm(hidden, matrix, bias, result);
+  if (head.scale != 1 || head.soft_cap != 0) {
+    pass.backend().scale_and_cap(result, head.scale, head.soft_cap);
+  }
+  return result;
+}
+
+}  // namespace gist

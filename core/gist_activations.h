@@ -1,0 +1,17 @@
+// A compressed prompt: the keys and values of its gist tokens.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace gist {
+
+/// In host memory, f32. Keys are unrotated.
+struct GistActivations {
+  std::int32_t tokens = 0;
+  std::vector<float> key;     // [tokens, layers, kv_heads, key_dim]
+  std::vector<float> value;   // [tokens, layers, kv_heads, value_dim]
+  std::vector<float> hidden;  // [tokens, d_model], after `leave`
+};
+
+}  // namespace gist

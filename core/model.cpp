@@ -1,0 +1,125 @@
+#include "core/model.h"
+
+#include <algorithm>
+#include <map>
+
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr std::string_view layer_mark = "{layer}";
+
+/// The tensor that has the weight's values.
+std::string stored_name(const WeightSpec& spec, int layer) {
+  return spec.tied_to.empty() ? weight_name(spec, layer) : spec.tied_to;
+}
+
+int copies_of(const WeightSpec& weight, const ModelSpec& spec) {
+  return weight.stack ? spec.stacks[static_cast<std::size_t>(*weight.stack)].layers : 1;
+}
+
+Weight load(const WeightSpec& spec, const std::string& stored, Backend& backend,
+            const WeightSource& source) {
+  const std::optional<HostTensor> found = source.find(stored);
+  if (!found) {
+    fail(ErrorKind::data, "{} has no tensor \"{}\" of shape {}, which the model needs",
+         source.description, stored, to_string(spec.shape));
+  }
+  if (!(found->shape == spec.shape)) {
+    fail(ErrorKind::data, "{}: tensor \"{}\" has shape {}, but config.json asks for {}",
+         source.description, stored, to_string(found->shape), to_string(spec.shape));
+  }
+  if (found->dtype == Dtype::i32) {
+    fail(ErrorKind::data, "{}: tensor \"{}\" holds integers, but a weight is f32, bf16 or f16",
+         source.description, stored);
+  }
+  Weight weight;
+  switch (spec.use) {
+    case WeightUse::matrix:
+      weight.matrix = backend.pack(*found);
+      break;
+    case WeightUse::table:
+      weight.tensor = {nullptr, found->dtype, found->shape};
+      weight.buffer = backend.allocate(weight.tensor.bytes());
+      weight.tensor.data = weight.buffer.data();
+      backend.upload(weight.tensor, found->data);
+      break;
+    case WeightUse::vector: {
+      weight.tensor = {nullptr, Dtype::f32, found->shape};
+      weight.buffer = backend.allocate(weight.tensor.bytes());
+      weight.tensor.data = weight.buffer.data();
+      std::vector<float> values(static_cast<std::size_t>(found->shape.elements()));
+      if (found->data != nullptr) {
+        convert_to_f32(found->data, found->dtype, found->shape.elements(), values.data());
+      }
+      backend.upload(weight.tensor, values.data());
+      break;
+    }
+  }
+  return weight;
+}
+
+}  // namespace
+
+std::string weight_name(const WeightSpec& spec, int layer) {
+  std::string name = spec.name;
+  const std::size_t at = name.find(layer_mark);
+  if (at != std::string::npos) name.replace(at, layer_mark.size(), std::to_string(layer));
+  return name;
+}
+
+Model::Model(std::unique_ptr<Family> family, Backend& backend, const WeightSource& source)
+    : family_(std::move(family)), backend_(&backend) {
+  const ModelSpec& spec = family_->spec();
+  std::map<std::string, int> readers;  // of a tensor: several where weights are tied
+  for (const WeightSpec& weight : spec.weights) {
+    for (int layer = 0; layer < copies_of(weight, spec); ++layer) {
+      ++readers[stored_name(weight, layer)];
+    }
+  }
+  for (const WeightSpec& weight : spec.weights) {
+    std::vector<Weight>& loaded = weights_.emplace_back();
+    for (int layer = 0; layer < copies_of(weight, spec); ++layer) {
+      const std::string stored = stored_name(weight, layer);
+      loaded.push_back(load(weight, stored, backend, source));
+      weight_bytes_ +=
+          loaded.back().matrix ? loaded.back().matrix->bytes() : loaded.back().buffer.bytes();
+      if (--readers[stored] == 0) source.done(stored);
+    }
+  }
+}
+
+const Weight& Model::weight(int index, int layer) const {
+  if (index < 0 || index >= static_cast<int>(weights_.size())) {
+    fail(ErrorKind::internal, "weight {} does not exist: the model declares {}", index,
+         weights_.size());
+  }
+  const std::vector<Weight>& copies = weights_[static_cast<std::size_t>(index)];
+  return copies[copies.size() == 1 ? 0 : static_cast<std::size_t>(layer)];
+}
+
+WeightSource shapes_only(const ModelSpec& spec, Dtype dtype) {
+  std::vector<std::pair<std::string, Shape>> shapes;
+  for (const WeightSpec& weight : spec.weights) {
+    for (int layer = 0; layer < copies_of(weight, spec); ++layer) {
+      shapes.emplace_back(weight_name(weight, layer), weight.shape);
+    }
+  }
+  std::sort(shapes.begin(), shapes.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  WeightSource source;
+  source.find = [shapes = std::move(shapes),
+                 dtype](const std::string& name) -> std::optional<HostTensor> {
+    const auto at = std::lower_bound(
+        shapes.begin(), shapes.end(), name,
+        [](const auto& entry, const std::string& wanted) { return entry.first < wanted; });
+    if (at == shapes.end() || at->first != name) return std::nullopt;
+    return HostTensor{nullptr, dtype, at->second};
+  };
+  source.done = [](const std::string&) {};
+  source.description = "the model";
+  return source;
+}
+
+}  // namespace gist

@@ -1,0 +1,132 @@
+// A model: what a family declares (ModelSpec), its weights on a device, and the family itself,
+// which knows how a layer is wired. core/forward.h walks it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/backend.h"
+
+namespace gist {
+
+/// How a weight is used, which decides how it is kept.
+enum class WeightUse : std::uint8_t {
+  matrix,  // [n, k], the right side of `linear`: packed
+  table,   // [rows, d], looked up by `embedding`: kept as the file has it
+  vector,  // norms and biases: f32
+};
+
+/// How a new weight starts when a model is trained from scratch.
+struct Initializer {
+  enum class Kind : std::uint8_t { normal, zeros, ones };
+  Kind kind = Kind::normal;
+  float std = 0;
+};
+
+/// A weight as the checkpoint names it. A weight of scope `layer` has "{layer}" in its name and
+/// exists once for each layer of its stack.
+struct WeightSpec {
+  std::string name;
+  Shape shape;
+  WeightUse use = WeightUse::matrix;
+  std::optional<int> stack;  // of scope layer: the stack whose layers have it; else shared by all
+  std::string tied_to;       // the shared weight whose values it has; "" for one of its own
+  Initializer init;
+};
+
+enum class StackKind : std::uint8_t { causal };
+
+struct StackSpec {
+  StackKind kind = StackKind::causal;
+  int layers = 0;
+  int heads = 0;
+  int kv_heads = 0;
+  int key_dim = 0;
+  int value_dim = 0;
+};
+
+/// logits = soft_cap(scale * (hidden weight^T + bias)).
+struct HeadSpec {
+  int weight = -1;  // index into ModelSpec::weights
+  int bias = -1;    // likewise; -1: none
+  float scale = 1;
+  float soft_cap = 0;
+};
+
+struct ModelSpec {
+  std::string family;        // "llama"
+  std::string architecture;  // as in config.json
+  int d_model = 0;
+  int vocabulary = 0;               // rows of the embedding table
+  int max_positions = 0;            // 0: unlimited
+  bool keys_carry_position = true;  // false: keys are stored without any position (T5)
+  std::vector<StackSpec> stacks;
+  std::vector<WeightSpec> weights;
+  HeadSpec head;
+};
+
+/// The name of a weight of scope layer in one layer.
+std::string weight_name(const WeightSpec& spec, int layer);
+
+class Pass;
+
+/// A model family, wired for one configuration. The implementation behind plugins is in
+/// plugins/host. Callbacks are pure: the same arguments give the same tensors. They run on the
+/// caller's thread.
+class Family {
+ public:
+  virtual ~Family() = default;
+  virtual const ModelSpec& spec() const = 0;
+  /// The hidden states [n, d_model] that enter the stack.
+  virtual Tensor enter(Pass& pass, int stack) = 0;
+  virtual Tensor layer(Pass& pass, int stack, int layer, const Tensor& hidden) = 0;
+  /// What the head reads (for an encoder: what cross-attention reads).
+  virtual Tensor leave(Pass& pass, int stack, const Tensor& hidden) = 0;
+};
+
+/// Where weights come from. `find` returns the tensor of that name, or nothing where the source
+/// lacks it; `done` says that its memory will not be read again.
+struct WeightSource {
+  std::function<std::optional<HostTensor>(const std::string& name)> find;
+  std::function<void(const std::string& name)> done;
+  std::string description;  // for messages: the path
+};
+
+/// One weight, as its use demands: a packed matrix, or a tensor in a buffer of its own.
+struct Weight {
+  std::unique_ptr<Matrix> matrix;
+  Buffer buffer;
+  Tensor tensor;
+};
+
+class Model {
+ public:
+  /// Loads every declared weight. Throws Error(data) naming the tensor, with both shapes, where one
+  /// is missing or has another shape.
+  Model(std::unique_ptr<Family> family, Backend& backend, const WeightSource& source);
+
+  const ModelSpec& spec() const { return family_->spec(); }
+  Family& family() const { return *family_; }
+  Backend& backend() const { return *backend_; }
+
+  /// Weight `index` of spec().weights; `layer` matters only for those of scope layer.
+  const Weight& weight(int index, int layer) const;
+  /// Bytes that the weights take on the device.
+  std::size_t weight_bytes() const { return weight_bytes_; }
+
+ private:
+  std::unique_ptr<Family> family_;
+  Backend* backend_;
+  std::vector<std::vector<Weight>> weights_;  // [spec().weights][layers or 1]
+  std::size_t weight_bytes_ = 0;
+};
+
+/// A source with the declared shapes and no data, for the meta backend.
+WeightSource shapes_only(const ModelSpec& spec, Dtype dtype);
+
+}  // namespace gist

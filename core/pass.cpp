@@ -1,0 +1,93 @@
+#include "core/pass.h"
+
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+Tensor upload_list(Workspace& workspace, const std::vector<std::int32_t>& list) {
+  return workspace.upload({static_cast<std::int64_t>(list.size())}, Dtype::i32, list.data());
+}
+
+/// All placed gists' tokens, layers outermost.
+struct StoredKeys {
+  std::vector<std::int32_t> positions, slots;  // [tokens]
+  std::vector<float> key, value;               // [layers, tokens, kv_heads, dim]
+};
+
+/// Appends layer `layer` of each token of source [tokens, layers, width] to target.
+void append_layer(std::vector<float>& target, const std::vector<float>& source, int tokens,
+                  int layers, int layer, std::size_t width) {
+  for (int token = 0; token < tokens; ++token) {
+    const auto row = static_cast<std::size_t>(token) * static_cast<std::size_t>(layers) +
+                     static_cast<std::size_t>(layer);
+    target.insert(target.end(), source.begin() + static_cast<std::ptrdiff_t>(row * width),
+                  source.begin() + static_cast<std::ptrdiff_t>((row + 1) * width));
+  }
+}
+
+StoredKeys stored_keys(const std::vector<PlacedGist>& placed, const StackSpec& stack) {
+  StoredKeys stored;
+  for (const PlacedGist& gist : placed) {
+    for (std::int32_t i = 0; i < gist.activations->tokens; ++i) {
+      stored.positions.push_back(gist.position + i);
+    }
+    stored.slots.insert(stored.slots.end(), gist.slots.begin(), gist.slots.end());
+  }
+  for (int layer = 0; layer < stack.layers; ++layer) {
+    for (const PlacedGist& gist : placed) {
+      const GistActivations& from = *gist.activations;
+      append_layer(stored.key, from.key, from.tokens, stack.layers, layer,
+                   static_cast<std::size_t>(stack.kv_heads) * stack.key_dim);
+      append_layer(stored.value, from.value, from.tokens, stack.layers, layer,
+                   static_cast<std::size_t>(stack.kv_heads) * stack.value_dim);
+    }
+  }
+  return stored;
+}
+
+}  // namespace
+
+Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, Scratch& scratch)
+    : model_(&model), scratch_(&scratch), cache_(options.cache) {
+  if (cache_ != nullptr && options.write_slots.size() != batch.ids.size()) {
+    fail(ErrorKind::internal, "a pass of {} tokens was given {} cache slots", batch.ids.size(),
+         options.write_slots.size());
+  }
+  scratch.lasting.reset();
+  for (Workspace& layer : scratch.layers) layer.reset();
+  Workspace& memory = scratch.lasting;
+  ids_ = upload_list(memory, batch.ids);
+  positions_ = upload_list(memory, batch.positions);
+  static_assert(sizeof(AttentionRow) == 5 * sizeof(std::int32_t));
+  keys_.rows = memory.upload({static_cast<std::int64_t>(batch.rows.size()), 5}, Dtype::i32,
+                             batch.rows.data());
+  keys_.slot = upload_list(memory, batch.slot);
+  keys_.begin = upload_list(memory, batch.begin);
+  keys_.end = upload_list(memory, batch.end);
+  keys_.visible_pairs = visible_pairs(batch);
+  write_slots_ = upload_list(memory, options.write_slots);
+
+  const StackSpec& stack = model.spec().stacks[0];
+  const StoredKeys stored = stored_keys(options.placed, stack);
+  const auto n_stored = static_cast<std::int64_t>(stored.slots.size());
+  placed_.positions = upload_list(memory, stored.positions);
+  placed_.slots = upload_list(memory, stored.slots);
+  placed_.key = memory.upload({stack.layers, n_stored, stack.kv_heads, stack.key_dim}, Dtype::f32,
+                              stored.key.data());
+  placed_.value = memory.upload({stack.layers, n_stored, stack.kv_heads, stack.value_dim},
+                                Dtype::f32, stored.value.data());
+
+  const auto kept = static_cast<std::int64_t>(options.capture.size());
+  captured_.tokens = upload_list(memory, options.capture);
+  captured_.key = memory.allocate({stack.layers, kept, stack.kv_heads, stack.key_dim});
+  captured_.value = memory.allocate({stack.layers, kept, stack.kv_heads, stack.value_dim});
+}
+
+void Pass::begin_layer(int layer) {
+  layer_ = layer;
+  turn_ = 1 - turn_;
+  scratch_->layers[turn_].reset();
+}
+
+}  // namespace gist

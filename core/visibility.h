@@ -1,0 +1,34 @@
+// Which queries see which keys. Gisting (Mu, Li and Goodman 2023, section 3.2) is nothing but a
+// choice of these intervals: one half-open interval of queries per key.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace gist {
+
+/// gist: what follows a gist can't see what stands before it. pos: everything is visible, as
+/// without gisting. neg: what follows a gist sees neither the gist nor what stands before it.
+enum class Condition : std::uint8_t { gist, pos, neg };
+
+std::string_view name_of(Condition condition);
+std::optional<Condition> condition_named(std::string_view name);
+
+/// [begin, end), in tokens or queries of one row.
+struct Interval {
+  std::int32_t begin = 0;
+  std::int32_t end = 0;
+  bool operator==(const Interval&) const = default;
+};
+
+/// For each of a causal row's n tokens as a key: the queries that see it. Key j is seen from j on;
+/// it is hidden again from the end of the first gist that begins (condition gist) or ends (neg) after
+/// it, and after `window` queries, j .. j + window - 1, where window is not 0. `gists` are the row's
+/// gists, in order, without overlap. Throws Error(data) where gists is empty in the gist and neg conditions.
+std::vector<Interval> causal_visibility(std::int32_t n, std::span<const Interval> gists,
+                                        Condition condition, std::int32_t window = 0);
+
+}  // namespace gist

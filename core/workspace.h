@@ -1,0 +1,35 @@
+// Memory of one pass: a bump allocator over chunks of device memory. Nothing is freed one by one;
+// `reset` makes all of it free again and keeps the chunks, so a loop of equal steps allocates only
+// in its first two, and one of slowly growing steps seldom.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "kernels/backend.h"
+
+namespace gist {
+
+class Workspace {
+ public:
+  explicit Workspace(Backend& backend) : backend_(&backend) {}
+
+  /// A tensor with undefined contents, valid until the next reset.
+  Tensor allocate(const Shape& shape, Dtype dtype = Dtype::f32);
+  /// A tensor filled from host memory that holds shape.elements() values.
+  Tensor upload(const Shape& shape, Dtype dtype, const void* source);
+  /// Forgets all tensors. Where several chunks were needed, the next pass gets one that holds all.
+  void reset();
+
+  Backend& backend() const { return *backend_; }
+
+ private:
+  struct Chunk {
+    Buffer buffer;
+    std::size_t used = 0;
+  };
+  Backend* backend_;
+  std::vector<Chunk> chunks_;
+};
+
+}  // namespace gist

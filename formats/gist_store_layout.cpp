@@ -1,0 +1,235 @@
+#include "formats/gist_store_layout.h"
+
+#include <charconv>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr std::uint64_t chunk_limit = 0xffffffff;
+
+template <typename Word>
+std::optional<std::size_t> first_with_exponent(std::span<const std::byte> values, Word exponent) {
+  // Blocks without a branch inside first: almost always there is none.
+  constexpr std::size_t block = 1024;
+  const std::size_t count = values.size() / sizeof(Word);
+  for (std::size_t begin = 0; begin < count; begin += block) {
+    const std::size_t end = std::min(begin + block, count);
+    std::array<Word, block> words;
+    std::memcpy(words.data(), values.data() + begin * sizeof(Word), (end - begin) * sizeof(Word));
+    bool found = false;
+    for (std::size_t i = 0; i < end - begin; ++i) found |= (words[i] & exponent) == exponent;
+    for (std::size_t i = 0; found; ++i) {
+      if ((words[i] & exponent) == exponent) return begin + i;
+    }
+  }
+  return std::nullopt;
+}
+
+std::string difference(std::string_view name, std::int64_t a, std::int64_t b) {
+  return a == b ? "" : fmt::format("{}: {} here, {} there", name, a, b);
+}
+
+std::string difference(std::string_view name, std::string_view a, std::string_view b) {
+  return a == b ? "" : fmt::format("{}: \"{}\" here, \"{}\" there", name, a, b);
+}
+
+/// Templates are the same where their JSON is, whatever its spaces.
+std::string template_difference(const std::string& a, const std::string& b) {
+  const auto json_a = nlohmann::json::parse(a, nullptr, false);
+  const auto json_b = nlohmann::json::parse(b, nullptr, false);
+  const bool both = !json_a.is_discarded() && !json_b.is_discarded();
+  return both && json_a == json_b ? "" : difference("template", a, b);
+}
+
+void check_version(const hdf5::File& file) {
+  const std::string version = hdf5::read_string(file, "version");
+  std::int64_t major = 0;
+  const auto [end, error] = std::from_chars(version.data(), version.data() + version.size(), major);
+  if (error != std::errc() || *end != '.') {
+    fail(ErrorKind::data, "{}: attribute version is {}, not MAJOR.MINOR", file.name(),
+         in_quotes(version));
+  }
+  if (major > store_major) {
+    fail(ErrorKind::data,
+         "{}: gist store version {}, newer than this gist reads ({}.x): use a newer gist",
+         file.name(), in_quotes(version), store_major);
+  }
+  if (major < store_major) {
+    fail(ErrorKind::data, "{}: gist store version {}, this gist reads {}.x", file.name(),
+         in_quotes(version), store_major);
+  }
+  const std::string layout = hdf5::read_string(file, "layout");
+  if (layout != store_layout) {
+    fail(ErrorKind::data, "{}: layout {} is unknown; this gist reads \"{}\"", file.name(),
+         in_quotes(layout), store_layout);
+  }
+}
+
+}  // namespace
+
+std::uint64_t ActivationArray::token_values() const {
+  std::uint64_t product = 1;
+  for (const std::uint64_t dim : dims) product *= dim;
+  return product;
+}
+
+ActivationArray key_array(const StoreHeader& header) {
+  return {
+      "/gist/key",
+      {static_cast<std::uint64_t>(header.n_layers), static_cast<std::uint64_t>(header.n_kv_heads),
+       static_cast<std::uint64_t>(header.key_dim)}};
+}
+
+ActivationArray value_array(const StoreHeader& header) {
+  return {
+      "/gist/value",
+      {static_cast<std::uint64_t>(header.n_layers), static_cast<std::uint64_t>(header.n_kv_heads),
+       static_cast<std::uint64_t>(header.value_dim)}};
+}
+
+ActivationArray hidden_array(const StoreHeader& header) {
+  return {"/gist/hidden", {static_cast<std::uint64_t>(header.d_model)}};
+}
+
+hdf5::Handle store_float_type(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::f32:
+      return hdf5::f32_type();
+    case Dtype::bf16:
+      return hdf5::bf16_type();
+    case Dtype::f16:
+      return hdf5::f16_type();
+    case Dtype::i32:
+      break;
+  }
+  fail(ErrorKind::internal, "a gist store can't hold {}", name_of(dtype));
+}
+
+std::optional<std::size_t> first_not_finite(std::span<const std::byte> values, Dtype dtype) {
+  switch (dtype) {
+    case Dtype::f32:
+      return first_with_exponent<std::uint32_t>(values, 0x7f800000);
+    case Dtype::bf16:
+      return first_with_exponent<std::uint16_t>(values, 0x7f80);
+    case Dtype::f16:
+      return first_with_exponent<std::uint16_t>(values, 0x7c00);
+    case Dtype::i32:
+      break;
+  }
+  return std::nullopt;
+}
+
+void check_store_shape(const StoreHeader& header, std::string_view name) {
+  const std::pair<const char*, std::int64_t> sizes[] = {{"n_layers", header.n_layers},
+                                                        {"n_kv_heads", header.n_kv_heads},
+                                                        {"key_dim", header.key_dim},
+                                                        {"value_dim", header.value_dim},
+                                                        {"d_model", header.d_model}};
+  for (const auto& [size_name, size] : sizes) {
+    if (size < 1 || static_cast<std::uint64_t>(size) > chunk_limit) {
+      fail(ErrorKind::data, "{}: {} is {}, not a size", name, size_name, size);
+    }
+  }
+  for (const ActivationArray& array :
+       {key_array(header), value_array(header), hidden_array(header)}) {
+    std::uint64_t bytes = size_of(header.dtype);
+    for (const std::uint64_t dim : array.dims) {
+      if (__builtin_mul_overflow(bytes, dim, &bytes) || bytes > chunk_limit) {
+        fail(ErrorKind::data, "{}: {} of one token takes more than 4 GiB", name, array.name);
+      }
+    }
+  }
+}
+
+StoreHeader read_store_header(const hdf5::File& file) {
+  if (!hdf5::has_attribute(file, "format") || hdf5::read_string(file, "format") != store_format) {
+    fail(ErrorKind::data, "{}: an HDF5 file, but no gist store (attribute format is not \"{}\")",
+         file.name(), store_format);
+  }
+  check_version(file);
+  StoreHeader header;
+  header.creator = hdf5::read_string(file, "creator");
+  header.family = hdf5::read_string(file, "family");
+  header.architecture = hdf5::read_string(file, "architecture");
+  header.n_layers = hdf5::read_integer(file, "n_layers");
+  header.n_kv_heads = hdf5::read_integer(file, "n_kv_heads");
+  header.key_dim = hdf5::read_integer(file, "key_dim");
+  header.value_dim = hdf5::read_integer(file, "value_dim");
+  header.d_model = hdf5::read_integer(file, "d_model");
+  const std::string dtype = hdf5::read_string(file, "dtype");
+  const std::optional<Dtype> known = dtype_named(dtype);
+  if (!known || *known == Dtype::i32) {
+    fail(ErrorKind::data, "{}: attribute dtype is {}, not f32, bf16 or f16", file.name(),
+         in_quotes(dtype));
+  }
+  header.dtype = *known;
+  header.key_position = hdf5::read_string(file, "key_position");
+  if (header.key_position != "pre-rope" && header.key_position != "none") {
+    fail(ErrorKind::data, "{}: attribute key_position is {}, not \"pre-rope\" or \"none\"",
+         file.name(), in_quotes(header.key_position));
+  }
+  header.gist_token = hdf5::read_string(file, "gist_token");
+  header.gist_token_id = hdf5::read_integer(file, "gist_token_id");
+  header.gist_tokens = hdf5::read_integer(file, "gist_tokens");
+  header.prompt_template = hdf5::read_string(file, "template");
+  header.condition = hdf5::read_string(file, "condition");
+  header.model_sha256 = hdf5::read_string(file, "model_sha256");
+  header.tokenizer_sha256 = hdf5::read_string(file, "tokenizer_sha256");
+  check_store_shape(header, file.name());
+  return header;
+}
+
+void write_store_header(const hdf5::File& file, const StoreHeader& header) {
+  hdf5::write_string(file, "format", std::string(store_format));
+  hdf5::write_string(file, "version", std::string(store_version));
+  hdf5::write_string(file, "layout", std::string(store_layout));
+  hdf5::write_string(file, "creator", header.creator);
+  hdf5::write_string(file, "family", header.family);
+  hdf5::write_string(file, "architecture", header.architecture);
+  hdf5::write_integer(file, "n_layers", header.n_layers);
+  hdf5::write_integer(file, "n_kv_heads", header.n_kv_heads);
+  hdf5::write_integer(file, "key_dim", header.key_dim);
+  hdf5::write_integer(file, "value_dim", header.value_dim);
+  hdf5::write_integer(file, "d_model", header.d_model);
+  hdf5::write_string(file, "dtype", std::string(name_of(header.dtype)));
+  hdf5::write_string(file, "key_position", header.key_position);
+  hdf5::write_string(file, "gist_token", header.gist_token);
+  hdf5::write_integer(file, "gist_token_id", header.gist_token_id);
+  hdf5::write_integer(file, "gist_tokens", header.gist_tokens);
+  hdf5::write_string(file, "template", header.prompt_template);
+  hdf5::write_string(file, "condition", header.condition);
+  hdf5::write_string(file, "model_sha256", header.model_sha256);
+  hdf5::write_string(file, "tokenizer_sha256", header.tokenizer_sha256);
+}
+
+std::string header_difference(const StoreHeader& a, const StoreHeader& b, bool with_dtype) {
+  const std::string differences[] = {
+      difference("family", a.family, b.family),
+      difference("architecture", a.architecture, b.architecture),
+      difference("n_layers", a.n_layers, b.n_layers),
+      difference("n_kv_heads", a.n_kv_heads, b.n_kv_heads),
+      difference("key_dim", a.key_dim, b.key_dim),
+      difference("value_dim", a.value_dim, b.value_dim),
+      difference("d_model", a.d_model, b.d_model),
+      with_dtype ? difference("dtype", name_of(a.dtype), name_of(b.dtype)) : "",
+      difference("key_position", a.key_position, b.key_position),
+      difference("condition", a.condition, b.condition),
+      difference("gist_tokens", a.gist_tokens, b.gist_tokens),
+      difference("gist_token", a.gist_token, b.gist_token),
+      difference("gist_token_id", a.gist_token_id, b.gist_token_id),
+      template_difference(a.prompt_template, b.prompt_template),
+      difference("tokenizer_sha256", a.tokenizer_sha256, b.tokenizer_sha256),
+      difference("model_sha256", a.model_sha256, b.model_sha256),
+  };
+  for (const std::string& text : differences) {
+    if (!text.empty()) return text;
+  }
+  return "";
+}
+
+}  // namespace gist

@@ -1,0 +1,74 @@
+#include "formats/jsonl.h"
+
+#include <utility>
+
+#include "formats/json_text.h"
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
+template <typename Json>
+std::string spelled(const Json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+const std::string& Record::string(std::string_view name) const {
+  const std::string* found = find_string(name);
+  if (found == nullptr) {
+    fail(ErrorKind::data, "line {}: the field {} is missing; give \"\" where there is none", line,
+         in_quotes(name));
+  }
+  return *found;
+}
+
+const std::string* Record::find_string(std::string_view name) const {
+  const auto field = fields.find(name);
+  if (field == fields.end()) return nullptr;
+  if (!field->is_string()) {
+    fail(ErrorKind::data, "line {}: the field {} should be a string, not {}", line, in_quotes(name),
+         field->type_name());
+  }
+  return &field->get_ref<const std::string&>();
+}
+
+Record parse_record(std::string text, const std::string& where, std::uint64_t line,
+                    std::uint64_t ordinal) {
+  if (text.starts_with(byte_order_mark)) {
+    fail(ErrorKind::data,
+         "{}:{}: starts with a byte order mark; write the file as UTF-8 without one", where, line);
+  }
+  nlohmann::json fields = parse_json(text, where, line);
+  if (!fields.is_object()) {
+    fail(ErrorKind::data, "{}:{}: a record should be a JSON object, not {}", where, line,
+         fields.type_name());
+  }
+  return {line, ordinal, std::move(text), std::move(fields)};
+}
+
+std::string with_fields(const Record& record, const nlohmann::ordered_json& added,
+                        const std::string& where) {
+  std::string members;
+  bool first = record.fields.empty();
+  for (const auto& [name, value] : added.items()) {
+    if (record.fields.contains(name)) {
+      fail(ErrorKind::data,
+           "{}:{}: the record has a field {} already, which the output would overwrite; rename it",
+           where, record.line, in_quotes(name));
+    }
+    members += first ? "" : ", ";
+    members += spelled(nlohmann::json(name)) + ": " + spelled(value);
+    first = false;
+  }
+  // White space before the closing brace stays there.
+  const std::size_t brace = record.text.rfind('}');
+  const std::size_t end = record.text.find_last_not_of(" \t\r\n", brace - 1) + 1;
+  return record.text.substr(0, end) + members + record.text.substr(end);
+}
+
+}  // namespace gist

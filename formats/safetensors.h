@@ -1,0 +1,67 @@
+// Safetensors files (https://github.com/huggingface/safetensors#format): an 8-byte little-endian
+// header length, a JSON header, then the tensors' bytes. Read memory-mapped, written sharded.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/tensor.h"
+
+namespace gist {
+
+/// A tensor as the file spells it. `data` points into the mapping.
+struct SafetensorsEntry {
+  std::string dtype;  // "F32", "BF16", "F16", "I32", "I64", ...
+  std::vector<std::int64_t> shape;
+  const std::byte* data = nullptr;
+  std::size_t bytes = 0;
+};
+
+/// One memory-mapped file. Opening checks the whole header: its size against the file's, valid
+/// JSON, known dtypes, shapes against byte counts, offsets inside the file, no overlap and no gap.
+/// Throws Error(no_input) where the file can't be opened and Error(data) naming file and tensor
+/// otherwise.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  SafetensorsFile(SafetensorsFile&&) noexcept;
+  SafetensorsFile& operator=(SafetensorsFile&&) noexcept;
+  ~SafetensorsFile();
+
+  const std::filesystem::path& path() const { return path_; }
+  std::size_t size() const { return size_; }  // of the file, in bytes
+  /// When the mapped file was last modified, in nanoseconds since 1970.
+  std::int64_t modified_ns() const { return modified_ns_; }
+  const std::map<std::string, SafetensorsEntry>& tensors() const { return tensors_; }
+  /// Says that the tensor's pages need not stay in memory.
+  void release(const SafetensorsEntry& entry) const;
+
+ private:
+  void read_header();
+
+  std::filesystem::path path_;
+  std::byte* mapping_ = nullptr;
+  std::size_t size_ = 0;
+  std::int64_t modified_ns_ = 0;
+  std::map<std::string, SafetensorsEntry> tensors_;
+};
+
+/// A tensor to write: `data` holds shape.elements() values of dtype, little-endian.
+struct NamedTensor {
+  std::string name;
+  HostTensor tensor;
+};
+
+/// Writes model.safetensors, or, where the tensors take more than `max_shard_bytes`,
+/// model-00001-of-0000N.safetensors ... and model.safetensors.index.json, as Hugging Face lays them
+/// out. The directory exists. Each file is written whole and renamed into place.
+void write_safetensors(const std::filesystem::path& directory,
+                       const std::vector<NamedTensor>& tensors, std::size_t max_shard_bytes);
+
+}  // namespace gist

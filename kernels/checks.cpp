@@ -1,0 +1,236 @@
+#include "kernels/checks.h"
+
+#include <cmath>
+#include <initializer_list>
+#include <string_view>
+
+#include "kernels/error.h"
+
+namespace gist::checks {
+namespace {
+
+struct Named {
+  std::string_view name;
+  const Tensor& tensor;
+};
+
+[[noreturn]] void refuse(std::string_view op, std::string_view expected,
+                         std::initializer_list<Named> found) {
+  std::string list;
+  for (const Named& each : found) {
+    if (!list.empty()) list += ", ";
+    list += fmt::format("{} {} {}", each.name, name_of(each.tensor.dtype),
+                        to_string(each.tensor.shape));
+    if (each.tensor.data == nullptr) list += " without data";
+  }
+  fail(ErrorKind::internal, "{}: expected {}; found {}", op, expected, list);
+}
+
+bool present(const Tensor& t) {
+  return t.data != nullptr || t.shape.elements() == 0;
+}
+
+bool is(const Tensor& t, Dtype dtype, const Shape& shape) {
+  return present(t) && t.dtype == dtype && t.shape == shape;
+}
+
+bool is_f32(const Tensor& t, const Shape& shape) {
+  return is(t, Dtype::f32, shape);
+}
+bool is_i32(const Tensor& t, const Shape& shape) {
+  return is(t, Dtype::i32, shape);
+}
+
+bool is_float(Dtype dtype) {
+  return dtype != Dtype::i32;
+}
+
+/// Same dtype and same dimensions but the outermost.
+bool same_row(const Tensor& a, const Tensor& b) {
+  if (a.dtype != b.dtype || a.shape.rank != b.shape.rank || a.shape.rank < 1) return false;
+  Shape other = b.shape;
+  other.dims[0] = a.shape[0];
+  return a.shape == other;
+}
+
+void require_finite(std::string_view op, std::string_view name, float value, bool positive) {
+  if (!std::isfinite(value) || value < 0 || (positive && value == 0)) {
+    fail(ErrorKind::internal, "{}: expected {} to be a finite number {} 0; found {}", op, name,
+         positive ? "above" : "not below", value);
+  }
+}
+
+}  // namespace
+
+void copy(const Tensor& source, const Tensor& target) {
+  if (!present(source) || !present(target) || source.dtype != target.dtype ||
+      source.shape.elements() != target.shape.elements()) {
+    refuse("copy", "source and target of one dtype and size",
+           {{"source", source}, {"target", target}});
+  }
+}
+
+void pack(const HostTensor& weight) {
+  if (weight.shape.rank != 2 || weight.shape.elements() == 0 || !is_float(weight.dtype)) {
+    fail(ErrorKind::internal, "pack: expected a weight [n, k] of a float dtype; found {} {}",
+         name_of(weight.dtype), to_string(weight.shape));
+  }
+}
+
+GemmSizes gemm(const Tensor& x, const Matrix& w, const Tensor& bias, const Tensor& y) {
+  const GemmSizes s{x.shape[0], w.n(), w.k()};
+  if (x.shape.rank != 2 || !is_f32(x, {s.m, s.k}) || !is_f32(y, {s.m, s.n}) ||
+      (bias.data != nullptr && !is_f32(bias, {s.n}))) {
+    refuse("gemm",
+           fmt::format("x f32 [m, {1}], y f32 [m, {0}] and bias f32 [{0}] for a weight "
+                       "[{0}, {1}]",
+                       s.n, s.k),
+           {{"x", x}, {"y", y}, {"bias", bias}});
+  }
+  return s;
+}
+
+void embedding(const Tensor& table, const Tensor& ids, const Tensor& y) {
+  if (!present(table) || table.shape.rank != 2 || !is_float(table.dtype) || ids.shape.rank != 1 ||
+      !is_i32(ids, {ids.shape[0]}) || !is_f32(y, {ids.shape[0], table.shape[1]})) {
+    refuse("embedding", "table [v, d] of a float dtype, ids i32 [m] and y f32 [m, d]",
+           {{"table", table}, {"ids", ids}, {"y", y}});
+  }
+}
+
+void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y) {
+  if (x.shape.rank < 1 || !is_f32(x, x.shape) || !is_f32(y, x.shape) ||
+      !is_f32(weight, {x.shape[x.shape.rank - 1]})) {
+    refuse("rms_norm", "x and y f32 [.., d] and weight f32 [d]",
+           {{"x", x}, {"weight", weight}, {"y", y}});
+  }
+  require_finite("rms_norm", "eps", eps, false);
+}
+
+void add(const Tensor& a, const Tensor& b, const Tensor& y) {
+  if (!is_f32(a, a.shape) || !is_f32(b, a.shape) || !is_f32(y, a.shape)) {
+    refuse("add", "a, b and y f32 of one shape", {{"a", a}, {"b", b}, {"y", y}});
+  }
+}
+
+void gated_activation(const Tensor& gate, const Tensor& up, const Tensor& y) {
+  if (!is_f32(gate, gate.shape) || !is_f32(up, gate.shape) || !is_f32(y, gate.shape)) {
+    refuse("gated_activation", "gate, up and y f32 of one shape",
+           {{"gate", gate}, {"up", up}, {"y", y}});
+  }
+}
+
+void rotate(const Tensor& x, const Tensor& positions, const Rope& rope, const Tensor& y) {
+  if (x.shape.rank != 3 || !is_f32(x, x.shape) || !is_f32(y, x.shape) ||
+      !is_i32(positions, {x.shape[0]}) || rope.rotary_dims < 0 || rope.rotary_dims % 2 != 0 ||
+      rope.rotary_dims > x.shape[2] || !is_f32(rope.inv_freq, {rope.rotary_dims / 2})) {
+    refuse("rotate",
+           fmt::format("x and y f32 [m, heads, dim], positions i32 [m] and inv_freq f32 "
+                       "[rotary_dims / 2] for an even rotary_dims = {} up to dim",
+                       rope.rotary_dims),
+           {{"x", x}, {"positions", positions}, {"inv_freq", rope.inv_freq}, {"y", y}});
+  }
+}
+
+void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y) {
+  if (!present(x) || !present(y) || !same_row(x, y) || !is_i32(rows, {y.shape[0]})) {
+    refuse("gather_rows", "rows i32 [m], y [m, ..] and x [r, ..] with rows of one dtype and shape",
+           {{"x", x}, {"rows", rows}, {"y", y}});
+  }
+}
+
+void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& y) {
+  if (!present(x) || !present(y) || !same_row(x, y) || !is_i32(rows, {x.shape[0]})) {
+    refuse("scatter_rows", "rows i32 [m], x [m, ..] and y [r, ..] with rows of one dtype and shape",
+           {{"x", x}, {"rows", rows}, {"y", y}});
+  }
+}
+
+AttentionSizes attention(const Tensor& q, const Tensor& keys, const Tensor& values,
+                         const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y) {
+  AttentionSizes s;
+  s.queries = q.shape[0];
+  s.heads = q.shape[1];
+  s.key_dim = q.shape[2];
+  s.slots = keys.shape[0];
+  s.kv_heads = keys.shape[1];
+  s.value_dim = values.shape[2];
+  s.rows = visible.rows.shape[0];
+  s.list = visible.slot.shape[0];
+  const bool ranks = q.shape.rank == 3 && keys.shape.rank == 3 && values.shape.rank == 3 &&
+                     visible.rows.shape.rank == 2 && visible.slot.shape.rank == 1;
+  const bool heads = s.kv_heads > 0 && s.heads > 0 && s.heads % s.kv_heads == 0;
+  if (!ranks || !heads || s.key_dim < 1 || s.value_dim < 1 || !is_f32(q, q.shape) ||
+      !is_f32(keys, {s.slots, s.kv_heads, s.key_dim}) ||
+      !is_f32(values, {s.slots, s.kv_heads, s.value_dim}) ||
+      !is_f32(y, {s.queries, s.heads, s.value_dim}) || !is_i32(visible.rows, {s.rows, 5}) ||
+      !is_i32(visible.slot, {s.list}) || !is_i32(visible.begin, {s.list}) ||
+      !is_i32(visible.end, {s.list})) {
+    refuse("attention",
+           "q f32 [m, heads, key_dim], keys f32 [slots, kv_heads, key_dim], values f32 [slots, "
+           "kv_heads, value_dim], y f32 [m, heads, value_dim], heads a multiple of kv_heads, rows "
+           "i32 [rows, 5] and slot, begin, end i32 [list]",
+           {{"q", q},
+            {"keys", keys},
+            {"values", values},
+            {"y", y},
+            {"rows", visible.rows},
+            {"slot", visible.slot},
+            {"begin", visible.begin},
+            {"end", visible.end}});
+  }
+  require_finite("attention", "soft_cap", spec.soft_cap, false);
+  return s;
+}
+
+GemmSizes linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias,
+                               float scale, float soft_cap, const Tensor& labels,
+                               const Tensor& loss, const Tensor& best) {
+  const GemmSizes s{hidden.shape[0], head.n(), head.k()};
+  if (hidden.shape.rank != 2 || !is_f32(hidden, {s.m, s.k}) ||
+      (bias.data != nullptr && !is_f32(bias, {s.n})) || !is_i32(labels, {s.m}) ||
+      !is_f32(loss, {s.m}) || !is_i32(best, {s.m})) {
+    refuse(
+        "linear_cross_entropy",
+        fmt::format("hidden f32 [m, {1}], bias f32 [{0}], labels i32 [m], loss f32 [m] and best "
+                    "i32 [m] for a head [{0}, {1}]",
+                    s.n, s.k),
+        {{"hidden", hidden}, {"bias", bias}, {"labels", labels}, {"loss", loss}, {"best", best}});
+  }
+  if (!std::isfinite(scale)) {
+    fail(ErrorKind::internal, "linear_cross_entropy: expected a finite scale; found {}", scale);
+  }
+  require_finite("linear_cross_entropy", "soft_cap", soft_cap, false);
+  return s;
+}
+
+void scale_and_cap(const Tensor& x, float scale, float soft_cap) {
+  if (!is_f32(x, x.shape)) refuse("scale_and_cap", "x f32", {{"x", x}});
+  if (!std::isfinite(scale)) {
+    fail(ErrorKind::internal, "scale_and_cap: expected a finite scale; found {}", scale);
+  }
+  require_finite("scale_and_cap", "soft_cap", soft_cap, false);
+}
+
+void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& uniform,
+            const Tensor& ids) {
+  const std::int64_t m = logits.shape[0];
+  const std::int64_t vocabulary = logits.shape[1];
+  if (logits.shape.rank != 2 || !is_f32(logits, logits.shape) || !is_f32(uniform, {m}) ||
+      !is_i32(ids, {m})) {
+    refuse("sample", "logits f32 [m, vocabulary], uniform f32 [m] and ids i32 [m]",
+           {{"logits", logits}, {"uniform", uniform}, {"ids", ids}});
+  }
+  const bool bans = options.banned >= 0 && options.banned < vocabulary;
+  if (vocabulary - (bans ? 1 : 0) < 1) {
+    fail(ErrorKind::internal, "sample: no id is left to choose from {} when {} is banned",
+         vocabulary, options.banned);
+  }
+  require_finite("sample", "temperature", options.temperature, false);
+  require_finite("sample", "top_p", options.top_p, true);
+  if (options.top_k < 0) {
+    fail(ErrorKind::internal, "sample: expected top_k to be 0 or more; found {}", options.top_k);
+  }
+}
+
+}  // namespace gist::checks

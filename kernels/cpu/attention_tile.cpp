@@ -1,0 +1,292 @@
+#include "kernels/cpu/attention_tile.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace gist::cpu {
+namespace {
+
+constexpr std::int64_t widest_vector = 16;  // floats
+
+constexpr std::int64_t round_up(std::int64_t value, std::int64_t to) {
+  return (value + to - 1) / to * to;
+}
+
+/// Hands out the pieces of a workspace. With no memory it only counts.
+class Pieces {
+ public:
+  explicit Pieces(float* memory) : memory_(memory) {}
+  float* take(std::int64_t floats) {
+    float* piece = memory_ == nullptr ? nullptr : memory_ + used_;
+    used_ += round_up(floats, widest_vector);
+    return piece;
+  }
+  std::int32_t* take_integers(std::int64_t count) {
+    return reinterpret_cast<std::int32_t*>(take(count));
+  }
+  std::int64_t used() const { return used_; }
+
+ private:
+  float* memory_;
+  std::int64_t used_ = 0;
+};
+
+TileWorkspace lay_out(const checks::AttentionSizes& sizes, Pieces& pieces) {
+  TileWorkspace w{};
+  w.key_stride = round_up(sizes.key_dim, widest_vector);
+  w.value_stride = round_up(sizes.value_dim, widest_vector);
+  w.q = pieces.take(tile_columns * w.key_stride);
+  w.keys = pieces.take(block_keys * w.key_stride);
+  w.values = pieces.take(block_keys * w.value_stride);
+  w.scores = pieces.take(block_keys * tile_columns);
+  w.out = pieces.take(tile_columns * w.value_stride);
+  w.maximum = pieces.take(tile_columns);
+  w.sum = pieces.take(tile_columns);
+  w.factor = pieces.take(tile_columns);
+  w.query_index = pieces.take_integers(tile_columns);
+  w.begin = pieces.take_integers(block_keys);
+  w.end = pieces.take_integers(block_keys);
+  return w;
+}
+
+/// A tile at work. `c` counts its columns from 0.
+struct Tile {
+  const AttentionTensors& tensors;
+  const AttentionTile& tile;
+  const checks::AttentionSizes& sizes;
+  const AttentionRow& row;
+  std::int64_t group;
+
+  std::int64_t columns() const { return tile.column_end - tile.column_begin; }
+  std::int64_t query(std::int64_t c) const { return (tile.column_begin + c) / group; }
+  std::int64_t head(std::int64_t c) const {
+    return tile.kv_head * group + (tile.column_begin + c) % group;
+  }
+  /// Which of [queries, heads] a column is.
+  std::int64_t position(std::int64_t c) const {
+    return (row.query_begin + query(c)) * sizes.heads + head(c);
+  }
+  std::int32_t index(std::int64_t c) const {
+    return row.query_index + static_cast<std::int32_t>(query(c));
+  }
+};
+
+/// panel[i, c] = q[first + c, i] * scale. A few dimensions at a time, so that what is written stays
+/// in the cache while all columns pass.
+void load_panel(const Tile& t, std::int64_t first, float scale, float* panel) {
+  constexpr std::int64_t step = 16;
+  const std::int64_t d = t.sizes.key_dim;
+  const std::int64_t columns = std::min(panel_columns, t.columns() - first);
+  const float* q[panel_columns];
+  for (std::int64_t c = 0; c < columns; ++c) q[c] = t.tensors.q + t.position(first + c) * d;
+  for (std::int64_t i0 = 0; i0 < d; i0 += step) {
+    const std::int64_t end = std::min(d, i0 + step);
+    for (std::int64_t c = 0; c < columns; ++c) {
+      for (std::int64_t i = i0; i < end; ++i) panel[i * panel_columns + c] = q[c][i] * scale;
+    }
+  }
+  for (std::int64_t i = 0; columns < panel_columns && i < d; ++i) {
+    std::fill(panel + i * panel_columns + columns, panel + (i + 1) * panel_columns, 0.0F);
+  }
+}
+
+void load_queries(const Tile& t, float scale, const TileWorkspace& w) {
+  const std::int64_t d = t.sizes.key_dim;
+  if (t.columns() <= few_columns) {
+    std::memset(w.q, 0, static_cast<std::size_t>(t.columns() * w.key_stride) * sizeof(float));
+    for (std::int64_t c = 0; c < t.columns(); ++c) {
+      const float* q = t.tensors.q + t.position(c) * d;
+      for (std::int64_t i = 0; i < d; ++i) w.q[c * w.key_stride + i] = q[i] * scale;
+    }
+    return;
+  }
+  for (std::int64_t first = 0; first < t.columns(); first += panel_columns) {
+    load_panel(t, first, scale, w.q + first * d);
+  }
+}
+
+void start(const Tile& t, const TileWorkspace& w) {
+  const std::int64_t columns =
+      t.columns() <= few_columns ? few_columns : round_up(t.columns(), panel_columns);
+  std::fill_n(w.maximum, columns, -std::numeric_limits<float>::infinity());
+  std::fill_n(w.sum, columns, 0.0F);
+  std::fill_n(w.factor, columns, 1.0F);
+  std::fill_n(w.out, columns * w.value_stride, 0.0F);
+  if (t.columns() <= few_columns) std::fill_n(w.scores, few_columns * block_keys, 0.0F);
+  for (std::int64_t c = 0; c < columns; ++c) {
+    w.query_index[c] = t.index(std::min(c, t.columns() - 1));
+  }
+}
+
+/// The keys of one call of AttendBlock, as entries of the key list.
+struct KeyList {
+  std::int64_t entries[block_keys];
+  std::int64_t count = 0;
+  bool all_visible = true;
+};
+
+std::int64_t place(const Tile& t, std::int64_t entry) {
+  return t.tensors.slot[entry] * t.sizes.kv_heads + t.tile.kv_head;
+}
+
+void announce(const Tile& t, const KeyList& list, TileCall& call) {
+  call.next_count = list.count;
+  for (std::int64_t k = 0; k < list.count; ++k) {
+    const std::int64_t at = place(t, list.entries[k]);
+    call.next_keys[k] = t.tensors.keys + at * t.sizes.key_dim;
+    call.next_values[k] = t.tensors.values + at * t.sizes.value_dim;
+  }
+}
+
+void load_row(const float* from, std::int64_t size, std::int64_t stride, float* to) {
+  std::memcpy(to, from, static_cast<std::size_t>(size) * sizeof(float));
+  for (std::int64_t i = size; i < stride; ++i) to[i] = 0;
+}
+
+/// Few columns read each row about once: where rows are whole vectors, from where they are.
+bool reads_in_place(const Tile& t, const TileWorkspace& w) {
+  return t.columns() <= few_columns && t.sizes.key_dim == w.key_stride &&
+         t.sizes.value_dim == w.value_stride;
+}
+
+/// Copies the announced rows. Contiguous, they don't collide in the cache as rows of
+/// [slots, kv_heads, dim] would, and whole vectors can be read.
+void copy_rows(const Tile& t, TileCall& call) {
+  const TileWorkspace& w = call.workspace;
+  for (std::int64_t k = 0; k < call.next_count; ++k) {
+    float* key = w.keys + k * w.key_stride;
+    float* value = w.values + k * w.value_stride;
+    load_row(call.next_keys[k], t.sizes.key_dim, w.key_stride, key);
+    load_row(call.next_values[k], t.sizes.value_dim, w.value_stride, value);
+    call.keys[k] = key;
+    call.values[k] = value;
+  }
+}
+
+void load_block(const Tile& t, const KeyList& list, TileCall& call) {
+  const TileWorkspace& w = call.workspace;
+  if (reads_in_place(t, w)) {
+    std::copy_n(call.next_keys, list.count, call.keys);
+    std::copy_n(call.next_values, list.count, call.values);
+  } else {
+    copy_rows(t, call);
+  }
+  for (std::int64_t k = 0; k < list.count; ++k) {
+    w.begin[k] = t.tensors.begin[list.entries[k]];
+    w.end[k] = t.tensors.end[list.entries[k]];
+  }
+  std::fill(w.begin + list.count, w.begin + block_keys, std::numeric_limits<std::int32_t>::max());
+  std::fill(w.end + list.count, w.end + block_keys, std::numeric_limits<std::int32_t>::min());
+  // Four keys are scored together: the last one stands in for those that are missing.
+  if (list.count > 0) {
+    for (std::int64_t k = list.count; k % 4 != 0; ++k) call.keys[k] = call.keys[list.count - 1];
+  }
+}
+
+void finish(const Tile& t, const TileWorkspace& w) {
+  const std::int64_t d = t.sizes.value_dim;
+  for (std::int64_t c = 0; c < t.columns(); ++c) {
+    const float* out = w.out + c * w.value_stride;
+    if (t.tile.partial >= 0) {
+      float* partial = t.tensors.partials + (t.tile.partial + c) * (2 + d);
+      partial[0] = w.maximum[c];
+      partial[1] = w.sum[c];
+      std::copy_n(out, d, partial + 2);
+      continue;
+    }
+    const float factor = w.sum[c] > 0 ? 1 / w.sum[c] : 0;
+    float* y = t.tensors.y + t.position(c) * d;
+    for (std::int64_t i = 0; i < d; ++i) y[i] = out[i] * factor;
+  }
+}
+
+}  // namespace
+
+std::size_t workspace_floats(const checks::AttentionSizes& sizes) {
+  Pieces pieces(nullptr);
+  lay_out(sizes, pieces);
+  return static_cast<std::size_t>(pieces.used());
+}
+
+void attend_tile(const AttentionTensors& tensors, const AttentionPlan& plan,
+                 const AttentionTile& tile, const AttentionSpec& spec,
+                 const checks::AttentionSizes& sizes, float* workspace, AttendBlock attend) {
+  Pieces pieces(workspace);
+  const AttentionRow& row = tensors.rows[tile.row];
+  const Tile t{tensors, tile, sizes, row, sizes.heads / sizes.kv_heads};
+  TileCall call;
+  call.workspace = lay_out(sizes, pieces);
+  call.columns = t.columns();
+  call.key_dim = sizes.key_dim;
+  call.value_dim = sizes.value_dim;
+  call.soft_cap = spec.soft_cap;
+  const TileWorkspace& w = call.workspace;
+  load_queries(t, spec.scale, w);
+  start(t, w);
+
+  // The tile's queries have the indices [first, last].
+  const std::int32_t first = t.index(0);
+  const std::int32_t last = t.index(t.columns() - 1);
+  KeyList loaded;
+  KeyList next;
+  const auto advance = [&] {
+    announce(t, next, call);
+    if (loaded.count > 0) attend(call, loaded.count, loaded.all_visible);
+    load_block(t, next, call);
+    loaded = next;
+    next.count = 0;
+    next.all_visible = true;
+  };
+  const KeyBlock* blocks =
+      plan.blocks.data() + plan.first_block[static_cast<std::size_t>(tile.row)];
+  for (std::int64_t k = tile.key_begin; k < tile.key_end; k += block_keys) {
+    const KeyBlock& block = blocks[k / block_keys];
+    if (block.min_begin > last || block.max_end <= first) continue;  // no query sees any
+    const std::int64_t end = row.key_begin + std::min(tile.key_end, k + block_keys);
+    for (std::int64_t j = row.key_begin + k; j < end; ++j) {
+      const std::int32_t key_begin = tensors.begin[j];
+      const std::int32_t key_end = tensors.end[j];
+      if (key_begin > last || key_end <= first || key_begin >= key_end) continue;
+      next.all_visible = next.all_visible && key_begin <= first && key_end > last;
+      next.entries[next.count++] = j;
+      if (next.count == block_keys) advance();
+    }
+  }
+  advance();
+  if (loaded.count > 0) {
+    call.next_count = 0;
+    attend(call, loaded.count, loaded.all_visible);
+  }
+  finish(t, w);
+}
+
+void merge_tiles(const AttentionTensors& tensors, const AttentionMerge& merge,
+                 const checks::AttentionSizes& sizes) {
+  const AttentionTile all{merge.row, merge.kv_head, 0, merge.columns, 0, 0, -1};
+  const Tile t{tensors, all, sizes, tensors.rows[merge.row], sizes.heads / sizes.kv_heads};
+  const std::int64_t d = sizes.value_dim;
+  for (std::int64_t c = 0; c < merge.columns; ++c) {
+    const auto partial = [&](std::int64_t part) {
+      return tensors.partials + (merge.partial + part * merge.columns + c) * (2 + d);
+    };
+    float maximum = std::numeric_limits<float>::lowest();
+    for (std::int64_t part = 0; part < merge.count; ++part) {
+      maximum = std::max(maximum, partial(part)[0]);
+    }
+    float* y = tensors.y + t.position(c) * d;
+    std::fill_n(y, d, 0.0F);
+    float sum = 0;
+    for (std::int64_t part = 0; part < merge.count; ++part) {
+      const float* each = partial(part);
+      const float factor = std::exp(each[0] - maximum);
+      sum += each[1] * factor;
+      for (std::int64_t i = 0; i < d; ++i) y[i] += each[2 + i] * factor;
+    }
+    const float factor = sum > 0 ? 1 / sum : 0;
+    for (std::int64_t i = 0; i < d; ++i) y[i] *= factor;
+  }
+}
+
+}  // namespace gist::cpu

@@ -1,0 +1,75 @@
+// One tile of attention: its queries, the keys they see in blocks, its sums. The arithmetic on a
+// block is in attention.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/backend.h"
+#include "kernels/checks.h"
+#include "kernels/cpu/attention_plan.h"
+
+namespace gist::cpu {
+
+/// Up to this many columns, keys lie side by side in vectors; with more, columns do.
+constexpr std::int64_t few_columns = 8;
+
+struct AttentionTensors {
+  const float* q;       // [queries, heads, key_dim]
+  const float* keys;    // [slots, kv_heads, key_dim]
+  const float* values;  // [slots, kv_heads, value_dim]
+  const AttentionRow* rows;
+  const std::int32_t* slot;
+  const std::int32_t* begin;
+  const std::int32_t* end;
+  float* y;         // [queries, heads, value_dim]
+  float* partials;  // [partial columns, 2 + value_dim]
+};
+
+/// A thread's working memory. Arrays are 64-byte aligned.
+struct TileWorkspace {
+  float* q;        // scaled: panels [key_dim, panel_columns], or [columns, key_stride] for few
+  float* keys;     // [block_keys, key_stride]
+  float* values;   // [block_keys, value_stride]
+  float* scores;   // panels [block_keys, panel_columns], or [columns, block_keys] for few
+  float* out;      // [tile_columns, value_stride]
+  float* maximum;  // [tile_columns], of the scores so far
+  float* sum;      // [tile_columns], of exp(score - maximum)
+  float* factor;   // [tile_columns]
+  std::int32_t* query_index;  // [tile_columns], within the row
+  std::int32_t* begin;        // [block_keys]
+  std::int32_t* end;          // [block_keys]
+  std::int64_t key_stride;    // key_dim and value_dim, rounded up to whole vectors
+  std::int64_t value_stride;
+};
+
+struct TileCall {
+  TileWorkspace workspace;
+  std::int64_t columns;
+  std::int64_t key_dim;
+  std::int64_t value_dim;
+  float soft_cap;
+  // For few columns: the rows of the block's keys and values. Rows up to a multiple of four can be
+  // read, and all of a row up to its stride.
+  const float* keys[block_keys];
+  const float* values[block_keys];
+  // Rows that the next call will need, to be fetched into the cache meanwhile.
+  const float* next_keys[block_keys];
+  const float* next_values[block_keys];
+  std::int64_t next_count;
+};
+
+/// Scores, exponentiates and adds the n keys in the workspace, of which any may be hidden from some
+/// columns unless `all_visible`.
+using AttendBlock = void (*)(const TileCall& call, std::int64_t n, bool all_visible);
+
+std::size_t workspace_floats(const checks::AttentionSizes& sizes);
+
+void attend_tile(const AttentionTensors& tensors, const AttentionPlan& plan,
+                 const AttentionTile& tile, const AttentionSpec& spec,
+                 const checks::AttentionSizes& sizes, float* workspace, AttendBlock attend);
+
+void merge_tiles(const AttentionTensors& tensors, const AttentionMerge& merge,
+                 const checks::AttentionSizes& sizes);
+
+}  // namespace gist::cpu

@@ -1,0 +1,129 @@
+#include "kernels/cpu/cpu_backend.h"
+
+#include <cstring>
+
+#include "kernels/checks.h"
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/memory.h"
+#include "kernels/cpu/operations.h"
+#include "kernels/cpu/process_limits.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(int threads, Dtype dtype)
+      : threads_(threads),
+        gemm_(dtype, threads, account_),
+        attention_(threads, account_),
+        scratch_(account_) {}
+
+  std::string_view name() const override { return "cpu"; }
+
+  Buffer allocate(std::size_t bytes) override {
+    return Buffer(*this, account_.allocate(bytes), bytes);
+  }
+  void upload(const Tensor& target, const void* source) override {
+    if (target.bytes() > 0) std::memcpy(target.data, source, target.bytes());
+  }
+  void download(const Tensor& source, void* target) override {
+    if (source.bytes() > 0) std::memcpy(target, source.data, source.bytes());
+  }
+  void copy(const Tensor& source, const Tensor& target) override {
+    checks::copy(source, target);
+    if (source.bytes() > 0) std::memmove(target.data, source.data, source.bytes());
+  }
+  void synchronize() override {}
+  MemoryUse memory() const override { return account_.use(); }
+
+  std::unique_ptr<Matrix> pack(const HostTensor& weight) override {
+    checks::pack(weight);
+    return gemm_.pack(*this, weight);
+  }
+
+  void gemm(const Tensor& x, const Matrix& w, const Tensor& bias, const Tensor& y) override {
+    checks::gemm(x, w, bias, y);
+    gemm_.run(x, w, bias, y);
+  }
+  void embedding(const Tensor& table, const Tensor& ids, const Tensor& y) override {
+    checks::embedding(table, ids, y);
+    cpu::embedding(table, ids, y, threads_);
+  }
+  void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y) override {
+    checks::rms_norm(x, weight, eps, y);
+    cpu::rms_norm(x, weight, eps, y, threads_);
+  }
+  void add(const Tensor& a, const Tensor& b, const Tensor& y) override {
+    checks::add(a, b, y);
+    cpu::add(a, b, y, threads_);
+  }
+  void gated_activation(Activation activation, const Tensor& gate, const Tensor& up,
+                        const Tensor& y) override {
+    checks::gated_activation(gate, up, y);
+    cpu::gated_activation(activation, gate, up, y, threads_);
+  }
+  void rotate(const Tensor& x, const Tensor& positions, const Rope& rope,
+              const Tensor& y) override {
+    checks::rotate(x, positions, rope, y);
+    cpu::rotate(x, positions, rope, y, threads_, scratch_);
+  }
+  void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y) override {
+    checks::gather_rows(x, rows, y);
+    cpu::gather_rows(x, rows, y, threads_);
+  }
+  void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& y) override {
+    checks::scatter_rows(x, rows, y);
+    cpu::scatter_rows(x, rows, y, threads_);
+  }
+  void attention(const Tensor& q, const Tensor& keys, const Tensor& values,
+                 const AttentionKeys& visible, const AttentionSpec& spec,
+                 const Tensor& y) override {
+    const auto sizes = checks::attention(q, keys, values, visible, spec, y);
+    attention_.run(q, keys, values, visible, spec, sizes, y);
+  }
+  void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias,
+                            float scale, float soft_cap, const Tensor& labels, const Tensor& loss,
+                            const Tensor& best) override {
+    checks::linear_cross_entropy(hidden, head, bias, scale, soft_cap, labels, loss, best);
+    cpu::linear_cross_entropy(hidden, head, bias, scale, soft_cap, labels, loss, best, threads_,
+                              gemm_, scratch_);
+  }
+  void scale_and_cap(const Tensor& x, float scale, float soft_cap) override {
+    checks::scale_and_cap(x, scale, soft_cap);
+    cpu::scale_and_cap(x, scale, soft_cap, threads_);
+  }
+  void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& uniform,
+              const Tensor& ids) override {
+    checks::sample(logits, options, uniform, ids);
+    cpu::sample(logits, options, uniform, ids, threads_, scratch_);
+  }
+
+ protected:
+  void release(void* data, std::size_t bytes) noexcept override { account_.release(data, bytes); }
+
+ private:
+  int threads_;
+  cpu::MemoryAccount account_;
+  cpu::Gemm gemm_;
+  cpu::Attention attention_;
+  cpu::Scratch scratch_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
+  if (options.threads < 0) {
+    fail(ErrorKind::usage, "the number of threads must be 0 or more, not {}", options.threads);
+  }
+  if (options.dtype != Dtype::f32 && options.dtype != Dtype::bf16) {
+    fail(ErrorKind::usage, "the cpu backend computes products in f32 or bf16, not in {}",
+         name_of(options.dtype));
+  }
+  const int threads = options.threads > 0 ? options.threads : cpu::usable_threads();
+  return std::make_unique<CpuBackend>(threads, options.dtype);
+}
+
+}  // namespace gist

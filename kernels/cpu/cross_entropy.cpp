@@ -1,0 +1,126 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/cross_entropy.cpp"
+#include <hwy/foreach_target.h>  // compiles this file once a target
+#include <hwy/highway.h>
+// Must follow highway.h.
+#include <hwy/contrib/math/math-inl.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/operations.h"
+#include "kernels/cpu/parallel.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace gist::cpu {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// x[n] = soft_cap * tanh(scale x / soft_cap), or scale x where soft_cap is 0
+void scale_and_cap_values(float* x, std::int64_t n, float scale, float soft_cap) {
+  const hn::ScalableTag<float> tag;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  const auto factor = hn::Set(tag, soft_cap > 0 ? scale / soft_cap : scale);
+  const auto cap = hn::Set(tag, soft_cap);
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto scaled = hn::Mul(hn::LoadU(tag, x + i), factor);
+    hn::StoreU(soft_cap > 0 ? hn::Mul(cap, hn::Tanh(tag, scaled)) : scaled, tag, x + i);
+  }
+  for (; i < n; ++i) {
+    x[i] = soft_cap > 0 ? soft_cap * std::tanh(x[i] * (scale / soft_cap)) : x[i] * scale;
+  }
+}
+
+float largest_value(const float* x, std::int64_t n) {
+  const hn::ScalableTag<float> tag;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  auto largest = hn::Set(tag, x[0]);
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) largest = hn::Max(largest, hn::LoadU(tag, x + i));
+  float result = hn::GetLane(hn::MaxOfLanes(tag, largest));
+  for (; i < n; ++i) result = std::max(result, x[i]);
+  return result;
+}
+
+/// sum over n of exp(x - shift)
+float sum_of_exponentials(const float* x, std::int64_t n, float shift) {
+  const hn::ScalableTag<float> tag;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  const auto shifts = hn::Set(tag, shift);
+  auto sum = hn::Zero(tag);
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    sum = hn::Add(sum, hn::Exp(tag, hn::Sub(hn::LoadU(tag, x + i), shifts)));
+  }
+  float result = hn::GetLane(hn::SumOfLanes(tag, sum));
+  for (; i < n; ++i) result += std::exp(x[i] - shift);
+  return result;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace gist::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gist::cpu {
+
+HWY_EXPORT(scale_and_cap_values);
+HWY_EXPORT(largest_value);
+HWY_EXPORT(sum_of_exponentials);
+
+namespace {
+
+/// Logits of a chunk of rows stay about this small, so that they don't leave the cache.
+constexpr std::int64_t chunk_values = std::int64_t{2} << 20;
+constexpr std::int64_t min_chunk_rows = 32;  // fewer rows would leave the matrix product slow
+constexpr std::int64_t max_chunk_rows = 1024;
+
+}  // namespace
+
+void scale_and_cap(const Tensor& x, float scale, float soft_cap, int threads) {
+  auto* values = static_cast<float*>(x.data);
+  const auto apply = HWY_DYNAMIC_DISPATCH(scale_and_cap_values);
+  parallel_ranges(threads, x.shape.elements(), 16384, [&](std::int64_t begin, std::int64_t end) {
+    apply(values + begin, end - begin, scale, soft_cap);
+  });
+}
+
+void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias, float scale,
+                          float soft_cap, const Tensor& labels, const Tensor& loss,
+                          const Tensor& best, int threads, Gemm& gemm, Scratch& scratch) {
+  const std::int64_t m = hidden.shape[0];
+  const std::int64_t vocabulary = head.n();
+  require_within("linear_cross_entropy", "labels", labels, vocabulary);
+  const std::int64_t chunk =
+      std::min(m, std::clamp(chunk_values / vocabulary, min_chunk_rows, max_chunk_rows));
+  auto* logits = scratch.reserve_array<float>(static_cast<std::size_t>(chunk * vocabulary));
+  const auto* label = static_cast<const std::int32_t*>(labels.data);
+  auto* losses = static_cast<float*>(loss.data);
+  auto* best_ids = static_cast<std::int32_t*>(best.data);
+  const auto cap = HWY_DYNAMIC_DISPATCH(scale_and_cap_values);
+  const auto largest = HWY_DYNAMIC_DISPATCH(largest_value);
+  const auto sum = HWY_DYNAMIC_DISPATCH(sum_of_exponentials);
+  for (std::int64_t first = 0; first < m; first += chunk) {
+    const std::int64_t rows = std::min(chunk, m - first);
+    gemm.run(hidden.rows(first, first + rows), head, bias,
+             Tensor{logits, Dtype::f32, {rows, vocabulary}});
+    parallel_ranges(threads, rows, 16384 / vocabulary + 1,
+                    [&](std::int64_t begin, std::int64_t end) {
+                      for (std::int64_t i = begin; i < end; ++i) {
+                        float* row = logits + i * vocabulary;
+                        if (scale != 1 || soft_cap > 0) cap(row, vocabulary, scale, soft_cap);
+                        const float peak = largest(row, vocabulary);
+                        const float log_sum = peak + std::log(sum(row, vocabulary, peak));
+                        losses[first + i] = log_sum - row[label[first + i]];
+                        const auto best_id = std::find(row, row + vocabulary, peak) - row;
+                        best_ids[first + i] =
+                            static_cast<std::int32_t>(best_id % vocabulary);  // NaN: none found
+                      }
+                    });
+  }
+}
+
+}  // namespace gist::cpu
+#endif

@@ -1,0 +1,131 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/cpu/operations.h"
+#include "kernels/cpu/parallel.h"
+
+namespace gist::cpu {
+namespace {
+
+struct Candidate {
+  float logit;
+  std::int32_t id;
+};
+
+/// The order of falling probability, ties by id.
+bool likelier(const Candidate& a, const Candidate& b) {
+  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+}
+
+/// A row's ids in order of falling probability, of which only as many are sorted as are asked for.
+class Ranking {
+ public:
+  Ranking(Candidate* candidates, std::int64_t size) : candidates_(candidates), size_(size) {}
+
+  std::int64_t size() const { return size_; }
+  /// Drops all but the likeliest `size`, which is not above size().
+  void keep(std::int64_t size) {
+    sort_up_to(size);
+    size_ = size;
+  }
+  const Candidate& operator[](std::int64_t rank) {
+    if (rank >= sorted_) sort_up_to(std::min(size_, std::max<std::int64_t>(64, 4 * (rank + 1))));
+    return candidates_[rank];
+  }
+
+ private:
+  void sort_up_to(std::int64_t rank) {
+    if (rank <= sorted_) return;
+    if (rank < size_) {
+      std::nth_element(candidates_ + sorted_, candidates_ + rank, candidates_ + size_, likelier);
+    }
+    std::sort(candidates_ + sorted_, candidates_ + rank, likelier);
+    sorted_ = rank;
+  }
+
+  Candidate* candidates_;
+  std::int64_t size_;
+  std::int64_t sorted_ = 0;
+};
+
+/// NaN is never chosen before a number.
+float usable(float logit) {
+  return std::isnan(logit) ? -std::numeric_limits<float>::infinity() : logit;
+}
+
+std::int32_t largest(const float* logits, std::int64_t vocabulary, std::int32_t banned) {
+  Candidate best{0, -1};
+  for (std::int64_t i = 0; i < vocabulary; ++i) {
+    const Candidate each{usable(logits[i]), static_cast<std::int32_t>(i)};
+    if (each.id != banned && (best.id < 0 || each.logit > best.logit)) best = each;
+  }
+  return best.id;
+}
+
+std::int32_t draw(const float* logits, std::int64_t vocabulary, const SamplingOptions& options,
+                  float uniform, Candidate* candidates) {
+  std::int64_t count = 0;
+  float peak = -std::numeric_limits<float>::infinity();
+  for (std::int64_t i = 0; i < vocabulary; ++i) {
+    if (i == options.banned) continue;
+    candidates[count++] = {usable(logits[i]), static_cast<std::int32_t>(i)};
+    peak = std::max(peak, candidates[count - 1].logit);
+  }
+  if (!std::isfinite(peak)) return largest(logits, vocabulary, options.banned);
+
+  const auto weight = [&](float logit) {  // in proportion to the probability
+    return std::exp((static_cast<double>(logit) - peak) / options.temperature);
+  };
+  Ranking ranking(candidates, count);
+  if (options.top_k > 0 && options.top_k < count) ranking.keep(options.top_k);
+  double total = 0;
+  for (std::int64_t i = 0; i < ranking.size(); ++i) total += weight(candidates[i].logit);
+
+  if (options.top_p < 1) {
+    double mass = 0;
+    std::int64_t kept = 0;
+    while (kept < ranking.size() && mass < options.top_p * total) {
+      mass += weight(ranking[kept++].logit);
+    }
+    ranking.keep(kept);
+    total = mass;
+  }
+  double cumulative = 0;
+  std::int64_t last_possible = 0;
+  for (std::int64_t rank = 0; rank < ranking.size(); ++rank) {
+    const double each = weight(ranking[rank].logit);
+    cumulative += each;
+    if (cumulative > uniform * total) return ranking[rank].id;
+    if (each == 0) break;
+    last_possible = rank;
+  }
+  return ranking[last_possible].id;  // the sum's rounding left it at uniform * total
+}
+
+}  // namespace
+
+void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& uniform,
+            const Tensor& ids, int threads, Scratch& scratch) {
+  const std::int64_t m = logits.shape[0];
+  const std::int64_t vocabulary = logits.shape[1];
+  const auto* rows = static_cast<const float*>(logits.data);
+  const auto* draws = static_cast<const float*>(uniform.data);
+  auto* chosen = static_cast<std::int32_t*>(ids.data);
+  if (options.temperature == 0) {
+    parallel_ranges(threads, m, 65536 / vocabulary + 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        chosen[i] = largest(rows + i * vocabulary, vocabulary, options.banned);
+      }
+    });
+    return;
+  }
+  auto* candidates =
+      scratch.reserve_array<Candidate>(static_cast<std::size_t>(threads * vocabulary));
+  parallel_items(threads, m, [&](std::int64_t i, int thread) {
+    chosen[i] = draw(rows + i * vocabulary, vocabulary, options, draws[i],
+                     candidates + thread * vocabulary);
+  });
+}
+
+}  // namespace gist::cpu

@@ -1,0 +1,177 @@
+#include "kernels/meta/meta_backend.h"
+
+#include <algorithm>
+#include <cstring>
+#include <initializer_list>
+#include <limits>
+
+#include "kernels/checks.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+class MetaMatrix final : public Matrix {
+ public:
+  MetaMatrix(Buffer storage, std::int64_t n, std::int64_t k)
+      : storage_(std::move(storage)), n_(n), k_(k) {}
+  std::int64_t n() const override { return n_; }
+  std::int64_t k() const override { return k_; }
+  std::size_t bytes() const override { return storage_.bytes(); }
+
+ private:
+  Buffer storage_;
+  std::int64_t n_;
+  std::int64_t k_;
+};
+
+std::int64_t bytes_of(std::initializer_list<const Tensor*> tensors) {
+  std::int64_t bytes = 0;
+  for (const Tensor* tensor : tensors) {
+    if (tensor->data != nullptr) bytes += static_cast<std::int64_t>(tensor->bytes());
+  }
+  return bytes;
+}
+
+class Meta final : public MetaBackend {
+ public:
+  explicit Meta(Dtype dtype) : dtype_(dtype) {}
+
+  std::string_view name() const override { return "meta"; }
+
+  Buffer allocate(std::size_t bytes) override {
+    // Addresses are never followed; they only have to be distinct and look like addresses.
+    const std::uintptr_t address = next_address_;
+    next_address_ += (bytes + 127) / 64 * 64;
+    current_ += bytes;
+    peak_ = std::max(peak_, current_);
+    return Buffer(*this, reinterpret_cast<void*>(address), bytes);  // NOLINT
+  }
+  void upload(const Tensor& target, const void*) override { count("upload", 0, {}, {&target}); }
+  void download(const Tensor& source, void* target) override {
+    if (source.bytes() > 0) std::memset(target, 0, source.bytes());
+    count("download", 0, {&source}, {});
+  }
+  void copy(const Tensor& source, const Tensor& target) override {
+    checks::copy(source, target);
+    count("copy", 0, {&source}, {&target});
+  }
+  void synchronize() override {}
+  MemoryUse memory() const override {
+    return {current_, peak_, std::numeric_limits<std::size_t>::max() / 2};
+  }
+
+  std::unique_ptr<Matrix> pack(const HostTensor& weight) override {
+    checks::pack(weight);
+    const auto bytes = static_cast<std::size_t>(weight.shape.elements()) * size_of(dtype_);
+    return std::make_unique<MetaMatrix>(allocate(bytes), weight.shape[0], weight.shape[1]);
+  }
+
+  void gemm(const Tensor& x, const Matrix& w, const Tensor& bias, const Tensor& y) override {
+    const auto sizes = checks::gemm(x, w, bias, y);
+    count("gemm", product_flops(sizes, bias), {&x, &bias}, {&y}, w.bytes());
+  }
+  void embedding(const Tensor& table, const Tensor& ids, const Tensor& y) override {
+    checks::embedding(table, ids, y);
+    const std::size_t rows = static_cast<std::size_t>(y.shape.elements()) * size_of(table.dtype);
+    count("embedding", 0, {&ids}, {&y}, rows);
+  }
+  void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y) override {
+    checks::rms_norm(x, weight, eps, y);
+    count("rms_norm", 4 * x.shape.elements(), {&x, &weight}, {&y});
+  }
+  void add(const Tensor& a, const Tensor& b, const Tensor& y) override {
+    checks::add(a, b, y);
+    count("add", y.shape.elements(), {&a, &b}, {&y});
+  }
+  void gated_activation(Activation, const Tensor& gate, const Tensor& up,
+                        const Tensor& y) override {
+    checks::gated_activation(gate, up, y);
+    count("gated_activation", 2 * y.shape.elements(), {&gate, &up}, {&y});
+  }
+  void rotate(const Tensor& x, const Tensor& positions, const Rope& rope,
+              const Tensor& y) override {
+    checks::rotate(x, positions, rope, y);
+    const std::int64_t rotated = x.shape[0] * x.shape[1] * rope.rotary_dims;
+    count("rotate", 3 * rotated, {&x, &positions, &rope.inv_freq}, {&y});
+  }
+  void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y) override {
+    checks::gather_rows(x, rows, y);
+    count("gather_rows", 0, {&y, &rows}, {&y});
+  }
+  void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& y) override {
+    checks::scatter_rows(x, rows, y);
+    count("scatter_rows", 0, {&x, &rows}, {&x});
+  }
+  void attention(const Tensor& q, const Tensor& keys, const Tensor& values,
+                 const AttentionKeys& visible, const AttentionSpec& spec,
+                 const Tensor& y) override {
+    const auto s = checks::attention(q, keys, values, visible, spec, y);
+    const std::int64_t flops = 2 * visible.visible_pairs * s.heads * (s.key_dim + s.value_dim);
+    const std::int64_t listed = s.list * s.kv_heads * (s.key_dim + s.value_dim) * 4;
+    count("attention", flops, {&q, &visible.rows, &visible.slot, &visible.begin, &visible.end},
+          {&y}, static_cast<std::size_t>(listed));
+  }
+  void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias,
+                            float scale, float soft_cap, const Tensor& labels, const Tensor& loss,
+                            const Tensor& best) override {
+    const auto sizes =
+        checks::linear_cross_entropy(hidden, head, bias, scale, soft_cap, labels, loss, best);
+    const std::int64_t softmax = 3 * sizes.m * sizes.n;
+    count("linear_cross_entropy", product_flops(sizes, bias) + softmax, {&hidden, &bias, &labels},
+          {&loss, &best}, head.bytes());
+  }
+  void scale_and_cap(const Tensor& x, float scale, float soft_cap) override {
+    checks::scale_and_cap(x, scale, soft_cap);
+    count("scale_and_cap", (soft_cap > 0 ? 3 : 1) * x.shape.elements(), {&x}, {&x});
+  }
+  void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& uniform,
+              const Tensor& ids) override {
+    checks::sample(logits, options, uniform, ids);
+    const std::int64_t softmax = options.temperature > 0 ? 3 * logits.shape.elements() : 0;
+    count("sample", softmax, {&logits, &uniform}, {&ids});
+  }
+
+  const std::map<std::string, OpCost>& costs() const override { return costs_; }
+  std::int64_t total_flops() const override {
+    std::int64_t flops = 0;
+    for (const auto& [op, cost] : costs_) flops += cost.flops;
+    return flops;
+  }
+  void reset_costs() override { costs_.clear(); }
+
+ protected:
+  void release(void*, std::size_t bytes) noexcept override { current_ -= bytes; }
+
+ private:
+  static std::int64_t product_flops(const checks::GemmSizes& s, const Tensor& bias) {
+    return 2 * s.m * s.n * s.k + (bias.data != nullptr ? s.m * s.n : 0);
+  }
+
+  void count(const char* op, std::int64_t flops, std::initializer_list<const Tensor*> read,
+             std::initializer_list<const Tensor*> written, std::size_t also_read = 0) {
+    OpCost& cost = costs_[op];
+    cost.calls += 1;
+    cost.flops += flops;
+    cost.bytes_read += bytes_of(read) + static_cast<std::int64_t>(also_read);
+    cost.bytes_written += bytes_of(written);
+  }
+
+  Dtype dtype_;
+  std::uintptr_t next_address_ = 64;
+  std::size_t current_ = 0;
+  std::size_t peak_ = 0;
+  std::map<std::string, OpCost> costs_;
+};
+
+}  // namespace
+
+std::unique_ptr<MetaBackend> make_meta_backend(Dtype dtype) {
+  if (dtype != Dtype::f32 && dtype != Dtype::bf16) {
+    fail(ErrorKind::usage, "the meta backend counts products in f32 or bf16, not in {}",
+         name_of(dtype));
+  }
+  return std::make_unique<Meta>(dtype);
+}
+
+}  // namespace gist

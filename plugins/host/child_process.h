@@ -1,0 +1,26 @@
+// A program that runs beside this one, with a time limit, and reports through a pipe.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace gist {
+
+inline constexpr int report_descriptor = 3;  // which the child writes its report to
+
+struct ChildReport {
+  std::string text;  // what it wrote, at most 64 KiB
+  std::string
+      ended;  // "" where it exited with status 0, else how it ended: "was killed by signal 11 ..."
+};
+
+/// Runs a program to its end, or kills it at the limit. Its standard output goes to standard error,
+/// and its standard input is empty. It starts from a clean state, by posix_spawn rather than fork,
+/// so it doesn't matter which threads run here. Throws Error(unavailable) where it can't be
+/// started.
+ChildReport run_child(const std::filesystem::path& program,
+                      const std::vector<std::string>& arguments, std::chrono::milliseconds limit);
+
+}  // namespace gist

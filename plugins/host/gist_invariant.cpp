@@ -1,0 +1,215 @@
+#include "plugins/host/gist_invariant.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <random>
+#include <vector>
+
+#include "core/cached_row.h"
+#include "core/compress.h"
+#include "core/forward.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr double tolerance = 1e-5;  // of the largest logit
+
+/// prompt gist^k input completion.
+struct Case {
+  std::int32_t prompt, k, input;
+};
+constexpr Case cases[] = {{5, 1, 4}, {17, 3, 1}, {1, 1, 0}, {3, 3, 9}};
+constexpr std::int32_t completion = 3;  // tokens that are read one by one
+constexpr std::int32_t longest = 17 + 3 + 9 + completion;
+
+std::int32_t length(const Case& c) {
+  return c.prompt + c.k + c.input + completion;
+}
+
+/// Values that make attention and every projection matter, unlike those that training starts from.
+class RandomWeights {
+ public:
+  explicit RandomWeights(const ModelSpec& spec) {
+    for (const WeightSpec& weight : spec.weights) {
+      const int copies =
+          weight.stack ? spec.stacks[static_cast<std::size_t>(*weight.stack)].layers : 1;
+      for (int layer = 0; layer < copies && weight.tied_to.empty(); ++layer) {
+        weights_[weight_name(weight, layer)] = {weight.shape, draw(weight)};
+      }
+    }
+  }
+
+  /// Refers to this object.
+  WeightSource source() const {
+    WeightSource result;
+    result.find = [this](const std::string& name) -> std::optional<HostTensor> {
+      const auto found = weights_.find(name);
+      if (found == weights_.end()) return std::nullopt;
+      return HostTensor{reinterpret_cast<const std::byte*>(found->second.values.data()), Dtype::f32,
+                        found->second.shape};
+    };
+    result.done = [](const std::string&) {};
+    result.description = "the random weights";
+    return result;
+  }
+
+ private:
+  struct Values {
+    Shape shape;
+    std::vector<float> values;
+  };
+
+  std::vector<float> draw(const WeightSpec& weight) {
+    const bool ones = weight.init.kind == Initializer::Kind::ones;
+    float std = 0.1F;
+    if (weight.use == WeightUse::matrix) std = 1 / std::sqrt(static_cast<float>(weight.shape[1]));
+    if (weight.use == WeightUse::table) std = 1;
+    std::normal_distribution<float> normal(ones ? 1.0F : 0.0F, std);
+    std::vector<float> values(static_cast<std::size_t>(weight.shape.elements()));
+    std::generate(values.begin(), values.end(), [&] { return normal(random_); });
+    return values;
+  }
+
+  std::mt19937 random_{20230417};
+  std::map<std::string, Values> weights_;
+};
+
+/// The vocabulary's last id is the gist's.
+std::vector<Sequence> sequences_of(const ModelSpec& spec) {
+  std::mt19937 random(7);
+  std::vector<Sequence> sequences;
+  for (const Case& c : cases) {
+    Sequence& sequence = sequences.emplace_back();
+    for (std::int32_t i = 0; i < length(c); ++i) {
+      sequence.ids.push_back(
+          static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(spec.vocabulary - 1)));
+    }
+    std::fill_n(sequence.ids.begin() + c.prompt, c.k, spec.vocabulary - 1);
+    sequence.gists = {{c.prompt, c.prompt + c.k}};
+  }
+  return sequences;
+}
+
+/// Logits of each row from its last gist token on: [1 + input + completion, vocabulary].
+using RowLogits = std::vector<std::vector<float>>;
+
+void append_logits(Pass& pass, const Tensor& hidden, std::vector<float>& target) {
+  const Tensor values = logits(pass, hidden);
+  const std::size_t before = target.size();
+  target.resize(before + static_cast<std::size_t>(values.shape.elements()));
+  pass.backend().download(values, target.data() + before);
+}
+
+RowLogits full_pass(const Model& model, const std::vector<Sequence>& sequences, Scratch& scratch) {
+  Batch batch;
+  for (const Sequence& sequence : sequences) add_sequence(batch, sequence, Condition::gist);
+  Pass pass(model, batch, {}, scratch);
+  const Tensor hidden = forward(pass);
+  RowLogits result(sequences.size());
+  for (std::size_t r = 0; r < sequences.size(); ++r) {
+    const AttentionRow& row = batch.rows[r];
+    append_logits(pass, hidden.rows(row.query_begin + sequences[r].gists[0].end - 1, row.query_end),
+                  result[r]);
+  }
+  return result;
+}
+
+std::vector<GistActivations> stored_gists(const Model& model,
+                                          const std::vector<Sequence>& sequences,
+                                          Scratch& scratch) {
+  std::vector<Sequence> prompts;
+  std::vector<Interval> kept;
+  for (const Sequence& sequence : sequences) {
+    const Interval gist = sequence.gists[0];
+    prompts.push_back({{sequence.ids.begin(), sequence.ids.begin() + gist.end}, sequence.gists});
+    kept.push_back(gist);
+  }
+  return compress(model, prompts, kept, Condition::gist, scratch);
+}
+
+RowLogits from_store(const Model& model, const std::vector<Sequence>& sequences,
+                     const std::vector<GistActivations>& stored, Scratch& scratch) {
+  KeyValueCache cache(
+      model, static_cast<std::int32_t>(std::size(cases)) * (longest + KeyValueCache::block_size));
+  std::vector<CachedRow> rows(sequences.size());
+  RowLogits result(sequences.size());
+  CachedBatch batch;
+  for (std::int32_t step = 0; step <= completion; ++step) {
+    batch.clear();
+    batch.options.cache = &cache;
+    for (std::size_t r = 0; r < sequences.size(); ++r) {
+      const Interval gist = sequences[r].gists[0];
+      if (step == 0) place_gist(rows[r], stored[r], gist.begin, cache, batch);
+      const std::span<const std::int32_t> ids(sequences[r].ids);
+      const auto begin = static_cast<std::size_t>(gist.end + rows[r].queries);
+      const std::size_t count = step == 0 ? static_cast<std::size_t>(cases[r].input) : 1;
+      extend_row(rows[r], ids.subspan(begin, count), {}, Condition::pos, cache, batch);
+    }
+    Pass pass(model, batch.batch, batch.options, scratch);
+    const Tensor hidden = forward(pass);
+    for (std::size_t r = 0; r < sequences.size(); ++r) {
+      if (step == 0) {
+        const std::int64_t d = model.spec().d_model;
+        const float* last = stored[r].hidden.data() + stored[r].hidden.size() - d;
+        append_logits(pass, pass.lasting().upload({1, d}, Dtype::f32, last), result[r]);
+      }
+      const AttentionRow& row = batch.batch.rows[r];
+      if (row.query_end > row.query_begin) {
+        append_logits(pass, hidden.rows(row.query_begin, row.query_end), result[r]);
+      }
+    }
+  }
+  return result;
+}
+
+std::string difference(const RowLogits& full, const RowLogits& stored, int vocabulary) {
+  double largest = 0;
+  for (const std::vector<float>& row : full) {
+    for (const float value : row) {
+      if (!std::isfinite(value)) return "the full pass gives logits that aren't finite";
+      largest = std::max(largest, std::fabs(static_cast<double>(value)));
+    }
+  }
+  double worst = 0;
+  std::string found;
+  for (std::size_t r = 0; r < full.size(); ++r) {
+    for (std::size_t i = 0; i < full[r].size(); ++i) {
+      const double error = std::fabs(static_cast<double>(full[r][i]) - stored[r][i]);
+      if (error <= worst) continue;
+      worst = std::isfinite(error) ? error : INFINITY;
+      const Case& c = cases[r];
+      found = fmt::format(
+          "logits from the stored gist differ from the full pass by {:.2g} of the largest logit, "
+          "expected at most {:g} (prompt of {} tokens, k = {}, {} tokens after the gist): "
+          "callbacks must be pure, and see tokens through attention alone",
+          worst / largest, tolerance, c.prompt, c.k, i / static_cast<std::size_t>(vocabulary));
+    }
+  }
+  return worst > tolerance * largest ? found : "";
+}
+
+}  // namespace
+
+std::string broken_gist_invariant(std::unique_ptr<Family> family) {
+  const ModelSpec spec = family->spec();
+  if (spec.vocabulary < 2 || (spec.max_positions > 0 && spec.max_positions < longest)) {
+    fail(ErrorKind::data,
+         "the check's configuration has a vocabulary of {} and {} positions, expected at least 2 "
+         "and {}",
+         spec.vocabulary, spec.max_positions, longest);
+  }
+  const std::unique_ptr<Backend> backend = make_cpu_backend();
+  const RandomWeights weights(spec);
+  const Model model(std::move(family), *backend, weights.source());
+  Scratch scratch(*backend);
+  const std::vector<Sequence> sequences = sequences_of(spec);
+  const RowLogits full = full_pass(model, sequences, scratch);
+  const std::vector<GistActivations> stored = stored_gists(model, sequences, scratch);
+  return difference(full, from_store(model, sequences, stored, scratch), spec.vocabulary);
+}
+
+}  // namespace gist

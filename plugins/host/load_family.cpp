@@ -1,0 +1,122 @@
+// From a configuration to the one family that serves it.
+#include <algorithm>
+
+#include "kernels/error.h"
+#include "plugins/host/loader.h"
+#include "plugins/host/plugin_family.h"
+#include "plugins/host/plugin_host.h"
+
+namespace gist {
+namespace {
+
+bool contains(const std::vector<std::string>& list, const std::string& wanted) {
+  return std::find(list.begin(), list.end(), wanted) != list.end();
+}
+
+std::string joined(const std::vector<std::string>& list, const char* between = ", ") {
+  return fmt::format("{}", fmt::join(list, between));
+}
+
+std::vector<std::string> architectures_of(const nlohmann::json& config, const std::string& where) {
+  const auto found = config.is_object() ? config.find("architectures") : config.end();
+  if (!config.is_object() || found == config.end() || found->is_null()) {
+    fail(ErrorKind::data, "{}: has no \"architectures\", a list that names the model's class",
+         where);
+  }
+  const auto is_text = [](const nlohmann::json& item) { return item.is_string(); };
+  if (!found->is_array() || found->empty() || !std::all_of(found->begin(), found->end(), is_text)) {
+    fail(ErrorKind::data, "{}: \"architectures\": expected a list of strings, found {}", where,
+         found->dump());
+  }
+  return found->get<std::vector<std::string>>();
+}
+
+/// What was searched, and what was refused there and why.
+std::string searched(const std::vector<PluginDirectory>& directories,
+                     const std::vector<PluginEntry>& entries) {
+  std::vector<std::string> places;
+  for (const PluginDirectory& directory : directories) {
+    places.push_back(directory.ignored.empty()
+                         ? fmt::format("{} ({})", directory.path.string(), directory.origin)
+                         : fmt::format("{} ({}; not searched: {})", directory.path.string(),
+                                       directory.origin, directory.ignored));
+  }
+  std::string text = "searched " + (places.empty() ? "nothing" : joined(places));
+  std::vector<std::string> refused;
+  for (const PluginEntry& entry : entries) {
+    if (entry.refused.empty()) continue;
+    const std::filesystem::path& path = entry.library.empty() ? entry.manifest : entry.library;
+    refused.push_back(fmt::format("{}: {}", path.string(), entry.refused));
+  }
+  if (!refused.empty()) text += "; refused " + joined(refused, "; ");
+  return text;
+}
+
+struct Choice {
+  const PluginEntry* entry = nullptr;
+  std::string architecture;
+};
+
+/// The plugin to load: the one of the named family, or else the only one for the first architecture
+/// that any serves.
+Choice choose(const std::vector<PluginEntry>& entries,
+              const std::vector<std::string>& architectures, const std::string& family,
+              const std::string& where) {
+  for (const std::string& architecture : architectures) {
+    std::vector<const PluginEntry*> serving;
+    for (const PluginEntry& entry : entries) {
+      if (entry.refused.empty() && contains(entry.architectures, architecture) &&
+          (family.empty() || contains(entry.families, family))) {
+        serving.push_back(&entry);
+      }
+    }
+    if (serving.size() > 1) {
+      fail(ErrorKind::unavailable,
+           "{}: architecture {} is served by both {} ({}) and {} ({}): choose one with --family",
+           where, architecture, joined(serving[0]->families), serving[0]->library.string(),
+           joined(serving[1]->families), serving[1]->library.string());
+    }
+    if (serving.size() == 1) return {serving[0], architecture};
+  }
+  return {};
+}
+
+const LoadedPlugin::Family& family_for(const LoadedPlugin& plugin, const std::string& architecture,
+                                       const std::string& family, const std::string& where) {
+  std::vector<const LoadedPlugin::Family*> serving;
+  for (const LoadedPlugin::Family& candidate : plugin.families) {
+    if (contains(candidate.architectures, architecture) &&
+        (family.empty() || candidate.id == family)) {
+      serving.push_back(&candidate);
+    }
+  }
+  if (serving.size() == 1) return *serving[0];
+  if (serving.empty()) {
+    fail(ErrorKind::unavailable, "{}: family '{}' of {} doesn't serve architecture {}", where,
+         family, plugin.library.string(), architecture);
+  }
+  fail(ErrorKind::unavailable,
+       "{}: architecture {} is served by both {} and {} of {}: choose one with --family", where,
+       architecture, serving[0]->id, serving[1]->id, plugin.library.string());
+}
+
+}  // namespace
+
+std::unique_ptr<Family> load_family(const std::vector<PluginDirectory>& directories,
+                                    const nlohmann::json& config, const std::string& where,
+                                    const std::string& family) {
+  const std::vector<std::string> architectures = architectures_of(config, where);
+  const std::vector<PluginEntry> entries = find_plugins(directories);
+  const Choice choice = choose(entries, architectures, family, where);
+  if (choice.entry == nullptr) {
+    fail(ErrorKind::unavailable, "{}: no plugin {}serves {}: {}", where,
+         family.empty() ? "" : fmt::format("with a family '{}' ", family), joined(architectures),
+         searched(directories, entries));
+  }
+  const LoadedPlugin plugin = load_plugin(choice.entry->library);
+  check_against_manifest(plugin, choice.entry->families, choice.entry->architectures);
+  return configure_family(plugin, family_for(plugin, choice.architecture, family, where), config,
+                          choice.architecture, where);
+}
+
+}  // namespace gist

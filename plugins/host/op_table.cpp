@@ -1,0 +1,231 @@
+#include "plugins/host/op_table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <initializer_list>
+#include <span>
+
+#include "core/ops/ops.h"
+
+namespace gist {
+namespace {
+
+const WeightSpec& weight_spec(const gist_pass& running, std::int32_t index, WeightUse use,
+                              const char* use_name) {
+  const std::vector<WeightSpec>& weights = running.pass->model().spec().weights;
+  if (index < 0 || static_cast<std::size_t>(index) >= weights.size()) {
+    fail(ErrorKind::unavailable, "weight {} is not one of the {} declared", index, weights.size());
+  }
+  const WeightSpec& spec = weights[static_cast<std::size_t>(index)];
+  if (spec.use != use) {
+    fail(ErrorKind::unavailable, "weight \"{}\" is not declared as a {}", spec.name, use_name);
+  }
+  if (spec.stack && !running.in_layer) {
+    fail(ErrorKind::unavailable, "weight \"{}\" belongs to layers, and none runs", spec.name);
+  }
+  return spec;
+}
+
+void expect_width(const char* what, const Tensor& x, std::int64_t width, const WeightSpec& weight) {
+  if (x.shape[1] != width) {
+    fail(ErrorKind::unavailable, "{} {} doesn't fit weight \"{}\" {}", what, to_string(x.shape),
+         weight.name, to_string(weight.shape));
+  }
+}
+
+void expect_equal(const Tensor& a, const Tensor& b) {
+  if (!(a.shape == b.shape)) {
+    fail(ErrorKind::unavailable, "shapes {} and {} differ", to_string(a.shape), to_string(b.shape));
+  }
+}
+
+std::string shapes_of(const gist_pass& running, std::initializer_list<gist_tensor> inputs) {
+  std::string shapes;
+  for (const gist_tensor input : inputs) {
+    shapes += shapes.empty() ? " of " : ", ";
+    shapes += to_string(running.tensor(input).shape);
+  }
+  return shapes;
+}
+
+/// Runs an operation unless one failed before or an input is poisoned, and keeps its failure.
+template <typename Body>
+gist_tensor guarded(gist_pass* running, const char* op, std::initializer_list<gist_tensor> inputs,
+                    const Body& body) {
+  if (running == nullptr || running->failure) return 0;
+  if (std::find(inputs.begin(), inputs.end(), 0U) != inputs.end()) return 0;
+  std::string where = op;
+  ErrorKind kind = ErrorKind::unavailable;
+  std::string message;
+  try {
+    if (running->pass == nullptr) {
+      fail(ErrorKind::unavailable, "called while no callback of its model runs");
+    }
+    where += shapes_of(*running, inputs);
+    return running->add(body());
+  } catch (const Error& error) {
+    // A shape that the engine refuses is the family's mistake, not a bug of the engine.
+    if (error.kind() != ErrorKind::internal) kind = error.kind();
+    message = error.what();
+  } catch (const std::exception& error) {
+    kind = ErrorKind::internal;
+    message = error.what();
+  }
+  running->failure = gist_pass::Failure{kind, where + ": " + message};
+  return 0;
+}
+
+gist_tensor embedding_op(gist_pass* running, std::int32_t table) {
+  return guarded(running, "embedding", {}, [&] {
+    const WeightSpec& spec = weight_spec(*running, table, WeightUse::table, "table");
+    const ModelSpec& model = running->pass->model().spec();
+    if (spec.shape[0] != model.vocabulary) {
+      fail(ErrorKind::unavailable, "table \"{}\" {} has other rows than the vocabulary, {}",
+           spec.name, to_string(spec.shape), model.vocabulary);
+    }
+    return embedding(*running->pass, table);
+  });
+}
+
+gist_tensor linear_op(gist_pass* running, gist_tensor x, std::int32_t weight, std::int32_t bias) {
+  return guarded(running, "linear", {x}, [&] {
+    const WeightSpec& matrix = weight_spec(*running, weight, WeightUse::matrix, "matrix");
+    expect_width("x", running->tensor(x), matrix.shape[1], matrix);
+    if (bias != GIST_NONE) {
+      const WeightSpec& vector = weight_spec(*running, bias, WeightUse::vector, "vector");
+      if (vector.shape[0] != matrix.shape[0]) {
+        fail(ErrorKind::unavailable, "bias \"{}\" {} doesn't fit weight \"{}\" {}", vector.name,
+             to_string(vector.shape), matrix.name, to_string(matrix.shape));
+      }
+    }
+    return linear(*running->pass, running->tensor(x), weight, bias);
+  });
+}
+
+gist_tensor rms_norm_op(gist_pass* running, gist_tensor x, std::int32_t weight, float eps) {
+  return guarded(running, "rms_norm", {x}, [&] {
+    const WeightSpec& vector = weight_spec(*running, weight, WeightUse::vector, "vector");
+    expect_width("x", running->tensor(x), vector.shape[0], vector);
+    if (!(eps >= 0) || !std::isfinite(eps)) {
+      fail(ErrorKind::unavailable, "eps is {}, expected 0 or more", eps);
+    }
+    return rms_norm(*running->pass, running->tensor(x), weight, eps);
+  });
+}
+
+gist_tensor add_op(gist_pass* running, gist_tensor a, gist_tensor b) {
+  return guarded(running, "add", {a, b}, [&] {
+    expect_equal(running->tensor(a), running->tensor(b));
+    return add(*running->pass, running->tensor(a), running->tensor(b));
+  });
+}
+
+gist_tensor gated_activation_op(gist_pass* running, std::uint32_t activation, gist_tensor gate,
+                                gist_tensor up) {
+  return guarded(running, "gated_activation", {gate, up}, [&] {
+    if (activation != GIST_ACTIVATION_SILU) {
+      fail(ErrorKind::unavailable, "activation {} is not known to this gist", activation);
+    }
+    expect_equal(running->tensor(gate), running->tensor(up));
+    return gated_activation(*running->pass, Activation::silu, running->tensor(gate),
+                            running->tensor(up));
+  });
+}
+
+PositionSpec checked_position(const gist_attention& asked, const ModelSpec& model) {
+  PositionSpec position;
+  if (asked.position == GIST_POSITION_NONE) return position;
+  if (asked.position != GIST_POSITION_ROPE) {
+    fail(ErrorKind::unavailable, "position kind {} is not known to this gist", asked.position);
+  }
+  if (!model.keys_carry_position) {
+    fail(ErrorKind::unavailable,
+         "keys are rotated, but the model declares that they carry no position");
+  }
+  const int key_dim = model.stacks[0].key_dim;
+  if (asked.rope_inv_freq == nullptr || asked.rope_dims < 2 || asked.rope_dims % 2 != 0 ||
+      asked.rope_dims > key_dim) {
+    fail(ErrorKind::unavailable,
+         "{} dimensions are rotated{}, expected an even number from 2 to {}", asked.rope_dims,
+         asked.rope_inv_freq == nullptr ? " by no inv_freq" : "", key_dim);
+  }
+  position.kind = PositionSpec::Kind::rope;
+  position.inv_freq = {asked.rope_inv_freq, static_cast<std::size_t>(asked.rope_dims / 2)};
+  position.scale = asked.rope_scale;
+  position.rotary_dims = asked.rope_dims;
+  position.interleaved = asked.rope_interleaved != 0;
+  return position;
+}
+
+gist_tensor attention_op(gist_pass* running, gist_tensor q, gist_tensor k, gist_tensor v,
+                         const gist_attention* asked) {
+  return guarded(running, "attention", {q, k, v}, [&] {
+    if (!running->in_layer) fail(ErrorKind::unavailable, "called outside a layer");
+    if (running->attended) {
+      fail(ErrorKind::unavailable, "called twice in a layer: a layer has one list of keys");
+    }
+    if (asked == nullptr || asked->size < sizeof(gist_attention)) {
+      fail(ErrorKind::unavailable, "gist_attention is {} bytes, expected {}",
+           asked == nullptr ? 0 : asked->size, sizeof(gist_attention));
+    }
+    if (!std::isfinite(asked->softmax_scale) || !std::isfinite(asked->rope_scale) ||
+        !std::isfinite(asked->soft_cap) || asked->soft_cap < 0) {
+      fail(ErrorKind::unavailable, "softmax_scale {}, rope_scale {}, soft_cap {}: expected numbers",
+           asked->softmax_scale, asked->rope_scale, asked->soft_cap);
+    }
+    const PositionSpec position = checked_position(*asked, running->pass->model().spec());
+    running->attended = true;
+    return attention(*running->pass, running->tensor(q), running->tensor(k), running->tensor(v),
+                     position, {asked->softmax_scale, asked->soft_cap});
+  });
+}
+
+gist_tensor fail_op(gist_pass* running, const char* message) {
+  return guarded(running, "the family failed", {}, [&]() -> Tensor {
+    throw Error(ErrorKind::unavailable, message == nullptr ? "without a message" : message);
+  });
+}
+
+const void* extension(const char*) {
+  return nullptr;
+}
+
+}  // namespace
+
+const gist_ops& op_table() {
+  static constexpr gist_ops ops = {sizeof(gist_ops), 0,        embedding_op,        linear_op,
+                                   rms_norm_op,      add_op,   gated_activation_op, attention_op,
+                                   fail_op,          extension};
+  return ops;
+}
+
+}  // namespace gist
+
+void gist_pass::begin(gist::Pass& running, bool layer) {
+  constexpr std::uint32_t callbacks = 1U << (32 - index_bits);
+  pass = &running;
+  in_layer = layer;
+  attended = false;
+  callback = (callback + 1) % callbacks;
+  tensors.clear();
+}
+
+gist_tensor gist_pass::add(const gist::Tensor& tensor) {
+  if (tensors.size() == most_tensors) {
+    gist::fail(gist::ErrorKind::unavailable, "one callback made more than {} tensors",
+               most_tensors);
+  }
+  tensors.push_back(tensor);
+  return callback << index_bits | static_cast<std::uint32_t>(tensors.size());
+}
+
+const gist::Tensor& gist_pass::tensor(gist_tensor handle) const {
+  const std::uint32_t index = handle & most_tensors;
+  if (handle >> index_bits != callback || index == 0 || index > tensors.size()) {
+    gist::fail(gist::ErrorKind::unavailable,
+               "{:#x} is no tensor of this callback (handles end with the callback that got them)",
+               handle);
+  }
+  return tensors[index - 1];
+}

@@ -1,0 +1,23 @@
+// A family behind the C ABI.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "core/model.h"
+#include "plugins/host/loader.h"
+
+namespace gist {
+
+/// Configures a family of a loaded plugin. Throws Error(data) with the family's reason where it
+/// rejects the configuration (`where` names it), and Error(unavailable) where it declares nonsense.
+/// The family's callbacks then throw Error(unavailable), naming plugin, callback, layer, operation
+/// and shapes, where an operation of theirs fails.
+std::unique_ptr<Family> configure_family(const LoadedPlugin& plugin,
+                                         const LoadedPlugin::Family& family,
+                                         const nlohmann::json& config,
+                                         const std::string& architecture, const std::string& where);
+
+}  // namespace gist

@@ -1,0 +1,72 @@
+// Plugins on disk: where they are searched, what their manifests say, and loading one.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "core/model.h"
+
+namespace gist {
+
+/// A place that is searched, in order: --plugin-path entries, GIST_PLUGIN_PATH, the user's data
+/// directory, the installed library directory.
+struct PluginDirectory {
+  std::filesystem::path path;
+  std::string origin;   // "--plugin-path", "GIST_PLUGIN_PATH", "user", "installed"
+  std::string ignored;  // why it isn't searched ("relative path", "empty", "does not exist"); ""
+                        // where it is
+};
+
+/// What a manifest NAME.gist.json says, and whether the library beside it may be loaded.
+struct PluginEntry {
+  std::string name;
+  std::filesystem::path manifest;
+  std::filesystem::path library;
+  std::string version;
+  int abi_major = 0;
+  int abi_minor = 0;
+  std::vector<std::string> families;
+  std::vector<std::string> architectures;
+  std::string refused;  // why it can't be used; "" where it can
+};
+
+/// The search path. Each entry is listed, those that aren't searched with the reason. `option`
+/// holds the values of --plugin-path, each a list separated by ':'. The environment and the
+/// installed directory are read here.
+std::vector<PluginDirectory> plugin_directories(const std::vector<std::string>& option);
+
+/// Every manifest in these directories, in search order, and libraries without one (refused). An id
+/// that an earlier entry serves is refused, naming the earlier one.
+std::vector<PluginEntry> find_plugins(const std::vector<PluginDirectory>& directories);
+
+/// Loads the family that serves the configuration's `architectures` (or the one named `family`,
+/// where it is not empty) and configures it. Throws Error(unavailable) saying what was searched and
+/// why each candidate was refused; Error(data) where the family rejects the configuration, or
+/// config.json has no architectures. `where` names the configuration in messages: its path.
+std::unique_ptr<Family> load_family(const std::vector<PluginDirectory>& directories,
+                                    const nlohmann::json& config, const std::string& where,
+                                    const std::string& family);
+
+/// One check of `gist plugins check`.
+struct PluginCheck {
+  std::string name;    // "manifest", "abi", "configure", "gist invariant"
+  std::string failed;  // what was expected and found; "" where it passed
+  std::string family;  // "" for the checks of the library as a whole
+};
+
+/// Checks a library: its manifest, its ABI, and for each family, that it takes the configuration in
+/// the manifest's "check" entry and keeps the gist invariant on a small model of it with random
+/// weights. Each check that loads the library runs in a child process, the program
+/// gist-plugin-check, so that a crash is a failed check, and so is one that takes longer than the
+/// limit. Checks that can't run because an earlier one failed are left out. Throws Error(no_input)
+/// where the library doesn't exist.
+std::vector<PluginCheck> check_plugin(const std::filesystem::path& library,
+                                      std::chrono::milliseconds limit = std::chrono::seconds(60));
+
+}  // namespace gist

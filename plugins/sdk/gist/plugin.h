@@ -1,0 +1,227 @@
+/* gist plugin ABI: what a model family and the host agree on. Pure C.
+ *
+ * A plugin is a shared library that exports one data symbol, `gist_plugin`, and stands beside a
+ * manifest NAME.gist.json. A family says what its weights are called and how a layer is wired;
+ * batches, masks, caches, gists, gradients and devices are the host's.
+ *
+ * Rules that hold for everything below:
+ * - Every struct but gist_plugin_info starts with its size in bytes, as its author's compiler saw
+ *   it. A reader takes fields beyond that size as absent. Arrays of structs are walked by the size
+ *   that their elements declare.
+ * - Enums travel as fixed-width integers.
+ * - No C++ type, exception, allocator or file handle crosses. Who allocates frees.
+ * - Strings are UTF-8, NUL-terminated, owned by the side that made them.
+ * - A model's callbacks are never called by two threads at once. Different models' may be.
+ * - Handles that a callback is given (gist_config, gist_pass, gist_tensor) live until it returns.
+ *
+ * Major version 0 promises no compatibility between minor versions yet: the host takes exactly its
+ * own.
+ */
+#ifndef GIST_PLUGIN_H
+#define GIST_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GIST_PLUGIN_MAGIC 0x54534947u /* "GIST", little-endian */
+#define GIST_ABI_MAJOR 0
+#define GIST_ABI_MINOR 1
+
+typedef int32_t gist_status;
+enum {
+  GIST_OK = 0,
+  GIST_MISSING = 1,    /* the key is not there, or is null */
+  GIST_WRONG_TYPE = 2, /* the key is there, with another type or out of range */
+  GIST_FAILED = 3      /* said by a plugin: see gist_config_host.reject and gist_ops.fail */
+};
+
+/* ---- configuration ---- */
+
+/* The model's config.json. */
+typedef struct gist_config gist_config;
+
+/* Getters over config.json. Keys may be paths ("rope_scaling.factor"). On any status but GIST_OK
+ * the output is left as it was. Strings live until the callback returns. */
+typedef struct gist_config_host {
+  uint32_t size;
+  uint32_t reserved;
+  /* An integer of 64 bits; 3.0 is none. get_float takes integers, too. */
+  gist_status (*get_int)(const gist_config* config, const char* key, int64_t* value);
+  gist_status (*get_float)(const gist_config* config, const char* key, double* value);
+  gist_status (*get_bool)(const gist_config* config, const char* key, uint8_t* value);
+  gist_status (*get_string)(const gist_config* config, const char* key, const char** value);
+  /* Any value as JSON text: for lists, and for messages that say what was found. */
+  gist_status (*get_json)(const gist_config* config, const char* key, const char** text);
+  /* Records why this configuration can't be served; `configure` then returns GIST_FAILED. The
+   * message is copied. It names the key, what was expected and what was found. */
+  void (*reject)(const gist_config* config, const char* message);
+} gist_config_host;
+
+/* ---- what a model declares ---- */
+
+/* Which values the fields of these names take. */
+enum { GIST_USE_MATRIX = 0, GIST_USE_TABLE = 1, GIST_USE_VECTOR = 2 };
+enum { GIST_INIT_NORMAL = 0, GIST_INIT_ZEROS = 1, GIST_INIT_ONES = 2 };
+enum { GIST_STACK_CAUSAL = 0 };
+enum { GIST_NONE = -1 };
+
+/* A weight as the checkpoint names it. */
+typedef struct gist_weight {
+  uint32_t size;
+  int32_t stack;    /* the stack whose every layer has one: "{layer}" in the name is the layer's
+                       number. GIST_NONE: one weight, shared by all. */
+  const char* name; /* "model.layers.{layer}.mlp.up_proj.weight"; no name twice */
+  uint32_t use;  /* GIST_USE_MATRIX: [n, k], for linear. GIST_USE_TABLE: [rows, d], for embedding.
+                    GIST_USE_VECTOR: [n], norms and biases. */
+  uint32_t rank; /* 1 to 4 */
+  int64_t shape[4];
+  const char* tied_to; /* the name of the shared weight of the same shape whose values this shared
+                          weight has, and which is not tied itself; NULL: its own */
+  uint32_t init;       /* GIST_INIT_*: how training from scratch starts it */
+  float init_std;      /* of GIST_INIT_NORMAL */
+} gist_weight;
+
+typedef struct gist_stack {
+  uint32_t size;
+  uint32_t kind; /* GIST_STACK_* */
+  int32_t layers;
+  int32_t heads;    /* of queries */
+  int32_t kv_heads; /* of keys and values; divides heads */
+  int32_t key_dim;
+  int32_t value_dim;
+  int32_t reserved;
+} gist_stack;
+
+/* What `configure` fills in. The host has set size to what it will read, and everything else to
+ * zero; the plugin leaves size as it is. Everything it points to belongs to the model and lives
+ * until `destroy`. */
+typedef struct gist_model {
+  uint32_t size;
+  int32_t d_model;
+  int32_t vocabulary;    /* rows of the embedding table */
+  int32_t max_positions; /* 0: unlimited */
+  int32_t
+      keys_carry_position; /* 1: keys are rotated to their position (RoPE); 0: they carry none */
+  uint32_t n_stacks;       /* 1: other counts are refused in this version */
+  const gist_stack* stacks;
+  uint32_t n_weights;
+  int32_t head_weight; /* index of the head's matrix [vocabulary, d_model] */
+  int32_t head_bias;   /* index of its bias, or GIST_NONE */
+  float head_scale;    /* logits = cap(scale * (hidden weight^T + bias)) */
+  float head_soft_cap; /* cap(x) = c tanh(x / c); 0: none */
+  uint32_t reserved;
+  const gist_weight* weights;
+  void* self; /* the model's own state, handed to its callbacks */
+} gist_model;
+
+/* ---- operations ---- */
+
+/* A running pass, and a tensor in it. Tensor 0 is the poisoned tensor: operations on it do nothing
+ * and return it, so that no check is needed after each line. The first failure is kept with the
+ * operation's name, the shapes and the layer, and reported when the callback has returned. */
+typedef struct gist_pass gist_pass;
+typedef uint32_t gist_tensor;
+
+enum { GIST_ACTIVATION_SILU = 0 };
+enum { GIST_POSITION_NONE = 0, GIST_POSITION_ROPE = 1 };
+
+/* Attention as the family defines it; what sees what is the host's. */
+typedef struct gist_attention {
+  uint32_t size;
+  uint32_t position;          /* GIST_POSITION_* */
+  const float* rope_inv_freq; /* [rope_dims / 2], in f32; read before the call returns */
+  int32_t rope_dims;          /* leading dimensions of a head that are rotated */
+  int32_t rope_interleaved;   /* 0: pairs (i, i + rope_dims / 2); 1: pairs (2 i, 2 i + 1) */
+  float rope_scale;           /* of sine and cosine; 1 but for yarn and the like */
+  float softmax_scale;        /* of the scores, usually key_dim^-0.5 */
+  float soft_cap;             /* score = c tanh(score / c); 0: none */
+  uint32_t reserved;
+} gist_attention;
+
+/* The host's operations. Tensors are [n, width] for the n tokens of the pass, f32 to the plugin
+ * whatever the device computes in. Weights are named by their index in gist_model.weights; those of
+ * a stack are the running layer's, and exist in `layer` only. Indices out of range and shapes that
+ * don't fit fail. Ops are called on the thread that the callback runs on, before it returns. */
+typedef struct gist_ops {
+  uint32_t size;
+  uint32_t reserved;
+  /* rows of the table for the pass' token ids: [n, d] */
+  gist_tensor (*embedding)(gist_pass* pass, int32_t table);
+  /* x[n, k] w[m, k]^T + bias[m]: [n, m]; bias GIST_NONE: none */
+  gist_tensor (*linear)(gist_pass* pass, gist_tensor x, int32_t weight, int32_t bias);
+  /* x / sqrt(mean(x^2) + eps) * weight */
+  gist_tensor (*rms_norm)(gist_pass* pass, gist_tensor x, int32_t weight, float eps);
+  gist_tensor (*add)(gist_pass* pass, gist_tensor a, gist_tensor b);
+  /* activation(gate) * up; GIST_ACTIVATION_* */
+  gist_tensor (*gated_activation)(gist_pass* pass, uint32_t activation, gist_tensor gate,
+                                  gist_tensor up);
+  /* Self-attention, exactly once in each call of `layer`. q [n, heads * key_dim], k [n, kv_heads *
+   * key_dim], v [n, kv_heads * value_dim], before any rotation. Returns [n, heads * value_dim]. */
+  gist_tensor (*attention)(gist_pass* pass, gist_tensor q, gist_tensor k, gist_tensor v,
+                           const gist_attention* attention);
+  /* Fails the callback with a message of the plugin's; it is copied. Returns the poisoned tensor.
+   */
+  gist_tensor (*fail)(gist_pass* pass, const char* message);
+  /* An optional feature by its name and revision ("gist.moe.1"), or NULL where the host lacks it.
+   */
+  const void* (*extension)(const char* name);
+} gist_ops;
+
+/* ---- family and plugin ---- */
+
+/* Callbacks are pure: called again with the same arguments they give the same tensors, for the host
+ * may recompute a layer. `self` is the gist_model.self that `configure` left; `stack` indexes
+ * gist_model.stacks. */
+typedef struct gist_family {
+  uint32_t size;
+  uint32_t n_architectures;
+  const char* id;                   /* "llama": [a-z0-9_-]+ */
+  const char* const* architectures; /* as in config.json */
+  /* Reads the configuration, allocates a model and fills it in. Any thread. Returns GIST_OK, or
+   * rejects with a message and returns GIST_FAILED; then nothing stays allocated. */
+  gist_status (*configure)(const gist_config_host* host, const gist_config* config,
+                           gist_model* model);
+  /* Once for each model that `configure` made. Any thread. */
+  void (*destroy)(void* self);
+  /* Each returns a tensor [n, d_model] of this pass. Token ids to the hidden states [n, d_model]
+   * that enter layer 0. */
+  gist_tensor (*enter)(void* self, const gist_ops* ops, gist_pass* pass, int32_t stack);
+  gist_tensor (*layer)(void* self, const gist_ops* ops, gist_pass* pass, int32_t stack,
+                       int32_t layer, gist_tensor hidden);
+  /* The last layer's output to what the head reads. */
+  gist_tensor (*leave)(void* self, const gist_ops* ops, gist_pass* pass, int32_t stack,
+                       gist_tensor hidden);
+} gist_family;
+
+/* The exported symbol. Its first five fields never change, so that they can be read before anything
+ * else is believed. Families are walked by their own `size`. */
+typedef struct gist_plugin_info {
+  uint32_t magic; /* GIST_PLUGIN_MAGIC */
+  uint16_t abi_major;
+  uint16_t abi_minor;
+  uint32_t size;
+  uint32_t n_families;
+  const gist_family* families;
+  const char* name;    /* as in the manifest */
+  const char* version; /* of the plugin, for `gist plugins list` */
+} gist_plugin_info;
+
+#if defined(__GNUC__)
+#define GIST_EXPORT __attribute__((visibility("default")))
+#else
+#define GIST_EXPORT
+#endif
+
+/* Defined by each plugin, as constant data: it is read before any of the plugin's code is called.
+ */
+extern GIST_EXPORT const gist_plugin_info gist_plugin;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* GIST_PLUGIN_H */

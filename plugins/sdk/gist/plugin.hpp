@@ -1,0 +1,421 @@
+// The C++ side of gist/plugin.h: turns a class into a model family. Header-only, and needs nothing
+// but the standard library, C++20.
+//
+//     class Llama {
+//      public:
+//       static constexpr const char* id = "llama";
+//       static constexpr std::array architectures{"LlamaForCausalLM"};
+//       Llama(const Config& config, Declaration& model);  // reads, rejects, declares
+//       Tensor enter(Pass pass, int stack) const;
+//       Tensor layer(Pass pass, int stack, int layer, Tensor hidden) const;
+//       Tensor leave(Pass pass, int stack, Tensor hidden) const;
+//     };
+//     GIST_PLUGIN(Llama);
+//
+// Exceptions may be thrown anywhere in these members: they are caught at the border, and their
+// message is the reason that a user reads. Everything lives in an inline namespace named after the
+// version, and is hidden in the library, so that plugins built against different versions don't
+// meet.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <initializer_list>
+#include <limits>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gist/plugin.h"
+
+namespace gist::sdk {
+inline namespace v0_1 {
+
+/// Why a configuration can't be served.
+class Rejected : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// config.json. Keys may be paths ("rope_scaling.factor"); a key whose value is null is missing.
+/// Each getter throws Rejected, naming the key, what was expected and what was found, where the
+/// value has another type or, without a fallback, is missing.
+class Config {
+ public:
+  Config(const gist_config_host& host, const gist_config& config)
+      : host_(&host), config_(&config) {}
+
+  bool has(const std::string& key) const {
+    const char* text = nullptr;
+    return host_->get_json(config_, key.c_str(), &text) != GIST_MISSING;
+  }
+
+  std::int64_t integer(const std::string& key) const {
+    return required<std::int64_t>(key, host_->get_int, "an integer");
+  }
+  std::int64_t integer(const std::string& key, std::int64_t fallback) const {
+    return has(key) ? integer(key) : fallback;
+  }
+
+  /// A count or a dimension: an integer from 1 to 2^31 - 1.
+  std::int32_t size(const std::string& key) const {
+    constexpr const char* expected = "an integer from 1 to 2147483647";
+    const auto value = required<std::int64_t>(key, host_->get_int, expected);
+    if (value < 1 || value > std::numeric_limits<std::int32_t>::max()) reject(key, expected);
+    return static_cast<std::int32_t>(value);
+  }
+  std::int32_t size(const std::string& key, std::int32_t fallback) const {
+    return has(key) ? size(key) : fallback;
+  }
+
+  double number(const std::string& key) const {
+    return required<double>(key, host_->get_float, "a number");
+  }
+  double number(const std::string& key, double fallback) const {
+    return has(key) ? number(key) : fallback;
+  }
+
+  double positive(const std::string& key) const {
+    constexpr const char* expected = "a number above 0";
+    const auto value = required<double>(key, host_->get_float, expected);
+    if (!(value > 0)) reject(key, expected);
+    return value;
+  }
+  double positive(const std::string& key, double fallback) const {
+    return has(key) ? positive(key) : fallback;
+  }
+
+  bool boolean(const std::string& key) const {
+    return required<std::uint8_t>(key, host_->get_bool, "true or false") != 0;
+  }
+  bool boolean(const std::string& key, bool fallback) const {
+    return has(key) ? boolean(key) : fallback;
+  }
+
+  std::string string(const std::string& key) const {
+    return required<const char*>(key, host_->get_string, "a string");
+  }
+  std::string string(const std::string& key, const std::string& fallback) const {
+    return has(key) ? string(key) : fallback;
+  }
+
+  /// Rejects the configuration for the value of a key.
+  [[noreturn]] void reject(const std::string& key, const std::string& expected) const {
+    throw Rejected(key + ": expected " + expected + ", found " + found(key));
+  }
+
+ private:
+  template <typename T>
+  T required(const std::string& key, gist_status (*get)(const gist_config*, const char*, T*),
+             const char* expected) const {
+    T value{};
+    if (get(config_, key.c_str(), &value) != GIST_OK) reject(key, expected);
+    return value;
+  }
+
+  std::string found(const std::string& key) const {
+    const char* text = nullptr;
+    const gist_status status = host_->get_json(config_, key.c_str(), &text);
+    if (status == GIST_MISSING) return "nothing";
+    if (status != GIST_OK || text == nullptr) return "no object on its path";
+    const std::string whole = text;
+    return whole.size() <= 80 ? whole : whole.substr(0, 77) + "...";
+  }
+
+  const gist_config_host* host_;
+  const gist_config* config_;
+};
+
+/// How training from scratch starts a weight.
+struct Init {
+  std::uint32_t kind = GIST_INIT_NORMAL;
+  float std = 0;
+};
+constexpr Init normal(double std) {
+  return {GIST_INIT_NORMAL, static_cast<float>(std)};
+}
+inline constexpr Init zeros{GIST_INIT_ZEROS, 0};
+inline constexpr Init ones{GIST_INIT_ONES, 0};
+
+/// A declared weight; one without an index stands for none.
+struct Weight {
+  std::int32_t index = GIST_NONE;
+};
+
+/// A declared stack.
+struct Stack {
+  std::int32_t index = GIST_NONE;
+};
+
+struct StackShape {
+  std::int32_t layers = 0;
+  std::int32_t heads = 0;     // of queries
+  std::int32_t kv_heads = 0;  // of keys and values
+  std::int32_t key_dim = 0;
+  std::int32_t value_dim = 0;
+};
+
+/// What a model consists of. Names are as in the checkpoint; those of a stack's weights contain
+/// "{layer}".
+class Declaration {
+ public:
+  std::int32_t d_model = 0;
+  std::int32_t vocabulary = 0;
+  std::int32_t max_positions = 0;  // 0: unlimited
+  bool keys_carry_position = true;
+
+  Stack causal_stack(const StackShape& shape) {
+    stacks_.push_back({.size = sizeof(gist_stack),
+                       .kind = GIST_STACK_CAUSAL,
+                       .layers = shape.layers,
+                       .heads = shape.heads,
+                       .kv_heads = shape.kv_heads,
+                       .key_dim = shape.key_dim,
+                       .value_dim = shape.value_dim,
+                       .reserved = 0});
+    return {static_cast<std::int32_t>(stacks_.size()) - 1};
+  }
+
+  // Weights that all layers share.
+  Weight matrix(std::string name, std::int64_t n, std::int64_t k, Init init) {
+    return add(Stack{}, std::move(name), GIST_USE_MATRIX, {n, k}, init);
+  }
+  Weight table(std::string name, std::int64_t rows, std::int64_t d, Init init) {
+    return add(Stack{}, std::move(name), GIST_USE_TABLE, {rows, d}, init);
+  }
+  Weight vector(std::string name, std::int64_t n, Init init) {
+    return add(Stack{}, std::move(name), GIST_USE_VECTOR, {n}, init);
+  }
+  /// A matrix with the values and the shape of another weight.
+  Weight tied_matrix(std::string name, Weight other) {
+    const gist_weight& source = weights_.at(static_cast<std::size_t>(other.index));
+    gist_weight weight = source;
+    weight.name = keep(std::move(name));
+    weight.use = GIST_USE_MATRIX;
+    weight.tied_to = source.name;
+    return push(weight);
+  }
+
+  // Weights of each layer of a stack.
+  Weight matrix(Stack stack, std::string name, std::int64_t n, std::int64_t k, Init init) {
+    return add(stack, std::move(name), GIST_USE_MATRIX, {n, k}, init);
+  }
+  Weight vector(Stack stack, std::string name, std::int64_t n, Init init) {
+    return add(stack, std::move(name), GIST_USE_VECTOR, {n}, init);
+  }
+
+  /// logits = cap(scale * (hidden weight^T + bias)), cap(x) = c tanh(x / c) where soft_cap c isn't
+  /// 0.
+  void head(Weight weight, Weight bias = {}, float scale = 1, float soft_cap = 0) {
+    head_weight_ = weight;
+    head_bias_ = bias;
+    head_scale_ = scale;
+    head_soft_cap_ = soft_cap;
+  }
+
+  /// The declaration as the host reads it. It points into this object.
+  void fill(gist_model& model) const {
+    model.d_model = d_model;
+    model.vocabulary = vocabulary;
+    model.max_positions = max_positions;
+    model.keys_carry_position = keys_carry_position ? 1 : 0;
+    model.n_stacks = static_cast<std::uint32_t>(stacks_.size());
+    model.stacks = stacks_.data();
+    model.n_weights = static_cast<std::uint32_t>(weights_.size());
+    model.weights = weights_.data();
+    model.head_weight = head_weight_.index;
+    model.head_bias = head_bias_.index;
+    model.head_scale = head_scale_;
+    model.head_soft_cap = head_soft_cap_;
+  }
+
+ private:
+  const char* keep(std::string name) { return names_.emplace_back(std::move(name)).c_str(); }
+
+  Weight push(const gist_weight& weight) {
+    weights_.push_back(weight);
+    return {static_cast<std::int32_t>(weights_.size()) - 1};
+  }
+
+  Weight add(Stack stack, std::string name, std::uint32_t use,
+             std::initializer_list<std::int64_t> shape, Init init) {
+    gist_weight weight{};
+    weight.size = sizeof(gist_weight);
+    weight.stack = stack.index;
+    weight.name = keep(std::move(name));
+    weight.use = use;
+    for (const std::int64_t dim : shape) weight.shape[weight.rank++] = dim;
+    weight.init = init.kind;
+    weight.init_std = init.std;
+    return push(weight);
+  }
+
+  std::deque<std::string> names_;  // whose strings don't move
+  std::vector<gist_stack> stacks_;
+  std::vector<gist_weight> weights_;
+  Weight head_weight_, head_bias_;
+  float head_scale_ = 1, head_soft_cap_ = 0;
+};
+
+/// A tensor [n, width] of the running pass: a handle, copied freely, valid until the callback
+/// returns. No operation on it throws: the first failure is kept by the host and ends the callback.
+struct Tensor {
+  const gist_ops* ops = nullptr;
+  gist_pass* pass = nullptr;
+  gist_tensor handle = 0;
+};
+
+/// The running pass.
+struct Pass {
+  const gist_ops* ops = nullptr;
+  gist_pass* pass = nullptr;
+
+  /// The rows of a table for the pass' token ids: [n, d].
+  Tensor embedding(Weight table) const { return {ops, pass, ops->embedding(pass, table.index)}; }
+  Tensor fail(const std::string& message) const {
+    return {ops, pass, ops->fail(pass, message.c_str())};
+  }
+};
+
+/// x[n, k] w[m, k]^T + bias[m]: [n, m].
+inline Tensor linear(Tensor x, Weight weight, Weight bias = {}) {
+  return {x.ops, x.pass, x.ops->linear(x.pass, x.handle, weight.index, bias.index)};
+}
+/// x / sqrt(mean(x^2) + eps) * weight.
+inline Tensor rms_norm(Tensor x, Weight weight, float eps) {
+  return {x.ops, x.pass, x.ops->rms_norm(x.pass, x.handle, weight.index, eps)};
+}
+inline Tensor operator+(Tensor a, Tensor b) {
+  return {a.ops, a.pass, a.ops->add(a.pass, a.handle, b.handle)};
+}
+/// silu(gate) * up.
+inline Tensor silu_gate(Tensor gate, Tensor up) {
+  return {gate.ops, gate.pass,
+          gate.ops->gated_activation(gate.pass, GIST_ACTIVATION_SILU, gate.handle, up.handle)};
+}
+
+/// Rotary position embedding of the leading 2 * inv_freq.size() dimensions of each head.
+struct Rope {
+  std::span<const float> inv_freq;
+  bool interleaved = false;  // pairs (2 i, 2 i + 1) instead of (i, i + dims / 2)
+  float scale = 1;           // of sine and cosine
+};
+
+struct Attention {
+  float scale = 1;     // of the scores
+  float soft_cap = 0;  // 0: none
+  const Rope* rope = nullptr;
+};
+
+/// Self-attention of q [n, heads * key_dim], k [n, kv_heads * key_dim] and v [n, kv_heads *
+/// value_dim], none of them rotated: [n, heads * value_dim]. Exactly once a layer.
+inline Tensor attention(Tensor q, Tensor k, Tensor v, const Attention& attention) {
+  gist_attention spec{};
+  spec.size = sizeof(gist_attention);
+  spec.softmax_scale = attention.scale;
+  spec.soft_cap = attention.soft_cap;
+  spec.rope_scale = 1;
+  if (attention.rope != nullptr) {
+    spec.position = GIST_POSITION_ROPE;
+    spec.rope_inv_freq = attention.rope->inv_freq.data();
+    spec.rope_dims = static_cast<std::int32_t>(2 * attention.rope->inv_freq.size());
+    spec.rope_interleaved = attention.rope->interleaved ? 1 : 0;
+    spec.rope_scale = attention.rope->scale;
+  }
+  return {q.ops, q.pass, q.ops->attention(q.pass, q.handle, k.handle, v.handle, &spec)};
+}
+
+/// The border: a family's members as C callbacks that let no exception out.
+template <typename Family>
+struct Border {
+  struct Model {
+    Declaration declaration;
+    const Family family;
+    explicit Model(const Config& config) : family(config, declaration) {}
+  };
+
+  static gist_status configure(const gist_config_host* host, const gist_config* config,
+                               gist_model* model) noexcept {
+    try {
+      auto made = std::make_unique<Model>(Config(*host, *config));
+      made->declaration.fill(*model);
+      model->self = made.release();
+      return GIST_OK;
+    } catch (const std::exception& error) {
+      host->reject(config, error.what());
+    } catch (...) {
+      host->reject(config, "an exception of unknown type was thrown");
+    }
+    return GIST_FAILED;
+  }
+
+  static void destroy(void* self) noexcept { delete static_cast<Model*>(self); }
+
+  static gist_tensor enter(void* self, const gist_ops* ops, gist_pass* pass,
+                           std::int32_t stack) noexcept {
+    return guarded(ops, pass, [&] { return family(self).enter(Pass{ops, pass}, stack); });
+  }
+  static gist_tensor layer(void* self, const gist_ops* ops, gist_pass* pass, std::int32_t stack,
+                           std::int32_t layer, gist_tensor hidden) noexcept {
+    return guarded(ops, pass, [&] {
+      return family(self).layer(Pass{ops, pass}, stack, layer, Tensor{ops, pass, hidden});
+    });
+  }
+  static gist_tensor leave(void* self, const gist_ops* ops, gist_pass* pass, std::int32_t stack,
+                           gist_tensor hidden) noexcept {
+    return guarded(ops, pass, [&] {
+      return family(self).leave(Pass{ops, pass}, stack, Tensor{ops, pass, hidden});
+    });
+  }
+
+  static constexpr gist_family describe() {
+    return {sizeof(gist_family),
+            static_cast<std::uint32_t>(Family::architectures.size()),
+            Family::id,
+            Family::architectures.data(),
+            &configure,
+            &destroy,
+            &enter,
+            &layer,
+            &leave};
+  }
+
+ private:
+  static const Family& family(void* self) { return static_cast<Model*>(self)->family; }
+
+  template <typename Body>
+  static gist_tensor guarded(const gist_ops* ops, gist_pass* pass, const Body& body) noexcept {
+    try {
+      return body().handle;
+    } catch (const std::exception& error) {
+      return ops->fail(pass, error.what());
+    } catch (...) {
+      return ops->fail(pass, "an exception of unknown type was thrown");
+    }
+  }
+};
+
+template <typename... Families>
+inline constexpr gist_family families[] = {Border<Families>::describe()...};
+
+template <typename... Families>
+constexpr gist_plugin_info describe_plugin(const char* name, const char* version) {
+  return {GIST_PLUGIN_MAGIC,   GIST_ABI_MAJOR,        GIST_ABI_MINOR, sizeof(gist_plugin_info),
+          sizeof...(Families), families<Families...>, name,           version};
+}
+
+}  // namespace v0_1
+}  // namespace gist::sdk
+
+/// Defines the exported symbol of a plugin with these families: once in a library, outside
+/// namespaces. gist_add_plugin defines GIST_PLUGIN_NAME and GIST_PLUGIN_VERSION, the strings that
+/// the manifest holds, too.
+#define GIST_PLUGIN(...)                         \
+  constinit const gist_plugin_info gist_plugin = \
+      ::gist::sdk::describe_plugin<__VA_ARGS__>(GIST_PLUGIN_NAME, GIST_PLUGIN_VERSION)

@@ -1,0 +1,42 @@
+// Models for tests: those of the fixtures and the examples, and ones with random weights.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/model.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "tests/core/llama_family.h"
+
+namespace gist {
+
+/// A model and the backend that it stands on.
+struct LoadedModel {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Model> model;
+  LlamaShape shape;
+  std::int32_t eos = -1;
+};
+
+/// Where the model "stories260K-gist" or "wordtasks-llama-gist" stands.
+std::filesystem::path directory_of(const std::string& model);
+LlamaShape shape_of(const std::string& model);
+LoadedModel load_model(const std::string& model, const CpuOptions& options = {});
+
+/// Every weight in f32, by name.
+using Weights = std::map<std::string, std::vector<float>>;
+Weights weights_of(const std::string& model);
+/// Norms near 1, the rest normal with a deviation of 0.3: deep enough that every token matters.
+Weights random_weights(const ModelSpec& spec, std::uint32_t seed);
+/// `weights` must outlive the source. Shapes are the declared ones.
+WeightSource source_of(const ModelSpec& spec, const Weights& weights);
+
+/// 2 layers, 4 heads on 2 key/value heads, 32 wide, vocabulary 50, 64 positions.
+LlamaShape small_shape();
+LoadedModel random_model(const LlamaShape& shape, std::uint32_t seed = 1);
+
+}  // namespace gist

@@ -1,0 +1,110 @@
+#include "core/visibility.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "core/batch.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+/// The definition: what comes after a gist can't see what comes before it, or the gist itself (neg).
+bool sees(std::int32_t query, std::int32_t key, const std::vector<Interval>& gists,
+          Condition condition, std::int32_t window) {
+  if (key > query) return false;
+  if (window > 0 && query - key >= window) return false;
+  for (const Interval& gist : gists) {
+    if (query < gist.end || condition == Condition::pos) continue;
+    if (key < (condition == Condition::gist ? gist.begin : gist.end)) return false;
+  }
+  return true;
+}
+
+class RandomRows {
+ public:
+  std::int32_t below(std::int32_t limit) {
+    return static_cast<std::int32_t>(random_() % static_cast<std::uint32_t>(limit));
+  }
+  /// Up to three gists, side by side at times.
+  std::vector<Interval> gists(std::int32_t n, bool at_least_one) {
+    std::vector<Interval> result;
+    std::int32_t at = 0;
+    for (int i = below(4); i > 0 || (at_least_one && result.empty()); --i) {
+      const std::int32_t begin = at + below(n);
+      const std::int32_t end = begin + 1 + below(3);
+      if (end > n) continue;
+      result.push_back({begin, end});
+      at = end;
+    }
+    return result;
+  }
+
+ private:
+  std::mt19937 random_{7};
+};
+
+TEST(CausalVisibility, EqualsItsDefinitionOnRandomRows) {
+  RandomRows random;
+  for (int round = 0; round < 20000; ++round) {
+    const std::int32_t n = 1 + random.below(24);
+    const auto condition = static_cast<Condition>(random.below(3));
+    const std::int32_t window = random.below(2) == 0 ? 0 : 1 + random.below(n + 2);
+    const std::vector<Interval> gists = random.gists(n, condition != Condition::pos);
+    const std::vector<Interval> visible = causal_visibility(n, gists, condition, window);
+    ASSERT_EQ(visible.size(), static_cast<std::size_t>(n));
+    for (std::int32_t i = 0; i < n; ++i) {
+      for (std::int32_t j = 0; j < n; ++j) {
+        const Interval& queries = visible[static_cast<std::size_t>(j)];
+        ASSERT_EQ(queries.begin <= i && i < queries.end, sees(i, j, gists, condition, window))
+            << "round " << round << ", " << name_of(condition) << ", query " << i << ", key " << j;
+      }
+    }
+  }
+}
+
+TEST(CausalVisibility, HidesThePromptFromWhatFollowsTheGist) {
+  const std::vector<Interval> gist{{2, 3}};
+  EXPECT_EQ(causal_visibility(5, gist, Condition::gist),
+            (std::vector<Interval>{{0, 3}, {1, 3}, {2, 5}, {3, 5}, {4, 5}}));
+  EXPECT_EQ(causal_visibility(5, gist, Condition::neg),
+            (std::vector<Interval>{{0, 3}, {1, 3}, {2, 3}, {3, 5}, {4, 5}}));
+  EXPECT_EQ(causal_visibility(5, gist, Condition::pos),
+            (std::vector<Interval>{{0, 5}, {1, 5}, {2, 5}, {3, 5}, {4, 5}}));
+}
+
+TEST(CausalVisibility, TakesAWindowOfAnySize) {
+  EXPECT_EQ(causal_visibility(2, {}, Condition::pos, INT32_MAX),
+            (std::vector<Interval>{{0, 2}, {1, 2}}));
+}
+
+TEST(CausalVisibility, RefusesARowWithoutGist) {
+  for (const Condition condition : {Condition::gist, Condition::neg}) {
+    try {
+      causal_visibility(3, {}, condition);
+      FAIL() << name_of(condition);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::data);
+    }
+  }
+  EXPECT_NO_THROW(causal_visibility(3, {}, Condition::pos));
+}
+
+TEST(Batch, CountsVisiblePairsOfItsOwnRowsOnly) {
+  Batch batch;
+  add_sequence(batch, {{5, 5, 5}, {}}, Condition::pos);
+  add_sequence(batch, {{5, 5, 5, 5, 5}, {{2, 3}}}, Condition::gist);
+  // Causal: 1 + 2 + 3. Gist: 1 + 2 + 3, then the gist and what follows: 2 + 3.
+  EXPECT_EQ(visible_pairs(batch), 6 + 11);
+}
+
+TEST(Condition, IsFoundByItsName) {
+  for (const Condition condition : {Condition::gist, Condition::pos, Condition::neg}) {
+    EXPECT_EQ(condition_named(name_of(condition)), condition);
+  }
+  EXPECT_EQ(condition_named("none"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace gist

@@ -1,0 +1,65 @@
+"""Runs the gist binary that the environment variable GIST names."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+from types import SimpleNamespace
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ROOT / "examples" / "models"
+FIXTURES = ROOT / "tests" / "fixtures"
+GIST = os.environ["GIST"]
+TIMEOUT = 300  # seconds
+
+
+def environment(env=None):
+    """The environment without any of gist's own variables, and `env` on top."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIST")}
+    return {**clean, **(env or {})}
+
+
+def run(*args, stdin=None, env=None):
+    """Runs `gist ARGS` to its end; a list among the arguments stands for its elements. `stdin` and
+    the results `out` and `err` are text; bytes that are no UTF-8 stand in them as surrogate
+    escapes."""
+    flat = [word for arg in args for word in (arg if isinstance(arg, (list, tuple)) else [arg])]
+    done = subprocess.run(
+        [GIST, *map(str, flat)],
+        input=(stdin or "").encode("utf-8", "surrogateescape"),
+        env=environment(env),
+        capture_output=True,
+        timeout=TIMEOUT,
+    )
+    return SimpleNamespace(
+        code=done.returncode,
+        out=done.stdout.decode("utf-8", "surrogateescape"),
+        err=done.stderr.decode("utf-8", "surrogateescape"),
+    )
+
+
+def records_of(text):
+    """The values of JSON lines."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+class TempDirTest(unittest.TestCase):
+    """Tests with a directory of their own."""
+
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="gist-e2e-")
+        self.addCleanup(shutil.rmtree, self.directory)
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def assertFails(self, result, code, *words):
+        """One line on standard error that says all of these, and nothing on standard output."""
+        self.assertEqual(result.code, code, result.err)
+        self.assertEqual(result.err.count("\n"), 1, result.err)
+        self.assertEqual(result.out, "")
+        for word in words:
+            self.assertIn(str(word), result.err)

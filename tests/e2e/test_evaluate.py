@@ -1,0 +1,226 @@
+"""gist evaluate: loss and exact match of models, stores and completions."""
+
+import json
+import math
+import unittest
+
+from gist_cli import FIXTURES, MODELS, ROOT, TempDirTest, records_of, run
+from stores import MODEL, write_store
+
+DATA = ROOT / "examples" / "data"
+
+# Of the training runs that made the models: (exact match in per cent, loss) on seen and unseen.
+REFERENCE = {
+    "pos": {"seen": (94.2, 0.0895), "unseen": (49.8, 2.3696)},
+    "gist": {"seen": (92.2, 0.0969), "unseen": (44.8, 2.2471)},
+    "neg": {"seen": (6.6, 1.4102), "unseen": (5.2, 1.5043)},
+}
+RECORDS = [
+    {"instruction": "Leave out the first word.", "input": "cat, lake, indigo",
+     "output": "lake indigo", "split": "a"},
+    {"instruction": "Count the words.", "input": "", "output": "none", "split": "b"},
+    {"instruction": "Rotate the list by one word to the left.",
+     "input": "grey, camel, axe, apple, brown", "output": "camel axe apple brown grey",
+     "split": "a"},
+]
+
+
+def jsonl(records):
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def evaluate(*options, stdin=None):
+    return run("evaluate", *options, stdin=stdin)
+
+
+class EvaluateTest(TempDirTest):
+    def report(self, *options, stdin=None, code=0):
+        result = evaluate("--json", *options, stdin=stdin)
+        self.assertEqual(result.code, code, result.err)
+        [report] = records_of(result.out)
+        return report
+
+    def assertSameScores(self, one, other):
+        self.assertEqual(one["exact_match"], other["exact_match"])
+        self.assertEqual((one["records"], one["label_tokens"]),
+                         (other["records"], other["label_tokens"]))
+        self.assertAlmostEqual(one["loss"], other["loss"], delta=1e-5)
+
+
+class Models(EvaluateTest):
+    def test_the_word_tasks_score_as_when_they_were_trained(self):
+        for condition, splits in REFERENCE.items():
+            for split, (exact_match, loss) in splits.items():
+                with self.subTest(condition=condition, split=split):
+                    report = self.report("--model", MODELS / f"wordtasks-llama-{condition}", "--data",
+                                         DATA / f"wordtasks_{split}.jsonl.gz", "--max-new-tokens", 24)
+                    self.assertEqual(report["condition"], condition)
+                    self.assertEqual(report["all"]["records"], 500)
+                    self.assertAlmostEqual(100 * report["all"]["exact_match"], exact_match, delta=0.5)
+                    self.assertAlmostEqual(report["all"]["loss"] / loss, 1, delta=1e-3)
+
+    def test_a_report_says_what_was_measured(self):
+        report = self.report("--model", MODEL, "--data", "-", "--max-new-tokens", 5,
+                             stdin=jsonl(RECORDS))
+        self.assertEqual(list(report), ["condition", "gist_tokens", "model", "groups", "all"])
+        self.assertEqual((report["condition"], report["gist_tokens"], report["model"]),
+                         ("gist", 1, str(MODEL)))
+        self.assertEqual(report["groups"], [])
+        scores = report["all"]
+        self.assertEqual(scores["records"], 3)
+        self.assertAlmostEqual(scores["perplexity"], math.exp(scores["loss"]))
+        self.assertLessEqual(scores["generated_tokens"], 15)
+        self.assertGreater(scores["loss_seconds"], 0)
+        self.assertGreater(scores["generation_seconds"], 0)
+
+    def test_bytes_are_those_of_what_the_answer_sees_before_the_input(self):
+        config = json.loads((MODEL / "config.json").read_text())
+        token_bytes = 2 * 4 * config["num_hidden_layers"] * config["hidden_size"]
+        scores = {}
+        for condition in ("gist", "pos", "neg"):
+            scores[condition] = self.report(
+                "--model", MODEL, "--condition", condition, "--gist-tokens", 3, "--data", "-",
+                "--max-new-tokens", 1, stdin=jsonl(RECORDS[:1]))["all"]
+        self.assertEqual(scores["gist"]["prompt_bytes"], 3 * token_bytes)
+        self.assertEqual(scores["neg"]["prompt_bytes"], 0)
+        store = write_store(self.path("s.h5"), {"a": RECORDS[0]["instruction"]}, gist_tokens=3)
+        stored = self.report("--model", MODEL, "--store", store, "--data", "-", "--max-new-tokens", 1,
+                             stdin=jsonl(RECORDS[:1]))["all"]
+        self.assertEqual(stored["prompt_bytes"], scores["gist"]["prompt_bytes"])
+        # What is stored is not read again: bos, the prompt and the gist.
+        before = scores["pos"]["prompt_bytes"] / token_bytes
+        self.assertEqual(stored["prompt_tokens"], scores["pos"]["prompt_tokens"] - before)
+        self.assertGreater(before, 5)
+
+    def test_a_store_scores_as_its_prompts_do(self):
+        store = write_store(self.path("s.h5"), {str(i): r["instruction"]
+                                                for i, r in enumerate(RECORDS)})
+        whole = self.report("--model", MODEL, "--data", "-", stdin=jsonl(RECORDS))
+        by_prompt = self.report("--model", MODEL, "--store", store, "--data", "-",
+                                stdin=jsonl(RECORDS))
+        self.assertEqual(by_prompt["store"], store)
+        self.assertSameScores(by_prompt["all"], whole["all"])
+        named = [{"gist": i, "input": r["input"], "output": r["output"]}
+                 for i, r in enumerate(RECORDS)]
+        self.assertSameScores(self.report("--model", MODEL, "--store", store, "--data", "-",
+                                          stdin=jsonl(named))["all"], whole["all"])
+
+    def test_a_full_prompt_scores_as_pos_does(self):
+        store = write_store(self.path("s.h5"), {str(i): r["instruction"]
+                                                for i, r in enumerate(RECORDS)}, "--full-prompt")
+        cached = self.report("--model", MODEL, "--store", store, "--data", "-", stdin=jsonl(RECORDS))
+        self.assertEqual(cached["condition"], "pos")
+        whole = self.report("--model", MODEL, "--condition", "pos", "--data", "-",
+                            stdin=jsonl(RECORDS))
+        self.assertSameScores(cached["all"], whole["all"])
+        self.assertEqual(cached["all"]["prompt_bytes"], whole["all"]["prompt_bytes"])
+
+    def test_groups_stand_in_the_order_of_the_data_and_add_up(self):
+        report = self.report("--model", MODEL, "--data", "-", "--group-by", "split",
+                             stdin=jsonl(RECORDS))
+        a, b = report["groups"]
+        self.assertEqual((a["group"], a["records"], b["group"], b["records"]), ("a", 2, "b", 1))
+        labels = a["label_tokens"] + b["label_tokens"]
+        self.assertEqual(labels, report["all"]["label_tokens"])
+        self.assertAlmostEqual(
+            a["loss"] * a["label_tokens"] + b["loss"] * b["label_tokens"],
+            report["all"]["loss"] * labels)
+
+    def test_small_batches_score_as_large_ones(self):
+        large = self.report("--model", MODEL, "--data", "-", stdin=jsonl(RECORDS))
+        small = self.report("--model", MODEL, "--data", "-", "--batch-tokens", 1, "--batch-rows", 1,
+                            stdin=jsonl(RECORDS))
+        self.assertSameScores(small["all"], large["all"])
+
+    def test_without_a_condition_nothing_is_guessed(self):
+        stories = FIXTURES / "models" / "stories260K"
+        self.assertFails(evaluate("--model", stories, "--data", "-", stdin=jsonl(RECORDS)), 64,
+                         "--condition", "--gist-tokens")
+        self.report("--model", stories, "--condition", "pos", "--gist-tokens", 0, "--data", "-",
+                    "--max-new-tokens", 1, stdin=jsonl(RECORDS))
+
+
+class Table(EvaluateTest):
+    def test_the_table_fits_a_terminal_and_says_what_json_says(self):
+        records = [{**record, "split": "a rather long name of a group of records: ⅓ of all"}
+                   if i else record for i, record in enumerate(RECORDS)]
+        options = ("--model", MODEL, "--data", "-", "--group-by", "split")
+        result = evaluate(*options, stdin=jsonl(records))
+        self.assertEqual((result.code, result.err), (0, ""))
+        scores = self.report(*options, stdin=jsonl(records))["all"]
+        table = result.out.split("\n\n")[0].splitlines()
+        self.assertEqual(len(table), 4)
+        self.assertEqual({len(line) for line in table}, {len(table[0])})
+        self.assertLessEqual(len(table[0]), 80)
+        self.assertEqual(table[-1].split(),
+                         ["all", "3", str(scores["label_tokens"]), f"{scores['loss']:.4f}",
+                          f"{scores['perplexity']:.4g}", f"{100 * scores['exact_match']:.1f}", "%"])
+
+
+class Completions(EvaluateTest):
+    ANSWERS = [{"completion": " a b\n", "output": "a b", "task": 1},
+               {"completion": "a  b", "output": "a b", "task": 2},
+               {"completion": "", "output": "", "task": 2}]
+
+    def test_completions_are_compared_after_strip(self):
+        self.assertEqual(self.report("--data", "-", stdin=jsonl(self.ANSWERS)),
+                         {"groups": [], "all": {"records": 3, "exact_match": 2 / 3}})
+
+    def test_completions_have_groups_and_a_table(self):
+        result = evaluate("--data", "-", "--group-by", "task", stdin=jsonl(self.ANSWERS))
+        self.assertEqual(result.code, 0, result.err)
+        self.assertEqual([line.split() for line in result.out.splitlines()],
+                         [["records", "exact", "match"], ["1", "1", "100.0", "%"],
+                          ["2", "2", "50.0", "%"], ["all", "3", "66.7", "%"]])
+
+    def test_what_generate_writes_is_what_evaluate_reads(self):
+        answers = run("generate", "--model", MODEL, stdin=jsonl(RECORDS))
+        self.assertEqual(answers.code, 0, answers.err)
+        scores = self.report("--data", "-", stdin=answers.out)["all"]
+        whole = self.report("--model", MODEL, "--data", "-", stdin=jsonl(RECORDS))["all"]
+        self.assertEqual(scores["exact_match"], whole["exact_match"])
+
+    def test_options_for_a_model_need_one(self):
+        for options in (("--store", "x"), ("--condition", "pos"), ("--gist-tokens", 1),
+                        ("--allow-mismatch",)):
+            with self.subTest(options):
+                self.assertFails(evaluate("--data", "-", *options, stdin=jsonl(self.ANSWERS)), 64,
+                                 options[0], "--model")
+
+
+class BadRecords(EvaluateTest):
+    def test_bad_records_name_their_line(self):
+        bad = [({"instruction": "a", "input": "b"}, "output"),
+               ({"input": "b", "output": "c"}, "instruction"),
+               ({"instruction": "a", "input": "b", "output": "c"}, "split"),
+               ({"instruction": "a", "input": "b", "output": "c " * 300, "split": 1}, "positions")]
+        for record, word in bad:
+            with self.subTest(word):
+                result = evaluate("--model", MODEL, "--data", "-", "--group-by", "split",
+                                  stdin=jsonl([RECORDS[0], record]))
+                self.assertFails(result, 65, "2", word)
+
+    def test_keep_going_measures_the_rest(self):
+        errors = self.path("errors")
+        report = self.report("--model", MODEL, "--data", "-", "--keep-going", "--errors", errors,
+                             "--group-by", "split", code=1,
+                             stdin=jsonl([RECORDS[0], {"split": "bad"}, RECORDS[1]]))
+        self.assertEqual(report["all"]["records"], 2)
+        self.assertEqual([group["group"] for group in report["groups"]], ["a", "b"])
+        with open(errors) as lines:
+            self.assertEqual([json.loads(line)["line"] for line in lines], [2])
+
+    def test_no_record_is_an_error(self):
+        self.assertFails(evaluate("--data", "-", stdin="\n"), 65, "standard input")
+
+    def test_damaged_gzip_is_named(self):
+        path = self.path("data.jsonl.gz")
+        whole = (DATA / "wordtasks_seen.jsonl.gz").read_bytes()
+        with open(path, "wb") as file:
+            file.write(whole[: len(whole) // 2])
+        self.assertFails(evaluate("--model", MODEL, "--data", path), 65, path, "gzip")
+        self.assertFails(evaluate("--data", self.path("none.jsonl")), 66, "none.jsonl")
+
+
+if __name__ == "__main__":
+    unittest.main()

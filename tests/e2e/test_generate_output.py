@@ -1,0 +1,261 @@
+"""gist generate: where completions go, and every way in which a run can end."""
+
+import fcntl
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+import unittest
+
+from gist_cli import FIXTURES, GIST, TempDirTest, environment, records_of, run
+
+STORIES = FIXTURES / "models" / "stories260K"
+BEGINNINGS = ["Once upon a time", "Lily", "One day, Tim", "The cat", "A dog ran", "Mom said",
+              "They were happy", "It was", "The sun", "Ben had a ball", "She", "He saw a"]
+INPUT = "".join(json.dumps({"n": n, "text": text}) + "\n" for n, text in enumerate(BEGINNINGS))
+OPTIONS = ("--max-new-tokens", 20, "--batch-rows", 4)
+SAMPLED = (*OPTIONS, "--temperature", 0.9, "--top-p", 0.9, "--seed", 3)
+
+
+def start(*options, **streams):
+    return subprocess.Popen([GIST, "generate", "--model", str(STORIES), *map(str, options)],
+                            stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+                            **streams)
+
+
+class OutputTest(TempDirTest):
+    def setUp(self):
+        super().setUp()
+        self.output = self.path("out.jsonl")
+        self.partial = self.output + ".partial"
+
+    def generate(self, *options, stdin=INPUT):
+        return run("generate", "--model", STORIES, *options, stdin=stdin)
+
+    def to_file(self, *options, stdin=INPUT):
+        return self.generate("--output", self.output, *options, stdin=stdin)
+
+    def write(self, path, text):
+        with open(path, "w") as file:
+            file.write(text)
+
+    def read(self, path=None):
+        with open(path or self.output) as file:
+            return file.read()
+
+    def assertDone(self, result):
+        self.assertEqual((result.code, result.out, result.err), (0, "", ""))
+        self.assertFalse(os.path.exists(self.partial))
+
+
+class Output(OutputTest):
+    def test_a_file_gets_the_lines_of_standard_output(self):
+        self.assertDone(self.to_file(*OPTIONS))
+        self.assertEqual(self.read(), self.generate(*OPTIONS).out)
+
+    def test_a_dash_is_standard_output(self):
+        self.assertEqual(self.generate("--output", "-", *OPTIONS).out, self.generate(*OPTIONS).out)
+
+    def test_what_exists_is_not_overwritten_unless_forced(self):
+        self.write(self.output, "precious\n")
+        self.assertFails(self.to_file(*OPTIONS), 73, self.output, "--force")
+        self.assertEqual(self.read(), "precious\n")
+        self.assertDone(self.to_file("--force", *OPTIONS))
+        self.assertEqual(len(self.read().splitlines()), len(BEGINNINGS))
+
+    def test_an_unfinished_run_is_not_overwritten_unless_forced(self):
+        self.write(self.partial, "unfinished\n")
+        self.assertFails(self.to_file(*OPTIONS), 73, self.partial, "--resume", "--force")
+        self.assertEqual(self.read(self.partial), "unfinished\n")
+        self.assertDone(self.to_file("--force", *OPTIONS))
+
+    def test_a_second_run_on_the_same_output_is_refused(self):
+        for mode in ((), ("--resume",), ("--force",)):
+            with self.subTest(mode=mode), open(self.partial, "w") as first:
+                fcntl.flock(first, fcntl.LOCK_EX)
+                self.assertFails(self.to_file(*mode, *OPTIONS), 75, self.partial)
+
+    def test_a_directory_that_is_missing_is_named(self):
+        self.output = self.path("none/out.jsonl")
+        self.assertFails(self.to_file(*OPTIONS), 73, self.output)
+
+    def test_a_failed_run_leaves_its_lines_for_resume(self):
+        good = "".join(INPUT.splitlines(keepends=True)[:3])
+        result = self.to_file(*OPTIONS, stdin=good + "nonsense\n")
+        self.assertFails(result, 65, "4", self.partial, "--resume")
+        self.assertEqual(len(records_of(self.read(self.partial))), 3)
+        self.assertDone(self.to_file(*OPTIONS, "--resume"))
+        self.assertEqual(self.read(), self.generate(*OPTIONS).out)
+
+    def test_a_run_that_failed_at_once_leaves_nothing(self):
+        self.assertFails(self.to_file(*OPTIONS, stdin="nonsense\n"), 65)
+        self.assertEqual(os.listdir(self.directory), [])
+
+    def test_a_full_disk_is_an_error_with_its_own_exit_code(self):
+        def small_disk():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+
+        process = start("--output", self.output, *OPTIONS, stdout=subprocess.PIPE,
+                        preexec_fn=small_disk)
+        out, err = process.communicate(INPUT.encode())
+        self.assertEqual((process.returncode, out), (74, b""), err)
+        self.assertIn(self.partial, err.decode())
+        self.assertFalse(os.path.exists(self.output))
+
+
+class Resume(OutputTest):
+    def test_a_run_cut_anywhere_resumes_to_the_same_bytes(self):
+        for options in (OPTIONS, SAMPLED):
+            whole = self.generate(*options).out
+            lines = whole.splitlines(keepends=True)
+            for text in ("", lines[0][:10], lines[0], "".join(lines[:5]) + lines[5][:-1],
+                         "".join(lines[:7]), whole):
+                with self.subTest(options=options, bytes=len(text)):
+                    self.write(self.partial, text)
+                    self.assertDone(self.to_file("--resume", *options))
+                    self.assertEqual(self.read(), whole)
+                    os.remove(self.output)
+
+    def test_without_anything_to_resume_a_run_starts_afresh(self):
+        self.assertDone(self.to_file("--resume", *OPTIONS))
+        self.assertEqual(self.read(), self.generate(*OPTIONS).out)
+
+    def test_a_finished_output_is_checked_and_left_alone(self):
+        self.assertDone(self.to_file(*OPTIONS))
+        before = os.stat(self.output)
+        self.assertDone(self.to_file("--resume", *OPTIONS))
+        after = os.stat(self.output)
+        self.assertEqual((after.st_ino, after.st_mtime_ns), (before.st_ino, before.st_mtime_ns))
+
+    def test_another_input_is_refused(self):
+        self.assertDone(self.to_file(*OPTIONS))
+        lines = INPUT.splitlines(keepends=True)
+        inputs = {
+            "changed": lines[0] + lines[1].replace("Lily", "Tim") + "".join(lines[2:]),
+            "shorter": "".join(lines[:-1]),
+            "longer": INPUT + lines[0],
+        }
+        for name, text in inputs.items():
+            with self.subTest(name):
+                self.assertFails(self.to_file("--resume", *OPTIONS, stdin=text), 65, "input",
+                                 self.output, "--force")
+        os.rename(self.output, self.partial)
+        for name in ("changed", "shorter"):
+            with self.subTest(name, partial=True):
+                self.assertFails(self.to_file("--resume", *OPTIONS, stdin=inputs[name]), 65, "input",
+                                 self.partial, "--force")
+                self.assertEqual(len(self.read(self.partial).splitlines()), len(BEGINNINGS))
+
+    def test_skipped_records_are_skipped_again(self):
+        text = INPUT.replace(json.dumps({"n": 2, "text": BEGINNINGS[2]}), "nonsense")
+        whole = self.generate("--keep-going", *OPTIONS, stdin=text).out
+        self.write(self.partial, "".join(whole.splitlines(keepends=True)[:4]))
+        result = self.to_file("--resume", "--keep-going", *OPTIONS, stdin=text)
+        self.assertEqual((result.code, result.out), (1, ""), result.err)
+        self.assertEqual(self.read(), whole)
+
+
+class Ending(OutputTest):
+    def started(self, *options, **streams):
+        """A run that has three lines, and waits for more input."""
+        process = start(*options, **streams)
+        process.stdin.write("".join(INPUT.splitlines(keepends=True)[:3]).encode())
+        process.stdin.flush()
+        return process
+
+    def wait_for_lines(self, count, process):
+        """Until the partial file has that many lines, or the run has ended."""
+        deadline = time.monotonic() + 60
+        while process.poll() is None:
+            try:
+                if self.read(self.partial).count("\n") >= count:
+                    return
+            except FileNotFoundError:
+                pass
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.002)
+
+    def end(self, process, number):
+        process.send_signal(number)
+        err = process.stderr.read().decode()
+        code = process.wait(timeout=60)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
+        return code, err
+
+    def test_line_buffered_answers_each_record_before_it_reads_the_next(self):
+        process = start("--line-buffered", "--max-new-tokens", 5, stdout=subprocess.PIPE)
+        for line in INPUT.splitlines(keepends=True)[:4]:
+            process.stdin.write(line.encode())
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline())
+            self.assertEqual({"n": answer["n"], "text": answer["text"]}, json.loads(line))
+        out, err = process.communicate()
+        self.assertEqual((process.returncode, out, err), (0, b"", b""))
+
+    def test_a_signal_ends_a_run_that_waits_for_input(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number):
+                process = self.started("--line-buffered", "--max-new-tokens", 5,
+                                       stdout=subprocess.PIPE)
+                answers = [process.stdout.readline() for _ in range(3)]
+                code, err = self.end(process, number)
+                self.assertEqual(code, -number)
+                self.assertEqual([json.loads(line)["n"] for line in answers], [0, 1, 2])
+                self.assertEqual(err, "gist: interrupted\n")
+
+    def test_an_interrupted_run_says_how_to_go_on(self):
+        process = self.started("--line-buffered", "--output", self.output, "--max-new-tokens", 20,
+                               stdout=subprocess.DEVNULL)
+        self.wait_for_lines(3, process)
+        code, err = self.end(process, signal.SIGTERM)
+        self.assertEqual(code, -signal.SIGTERM)
+        self.assertEqual(err.count("\n"), 1, err)
+        self.assertIn(self.partial, err)
+        self.assertIn("--resume", err)
+        self.assertDone(self.to_file("--resume", *OPTIONS))
+        self.assertEqual(self.read(), self.generate(*OPTIONS).out)
+
+    def test_a_signal_stops_rows_in_flight(self):
+        self.write(self.path("long.jsonl"), INPUT * 400)  # far more than is done before the signal
+        process = start("--max-new-tokens", 500, "--temperature", 1, "--output", self.output,
+                        "--input", self.path("long.jsonl"), stdout=subprocess.DEVNULL)
+        self.wait_for_lines(1, process)
+        code, err = self.end(process, signal.SIGINT)
+        self.assertEqual(code, -signal.SIGINT)
+        self.assertIn("--resume", err)
+        written = self.read(self.partial)
+        self.assertTrue(written.endswith("\n"))
+        numbers = [record["n"] for record in records_of(written)]
+        self.assertEqual(numbers, [i % len(BEGINNINGS) for i in range(len(numbers))])
+        self.assertLess(len(numbers), 400 * len(BEGINNINGS))
+
+    def test_a_closed_standard_output_ends_the_run_quietly(self):
+        reading, writing = os.pipe()
+        process = start("--max-new-tokens", 20, stdout=writing)
+        os.close(writing)
+        os.close(reading)
+        _, err = process.communicate((INPUT * 50).encode())
+        self.assertEqual((process.returncode, err), (0, b""))
+
+    def test_killed_again_and_again_a_run_resumes_to_the_same_bytes(self):
+        options = ("--max-new-tokens", 200, *SAMPLED[2:])
+        whole = self.generate(*options).out
+        for lines in (1, 2, 5, 8):
+            process = start("--output", self.output, "--resume", *options, stdout=subprocess.DEVNULL)
+            process.stdin.write(INPUT.encode())
+            process.stdin.close()
+            self.wait_for_lines(lines, process)
+            process.kill()
+            process.wait()
+            process.stderr.close()
+        self.assertDone(self.to_file("--resume", *options))
+        self.assertEqual(self.read(), whole)
+
+
+if __name__ == "__main__":
+    unittest.main()

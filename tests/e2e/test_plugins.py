@@ -1,0 +1,160 @@
+"""gist plugins: what can be used, where it is searched, and whether it keeps its promises."""
+
+import json
+import os
+import shutil
+import subprocess
+import unittest
+
+from gist_cli import GIST, TempDirTest, environment, records_of, run
+
+
+class Plugins(TempDirTest):
+    def setUp(self):
+        super().setUp()
+        # So that the plugins of whoever runs the tests don't matter.
+        self.env = {"XDG_DATA_HOME": self.path("data")}
+
+    def plugins(self, *args, env=None):
+        return run("plugins", *args, env={**self.env, **(env or {})})
+
+    def listed(self, *args, **env):
+        result = self.plugins("list", "--json", *args, env=env)
+        self.assertEqual((result.code, result.err), (0, ""))
+        return records_of(result.out)
+
+    def llama(self):
+        """The entry of the plugin that was built with gist."""
+        (entry,) = [entry for entry in self.listed() if entry["name"] == "llama"]
+        return entry
+
+    def copy_of_llama(self, directory, manifest=None):
+        """A copy of the plugin; `manifest` replaces what the manifest says, None removes it."""
+        source = self.llama()["path"]
+        target = self.path(directory)
+        os.makedirs(target)
+        library = shutil.copy(source, target)
+        if manifest is not None:
+            name = os.path.join(os.path.dirname(source), "llama.gist.json")
+            with open(name, encoding="utf-8") as file:
+                content = {**json.load(file), **manifest}
+            with open(os.path.join(target, "llama.gist.json"), "w", encoding="utf-8") as file:
+                json.dump(content, file)
+        return library
+
+    def test_list_names_the_llama_plugin_and_what_it_serves(self):
+        entry = self.llama()
+        self.assertEqual(entry["families"], ["llama"])
+        self.assertEqual(entry["architectures"], ["LlamaForCausalLM"])
+        self.assertIsNone(entry["refused"])
+        self.assertTrue(os.path.isfile(entry["path"]))
+        result = self.plugins("list")
+        self.assertEqual(result.code, 0)
+        (line,) = [line for line in result.out.splitlines() if line.startswith("llama ")]
+        for word in [entry["version"], "LlamaForCausalLM", entry["path"]]:
+            self.assertIn(word, line)
+
+    def test_list_says_why_a_plugin_is_refused(self):
+        self.copy_of_llama("bare")
+        self.copy_of_llama("other-abi", {"abi": [99, 0]})
+        os.remove(self.copy_of_llama("missing", {}))
+        os.makedirs(self.path("broken"))
+        with open(self.path("broken/x.gist.json"), "w", encoding="utf-8") as file:
+            file.write("{")
+        reasons = {"bare": "manifest", "other-abi": "ABI 99.0", "missing": "missing",
+                   "broken": "x.gist.json"}
+        for name, reason in reasons.items():
+            with self.subTest(name):
+                first = self.listed("--plugin-path", self.path(name))[0]
+                self.assertIn(reason, first["refused"])
+                result = self.plugins("list", "--plugin-path", self.path(name))
+                self.assertEqual(result.code, 0)
+                self.assertIn("refused: " + first["refused"], result.out.splitlines()[0])
+
+    def test_the_first_of_two_plugins_with_one_family_wins(self):
+        first = self.copy_of_llama("first", {})
+        second = self.copy_of_llama("second", {})
+        path = self.path("first") + ":" + self.path("second")
+        entries = self.listed("--plugin-path", path)
+        self.assertEqual([entry["path"] for entry in entries[:2]], [first, second])
+        self.assertIsNone(entries[0]["refused"])
+        self.assertIn(first, entries[1]["refused"])
+
+    def test_where_lists_directories_in_search_order_with_their_origin(self):
+        os.makedirs(self.path("option"))
+        os.makedirs(self.path("variable"))
+        os.makedirs(self.path("data/gist/plugins"))
+        result = self.plugins("where", "--json", "--plugin-path", self.path("option"),
+                              env={"GIST_PLUGIN_PATH": self.path("variable")})
+        self.assertEqual((result.code, result.err), (0, ""))
+        (where,) = records_of(result.out)
+        directories = where["directories"]
+        self.assertEqual([(d["path"], d["origin"], d["ignored"]) for d in directories[:3]],
+                         [(self.path("option"), "--plugin-path", None),
+                          (self.path("variable"), "GIST_PLUGIN_PATH", None),
+                          (self.path("data/gist/plugins"), "user", None)])
+        self.assertEqual({d["origin"] for d in directories[3:]}, {"installed"})
+        self.assertEqual(where["devices"], ["cpu"])
+
+    def test_where_says_why_a_directory_is_ignored(self):
+        result = self.plugins("where", "--plugin-path", "relative:" + self.path("none"))
+        self.assertEqual((result.code, result.err), (0, ""))
+        lines = result.out.splitlines()
+        self.assertRegex(lines[0], r"\Arelative  \(--plugin-path\)  ignored: .*relative")
+        self.assertIn(self.path("none"), lines[1])
+        self.assertRegex(lines[1], "ignored: .*not exist")
+        self.assertEqual(lines[-1], "devices: cpu")
+
+    def test_list_names_a_remedy_where_there_is_none(self):
+        # A copy of the program far from its plugins.
+        program = shutil.copy(GIST, self.directory)
+        done = subprocess.run([program, "plugins", "list"], capture_output=True, text=True,
+                              env=environment(self.env), check=False)
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+        self.assertIn("gist plugins where", done.stderr)
+
+    def test_check_passes_llama(self):
+        result = self.plugins("check", self.llama()["path"])
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertEqual(result.out.splitlines(),
+                         ["ok manifest", "ok abi", "ok configure of llama",
+                          "ok gist invariant of llama"])
+
+    def test_check_says_which_check_failed_and_why(self):
+        bare = self.copy_of_llama("bare")
+        result = self.plugins("check", bare)
+        self.assertEqual((result.code, result.err), (65, ""))
+        self.assertRegex(result.out, r"(?m)^FAILED manifest: .*llama\.gist\.json")
+        self.assertIn("ok abi\n", result.out)
+
+    def test_check_fails_what_is_no_library(self):
+        with open(self.path("x.so"), "w", encoding="utf-8") as file:
+            file.write("hello\n")
+        result = self.plugins("check", self.path("x.so"))
+        self.assertEqual((result.code, result.err), (65, ""))
+        self.assertIn("FAILED abi: ", result.out)
+
+    def test_check_of_several_libraries_names_them(self):
+        bare = self.copy_of_llama("bare")
+        llama = self.llama()["path"]
+        result = self.plugins("check", llama, bare)
+        self.assertEqual(result.code, 65)
+        self.assertIn(f"ok {llama}: manifest\n", result.out)
+        self.assertIn(f"FAILED {bare}: manifest: ", result.out)
+        checks = records_of(self.plugins("check", "--json", llama, bare).out)
+        self.assertEqual([(c["library"], c["check"], c["family"]) for c in checks if c["failed"]],
+                         [(bare, "manifest", None)])
+
+    def test_check_of_a_missing_library_is_a_missing_input(self):
+        self.assertFails(self.plugins("check", self.path("none.so")), 66, "none.so")
+
+    def test_wrong_arguments_are_usage_errors(self):
+        self.assertFails(self.plugins(), 64, "list, where or check")
+        self.assertFails(self.plugins("install"), 64, "install")
+        self.assertFails(self.plugins("list", "llama"), 64, "llama")
+        self.assertFails(self.plugins("check"), 64, "LIBRARY")
+        self.assertFails(self.plugins("check", "--plugin-path", "/x", "y.so"), 64, "--plugin-path")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,105 @@
+#include "formats/json_text.h"
+
+#include "formats/text.h"
+#include "tests/formats/test_support.h"
+
+namespace gist {
+namespace {
+
+using namespace gist::testing;
+using namespace std::string_literals;
+
+void expect_refused(const std::string& text, const std::string& message) {
+  expect_error(ErrorKind::data, message, [&] { parse_json(text, "file"); });
+}
+
+TEST(JsonText, ReadsEveryKindOfValue) {
+  const std::string text =
+      R"({"a": [null, true, -1, 18446744073709551615, 0.5, "x\n\u00e9"], "b": {}})";
+  EXPECT_EQ(parse_json(text, "file"), nlohmann::json::parse(text));
+}
+
+TEST(JsonText, NamesLineAndColumnOfAFault) {
+  expect_refused("{\n  \"a\": 1,\n  \"b\" 2\n}", "file:3:7: not valid JSON");
+}
+
+TEST(JsonText, CountsLinesFromTheFirst) {
+  expect_error(ErrorKind::data, "file:7:2: ", [] { parse_json("{]", "file", 7); });
+}
+
+TEST(JsonText, RefusesWhatIsCutShort) {
+  expect_refused("", "not valid JSON");
+  expect_refused("{\"a\": [1, 2", "not valid JSON");
+}
+
+TEST(JsonText, RefusesASecondValue) {
+  expect_refused("{} {}", "file:1:4: not valid JSON");
+}
+
+TEST(JsonText, RefusesAKeyGivenTwiceWhereItStands) {
+  expect_refused("{\"a\": {\"k\": 1,\n \"k\": 2}}", "file:2:4: the key \"k\" is given twice");
+}
+
+TEST(JsonText, AcceptsOneKeyInTwoObjects) {
+  EXPECT_NO_THROW(parse_json(R"([{"a": {"a": 1}}, {"a": 1}])", "file"));
+}
+
+TEST(JsonText, RefusesNulBytes) {
+  expect_refused("{}\0"s, "NUL");
+  expect_refused("{\"a\": \"\0\"}"s, "NUL");
+}
+
+TEST(JsonText, RefusesInvalidUtf8WithoutRepeatingIt) {
+  expect_refused("{\"a\": \"\xC0\xAF\"}", "ill-formed UTF-8");
+  const auto error = error_of([] { parse_json("{\"a\": \"\xC0\xAF\"}", "file"); });
+  EXPECT_TRUE(valid_utf8(error->what()));
+}
+
+TEST(JsonText, RefusesLoneSurrogates) {
+  expect_refused(R"(["\ud800"])", "surrogate");
+}
+
+TEST(JsonText, AcceptsTheDeepestNestingAndRefusesOneMore) {
+  const std::string deepest = std::string(max_json_depth, '[') + std::string(max_json_depth, ']');
+  EXPECT_NO_THROW(parse_json(deepest, "file"));
+  expect_refused("[" + deepest + "]", "nested deeper than 256");
+  expect_refused(std::string(1'000'000, '['), "nested deeper than 256");
+}
+
+TEST(JsonText, ReadsNumbersOfAnyLength) {
+  const std::string digits(5000, '7');
+  const auto value = parse_json("[1e999, -1E+400, " + digits + ", 1e-999, \"1e999\"]", "file");
+  EXPECT_EQ(value[0], "1e999");
+  EXPECT_EQ(value[1], "-1E+400");
+  EXPECT_EQ(value[2], digits);
+  EXPECT_EQ(value[3], 0.0);
+  EXPECT_EQ(value[4], "1e999");
+}
+
+TEST(JsonText, RefusesMalformedNumbersBesideHugeOnes) {
+  expect_refused("[1e999, 1e999e9]", "not valid JSON");
+  expect_refused("[1e999, 01e999]", "not valid JSON");
+  expect_refused("[1e999, -]", "not valid JSON");
+}
+
+TEST(ValidUtf8, FollowsTheUnicodeStandard) {
+  EXPECT_TRUE(valid_utf8("a\xC3\xA9\xE2\x96\x81\xF0\x9F\x90\x88"));
+  EXPECT_FALSE(valid_utf8("\x80"));              // a continuation alone
+  EXPECT_FALSE(valid_utf8("\xC3"));              // cut short
+  EXPECT_FALSE(valid_utf8("\xC0\xAF"));          // overlong
+  EXPECT_FALSE(valid_utf8("\xE0\x80\xAF"));      // overlong
+  EXPECT_FALSE(valid_utf8("\xED\xA0\x80"));      // a surrogate
+  EXPECT_FALSE(valid_utf8("\xF4\x90\x80\x80"));  // beyond U+10FFFF
+}
+
+TEST(InQuotes, KeepsToOneShortLineOfUtf8) {
+  EXPECT_EQ(in_quotes("a\nb"), "\"a\\nb\"");
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "\xE2\x96\x81";
+  EXPECT_TRUE(valid_utf8(in_quotes(text)));
+  EXPECT_LT(in_quotes(text).size(), 110U);
+  EXPECT_TRUE(valid_utf8(in_quotes("\xFF")));
+}
+
+}  // namespace
+}  // namespace gist

@@ -1,0 +1,356 @@
+#include "formats/staging.h"
+
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <random>
+#include <thread>
+
+#include "tests/formats/file_size_limit.h"
+#include "tests/formats/store_samples.h"
+#include "tests/formats/test_support.h"
+
+namespace gist {
+namespace {
+
+using namespace gist::testing;
+using ::testing::HasSubstr;
+using Status = StagedRecord::Status;
+
+StagedRecord record_of(const StoreRow& row, std::uint64_t number, Status status = Status::stored) {
+  StagedRecord record;
+  record.ordinal = row.ordinal;
+  record.status = status;
+  record.id = row.id;
+  record.prompt_sha256 = row.prompt_sha256;
+  record.row = number;
+  record.prompt_tokens = row.prompt_tokens;
+  record.gist_tokens = row.gist_tokens;
+  record.position = row.position;
+  return record;
+}
+
+struct Batch {
+  std::vector<StagedRecord> records;
+  std::vector<StagedRow> rows;
+};
+
+/// Rows [begin, begin + count), of 1 to 3 tokens.
+Batch batch_of(std::uint64_t begin, std::uint64_t count,
+               const StoreHeader& header = sample_header()) {
+  Batch batch;
+  for (std::uint64_t number = begin; number < begin + count; ++number) {
+    const StoreRow row = sample_row(number, static_cast<std::uint32_t>(1 + number % 3));
+    batch.records.push_back(record_of(row, number));
+    batch.rows.push_back({row, sample_raw(header, row)});
+  }
+  return batch;
+}
+
+void commit(Staging& staging, const Batch& batch) {
+  staging.commit(batch.records, batch.rows);
+}
+
+/// A process that holds the staging file until it is killed.
+class Holder {
+ public:
+  explicit Holder(const std::filesystem::path& path) {
+    int ends[2];
+    if (::pipe(ends) != 0) throw std::runtime_error("pipe failed");
+    process_ = ::fork();
+    if (process_ == 0) {
+      try {
+        const Staging staging = Staging::open(path);
+        if (::write(ends[1], "x", 1) == 1) ::pause();
+      } catch (...) {
+      }
+      ::_exit(1);
+    }
+    ::close(ends[1]);
+    char ready = 0;
+    holds_ = ::read(ends[0], &ready, 1) == 1;
+    ::close(ends[0]);
+  }
+  Holder(const Holder&) = delete;
+  Holder& operator=(const Holder&) = delete;
+  ~Holder() {
+    ::kill(process_, SIGKILL);
+    ::waitpid(process_, nullptr, 0);
+  }
+  pid_t process() const { return process_; }
+  bool holds() const { return holds_; }
+
+ private:
+  pid_t process_ = -1;
+  bool holds_ = false;
+};
+
+class StagingTest : public ::testing::Test {
+ protected:
+  Staging create() { return Staging::create(path_, sample_header(), R"({"shard":"0/2"})"); }
+  std::vector<std::string> names() const {
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
+      found.push_back(entry.path().filename());
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+
+  TemporaryDirectory directory_;
+  std::filesystem::path store_ = directory_ / "out.h5";
+  std::filesystem::path path_ = Staging::path_for(store_);
+};
+
+TEST_F(StagingTest, StandsBesideTheStore) {
+  EXPECT_EQ(Staging::path_for("a/out.h5"), "a/out.h5.partial");
+}
+
+TEST_F(StagingTest, WhatWasCommittedIsThereAfterReopening) {
+  {
+    Staging staging = create();
+    commit(staging, batch_of(0, 2));
+    Batch second = batch_of(2, 1);
+    StagedRecord rejected = record_of(sample_row(7, 1), 0, Status::rejected);
+    rejected.reason = "line 8: no instruction";
+    second.records.push_back(rejected);
+    second.records.push_back(record_of(sample_row(1, 2), 1, Status::duplicate));
+    commit(staging, second);
+  }
+  const Staging staging = Staging::open(path_);
+  EXPECT_EQ(header_difference(staging.header(), sample_header(), true), "");
+  EXPECT_EQ(staging.header().creator, sample_header().creator);
+  EXPECT_EQ(staging.settings(), R"({"shard":"0/2"})");
+  EXPECT_EQ(staging.records(), 5u);
+  EXPECT_EQ(staging.rows(), 3u);
+
+  std::vector<StagedRecord> records;
+  staging.for_each_record([&records](const StagedRecord& record) { records.push_back(record); });
+  ASSERT_EQ(records.size(), 5u);
+  EXPECT_EQ(records[2].id, "prompt-2");
+  EXPECT_EQ(records[2].position, 12u);
+  EXPECT_EQ(records[2].prompt_sha256, sample_row(2, 1).prompt_sha256);
+  EXPECT_EQ(records[3].status, Status::rejected);
+  EXPECT_EQ(records[3].reason, "line 8: no instruction");
+  EXPECT_EQ(records[4].status, Status::duplicate);
+  EXPECT_EQ(records[4].row, 1u);
+
+  std::uint64_t number = 0;
+  staging.for_each_row([&number](const StagedRow& staged) {
+    const StoreRow row = sample_row(number, static_cast<std::uint32_t>(1 + number % 3));
+    EXPECT_EQ(staged.row.id, row.id);
+    EXPECT_EQ(staged.row.gist_tokens, row.gist_tokens);
+    EXPECT_EQ(staged.activations.key, sample_raw(sample_header(), row).key);
+    EXPECT_EQ(staged.activations.hidden, sample_raw(sample_header(), row).hidden);
+    ++number;
+  });
+  EXPECT_EQ(number, 3u);
+}
+
+TEST_F(StagingTest, FindsStoredRecordsByTheirId) {
+  Staging staging = create();
+  Batch batch = batch_of(0, 2);
+  batch.records.push_back(record_of(sample_row(9, 1), 0, Status::rejected));
+  commit(staging, batch);
+  ASSERT_TRUE(staging.find_id("prompt-1").has_value());
+  EXPECT_EQ(staging.find_id("prompt-1")->row, 1u);
+  EXPECT_EQ(staging.find_id("prompt-9"), std::nullopt);
+}
+
+TEST_F(StagingTest, PublishGivesTheStoreOfItsRowsAndLeavesNothingElse) {
+  Staging staging = create();
+  commit(staging, batch_of(0, 2));
+  commit(staging, batch_of(2, 3));
+  staging.publish(store_);
+  EXPECT_THAT(names(), ::testing::ElementsAre("out.h5"));
+
+  write_store(
+      directory_ / "direct.h5", sample_header(),
+      {sample_row(0, 1), sample_row(1, 2), sample_row(2, 3), sample_row(3, 1), sample_row(4, 2)});
+  EXPECT_EQ(content_of(store_), content_of(directory_ / "direct.h5"));
+}
+
+TEST_F(StagingTest, PublishesAgainOverAFinishedStore) {
+  Staging staging = create();
+  commit(staging, batch_of(0, 2));
+  write_store(store_, sample_header(), {sample_row(0, 1), sample_row(1, 2)});
+  const std::string before = content_of(store_);
+  staging.publish(store_);
+  EXPECT_EQ(content_of(store_), before);
+  EXPECT_THAT(names(), ::testing::ElementsAre("out.h5"));
+}
+
+TEST_F(StagingTest, DiscardLeavesNothing) {
+  Staging staging = create();
+  commit(staging, batch_of(0, 2));
+  staging.discard();
+  EXPECT_TRUE(names().empty());
+}
+
+TEST_F(StagingTest, CreateRefusesAnUnfinishedRun) {
+  { const Staging staging = create(); }
+  expect_error(ErrorKind::cannot_create, "exists already", [&] { create(); });
+  write_file(path_, "my notes");
+  expect_error(ErrorKind::cannot_create, "exists already", [&] { create(); });
+  EXPECT_EQ(content_of(path_), "my notes");
+}
+
+TEST_F(StagingTest, CreateRefusesADirectoryThatIsNotThere) {
+  expect_error(ErrorKind::cannot_create, "/nowhere/out.partial",
+               [] { Staging::create("/nowhere/out.partial", sample_header(), "{}"); });
+}
+
+TEST_F(StagingTest, AnEmptyFileOfAKilledRunIsNoRun) {
+  write_file(path_, "");
+  expect_error(ErrorKind::no_input, "holds nothing yet", [&] { Staging::open(path_); });
+  EXPECT_EQ(create().records(), 0u);
+}
+
+TEST_F(StagingTest, OpenTellsWhatTheFileIsNot) {
+  expect_error(ErrorKind::no_input, "no unfinished run", [&] { Staging::open(path_); });
+  write_file(path_, std::string(4096, 'x'));
+  expect_error(ErrorKind::data, "not a database", [&] { Staging::open(path_); });
+  std::filesystem::remove(path_);
+  {
+    sqlite3* foreign = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &foreign), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(foreign, "CREATE TABLE t (a)", nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(foreign);
+  }
+  expect_error(ErrorKind::data, "no staging file of gist", [&] { Staging::open(path_); });
+}
+
+TEST_F(StagingTest, ATruncatedOrOverwrittenFileIsFound) {
+  {
+    Staging staging = create();
+    commit(staging, batch_of(0, 100));
+  }
+  const std::string sound = content_of(path_);
+  std::mt19937 random(3);
+  for (int i = 0; i < 40; ++i) {
+    write_file(path_, sound.substr(0, 1 + random() % (sound.size() - 1)));
+    const auto error = error_of([&] { Staging::open(path_); });
+    ASSERT_TRUE(error.has_value());
+    EXPECT_EQ(error->kind(), ErrorKind::data) << error->what();
+  }
+  for (int i = 0; i < 60; ++i) {
+    std::string content = sound;
+    const std::size_t begin = random() % content.size();
+    const std::size_t end = std::min<std::size_t>(content.size(), begin + 200);
+    for (std::size_t at = begin; at < end; ++at) content[at] = static_cast<char>(random());
+    write_file(path_, content);
+    const auto error = error_of([&] {
+      const Staging staging = Staging::open(path_);
+      staging.for_each_record([](const StagedRecord&) {});
+      staging.for_each_row([](const StagedRow&) {});
+    });
+    if (error) {
+      EXPECT_EQ(error->kind(), ErrorKind::data) << error->what();
+    }
+  }
+}
+
+TEST_F(StagingTest, ASecondRunIsToldWhoHoldsIt) {
+  { const Staging staging = create(); }
+  {
+    const Holder first(path_);
+    ASSERT_TRUE(first.holds());
+    const std::string name = "process " + std::to_string(first.process());
+    expect_error(ErrorKind::busy, name, [&] { Staging::open(path_); });
+    expect_error(ErrorKind::busy, name, [&] { create(); });
+  }
+  const Holder second(path_);  // after the first was killed
+  ASSERT_TRUE(second.holds());
+  expect_error(ErrorKind::busy, "process " + std::to_string(second.process()),
+               [&] { Staging::open(path_); });
+}
+
+TEST_F(StagingTest, AskingWhoHoldsItDoesNotLoseTheLock) {
+  const Staging staging = create();
+  const std::string self = "process " + std::to_string(::getpid());
+  expect_error(ErrorKind::busy, self, [&] { Staging::open(path_); });
+  const Holder other(path_);
+  EXPECT_FALSE(other.holds());
+}
+
+TEST_F(StagingTest, NothingOfAFailedBatchIsKept) {
+  Staging staging = create();
+  commit(staging, batch_of(0, 2));
+  StoreHeader wide = sample_header();
+  wide.key_dim = 50000;
+  {
+    const FileSizeLimit limit(std::filesystem::file_size(path_) + 100000);
+    expect_error(ErrorKind::io, path_.string(), [&] { commit(staging, batch_of(2, 3, wide)); });
+  }
+  EXPECT_EQ(staging.records(), 2u);
+  commit(staging, batch_of(2, 1));
+  EXPECT_EQ(staging.rows(), 3u);
+  staging.publish(store_);
+  EXPECT_THAT(ids_of(GistStore(store_)),
+              ::testing::ElementsAre("prompt-0", "prompt-1", "prompt-2"));
+}
+
+TEST_F(StagingTest, ABatchThatContradictsItselfIsABug) {
+  Staging staging = create();
+  Batch batch = batch_of(0, 2);
+  batch.rows.pop_back();
+  expect_error(ErrorKind::internal, "prompt-1", [&] { commit(staging, batch); });
+  EXPECT_EQ(staging.records(), 0u);
+}
+
+constexpr std::uint64_t batch_rows = 5;
+
+/// Commits batches until it is killed; a byte down the pipe after each, as a receipt would be.
+[[noreturn]] void commit_for_ever(const std::filesystem::path& path, int receipts) {
+  try {
+    Staging staging = Staging::open(path);
+    for (std::uint64_t begin = staging.rows();; begin += batch_rows) {
+      commit(staging, batch_of(begin, batch_rows));
+      if (::write(receipts, "x", 1) != 1) break;
+    }
+  } catch (...) {
+  }
+  ::_exit(1);
+}
+
+TEST_F(StagingTest, KilledAtAnyMomentItHoldsWholeBatchesAndAllReceiptedOnes) {
+  { const Staging staging = create(); }
+  std::mt19937 random(11);
+  std::uint64_t receipted = 0;
+  for (int kill = 0; kill < 20; ++kill) {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::close(ends[0]);
+      commit_for_ever(path_, ends[1]);
+    }
+    ::close(ends[1]);
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 40000));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    char receipt = 0;
+    while (::read(ends[0], &receipt, 1) == 1) receipted += batch_rows;
+    ::close(ends[0]);
+
+    const Staging staging = Staging::open(path_);
+    EXPECT_EQ(staging.rows() % batch_rows, 0u);
+    EXPECT_GE(staging.rows(), receipted);
+    EXPECT_LE(staging.rows(), receipted + batch_rows);
+    std::uint64_t number = 0;
+    staging.for_each_row([&number](const StagedRow& staged) {
+      EXPECT_EQ(staged.activations.value, sample_raw(sample_header(), staged.row).value);
+      EXPECT_EQ(staged.row.id, "prompt-" + std::to_string(number++));
+    });
+    EXPECT_EQ(number, staging.rows());
+    receipted = staging.rows();
+  }
+  EXPECT_GT(receipted, 0u);
+}
+
+}  // namespace
+}  // namespace gist

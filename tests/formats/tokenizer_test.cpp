@@ -1,0 +1,182 @@
+#include "formats/tokenizer.h"
+
+#include "formats/sha256.h"
+#include "tests/formats/test_support.h"
+
+namespace gist {
+namespace {
+
+using namespace gist::testing;
+using ::testing::ElementsAre;
+using Ids = std::vector<std::int32_t>;
+
+const std::filesystem::path plain_model = fixtures / "models/stories260K";  // 512 pieces
+const std::filesystem::path gist_model = fixtures / "models/stories260K-gist";
+
+/// A directory with the 512-piece vocabulary and other files at will.
+class TokenizerFiles : public ::testing::Test {
+ protected:
+  TokenizerFiles() {
+    std::filesystem::copy_file(plain_model / "tokenizer.model", directory_ / "tokenizer.model");
+  }
+  void write(const std::string& name, const std::string& content) {
+    write_file(directory_ / name, content);
+  }
+  Tokenizer opened() { return Tokenizer::open(directory_.path()); }
+  void expect_refused(ErrorKind kind, const std::string& message) {
+    expect_error(kind, message, [&] { opened(); });
+  }
+  const TemporaryDirectory directory_;
+};
+
+TEST(Tokenizer, EncodesWithoutBosAndEosAndDecodesBack) {
+  const Tokenizer tokenizer = Tokenizer::open(plain_model);
+  const Ids ids = tokenizer.encode("Once upon a time");
+  EXPECT_THAT(ids, ElementsAre(403, 407, 261, 378));
+  EXPECT_EQ(tokenizer.decode(ids), "Once upon a time");
+}
+
+TEST(Tokenizer, FallsBackToBytesAndDecodesThem) {
+  const Tokenizer tokenizer = Tokenizer::open(plain_model);
+  const std::string text = "\xC3\x89t\xC3\xA9 \xE2\x80\x94 \xF0\x9F\x90\x88";
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text);
+}
+
+TEST(Tokenizer, EncodesEmptyTextToNothing) {
+  EXPECT_TRUE(Tokenizer::open(plain_model).encode("").empty());
+}
+
+TEST(Tokenizer, TakesSpecialTokensInTextForText) {
+  const Tokenizer tokenizer = Tokenizer::open(gist_model);
+  for (const std::string text : {"<GIST>", "<s>", "</s>", "a <GIST> b"}) {
+    const Ids ids = tokenizer.encode(text);
+    EXPECT_THAT(ids, ::testing::Each(::testing::AllOf(::testing::Ne(*tokenizer.gist_token()),
+                                                      ::testing::Ne(*tokenizer.bos()),
+                                                      ::testing::Ne(*tokenizer.eos()))));
+    EXPECT_EQ(tokenizer.decode(ids), text);
+  }
+}
+
+TEST(Tokenizer, RefusesInvalidUtf8) {
+  expect_error(ErrorKind::data, "not valid UTF-8",
+               [] { Tokenizer::open(plain_model).encode("a\xFF"); });
+}
+
+TEST(Tokenizer, DecodesControlAndAddedTokensToNothing) {
+  const Tokenizer tokenizer = Tokenizer::open(gist_model);
+  EXPECT_EQ(tokenizer.decode(Ids{1, 403, 512, 407, 2}), "Once upon");
+  EXPECT_EQ(tokenizer.decode(Ids{}), "");
+}
+
+TEST(Tokenizer, RefusesToDecodeIdsThatItDoesNotHave) {
+  const Tokenizer tokenizer = Tokenizer::open(plain_model);
+  for (const std::int32_t id : {-1, 512}) {
+    expect_error(ErrorKind::internal, "the tokenizer has 512", [&] { tokenizer.decode(Ids{id}); });
+  }
+}
+
+TEST(Tokenizer, KnowsItsSpecialTokens) {
+  const Tokenizer plain = Tokenizer::open(plain_model);
+  EXPECT_EQ(plain.bos(), 1);
+  EXPECT_EQ(plain.eos(), 2);
+  EXPECT_EQ(plain.size(), 512);
+  EXPECT_EQ(plain.gist_token(), std::nullopt);
+  const Tokenizer gist = Tokenizer::open(gist_model);
+  EXPECT_EQ(gist.size(), 513);
+  EXPECT_EQ(gist.gist_token(), 512);
+}
+
+TEST(Tokenizer, FindsPiecesByName) {
+  const Tokenizer tokenizer = Tokenizer::open(gist_model);
+  EXPECT_EQ(tokenizer.id_of_piece("</s>"), 2);
+  EXPECT_EQ(tokenizer.id_of_piece("<unk>"), 0);
+  EXPECT_EQ(tokenizer.id_of_piece("<GIST>"), 512);
+  EXPECT_EQ(tokenizer.id_of_piece("no such piece"), std::nullopt);
+}
+
+TEST(Tokenizer, IsFingerprintedByItsVocabularyFile) {
+  const Tokenizer tokenizer = Tokenizer::open(gist_model);
+  EXPECT_EQ(tokenizer.path(), gist_model / "tokenizer.model");
+  EXPECT_EQ(tokenizer.sha256(), to_hex(sha256_of_file(gist_model / "tokenizer.model")));
+}
+
+TEST_F(TokenizerFiles, AddedTokensContinueTheVocabulary) {
+  write("added_tokens.json", R"({"<GIST>": 513, "<pad>": 512})");
+  const Tokenizer tokenizer = opened();
+  EXPECT_EQ(tokenizer.size(), 514);
+  EXPECT_EQ(tokenizer.gist_token(), 513);
+  EXPECT_EQ(tokenizer.id_of_piece("<pad>"), 512);
+}
+
+TEST_F(TokenizerFiles, AddedTokensMayRepeatThoseOfTheVocabulary) {
+  write("added_tokens.json", R"({"<s>": 1, "<GIST>": 512})");
+  EXPECT_EQ(opened().size(), 513);
+}
+
+TEST_F(TokenizerFiles, RefusesAddedTokensThatLeaveAGapOrClash) {
+  write("added_tokens.json", R"({"<GIST>": 513})");
+  expect_refused(ErrorKind::data, "token \"<GIST>\" has id 513, expected 512");
+  write("added_tokens.json", R"({"<GIST>": 511})");
+  expect_refused(ErrorKind::data, "has id 511");
+  write("added_tokens.json", R"({"<GIST>": 512, "<pad>": 512})");
+  expect_refused(ErrorKind::data, "token \"<pad>\" has id 512, expected 513");
+  write("added_tokens.json", R"({"<s>": 512})");
+  expect_refused(ErrorKind::data, "token \"<s>\" has id 512, expected 1");
+}
+
+TEST_F(TokenizerFiles, RefusesAddedTokensThatAreNone) {
+  write("added_tokens.json", "[]");
+  expect_refused(ErrorKind::data, "added_tokens.json");
+  write("added_tokens.json", R"({"<GIST>": "512"})");
+  expect_refused(ErrorKind::data, "\"<GIST>\" should be a non-negative integer");
+  write("added_tokens.json", "{\n!");
+  expect_refused(ErrorKind::data, "added_tokens.json:2:1:");
+}
+
+TEST_F(TokenizerFiles, T5SentinelsStandBehindTheVocabularyInFallingOrder) {
+  write("tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer"})");
+  write("added_tokens.json", R"({"<extra_id_0>": 611, "<GIST>": 612})");
+  const Tokenizer tokenizer = opened();
+  EXPECT_EQ(tokenizer.id_of_piece("<extra_id_0>"), 611);
+  EXPECT_EQ(tokenizer.id_of_piece("<extra_id_99>"), 512);
+  EXPECT_EQ(tokenizer.gist_token(), 612);
+  EXPECT_EQ(tokenizer.size(), 613);
+  EXPECT_EQ(tokenizer.decode(Ids{403, 550, 612}), "Once");
+}
+
+TEST_F(TokenizerFiles, T5SentinelsAreAsManyAsTheConfigSays) {
+  write("tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer", "extra_ids": 0})");
+  EXPECT_EQ(opened().size(), 512);
+  write("tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer", "extra_ids": 7})");
+  EXPECT_EQ(opened().size(), 519);
+  write("tokenizer_config.json", R"({"tokenizer_class": "LlamaTokenizer", "extra_ids": 7})");
+  EXPECT_EQ(opened().size(), 512);
+  write("tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer", "extra_ids": -1})");
+  expect_refused(ErrorKind::data, "extra_ids");
+}
+
+TEST_F(TokenizerFiles, ReadsSpieceModelToo) {
+  std::filesystem::rename(directory_ / "tokenizer.model", directory_ / "spiece.model");
+  EXPECT_EQ(opened().path().filename(), "spiece.model");
+}
+
+TEST_F(TokenizerFiles, SaysThatThereIsNoVocabulary) {
+  std::filesystem::remove(directory_ / "tokenizer.model");
+  expect_refused(ErrorKind::no_input, "tokenizer.model");
+}
+
+TEST_F(TokenizerFiles, RefusesDamagedVocabulariesWithoutAWordOnStderr) {
+  const std::string whole = content_of(directory_ / "tokenizer.model");
+  for (const std::string& bytes : {std::string(), std::string("garbage"), whole.substr(0, 4000)}) {
+    write("tokenizer.model", bytes);
+    ::testing::internal::CaptureStderr();
+    const std::optional<Error> error = error_of([&] { opened(); });
+    EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->kind(), ErrorKind::data);
+    EXPECT_THAT(error->what(), ::testing::HasSubstr("tokenizer.model"));
+  }
+}
+
+}  // namespace
+}  // namespace gist

@@ -1,0 +1,82 @@
+"""The store that gist writes, read by h5py: attributes, index and values.
+
+usage: check_store.py GIST WORKDIR
+"""
+
+import hashlib
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+
+import h5py
+import numpy
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MODEL = ROOT / "examples/models/wordtasks-llama-gist"
+GOLDEN = ROOT / "tests/fixtures/golden/wordtasks-llama-gist"
+REFERENCE = ROOT / "tests/fixtures/stores/wordtasks-llama-gist-k1.h5"
+
+
+def read_safetensors(path):
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    body = data[8 + length :]
+    types = {"F32": "<f4", "I32": "<i4"}
+    return {
+        name: numpy.frombuffer(
+            body[slice(*entry["data_offsets"])], types[entry["dtype"]]
+        ).reshape(entry["shape"])
+        for name, entry in header.items()
+    }
+
+
+def compress(gist, prompts, store, *options):
+    lines = "".join(json.dumps(record) + "\n" for record in prompts)
+    subprocess.run(
+        [gist, "compress", "--model", MODEL, "--output", store, *options],
+        input=lines.encode(), check=True, stdout=subprocess.DEVNULL,
+    )
+    return h5py.File(store, "r")
+
+
+def near(found, expected, tolerance):
+    error = numpy.abs(found - expected).max() / numpy.abs(expected).max()
+    assert error <= tolerance, f"relative error {error}, expected at most {tolerance}"
+
+
+def main():
+    gist, work = sys.argv[1], pathlib.Path(sys.argv[2])
+    texts = [p["instruction"] for p in json.loads((GOLDEN / "golden.json").read_text())["prompts"]]
+    prompts = [{"id": f"prompt-{i}", "instruction": text} for i, text in enumerate(texts)]
+    golden = read_safetensors(GOLDEN / "forward.safetensors")
+
+    ours = compress(gist, prompts, work / "f32.h5")
+    theirs = h5py.File(REFERENCE, "r")
+    for name in ("template", "model_sha256", "tokenizer_sha256", "gist_token_id", "n_layers",
+                 "condition", "key_position", "layout", "version"):
+        left, right = ours.attrs[name], theirs.attrs[name]
+        if name == "template":
+            left, right = json.loads(left), json.loads(right)
+        assert left == right, f"attribute {name}: {left!r}, expected {right!r}"
+    for name, dataset in theirs["index"].items():
+        assert (ours["index"][name][()] == dataset[()]).all(), f"/index/{name} differs"
+    for name, dataset in theirs["gist"].items():
+        assert ours["gist"][name].shape == dataset.shape, name
+        near(ours["gist"][name][()], dataset[()], 1e-5)
+    for row, text in enumerate(texts):
+        near(ours["gist/key"][row], golden[f"gist.k1.{row}.key_prerope"][:, :, 0], 1e-5)
+        near(ours["gist/value"][row], golden[f"gist.k1.{row}.value"][:, :, 0], 1e-5)
+        digest = hashlib.sha256(text.strip().encode()).digest()
+        assert ours["index/prompt_sha256"][row].tobytes() == digest
+
+    half = compress(gist, prompts, work / "f16.h5", "--store-dtype", "f16")
+    assert half["gist/key"].dtype == numpy.float16
+    near(half["gist/key"][()].astype("f4"), ours["gist/key"][()], 2e-3)
+    print("h5py: 1 passed, 0 failed")
+
+
+main()

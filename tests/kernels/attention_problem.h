@@ -1,0 +1,82 @@
+// Attention calls in the making: rows with their intervals, and the tensors they become.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "tests/kernels/device_arrays.h"
+#include "tests/kernels/oracle.h"
+
+namespace gist::test {
+
+struct AttentionTensors {
+  Tensor q, keys, values, y;
+  AttentionKeys visible;
+};
+
+inline AttentionTensors upload(const AttentionProblem& p, DeviceArrays& arrays) {
+  AttentionTensors t;
+  t.q = arrays.of({p.queries, p.heads, p.key_dim}, p.q);
+  t.keys = arrays.of({p.slots, p.kv_heads, p.key_dim}, p.keys);
+  t.values = arrays.of({p.slots, p.kv_heads, p.value_dim}, p.values);
+  t.y = arrays.of({p.queries, p.heads, p.value_dim},
+                  Floats(static_cast<std::size_t>(p.queries * p.heads * p.value_dim), 99.0F));
+  Integers rows;
+  for (const AttentionRow& row : p.rows) {
+    rows.insert(rows.end(),
+                {row.query_begin, row.query_end, row.query_index, row.key_begin, row.key_end});
+  }
+  const auto list = static_cast<std::int64_t>(p.slot.size());
+  t.visible.rows = arrays.of({static_cast<std::int64_t>(p.rows.size()), 5}, rows);
+  t.visible.slot = arrays.of({list}, p.slot);
+  t.visible.begin = arrays.of({list}, p.begin);
+  t.visible.end = arrays.of({list}, p.end);
+  return t;
+}
+
+inline Floats attend(Backend& backend, const AttentionProblem& p) {
+  DeviceArrays arrays(backend);
+  const AttentionTensors t = upload(p, arrays);
+  backend.attention(t.q, t.keys, t.values, t.visible, p.spec, t.y);
+  return arrays.floats(t.y);
+}
+
+/// Adds a row of `queries` queries from `query_index` on and `keys` keys with the given intervals.
+template <typename Interval>
+void add_row(AttentionProblem& p, std::int32_t queries, std::int32_t query_index, std::int32_t keys,
+             Interval interval) {
+  const auto list = static_cast<std::int32_t>(p.slot.size());
+  const auto first = static_cast<std::int32_t>(p.queries);
+  p.rows.push_back({first, first + queries, query_index, list, list + keys});
+  p.queries += queries;
+  for (std::int32_t j = 0; j < keys; ++j) {
+    const auto [begin, end] = interval(j);
+    p.slot.push_back(list + j);
+    p.begin.push_back(begin);
+    p.end.push_back(end);
+  }
+}
+
+using Interval = std::pair<std::int32_t, std::int32_t>;
+constexpr std::int32_t forever = 1 << 30;
+
+inline Interval causal(std::int32_t j) {
+  return {j, forever};
+}
+
+/// Keys and values stand in a cache that is a little larger than the list, in any order.
+inline void fill(AttentionProblem& p, Random& random) {
+  p.slots = static_cast<std::int64_t>(p.slot.size()) + 3;
+  Integers order(static_cast<std::size_t>(p.slots));
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), random.engine());
+  for (std::int32_t& slot : p.slot) slot = order[static_cast<std::size_t>(slot)];
+  p.q = random.floats(p.queries * p.heads * p.key_dim);
+  p.keys = random.floats(p.slots * p.kv_heads * p.key_dim);
+  p.values = random.floats(p.slots * p.kv_heads * p.value_dim);
+  p.spec.scale = 1 / std::sqrt(static_cast<float>(p.key_dim));
+}
+
+}  // namespace gist::test

@@ -1,0 +1,182 @@
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "tests/kernels/attention_problem.h"
+
+namespace gist::test {
+namespace {
+
+struct Dims {
+  std::int64_t heads, kv_heads, key_dim, value_dim;
+  float soft_cap;
+};
+
+void PrintTo(const Dims& d, std::ostream* out) {
+  *out << d.heads << " heads on " << d.kv_heads << ", dims " << d.key_dim << " and " << d.value_dim
+       << ", cap " << d.soft_cap;
+}
+
+class Attention : public testing::TestWithParam<Dims> {
+ protected:
+  AttentionProblem problem() const {
+    const Dims d = GetParam();
+    AttentionProblem p;
+    p.heads = d.heads;
+    p.kv_heads = d.kv_heads;
+    p.key_dim = d.key_dim;
+    p.value_dim = d.value_dim;
+    p.spec.soft_cap = d.soft_cap;
+    return p;
+  }
+  void expect_equals_oracle(AttentionProblem p) {
+    Random random(1);
+    fill(p, random);
+    EXPECT_LT(relative_error(attend(*backend_, p), attention_oracle(p)), 2e-6);
+  }
+  std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
+};
+
+TEST_P(Attention, IsCausalInOneRow) {
+  AttentionProblem p = problem();
+  add_row(p, 150, 0, 150, causal);
+  expect_equals_oracle(p);
+}
+
+TEST_P(Attention, HidesAPromptBehindItsGist) {
+  AttentionProblem p = problem();
+  add_row(p, 190, 0, 190, [](std::int32_t j) { return Interval{j, j < 100 ? 102 : forever}; });
+  expect_equals_oracle(p);
+}
+
+TEST_P(Attention, MixesPrefillAndDecodeRows) {
+  AttentionProblem p = problem();
+  add_row(p, 70, 0, 70, causal);
+  add_row(p, 1, 76, 77, causal);
+  add_row(p, 1, 0, 1, causal);
+  add_row(p, 5, 20, 25, causal);
+  add_row(p, 0, 0, 4, causal);        // no query
+  add_row(p, 3, 0, 0, causal);        // no key
+  add_row(p, 1, 1300, 1301, causal);  // keys are split
+  add_row(p, 2, 600, 602, causal);
+  expect_equals_oracle(p);
+}
+
+TEST_P(Attention, TakesAnyIntervals) {
+  AttentionProblem p = problem();
+  Random random(7);
+  const auto anywhere = [&](std::int32_t) {
+    const std::int32_t begin = random.below(90);
+    return Interval{begin, begin + random.below(40) - 5};  // some are empty
+  };
+  add_row(p, 80, 5, 200, anywhere);
+  add_row(p, 1, 30, 700, anywhere);
+  add_row(p, 40, 60, 33, anywhere);
+  expect_equals_oracle(p);
+}
+
+INSTANTIATE_TEST_SUITE_P(Dims, Attention,
+                         testing::Values(Dims{1, 1, 1, 1, 0}, Dims{8, 4, 8, 8, 0},
+                                         Dims{4, 2, 32, 32, 0}, Dims{2, 2, 64, 64, 0},
+                                         Dims{4, 1, 96, 96, 0}, Dims{6, 2, 128, 128, 0},
+                                         Dims{2, 1, 256, 256, 0}, Dims{3, 1, 13, 21, 0},
+                                         Dims{5, 5, 40, 17, 0}, Dims{20, 1, 16, 24, 0},
+                                         Dims{130, 1, 4, 4, 0}, Dims{4, 2, 32, 32, 5}));
+
+class AttentionRules : public testing::Test {
+ protected:
+  std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
+};
+
+TEST_F(AttentionRules, AQueryThatSeesNoKeyYieldsZeros) {
+  AttentionProblem p;
+  add_row(p, 3, 0, 2, [](std::int32_t) { return Interval{1, 2}; });
+  Random random(1);
+  fill(p, random);
+  const Floats y = attend(*backend_, p);
+  for (std::size_t i = 0; i < 8; ++i) {
+    EXPECT_EQ(y[i], 0);
+    EXPECT_NE(y[8 + i], 0);
+    EXPECT_EQ(y[16 + i], 0);
+  }
+}
+
+TEST_F(AttentionRules, AKeyMayBeListedTwice) {
+  AttentionProblem p;
+  add_row(p, 4, 0, 6, causal);
+  Random random(1);
+  fill(p, random);
+  p.slot[5] = p.slot[0];
+  EXPECT_LT(relative_error(attend(*backend_, p), attention_oracle(p)), 2e-6);
+}
+
+TEST_F(AttentionRules, LargeScoresDoNotOverflow) {
+  AttentionProblem p;
+  add_row(p, 70, 0, 70, causal);
+  Random random(1);
+  fill(p, random);
+  p.spec.scale = 100;
+  // Rounding of scores of about 1000 moves weights by about 1e-4.
+  EXPECT_LT(relative_error(attend(*backend_, p), attention_oracle(p)), 2e-3);
+}
+
+TEST_F(AttentionRules, TheOutputMayBeTheQueries) {
+  AttentionProblem p;
+  p.heads = 4;
+  p.kv_heads = 2;
+  add_row(p, 150, 0, 150, causal);
+  add_row(p, 1, 700, 701, causal);
+  Random random(1);
+  fill(p, random);
+  DeviceArrays arrays(*backend_);
+  const AttentionTensors t = upload(p, arrays);
+  backend_->attention(t.q, t.keys, t.values, t.visible, p.spec, t.q);
+  EXPECT_EQ(arrays.floats(t.q), attend(*backend_, p));
+}
+
+TEST_F(AttentionRules, ARowGivesTheSameBitsAloneAndOnAnyNumberOfThreads) {
+  AttentionProblem alone;
+  alone.heads = 4;
+  alone.kv_heads = 2;
+  add_row(alone, 1, 900, 901, causal);
+  Random random(1);
+  fill(alone, random);
+  AttentionProblem together = alone;
+  for (int i = 0; i < 3; ++i) {  // the same row again, and a longer one
+    AttentionRow row = alone.rows[0];
+    row.query_begin += i + 1;
+    row.query_end += i + 1;
+    together.rows.push_back(row);
+    together.q.insert(together.q.end(), alone.q.begin(), alone.q.end());
+    together.queries += 1;
+  }
+  const Floats expected = attend(*backend_, alone);
+  const auto single = make_cpu_backend({.threads = 1});
+  for (Backend* backend : {backend_.get(), single.get()}) {
+    const Floats y = attend(*backend, together);
+    for (std::size_t i = 0; i < 4; ++i) {
+      EXPECT_EQ(std::memcmp(y.data() + i * expected.size(), expected.data(),
+                            expected.size() * sizeof(float)),
+                0);
+    }
+  }
+}
+
+TEST_F(AttentionRules, SlotsAndRowsMustLieWithinTheTensors) {
+  AttentionProblem p;
+  add_row(p, 2, 0, 2, causal);
+  Random random(1);
+  fill(p, random);
+  AttentionProblem bad_slot = p;
+  bad_slot.slot[1] = static_cast<std::int32_t>(p.slots);
+  EXPECT_THROW(attend(*backend_, bad_slot), Error);
+  AttentionProblem bad_row = p;
+  bad_row.rows[0].key_end = 3;
+  EXPECT_THROW(attend(*backend_, bad_row), Error);
+  bad_row = p;
+  bad_row.rows[0].query_end = 3;
+  EXPECT_THROW(attend(*backend_, bad_row), Error);
+}
+
+}  // namespace
+}  // namespace gist::test

@@ -1,0 +1,97 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "plugins/host/plugin_host.h"
+#include "tests/plugins/sandbox.h"
+
+namespace gist {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::map<std::string, std::string> results(
+    const std::filesystem::path& library,
+    std::chrono::milliseconds limit = std::chrono::seconds(60)) {
+  std::map<std::string, std::string> failures;
+  for (const PluginCheck& check : check_plugin(library, limit)) failures[check.name] = check.failed;
+  return failures;
+}
+
+/// What the checks say of the test family with this behaviour.
+std::map<std::string, std::string> results_of(
+    const std::string& behaviour, std::chrono::milliseconds limit = std::chrono::seconds(60)) {
+  const Sandbox sandbox;
+  return results(
+      sandbox.plugin("misbehaving", {{"check", {{"misbehaving", {{"behaviour", behaviour}}}}}}),
+      limit);
+}
+
+TEST(CheckPlugin, PassesLlama) {
+  const std::vector<PluginCheck> checks = check_plugin(GIST_LLAMA);
+  ASSERT_EQ(checks.size(), 4U);
+  for (const PluginCheck& check : checks) EXPECT_EQ(check.failed, "") << check.name;
+  EXPECT_EQ(checks[3].name, "gist invariant");
+  EXPECT_EQ(checks[3].family, "llama");
+}
+
+TEST(CheckPlugin, PassesASoundFamily) {
+  for (const auto& [name, failed] : results_of("sound")) EXPECT_EQ(failed, "") << name;
+}
+
+TEST(CheckPlugin, FindsStateBetweenCalls) {
+  EXPECT_THAT(results_of("remember calls")["gist invariant"],
+              HasSubstr("differ from the full pass"));
+}
+
+TEST(CheckPlugin, SurvivesACrash) {
+  // With a sanitizer a crash is an exit with its report on standard error.
+  const auto died = testing::AnyOf(HasSubstr("was killed by signal"), HasSubstr("exited with"));
+  EXPECT_THAT(results_of("crash in layer")["gist invariant"], died);
+  EXPECT_THAT(results_of("crash in configure")["configure"], died);
+}
+
+TEST(CheckPlugin, EndsWhatHangs) {
+  EXPECT_THAT(results_of("hang in layer", std::chrono::seconds(3))["gist invariant"],
+              HasSubstr("didn't end within 3 s"));
+}
+
+TEST(CheckPlugin, NoticesAnExit) {
+  EXPECT_THAT(results_of("exit in layer")["gist invariant"], HasSubstr("ended the process"));
+}
+
+TEST(CheckPlugin, ReportsWhatTheFamilyThrows) {
+  EXPECT_THAT(results_of("throw in layer")["gist invariant"], HasSubstr("out of order"));
+  EXPECT_THAT(results_of("throw in configure")["configure"], HasSubstr("good enough"));
+}
+
+TEST(CheckPlugin, NeedsAManifest) {
+  const Sandbox sandbox;
+  const auto found = results(sandbox.library("misbehaving"));
+  EXPECT_EQ(found.size(), 2U);
+  EXPECT_THAT(found.at("manifest"), HasSubstr("misbehaving.gist.json: missing"));
+  EXPECT_EQ(found.at("abi"), "");
+}
+
+TEST(CheckPlugin, NeedsAConfigurationForEachFamily) {
+  const Sandbox sandbox;
+  const auto found = results(sandbox.plugin("misbehaving", {{"check", nlohmann::json::object()}}));
+  EXPECT_THAT(found.at("manifest"), HasSubstr("no configuration for the family 'misbehaving'"));
+}
+
+TEST(CheckPlugin, ComparesManifestAndLibrary) {
+  const Sandbox sandbox;
+  EXPECT_THAT(results(sandbox.plugin("wrong_abi")).at("abi"), HasSubstr("ABI 7.1"));
+  EXPECT_THAT(results(sandbox.plugin("misbehaving", {{"architectures", {"A"}}})).at("abi"),
+              HasSubstr("its manifest says A"));
+}
+
+TEST(CheckPlugin, RefusesAMissingLibrary) {
+  EXPECT_THAT(error_of(ErrorKind::no_input, [] { check_plugin("/nowhere/x.so"); }),
+              HasSubstr("/nowhere/x.so"));
+}
+
+}  // namespace
+}  // namespace gist

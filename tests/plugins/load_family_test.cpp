@@ -1,0 +1,94 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "plugins/host/plugin_host.h"
+#include "tests/plugins/sandbox.h"
+
+namespace gist {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+const nlohmann::json sound = {{"architectures", {"MisbehavingForCausalLM"}},
+                              {"behaviour", "sound"}};
+
+std::vector<PluginDirectory> directory(const Sandbox& sandbox) {
+  return {{sandbox.path(), "--plugin-path", ""}};
+}
+
+std::string refusal(const Sandbox& sandbox, const nlohmann::json& config = sound,
+                    const std::string& family = "", ErrorKind kind = ErrorKind::unavailable) {
+  return error_of(kind, [&] { load_family(directory(sandbox), config, "m/config.json", family); });
+}
+
+TEST(LoadFamily, ServesTheArchitecture) {
+  const Sandbox sandbox;
+  sandbox.plugin("misbehaving");
+  const auto family = load_family(directory(sandbox), sound, "m/config.json", "");
+  EXPECT_EQ(family->spec().family, "misbehaving");
+  EXPECT_EQ(family->spec().architecture, "MisbehavingForCausalLM");
+}
+
+TEST(LoadFamily, SaysWhatWasSearchedAndWhyEachWasRefused) {
+  const Sandbox sandbox;
+  sandbox.plugin("misbehaving", {{"abi", {9, 1}}});
+  sandbox.library("no_symbol");
+  EXPECT_THAT(refusal(sandbox),
+              AllOf(HasSubstr("m/config.json: no plugin serves MisbehavingForCausalLM"),
+                    HasSubstr("searched " + sandbox.path().string() + " (--plugin-path)"),
+                    HasSubstr("misbehaving.so: it is built for plugin ABI 9.1"),
+                    HasSubstr("no_symbol.so: it has no manifest no_symbol.gist.json")));
+}
+
+TEST(LoadFamily, ListsDirectoriesThatWereNotSearched) {
+  EXPECT_THAT(
+      error_of(ErrorKind::unavailable,
+               [] {
+                 load_family({{"plugins", "--plugin-path", "relative path"}}, sound, "c", "");
+               }),
+      HasSubstr("plugins (--plugin-path; not searched: relative path)"));
+}
+
+TEST(LoadFamily, NamesBothFamiliesOfOneArchitectureUnlessOneIsAskedFor) {
+  const Sandbox sandbox;
+  sandbox.plugin("misbehaving");
+  sandbox.plugin("counting_a");
+  EXPECT_THAT(refusal(sandbox), AllOf(HasSubstr("counting_a (" + sandbox.path().string()),
+                                      HasSubstr("misbehaving ("), HasSubstr("--family")));
+  EXPECT_EQ(load_family(directory(sandbox), sound, "c", "misbehaving")->spec().family,
+            "misbehaving");
+}
+
+TEST(LoadFamily, RefusesAnUnknownFamily) {
+  const Sandbox sandbox;
+  sandbox.plugin("misbehaving");
+  EXPECT_THAT(refusal(sandbox, sound, "llama"),
+              HasSubstr("no plugin with a family 'llama' serves"));
+}
+
+TEST(LoadFamily, RefusesALibraryThatLiesInItsManifest) {
+  const Sandbox sandbox;
+  sandbox.plugin("misbehaving", {{"families", {"other"}}});
+  EXPECT_THAT(refusal(sandbox),
+              HasSubstr("its families are misbehaving, but its manifest says other"));
+}
+
+TEST(LoadFamily, SaysWhyALibraryCannotBeLoaded) {
+  const Sandbox sandbox;
+  sandbox.plugin("undefined_symbol");
+  EXPECT_THAT(refusal(sandbox), HasSubstr("gist_test_symbol_that_nobody_defines"));
+}
+
+TEST(LoadFamily, DemandsArchitectures) {
+  const Sandbox sandbox;
+  sandbox.plugin("misbehaving");
+  EXPECT_THAT(refusal(sandbox, nlohmann::json::object(), "", ErrorKind::data),
+              HasSubstr("has no \"architectures\""));
+  EXPECT_THAT(refusal(sandbox, {{"architectures", "Llama"}}, "", ErrorKind::data),
+              HasSubstr("found \"Llama\""));
+  EXPECT_THAT(refusal(sandbox, 3, "", ErrorKind::data), HasSubstr("has no \"architectures\""));
+}
+
+}  // namespace
+}  // namespace gist

@@ -1,0 +1,87 @@
+// A small family that does what "behaviour" in its configuration says.
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gist/plugin.hpp"
+
+namespace {
+
+using namespace gist::sdk;
+
+class Misbehaving {
+ public:
+  static constexpr const char* id = GIST_PLUGIN_NAME;
+  static constexpr std::array architectures{"MisbehavingForCausalLM"};
+
+  Misbehaving(const Config& config, Declaration& model) : behaviour_(config.string("behaviour")) {
+    if (is("throw in configure")) throw std::runtime_error("no configuration is good enough");
+    if (is("crash in configure")) std::raise(SIGSEGV);
+    model.d_model = dim;
+    model.vocabulary = 32;
+    model.max_positions = 64;
+    const Stack stack = model.causal_stack({1, 2, 1, dim / 2, dim / 2});
+    embedding_ = model.table("embedding", 32, dim, normal(1));
+    norm_ = model.vector(stack, "{layer}.norm", dim, ones);
+    q_ = model.matrix(stack, "{layer}.q", dim, dim, normal(1));
+    k_ = model.matrix(stack, "{layer}.k", dim / 2, dim, normal(1));
+    v_ = model.matrix(stack, "{layer}.v", dim / 2, dim, normal(1));
+    model.head(model.matrix("head", 32, dim, normal(1)));
+  }
+
+  Tensor enter(Pass pass, int) const {
+    const Tensor hidden = pass.embedding(embedding_);
+    from_enter_ = hidden;
+    if (is("layer weight in enter")) return rms_norm(hidden, norm_, 1e-5F);
+    if (is("attention in enter")) return attention(hidden, hidden, hidden, {});
+    return hidden;
+  }
+
+  Tensor layer(Pass pass, int, int, Tensor hidden) const {
+    if (is("throw in layer")) throw std::runtime_error("the layer is out of order");
+    if (is("throw an int in layer")) throw 42;
+    if (is("crash in layer")) std::raise(SIGSEGV);
+    if (is("hang in layer")) std::this_thread::sleep_for(std::chrono::hours(1));
+    if (is("exit in layer")) std::_Exit(0);
+    if (is("fail in layer")) return pass.fail("this layer can't be run");
+    if (is("no tensor")) return Tensor{};
+    if (is("no attention")) return hidden;
+    if (is("handle from another callback")) return hidden + from_enter_;
+    if (is("handle out of range")) return hidden + Tensor{pass.ops, pass.pass, hidden.handle + 9};
+    if (is("return a handle out of range")) return {pass.ops, pass.pass, hidden.handle + 9};
+    if (is("weight out of range")) return linear(hidden, Weight{99});
+    if (is("matrix as vector")) return rms_norm(hidden, q_, 1e-5F);
+
+    const Tensor x = rms_norm(hidden, norm_, 1e-5F);
+    const Tensor k = linear(x, k_);
+    if (is("add unequal shapes")) return linear(hidden + k, Weight{99}) + Tensor{};
+    if (is("bad eps")) return rms_norm(hidden, norm_, -1);
+    const std::vector<float> inv_freq(is("odd rope") ? 9 : 2, 0.5F);
+    const Rope rope{.inv_freq = inv_freq};
+    const Tensor mixed = attention(linear(x, q_), k, linear(x, v_), {.scale = 0.5F, .rope = &rope});
+    if (is("attention twice")) return attention(linear(x, q_), k, linear(x, v_), {});
+    if (is("wrong width")) return k;
+    if (is("remember calls") && ++calls_ % 2 == 0) return hidden + mixed + mixed;
+    return hidden + mixed;
+  }
+
+  Tensor leave(Pass, int, Tensor hidden) const { return hidden; }
+
+ private:
+  static constexpr int dim = 8;
+
+  bool is(const char* behaviour) const { return behaviour_ == behaviour; }
+
+  std::string behaviour_;
+  Weight embedding_, norm_, q_, k_, v_;
+  mutable Tensor from_enter_;
+  mutable int calls_ = 0;
+};
+
+}  // namespace
+
+GIST_PLUGIN(Misbehaving);

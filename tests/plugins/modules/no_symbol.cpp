@@ -1,0 +1,4 @@
+// A library, but no plugin.
+int something_else() {
+  return 1;
+}

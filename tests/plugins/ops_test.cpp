@@ -1,0 +1,88 @@
+// What a family does wrong with the operations is found, named and never followed.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/batch.h"
+#include "core/forward.h"
+#include "kernels/meta/meta_backend.h"
+#include "plugins/host/plugin_family.h"
+#include "tests/plugins/sandbox.h"
+
+namespace gist {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+/// A pass of two tokens through the test family with this behaviour.
+void run(const std::string& behaviour) {
+  static const LoadedPlugin plugin = load_plugin(std::string(GIST_MODULES) + "/misbehaving.so");
+  std::unique_ptr<Family> family =
+      configure_family(plugin, plugin.families[0], {{"behaviour", behaviour}},
+                       "MisbehavingForCausalLM", "config.json");
+  const std::unique_ptr<MetaBackend> backend = make_meta_backend();
+  const WeightSource source = shapes_only(family->spec(), Dtype::f32);
+  const Model model(std::move(family), *backend, source);
+  Batch batch;
+  add_sequence(batch, {{1, 2}, {}}, Condition::pos);
+  Scratch scratch(*backend);
+  Pass pass(model, batch, {}, scratch);
+  forward(pass);
+}
+
+std::string failure(const std::string& behaviour) {
+  return error_of(ErrorKind::unavailable, [&] { run(behaviour); });
+}
+
+TEST(FamilyOps, RunASoundFamily) {
+  EXPECT_EQ(failure("sound"), "no error");
+}
+
+TEST(FamilyOps, KeepTheFirstFailureWithOpShapesAndLayer) {
+  EXPECT_THAT(failure("add unequal shapes"),
+              AllOf(HasSubstr("family 'misbehaving' of "), HasSubstr("misbehaving.so, layer 0"),
+                    HasSubstr("add of [2, 8], [2, 4]: shapes [2, 8] and [2, 4] differ")));
+}
+
+TEST(FamilyOps, RefuseForeignHandles) {
+  EXPECT_THAT(failure("handle from another callback"), HasSubstr("no tensor of this callback"));
+  EXPECT_THAT(failure("handle out of range"), HasSubstr("no tensor of this callback"));
+  EXPECT_THAT(failure("return a handle out of range"), HasSubstr("returned a bad handle"));
+  EXPECT_THAT(failure("no tensor"), HasSubstr("returned no tensor, though no operation failed"));
+}
+
+TEST(FamilyOps, RefuseUnfitWeights) {
+  EXPECT_THAT(failure("weight out of range"), HasSubstr("weight 99 is not one of the 6 declared"));
+  EXPECT_THAT(failure("matrix as vector"), HasSubstr("\"{layer}.q\" is not declared as a vector"));
+  EXPECT_THAT(failure("layer weight in enter"),
+              AllOf(HasSubstr(", enter: rms_norm of [2, 8]"), HasSubstr("belongs to layers")));
+}
+
+TEST(FamilyOps, RefuseUnfitNumbers) {
+  EXPECT_THAT(failure("bad eps"), HasSubstr("eps is -1"));
+  EXPECT_THAT(failure("odd rope"), HasSubstr("18 dimensions are rotated"));
+}
+
+TEST(FamilyOps, DemandAttentionOnceInEachLayer) {
+  EXPECT_THAT(failure("attention twice"), HasSubstr("called twice in a layer"));
+  EXPECT_THAT(failure("no attention"), HasSubstr("it never called attention"));
+  EXPECT_THAT(failure("attention in enter"), HasSubstr("called outside a layer"));
+}
+
+TEST(FamilyOps, DemandHiddenStatesAsResult) {
+  EXPECT_THAT(failure("wrong width"), HasSubstr("returned a tensor [2, 4], expected [2, 8]"));
+}
+
+TEST(FamilyOps, ReportWhatTheFamilySays) {
+  EXPECT_THAT(failure("fail in layer"), HasSubstr("this layer can't be run"));
+  EXPECT_THAT(failure("throw in layer"), HasSubstr("the layer is out of order"));
+  EXPECT_THAT(failure("throw an int in layer"), HasSubstr("an exception of unknown type"));
+}
+
+TEST(FamilyOps, RejectWithWhatConfigureThrows) {
+  EXPECT_EQ(error_of(ErrorKind::data, [] { run("throw in configure"); }),
+            "config.json: no configuration is good enough");
+}
+
+}  // namespace
+}  // namespace gist

@@ -129,7 +129,9 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
   const bool resume = options.flag("resume");
   const bool force = options.flag("force");
   if (resume && force) fail(ErrorKind::usage, "--resume and --force exclude each other");
-  const bool staged = std::filesystem::exists(partial);
+  // A run that was killed before its first batch may leave an empty file, which create takes over.
+  std::error_code missing;
+  const bool staged = std::filesystem::file_size(partial, missing) > 0 && !missing;
   if (staged) {
     Staging staging = Staging::open(partial);  // says so where another run holds it
     if (resume) {

@@ -21,7 +21,7 @@ namespace {
 
 CommandSpec spec() {
   return {
-      "evaluate", "--data FILE [--model DIR] [--store STORE] [--json] [OPTION ...]",
+      "evaluate", "--data FILE [--model DIR] [--store STORE] [OPTION ...]",
       "measure answers against references", "",
       joined(
           {{{"data", OptionKind::text, "FILE", "",

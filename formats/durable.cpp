@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <system_error>
 
 #include "kernels/error.h"
@@ -50,6 +52,20 @@ void sync_and_rename(const std::filesystem::path& source, const std::filesystem:
          write_error_text(errno));
   }
   sync_directory_of(target);
+}
+
+std::filesystem::path temporary_for(const std::filesystem::path& path) {
+  const std::string prefix = path.filename().string() + ".tmp-";
+  std::error_code ignored;  // what can't be listed or removed stays: it is only litter
+  for (const auto& entry : std::filesystem::directory_iterator(directory_of(path), ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    const int process = std::atoi(name.c_str() + prefix.size());
+    if (process > 0 && ::kill(process, 0) != 0 && errno == ESRCH) {
+      std::filesystem::remove(entry.path(), ignored);
+    }
+  }
+  return path.string() + ".tmp-" + std::to_string(::getpid());
 }
 
 }  // namespace gist

@@ -18,4 +18,8 @@ void sync_directory_of(const std::filesystem::path& path);
 /// Makes a file's bytes durable and renames it over `target`. Throws Error(io).
 void sync_and_rename(const std::filesystem::path& source, const std::filesystem::path& target);
 
+/// Where a file is written before it is renamed to `path`: PATH.tmp-PID. Those that killed
+/// processes left beside it are removed.
+std::filesystem::path temporary_for(const std::filesystem::path& path);
+
 }  // namespace gist

@@ -101,7 +101,7 @@ std::vector<std::byte> raw_values(std::string_view name, const std::vector<float
 struct GistStoreWriter::Impl {
   Impl(const std::filesystem::path& store, const StoreHeader& store_header)
       : path(store),
-        temporary(store.string() + ".tmp-" + std::to_string(::getpid())),
+        temporary(temporary_for(store)),
         header(checked(store, store_header)),
         key(key_array(header), header.dtype),
         value(value_array(header), header.dtype),

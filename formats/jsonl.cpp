@@ -21,8 +21,8 @@ std::string spelled(const Json& value) {
 const std::string& Record::string(std::string_view name) const {
   const std::string* found = find_string(name);
   if (found == nullptr) {
-    fail(ErrorKind::data, "line {}: the field {} is missing; give \"\" where there is none", line,
-         in_quotes(name));
+    fail(ErrorKind::data, "{}:{}: the field {} is missing; give \"\" where there is none", where,
+         line, in_quotes(name));
   }
   return *found;
 }
@@ -31,8 +31,8 @@ const std::string* Record::find_string(std::string_view name) const {
   const auto field = fields.find(name);
   if (field == fields.end()) return nullptr;
   if (!field->is_string()) {
-    fail(ErrorKind::data, "line {}: the field {} should be a string, not {}", line, in_quotes(name),
-         field->type_name());
+    fail(ErrorKind::data, "{}:{}: the field {} should be a string, not {}", where, line,
+         in_quotes(name), field->type_name());
   }
   return &field->get_ref<const std::string&>();
 }
@@ -48,7 +48,7 @@ Record parse_record(std::string text, const std::string& where, std::uint64_t li
     fail(ErrorKind::data, "{}:{}: a record should be a JSON object, not {}", where, line,
          fields.type_name());
   }
-  return {line, ordinal, std::move(text), std::move(fields)};
+  return {line, ordinal, std::move(text), std::move(fields), where};
 }
 
 std::string with_fields(const Record& record, const nlohmann::ordered_json& added,

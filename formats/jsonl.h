@@ -18,8 +18,10 @@ struct Record {
   std::uint64_t ordinal = 0;  // counted from 0, blank lines left out
   std::string text;           // the line
   nlohmann::json fields;      // parsed: an object
+  std::string where;          // the input's name, for messages
 
-  /// The field as text. Throws Error(data) naming line and field where it is missing (saying that
+  /// The field as text. Throws Error(data) naming input, line and field where it is missing (saying
+  /// that
   /// "" stands for none) or no string.
   const std::string& string(std::string_view name) const;
   const std::string* find_string(std::string_view name) const;  // null where missing

@@ -15,10 +15,13 @@ struct MergeResult {
   std::uint64_t left_out = 0;    // by the filter
 };
 
-/// Merges the inputs' rows into one store at `output`. Stores whose ordinals interleave without a
-/// clash (shards of one input) come back in input order, others in argument order. Throws
-/// Error(data) where headers differ, or one id stands for two prompts (naming id and both files).
-/// `keep` chooses rows by id.
+/// Merges the inputs' rows into one store at `output`, replacing what stands there; memory holds
+/// their indexes, never all activations. The order: shards of one input come back in input order,
+/// other stores in argument order. Shards are told by their ordinals: these rise within each store,
+/// and none comes twice. Every row keeps its ordinal. Of rows with the same id and prompt the first
+/// is kept. `keep` chooses rows by id, before anything is compared. The header is the first
+/// input's. Throws Error(usage) without inputs, Error(data) where headers differ or one id stands
+/// for two prompts (naming id and both files), and what GistStore and GistStoreWriter throw.
 MergeResult merge_stores(const std::vector<std::filesystem::path>& inputs,
                          const std::filesystem::path& output,
                          const std::function<bool(const std::string& id)>& keep);

@@ -16,6 +16,9 @@ esac
 need_packages $build_packages libgtest-dev libgmock-dev binutils python3 ccache
 [ $full = no ] || need_packages python3-venv hdf5-tools
 
+# Idle threads of one test must not take the processor from another.
+export OMP_WAIT_POLICY=passive
+
 build_and_test() {
   cd "$root"
   cmake --preset "$1" -DGIST_TESTS=ON -DCMAKE_CXX_COMPILER_LAUNCHER=ccache >/dev/null

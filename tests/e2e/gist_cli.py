@@ -22,10 +22,10 @@ def environment(env=None):
     return {**clean, **(env or {})}
 
 
-def run(*args, stdin=None, env=None):
+def run(*args, stdin=None, env=None, preexec=None):
     """Runs `gist ARGS` to its end; a list among the arguments stands for its elements. `stdin` and
     the results `out` and `err` are text; bytes that are no UTF-8 stand in them as surrogate
-    escapes."""
+    escapes. `preexec` runs in the child before gist does."""
     flat = [word for arg in args for word in (arg if isinstance(arg, (list, tuple)) else [arg])]
     done = subprocess.run(
         [GIST, *map(str, flat)],
@@ -33,6 +33,7 @@ def run(*args, stdin=None, env=None):
         env=environment(env),
         capture_output=True,
         timeout=TIMEOUT,
+        preexec_fn=preexec,
     )
     return SimpleNamespace(
         code=done.returncode,
@@ -55,6 +56,10 @@ class TempDirTest(unittest.TestCase):
 
     def path(self, name):
         return os.path.join(self.directory, name)
+
+    def read(self, name):
+        with open(self.path(name), "rb") as file:
+            return file.read()
 
     def assertFails(self, result, code, *words):
         """One line on standard error that says all of these, and nothing on standard output."""

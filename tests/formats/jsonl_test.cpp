@@ -30,9 +30,9 @@ TEST(Record, KeepsItsLineAndPlace) {
 
 TEST(Record, NamesLineAndFieldWhereAFieldIsMissingOrNoString) {
   const Record record = parsed(R"({"n": 1, "none": null})");
-  expect_error(ErrorKind::data, "line 3: the field \"input\" is missing; give \"\"",
+  expect_error(ErrorKind::data, "input:3: the field \"input\" is missing; give \"\"",
                [&] { record.string("input"); });
-  expect_error(ErrorKind::data, "line 3: the field \"n\" should be a string, not number",
+  expect_error(ErrorKind::data, "input:3: the field \"n\" should be a string, not number",
                [&] { record.string("n"); });
   expect_error(ErrorKind::data, "\"none\"", [&] { record.find_string("none"); });
   EXPECT_EQ(record.find_string("input"), nullptr);

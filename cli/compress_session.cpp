@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
-#include <unordered_map>
 #include <utility>
 
 #include "core/compress.h"
@@ -136,51 +135,64 @@ void CompressSession::check_staged(const Prompt& prompt, const StagedRecord& sta
 /// Computes the batch, makes it durable, then prints its receipts.
 void CompressSession::flush() {
   if (batch_.empty()) return;
-  std::vector<GistActivations> activations =
+  const std::vector<GistActivations> activations =
       activations_of(batch_, model_, task_.condition, scratch_);
-  std::vector<StagedRecord> records;
-  std::vector<StagedRow> rows;
-  std::unordered_map<std::string, std::size_t>
-      here;  // id of a stored record -> its place in records
-  std::uint64_t next_row = staging_.rows();
+  Settled settled;
   auto computed = activations.begin();
-  for (Prompt& prompt : batch_) {
-    StagedRecord record = std::move(prompt.record);
-    if (record.status == Status::stored) {
-      const GistActivations& values = *computed++;
-      try {
-        rows.push_back({{record.id, record.gist_tokens, record.position, record.ordinal,
-                         record.prompt_tokens, record.prompt_sha256},
-                        to_raw(values, store_dtype_)});
-        record.row = next_row++;
-        here.emplace(record.id, records.size());
-      } catch (const Error& error) {
-        if (error.kind() != ErrorKind::data) throw;
-        record.status = Status::rejected;
-        record.reason = fmt::format("{}:{}: {}", input_.name(), prompt.source.line, error.what());
-        prompts_.forget(record.id);
-        rejects_.reject(prompt.source, Error(ErrorKind::data, record.reason));
-      }
-    } else if (record.status == Status::duplicate) {
-      const auto local = here.find(record.id);
-      const std::optional<StagedRecord> before =
-          local == here.end() ? staging_.find_id(record.id) : records[local->second];
-      if (before) {
-        share_row(record, *before);
-      } else {
-        record.status = Status::rejected;
-        record.reason = fmt::format("{}:{}: id {} was rejected before", input_.name(),
-                                    prompt.source.line, in_quotes(record.id));
-        rejects_.reject(prompt.source, Error(ErrorKind::data, record.reason));
-      }
+  for (const Prompt& prompt : batch_) {
+    if (prompt.record.status == Status::stored) {
+      settle_stored(prompt, *computed++, settled);
+    } else if (prompt.record.status == Status::duplicate) {
+      settle_duplicate(prompt, settled);
+    } else {
+      settled.records.push_back(prompt.record);
     }
-    records.push_back(std::move(record));
   }
-  staging_.commit(records, rows);
-  for (const StagedRecord& record : records) receipt_of(record);
+  staging_.commit(settled.records, settled.rows);
+  for (const StagedRecord& record : settled.records) receipt_of(record);
   receipts_.flush();
   batch_.clear();
   batch_tokens_ = 0;
+}
+
+void CompressSession::settle_stored(const Prompt& prompt, const GistActivations& values,
+                                    Settled& settled) {
+  StagedRecord record = prompt.record;
+  try {
+    settled.rows.push_back({{record.id, record.gist_tokens, record.position, record.ordinal,
+                             record.prompt_tokens, record.prompt_sha256},
+                            to_raw(values, store_dtype_)});
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    prompts_.forget(record.id);
+    return settle_rejected(prompt, error.what(), settled);
+  }
+  record.row = staging_.rows() + settled.rows.size() - 1;
+  settled.stored.emplace(record.id, settled.records.size());
+  settled.records.push_back(std::move(record));
+}
+
+/// A duplicate has the row of the record before it, in this batch or an earlier one.
+void CompressSession::settle_duplicate(const Prompt& prompt, Settled& settled) {
+  StagedRecord record = prompt.record;
+  const auto here = settled.stored.find(record.id);
+  const std::optional<StagedRecord> before =
+      here == settled.stored.end() ? staging_.find_id(record.id) : settled.records[here->second];
+  if (!before) {
+    return settle_rejected(prompt, fmt::format("id {} was rejected before", in_quotes(record.id)),
+                           settled);
+  }
+  share_row(record, *before);
+  settled.records.push_back(std::move(record));
+}
+
+void CompressSession::settle_rejected(const Prompt& prompt, std::string_view reason,
+                                      Settled& settled) {
+  StagedRecord record = prompt.record;
+  record.status = Status::rejected;
+  record.reason = fmt::format("{}:{}: {}", input_.name(), prompt.source.line, reason);
+  rejects_.reject(prompt.source, Error(ErrorKind::data, record.reason));
+  settled.records.push_back(std::move(record));
 }
 
 void CompressSession::receipt_of(const StagedRecord& record) {

@@ -2,7 +2,9 @@
 // the store at the end.
 #pragma once
 
-#include <filesystem>
+#include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "cli/line_writer.h"
@@ -32,6 +34,17 @@ class CompressSession {
  private:
   void check_staged(const Prompt& prompt, const StagedRecord& staged);
   void flush();
+
+  /// What has become of a batch's prompts so far.
+  struct Settled {
+    std::vector<StagedRecord> records;
+    std::vector<StagedRow> rows;
+    std::unordered_map<std::string, std::size_t> stored;  // id -> its place in records
+  };
+  void settle_stored(const Prompt& prompt, const GistActivations& values, Settled& settled);
+  void settle_duplicate(const Prompt& prompt, Settled& settled);
+  void settle_rejected(const Prompt& prompt, std::string_view reason, Settled& settled);
+
   void receipt_of(const StagedRecord& record);
 
   const Model& model_;

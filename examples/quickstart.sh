@@ -9,7 +9,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 need_packages $build_packages jq
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-run() { printf '$ %s\n' "$*" | sed "s|$root/||g"; "$@"; }
+run() { printf '$ %s\n' "$*" | sed "s|$root/||g; s|$work/||g" >&2; "$@"; }
 
 say "Building gist and the llama plugin"
 cd "$root"

@@ -2,7 +2,6 @@
 
 #include <nlohmann/json.hpp>
 #include <set>
-#include <system_error>
 
 #include "formats/file_io.h"
 #include "formats/json_text.h"
@@ -13,12 +12,6 @@ namespace gist {
 namespace {
 
 using nlohmann::json;
-
-/// Where this can't be told, opening the file says why.
-bool may_exist(const std::filesystem::path& path) {
-  std::error_code unknown;
-  return std::filesystem::exists(path, unknown) || unknown;
-}
 
 /// Tensor name -> shard name.
 std::map<std::string, std::string> read_weight_map(const std::filesystem::path& index) {

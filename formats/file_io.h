@@ -9,6 +9,9 @@
 
 namespace gist {
 
+/// Whether the path exists; true, too, where that can't be told: then opening it says why.
+bool may_exist(const std::filesystem::path& path);
+
 /// Throws Error(no_input) where the file is missing or can't be opened, Error(io) where reading
 /// fails.
 std::string read_file(const std::filesystem::path& path);

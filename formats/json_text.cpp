@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "formats/file_io.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -226,6 +227,15 @@ json parse_json(std::string_view text, const std::string& where, std::uint64_t f
   parsed = parse_once(quoted_source);
   if (parsed.overflow) fail_at(quoted_source, *parsed.overflow, "not valid JSON: malformed number");
   return std::move(parsed.value);
+}
+
+json read_json_object(const std::filesystem::path& path) {
+  json content = parse_json(read_file(path), path.string());
+  if (!content.is_object()) {
+    fail(ErrorKind::data, "{}: should hold a JSON object, not {}", path.string(),
+         content.type_name());
+  }
+  return content;
 }
 
 }  // namespace gist

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -18,5 +19,9 @@ constexpr std::size_t max_json_depth = 256;
 /// number too large for a double becomes a string that spells it.
 nlohmann::json parse_json(std::string_view text, const std::string& where,
                           std::uint64_t first_line = 1);
+
+/// The file's JSON object. Throws Error(no_input) or Error(io) where it can't be read, Error(data)
+/// where it holds something else.
+nlohmann::json read_json_object(const std::filesystem::path& path);
 
 }  // namespace gist

@@ -1,7 +1,6 @@
 #include "formats/model_directory.h"
 
 #include <charconv>
-#include <system_error>
 
 #include "formats/file_io.h"
 #include "formats/json_text.h"
@@ -17,15 +16,6 @@ constexpr const char* settings_name = "gist.json";
 constexpr const char* format_name = "gist-model";
 constexpr int format_major = 1;
 constexpr const char* format_version = "1.0";
-
-json object_in(const std::filesystem::path& path) {
-  json content = parse_json(read_file(path), path.string());
-  if (!content.is_object()) {
-    fail(ErrorKind::data, "{}: should hold a JSON object, not {}", path.string(),
-         content.type_name());
-  }
-  return content;
-}
 
 const json& member(const json& content, const char* name, const std::string& where) {
   const auto found = content.find(name);
@@ -89,10 +79,9 @@ std::int32_t gist_tokens_in(const json& content, Condition condition, const std:
 
 std::optional<GistSettings> read_gist_json(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / settings_name;
-  std::error_code unknown;
-  if (!std::filesystem::exists(path, unknown) && !unknown) return std::nullopt;
+  if (!may_exist(path)) return std::nullopt;
   const std::string where = path.string();
-  const json content = object_in(path);
+  const json content = read_json_object(path);
   check_version(content, where);
   GistSettings settings;
   settings.condition = condition_in(content, where);
@@ -112,7 +101,7 @@ void write_gist_json(const std::filesystem::path& directory, const GistSettings&
 }
 
 json read_config_json(const std::filesystem::path& directory) {
-  return object_in(directory / "config.json");
+  return read_json_object(directory / "config.json");
 }
 
 }  // namespace gist

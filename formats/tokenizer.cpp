@@ -6,7 +6,6 @@
 #include <array>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <system_error>
 #include <utility>
 
 #include "formats/file_io.h"
@@ -26,11 +25,6 @@ constexpr const char* config_name = "tokenizer_config.json";
 constexpr std::int32_t t5_extra_ids = 100;
 constexpr std::int32_t max_extra_ids = 1 << 20;
 
-bool may_exist(const std::filesystem::path& path) {
-  std::error_code unknown;
-  return std::filesystem::exists(path, unknown) || unknown;
-}
-
 std::filesystem::path vocabulary_in(const std::filesystem::path& directory) {
   for (const char* name : vocabulary_names) {
     if (may_exist(directory / name)) return directory / name;
@@ -41,13 +35,7 @@ std::filesystem::path vocabulary_in(const std::filesystem::path& directory) {
 
 /// The object in the file; an empty one where there is no such file.
 json object_in(const std::filesystem::path& path) {
-  if (!may_exist(path)) return json::object();
-  json content = parse_json(read_file(path), path.string());
-  if (!content.is_object()) {
-    fail(ErrorKind::data, "{}: should hold a JSON object, not {}", path.string(),
-         content.type_name());
-  }
-  return content;
+  return may_exist(path) ? read_json_object(path) : json::object();
 }
 
 /// T5's sentinels <extra_id_0> ... stand behind the vocabulary without being named in it.

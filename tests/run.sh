@@ -14,7 +14,7 @@ esac
 
 # shellcheck disable=SC2086 # a list of words
 need_packages $build_packages libgtest-dev libgmock-dev binutils python3 ccache
-[ $full = no ] || need_packages python3-venv hdf5-tools
+[ $full = no ] || need_packages python3-venv
 
 # Idle threads of one test must not take the processor from another.
 export OMP_WAIT_POLICY=passive

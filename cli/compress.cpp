@@ -98,7 +98,7 @@ CompressionTask task_of(const ModelFiles& files, const Options& options) {
 }
 
 /// What a resumed run must agree with, besides the store's header.
-nlohmann::ordered_json settings_of(const Options& options) {
+nlohmann::json settings_of(const Options& options) {
   return {{"batch-tokens", options.text("batch-tokens")},
           {"line-buffered", options.flag("line-buffered")},
           {"shard", options.text("shard")},
@@ -113,7 +113,7 @@ void check_agreement(const Staging& staging, const std::string& partial, const S
          partial, difference);
   }
   const nlohmann::json before = parse_json(staging.settings(), partial);
-  const nlohmann::ordered_json now = settings_of(options);
+  const nlohmann::json now = settings_of(options);
   for (const auto& [name, value] : now.items()) {
     if (before.value(name, nlohmann::json()) == value) continue;
     fail(ErrorKind::usage, "{} was begun with --{} {}, and this run has {}: repeat the options",

@@ -63,7 +63,7 @@ void print_compress_plan(PromptReader& prompts, const ModelFiles& files,
   const StackSpec& stack = spec.stacks[0];
   const std::size_t token_bytes =
       size_of(store_dtype) *
-      static_cast<std::size_t>(stack.layers * stack.kv_heads * (stack.key_dim + stack.value_dim) +
+      static_cast<std::size_t>(stack.layers * (stack.key_width() + stack.value_width()) +
                                spec.d_model);
   const std::size_t peak = engine.backend->memory().peak;
   const std::size_t weights = engine.model.weight_bytes();

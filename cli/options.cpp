@@ -167,7 +167,7 @@ bool Options::flag(std::string_view name) const {
 std::string Options::text(std::string_view name) const {
   const auto at = values_.find(name);
   const OptionSpec& option = spec(name);
-  const std::string value = at == values_.end() ? option.default_value : at->second.front();
+  std::string value = at == values_.end() ? option.default_value : at->second.front();
   if (value.empty()) {
     fail(ErrorKind::usage, "gist {} needs --{} {}", command_->name, name, option.value_name);
   }

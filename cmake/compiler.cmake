@@ -1,7 +1,8 @@
 # Flags of everything in the tree. gist_flags is linked by each target, privately.
 add_library(gist_flags INTERFACE)
 # GCC 12 reports -Wrestrict for std::string's own code when it optimises (GCC bug 105651).
-target_compile_options(gist_flags INTERFACE -Wall -Wextra -Wshadow -Wno-restrict -Werror)
+target_compile_options(gist_flags INTERFACE -Wall -Wextra -Wshadow -Werror
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 target_include_directories(gist_flags INTERFACE ${CMAKE_SOURCE_DIR})
 
 if(GIST_SANITIZE)

@@ -53,8 +53,8 @@ std::vector<GistActivations> compress(const Model& model, std::span<const Sequen
   const StackSpec& stack = model.spec().stacks[0];
   const auto layers = static_cast<std::size_t>(stack.layers);
   const std::size_t tokens = options.capture.size();
-  const auto key_width = static_cast<std::size_t>(stack.kv_heads * stack.key_dim);
-  const auto value_width = static_cast<std::size_t>(stack.kv_heads * stack.value_dim);
+  const auto key_width = static_cast<std::size_t>(stack.key_width());
+  const auto value_width = static_cast<std::size_t>(stack.value_width());
   const auto d_model = static_cast<std::size_t>(model.spec().d_model);
   std::vector<GistActivations> results;
   std::size_t begin = 0;

@@ -27,8 +27,7 @@ KeyValueCache::KeyValueCache(const Model& model, std::int32_t slots) {
 std::size_t KeyValueCache::bytes_per_slot(const ModelSpec& spec) {
   const StackSpec& stack = spec.stacks[0];
   return sizeof(float) * static_cast<std::size_t>(stack.layers) *
-         static_cast<std::size_t>(stack.kv_heads) *
-         static_cast<std::size_t>(stack.key_dim + stack.value_dim);
+         static_cast<std::size_t>(stack.key_width() + stack.value_width());
 }
 
 std::int32_t KeyValueCache::take_block() {

@@ -48,6 +48,12 @@ struct StackSpec {
   int kv_heads = 0;
   int key_dim = 0;
   int value_dim = 0;
+
+  // Floats a token, over all heads.
+  std::int64_t query_width() const { return std::int64_t{heads} * key_dim; }
+  std::int64_t key_width() const { return std::int64_t{kv_heads} * key_dim; }
+  std::int64_t value_width() const { return std::int64_t{kv_heads} * value_dim; }
+  std::int64_t output_width() const { return std::int64_t{heads} * value_dim; }
 };
 
 /// logits = soft_cap(scale * (hidden weight^T + bias)).

@@ -38,9 +38,9 @@ StoredKeys stored_keys(const std::vector<PlacedGist>& placed, const StackSpec& s
     for (const PlacedGist& gist : placed) {
       const GistActivations& from = *gist.activations;
       append_layer(stored.key, from.key, from.tokens, stack.layers, layer,
-                   static_cast<std::size_t>(stack.kv_heads) * stack.key_dim);
+                   static_cast<std::size_t>(stack.key_width()));
       append_layer(stored.value, from.value, from.tokens, stack.layers, layer,
-                   static_cast<std::size_t>(stack.kv_heads) * stack.value_dim);
+                   static_cast<std::size_t>(stack.value_width()));
     }
   }
   return stored;

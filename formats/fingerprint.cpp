@@ -123,7 +123,7 @@ std::string model_sha256(const Checkpoint& checkpoint) {
   for (const std::filesystem::path& file : files) {
     if (const std::optional<std::string> known = cached(file, key)) return *known;
   }
-  const std::string digest = compute_model_sha256(checkpoint);
+  std::string digest = compute_model_sha256(checkpoint);
   if (settled(checkpoint)) {
     const json content = {{"files", key}, {"sha256", digest}};
     for (const std::filesystem::path& file : files) {

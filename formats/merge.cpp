@@ -107,6 +107,7 @@ MergeResult merge_stores(const std::vector<std::filesystem::path>& inputs,
                          const std::function<bool(const std::string& id)>& keep) {
   if (inputs.empty()) fail(ErrorKind::usage, "merge needs at least one gist store");
   std::vector<GistStore> stores;
+  stores.reserve(inputs.size());
   for (const std::filesystem::path& input : inputs) stores.emplace_back(input);
   check_alike(stores);
   MergeResult result;

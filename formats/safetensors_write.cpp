@@ -69,8 +69,8 @@ std::string header_of(const Shard& shard) {
   header["__metadata__"] = {{"format", "pt"}};
   std::size_t offset = 0;
   for (const NamedTensor* named : shard) {
-    std::vector<std::int64_t> shape;
-    for (int i = 0; i < named->tensor.shape.rank; ++i) shape.push_back(named->tensor.shape[i]);
+    const Shape& dims = named->tensor.shape;
+    const std::vector<std::int64_t> shape(dims.dims.begin(), dims.dims.begin() + dims.rank);
     const std::size_t end = offset + bytes_of(*named);
     header[named->name] = {
         {"dtype", spelled(named->tensor.dtype)}, {"shape", shape}, {"data_offsets", {offset, end}}};

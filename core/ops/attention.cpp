@@ -43,9 +43,9 @@ Tensor attention(Pass& pass, const Tensor& q, const Tensor& k, const Tensor& v,
                  const PositionSpec& position, const AttentionSpec& spec) {
   const StackSpec& stack = pass.model().spec().stacks[0];
   const std::int64_t n = pass.tokens();
-  const Shape q_shape{n, stack.heads * stack.key_dim};
-  const Shape k_shape{n, stack.kv_heads * stack.key_dim};
-  const Shape v_shape{n, stack.kv_heads * stack.value_dim};
+  const Shape q_shape{n, stack.query_width()};
+  const Shape k_shape{n, stack.key_width()};
+  const Shape v_shape{n, stack.value_width()};
   if (!(q.shape == q_shape) || !(k.shape == k_shape) || !(v.shape == v_shape)) {
     fail(ErrorKind::internal, "attention: q, k, v are {}, {}, {}; the stack declares {}, {}, {}",
          to_string(q.shape), to_string(k.shape), to_string(v.shape), to_string(q_shape),
@@ -73,7 +73,7 @@ Tensor attention(Pass& pass, const Tensor& q, const Tensor& k, const Tensor& v,
     pass.backend().scatter_rows(values, pass.write_slots(), cached_values);
     pass.backend().attention(rotated_queries, cached_keys, cached_values, pass.keys(), spec, y);
   }
-  return y.reshaped({n, stack.heads * stack.value_dim});
+  return y.reshaped({n, stack.output_width()});
 }
 
 }  // namespace gist

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -120,7 +121,7 @@ int processors_in_control_group() {
       std::ifstream(directory / "cpu.cfs_period_us") >> period;
     }
     if (quota > 0 && period > 0) {
-      processors = std::min(processors, std::max(1, static_cast<int>(quota / period + 0.5)));
+      processors = std::min(processors, std::max(1, static_cast<int>(std::lround(quota / period))));
     }
   });
   return processors;

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 fs::path check_program() {
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  const fs::path program =
+  fs::path program =
       (self.parent_path().parent_path() / GIST_HELPER_DIRECTORY / "gist-plugin-check")
           .lexically_normal();
   if (!fs::exists(program, error)) {
@@ -43,7 +43,7 @@ Manifest manifest_of(const fs::path& library) {
 }
 
 std::string broken_manifest(const Manifest& manifest) {
-  const std::string mismatch = abi_mismatch(manifest.abi_major, manifest.abi_minor);
+  std::string mismatch = abi_mismatch(manifest.abi_major, manifest.abi_minor);
   if (!mismatch.empty()) return mismatch;
   for (const std::string& family : manifest.families) {
     const auto config = manifest.check.find(family);

@@ -16,7 +16,7 @@
 
 #include "kernels/error.h"
 
-extern char** environ;
+extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX leaves it to the user
 
 namespace gist {
 namespace {
@@ -94,6 +94,7 @@ pid_t spawn(const std::filesystem::path& program, const std::vector<std::string>
   std::vector<std::string> words{program.string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   pid_t pid = 0;

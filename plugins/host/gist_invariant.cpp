@@ -145,7 +145,8 @@ RowLogits from_store(const Model& model, const std::vector<Sequence>& sequences,
       const Interval gist = sequences[r].gists[0];
       if (step == 0) place_gist(rows[r], stored[r], gist.begin, cache, batch);
       const std::span<const std::int32_t> ids(sequences[r].ids);
-      const auto begin = static_cast<std::size_t>(gist.end + rows[r].queries);
+      const auto begin =
+          static_cast<std::size_t>(gist.end) + static_cast<std::size_t>(rows[r].queries);
       const std::size_t count = step == 0 ? static_cast<std::size_t>(cases[r].input) : 1;
       extend_row(rows[r], ids.subspan(begin, count), {}, Condition::pos, cache, batch);
     }

@@ -35,6 +35,7 @@ std::vector<std::string> architectures_of(const nlohmann::json& config, const st
 std::string searched(const std::vector<PluginDirectory>& directories,
                      const std::vector<PluginEntry>& entries) {
   std::vector<std::string> places;
+  places.reserve(directories.size());
   for (const PluginDirectory& directory : directories) {
     places.push_back(directory.ignored.empty()
                          ? fmt::format("{} ({})", directory.path.string(), directory.origin)

@@ -50,15 +50,16 @@ TEST_P(Bf16, ErrorIsAtMostTwiceThatOfThePlainComputation) {
       loss_error = std::max(loss_error, std::abs(loss.sum / loss.labels - golden.loss));
     }
   }
-  std::printf("%s: root mean square error of the logits %.3g, plain %.3g; largest of the loss %.3g\n",
-              GetParam().c_str(), std::sqrt(squares / static_cast<double>(count)),
-              std::sqrt(plain_squares / static_cast<double>(count)), loss_error);
+  std::printf(
+      "%s: root mean square error of the logits %.3g, plain %.3g; largest of the loss %.3g\n",
+      GetParam().c_str(), std::sqrt(squares / static_cast<double>(count)),
+      std::sqrt(plain_squares / static_cast<double>(count)), loss_error);
 }
 
 INSTANTIATE_TEST_SUITE_P(, Bf16, testing::Values("stories260K-gist", "wordtasks-llama-gist"),
                          [](const auto& suite) {
                            return suite.param[0] == 's' ? std::string("stories260K")
-                                                       : std::string("wordtasks");
+                                                        : std::string("wordtasks");
                          });
 
 }  // namespace

@@ -15,10 +15,11 @@ namespace {
 class CachedRows : public testing::Test {
  protected:
   static constexpr std::int32_t blocks = 20;
+  static constexpr std::int32_t slots = blocks * KeyValueCache::block_size;
   std::unique_ptr<MetaBackend> backend_ = make_meta_backend();
   Model model_{std::make_unique<LlamaFamily>(small_shape()), *backend_,
                shapes_only(LlamaFamily(small_shape()).spec(), Dtype::f32)};
-  KeyValueCache cache_{model_, blocks * KeyValueCache::block_size};
+  KeyValueCache cache_{model_, slots};
   CachedBatch batch_;
   CachedRow row_;
 
@@ -97,7 +98,8 @@ TEST_F(CachedRows, QueriesSeeWhatTheySeeInTheWholeSequence) {
     const auto condition = static_cast<Condition>(random() % 3);
     const auto prompt = static_cast<std::int32_t>(1 + random() % 60);
     const auto begin = static_cast<std::int32_t>(random() % static_cast<unsigned>(prompt));
-    const Interval gist{begin, std::min(prompt, begin + 1 + static_cast<std::int32_t>(random() % 3))};
+    const Interval gist{begin,
+                        std::min(prompt, begin + 1 + static_cast<std::int32_t>(random() % 3))};
     const std::int32_t n = prompt + 20;
     const auto whole = causal_visibility(n, {&gist, 1}, condition);
 

@@ -27,8 +27,8 @@ class Generate : public testing::Test {
   std::vector<GenerationRequest> requests(std::size_t count) const {
     std::vector<GenerationRequest> result;
     for (std::size_t i = 0; i < count; ++i) {
-      result.push_back(request_for(
-          random_ids(1 + (i * 7) % 30, 50, static_cast<std::uint32_t>(i)), i));
+      result.push_back(
+          request_for(random_ids(1 + (i * 7) % 30, 50, static_cast<std::uint32_t>(i)), i));
     }
     return result;
   }

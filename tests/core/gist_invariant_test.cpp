@@ -74,10 +74,9 @@ TEST_P(GistInvariant, HoldsAmongRowsOfEveryCondition) {
   const Sequence whole = sequence(30, 2, 9, 11);
   const Sequence other = sequence(7, 1, 12, 12);
   const GistActivations stored = compress_one(model_, whole, scratch_);
-  const std::vector<LabelledSequence> separate{full(whole, Condition::gist),
-                                               full(other, Condition::pos),
-                                               full(other, Condition::neg),
-                                               full(other, Condition::gist)};
+  const std::vector<LabelledSequence> separate{
+      full(whole, Condition::gist), full(other, Condition::pos), full(other, Condition::neg),
+      full(other, Condition::gist)};
   std::vector<LabelledSequence> together = separate;
   together.push_back(from_store(whole, stored));
   const auto expected = label_logits(model_, separate, scratch_);
@@ -100,8 +99,7 @@ TEST_P(GistInvariant, GenerationFromTheStoreEqualsGenerationUnderTheMask) {
   std::vector<GenerationRequest> masked, stored;
   for (std::size_t i = 0; i < wholes.size(); ++i) {
     masked.push_back({wholes[i], Condition::gist, nullptr, 0, i});
-    stored.push_back(
-        {tail_of(wholes[i]), Condition::pos, &gists[i], wholes[i].gists[0].begin, i});
+    stored.push_back({tail_of(wholes[i]), Condition::pos, &gists[i], wholes[i].gists[0].begin, i});
   }
   EXPECT_EQ(ids_of(complete(model_, options, stored)), ids_of(complete(model_, options, masked)));
   for (std::size_t i = 0; i < wholes.size(); ++i) {
@@ -170,7 +168,7 @@ INSTANTIATE_TEST_SUITE_P(, GistInvariant,
                          testing::Values("stories260K-gist", "wordtasks-llama-gist"),
                          [](const auto& suite) {
                            return suite.param[0] == 's' ? std::string("stories260K")
-                                                       : std::string("wordtasks");
+                                                        : std::string("wordtasks");
                          });
 
 }  // namespace

@@ -37,8 +37,8 @@ std::int32_t gist_token_of(const std::string& set) {
 
 Golden load_golden(const std::string& set, Condition condition, int k, int prompt) {
   const SafetensorsFile file(golden_directory(set) / "forward.safetensors");
-  const std::string prefix =
-      std::string(name_of(condition)) + ".k" + std::to_string(k) + "." + std::to_string(prompt) + ".";
+  const std::string prefix = std::string(name_of(condition)) + ".k" + std::to_string(k) + "." +
+                             std::to_string(prompt) + ".";
   Golden golden;
   golden.sequence.ids = read<std::int32_t>(file, prefix + "input_ids");
   const std::int32_t gist_token = gist_token_of(set);

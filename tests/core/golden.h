@@ -10,12 +10,12 @@
 namespace gist {
 
 struct Golden {
-  Sequence sequence;                  // prompt, gist, input, answer, eos
-  std::int32_t labels = 0;            // the last tokens, which are the answer and eos
-  std::vector<float> logits;          // [labels, vocabulary] that predict the labels
-  float loss = 0;                     // mean over the labels
-  std::vector<std::int32_t> greedy;   // at most 24 tokens after the prompt, without eos
-  std::vector<float> key, value;      // condition gist: [layers, kv_heads, k, dim], before RoPE
+  Sequence sequence;                 // prompt, gist, input, answer, eos
+  std::int32_t labels = 0;           // the last tokens, which are the answer and eos
+  std::vector<float> logits;         // [labels, vocabulary] that predict the labels
+  float loss = 0;                    // mean over the labels
+  std::vector<std::int32_t> greedy;  // at most 24 tokens after the prompt, without eos
+  std::vector<float> key, value;     // condition gist: [layers, kv_heads, k, dim], before RoPE
 
   Interval gist() const { return sequence.gists[0]; }
   /// The sequence up to its answer.

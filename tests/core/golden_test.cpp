@@ -41,8 +41,8 @@ std::vector<float> tokens_outermost(const std::vector<float>& golden, int heads,
 void expect_activations(const GistActivations& gist, const Golden& golden, const ModelSpec& spec) {
   const StackSpec& stack = spec.stacks[0];
   ASSERT_EQ(gist.tokens, golden.gist().end - golden.gist().begin);
-  EXPECT_LE(relative_error(gist.key, tokens_outermost(golden.key, stack.kv_heads, gist.tokens,
-                                                      stack.key_dim)),
+  EXPECT_LE(relative_error(
+                gist.key, tokens_outermost(golden.key, stack.kv_heads, gist.tokens, stack.key_dim)),
             tolerance);
   EXPECT_LE(relative_error(gist.value, tokens_outermost(golden.value, stack.kv_heads, gist.tokens,
                                                         stack.value_dim)),
@@ -76,7 +76,8 @@ class GoldenOne : public testing::TestWithParam<One> {
  protected:
   std::string set() const { return std::get<0>(GetParam()); }
   Condition condition() const { return std::get<1>(GetParam()); }
-  Golden golden_ = load_golden(set(), condition(), std::get<2>(GetParam()), std::get<3>(GetParam()));
+  Golden golden_ =
+      load_golden(set(), condition(), std::get<2>(GetParam()), std::get<3>(GetParam()));
   LoadedModel loaded_ = load_model(set());
   const Model& model_ = *loaded_.model;
   Scratch scratch_{*loaded_.backend};
@@ -95,24 +96,24 @@ TEST_P(GoldenOne, GistKeysAndValues) {
 }
 
 TEST_P(GoldenOne, GreedyTokens) {
-  const auto completion = complete(model_, greedy_options(loaded_, set()),
-                                   {request_of(golden_, condition())})[0];
+  const auto completion =
+      complete(model_, greedy_options(loaded_, set()), {request_of(golden_, condition())})[0];
   EXPECT_EQ(completion.ids, golden_.greedy);
-  EXPECT_EQ(completion.reason, golden_.greedy.size() == greedy_tokens ? FinishReason::length
-                                                                      : FinishReason::eos);
+  EXPECT_EQ(completion.reason,
+            golden_.greedy.size() == greedy_tokens ? FinishReason::length : FinishReason::eos);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    , GoldenOne,
-    testing::Combine(testing::Values("stories260K-gist", "wordtasks-llama-gist"),
-                     testing::ValuesIn(conditions), testing::Values(1, 3),
-                     testing::Range(0, golden_prompts)),
-    [](const testing::TestParamInfo<One>& suite) {
-      return set_name(std::get<0>(suite.param)) + "_" +
-             std::string(name_of(std::get<1>(suite.param))) + "_k" +
-             std::to_string(std::get<2>(suite.param)) + "_" +
-             std::to_string(std::get<3>(suite.param));
-    });
+INSTANTIATE_TEST_SUITE_P(, GoldenOne,
+                         testing::Combine(testing::Values("stories260K-gist",
+                                                          "wordtasks-llama-gist"),
+                                          testing::ValuesIn(conditions), testing::Values(1, 3),
+                                          testing::Range(0, golden_prompts)),
+                         [](const testing::TestParamInfo<One>& suite) {
+                           return set_name(std::get<0>(suite.param)) + "_" +
+                                  std::string(name_of(std::get<1>(suite.param))) + "_k" +
+                                  std::to_string(std::get<2>(suite.param)) + "_" +
+                                  std::to_string(std::get<3>(suite.param));
+                         });
 
 // --- all prompts of a set in one batch ---
 
@@ -179,8 +180,7 @@ TEST_P(GoldenBatch, GreedyTokensOfAllConditionsTogether) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, GoldenBatch,
-                         testing::Values("stories260K-gist", "wordtasks-llama-gist"),
+INSTANTIATE_TEST_SUITE_P(, GoldenBatch, testing::Values("stories260K-gist", "wordtasks-llama-gist"),
                          [](const auto& suite) { return set_name(suite.param); });
 
 }  // namespace

@@ -49,9 +49,8 @@ TEST_F(ModelLoading, NamesATensorOfAnotherShapeAndBothShapes) {
     if (name == "model.layers.0.self_attn.k_proj.weight") tensor->shape = {32, 16};
     return tensor;
   };
-  EXPECT_THAT(refusal(shape_, source),
-              AllOf(HasSubstr("model.layers.0.self_attn.k_proj.weight"), HasSubstr("[32, 16]"),
-                    HasSubstr("[16, 32]")));
+  EXPECT_THAT(refusal(shape_, source), AllOf(HasSubstr("model.layers.0.self_attn.k_proj.weight"),
+                                             HasSubstr("[32, 16]"), HasSubstr("[16, 32]")));
 }
 
 TEST_F(ModelLoading, RefusesIntegers) {
@@ -160,12 +159,12 @@ TEST(ShapesOnly, CountsTheWeightsOfLlama7B) {
 std::int64_t forward_flops(const LlamaShape& s, std::int64_t n, std::int64_t pairs) {
   const std::int64_t d = s.d_model;
   const std::int64_t products = 2 * d * d + 2 * d * s.kv_dim() + 3 * d * s.mlp_dim;
-  const std::int64_t layer = 2 * n * products                               // products
-                             + 2 * pairs * s.heads * 2 * s.head_dim()       // attention
+  const std::int64_t layer = 2 * n * products                                 // products
+                             + 2 * pairs * s.heads * 2 * s.head_dim()         // attention
                              + 3 * n * (s.heads + s.kv_heads) * s.head_dim()  // rotation
-                             + 2 * 4 * n * d                                // norms
-                             + 2 * n * d                                    // residuals
-                             + 2 * n * s.mlp_dim;                           // gated activation
+                             + 2 * 4 * n * d                                  // norms
+                             + 2 * n * d                                      // residuals
+                             + 2 * n * s.mlp_dim;                             // gated activation
   return s.layers * layer + 4 * n * d;
 }
 

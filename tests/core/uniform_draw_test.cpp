@@ -41,12 +41,11 @@ TEST(UniformDraw, IsTheFirstWordOfPhiloxWithOrdinalAndStepAsCounterAndSeedAsKey)
   for (const std::uint64_t seed : values) {
     for (const std::uint64_t ordinal : values) {
       for (const std::uint32_t step : {0U, 1U, 77U}) {
-        const Counter words = philox({static_cast<std::uint32_t>(ordinal),
-                                      static_cast<std::uint32_t>(ordinal >> 32), step, 0},
-                                     {static_cast<std::uint32_t>(seed),
-                                      static_cast<std::uint32_t>(seed >> 32)});
-        EXPECT_EQ(uniform_draw(seed, ordinal, step),
-                  static_cast<float>(words[0] >> 8) * 0x1p-24F);
+        const Counter words =
+            philox({static_cast<std::uint32_t>(ordinal), static_cast<std::uint32_t>(ordinal >> 32),
+                    step, 0},
+                   {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+        EXPECT_EQ(uniform_draw(seed, ordinal, step), static_cast<float>(words[0] >> 8) * 0x1p-24F);
       }
     }
   }

@@ -10,7 +10,8 @@
 namespace gist {
 namespace {
 
-/// The definition: what comes after a gist can't see what comes before it, or the gist itself (neg).
+/// The definition: what comes after a gist can't see what comes before it, or the gist itself
+/// (neg).
 bool sees(std::int32_t query, std::int32_t key, const std::vector<Interval>& gists,
           Condition condition, std::int32_t window) {
   if (key > query) return false;

@@ -1,4 +1,5 @@
-// Reads a model directory and writes its weights again, sharded. usage: rewrite_model IN OUT MAX_SHARD_BYTES
+// Reads a model directory and writes its weights again, sharded. usage: rewrite_model IN OUT
+// MAX_SHARD_BYTES
 #include <cstdio>
 #include <filesystem>
 #include <string>

@@ -168,7 +168,7 @@ class Ending(OutputTest):
 
     def wait_for_lines(self, count, process):
         """Until the partial file has that many lines, or the run has ended."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while process.poll() is None:
             try:
                 if self.read(self.partial).count("\n") >= count:
@@ -222,8 +222,9 @@ class Ending(OutputTest):
 
     def test_a_signal_stops_rows_in_flight(self):
         self.write(self.path("long.jsonl"), INPUT * 400)  # far more than is done before the signal
-        process = start("--max-new-tokens", 500, "--temperature", 1, "--output", self.output,
-                        "--input", self.path("long.jsonl"), stdout=subprocess.DEVNULL)
+        process = start("--max-new-tokens", 100, "--temperature", 1, "--batch-rows", 4,
+                        "--output", self.output, "--input", self.path("long.jsonl"),
+                        stdout=subprocess.DEVNULL)
         self.wait_for_lines(1, process)
         code, err = self.end(process, signal.SIGINT)
         self.assertEqual(code, -signal.SIGINT)

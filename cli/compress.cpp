@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "cli/commands.h"
 #include "cli/compress_plan.h"
@@ -23,30 +24,28 @@ CommandSpec spec() {
   return {
       "compress", "--model DIR --output STORE [--input FILE|-] [OPTION ...]",
       "compress prompts into a gist store", "",
-      joined(
-          {{{"output", OptionKind::text, "STORE", "", "the store to make (HDF5)"},
-            {"input", OptionKind::text, "FILE", "-",
-             "JSONL records with \"instruction\" and perhaps \"id\"; - for standard input"},
-            {"gist-tokens", OptionKind::integer, "K", "",
-             "gist tokens a prompt, where the model has no gist.json"},
-            {"store-dtype", OptionKind::text, "NAME", "f32", "f32, bf16 or f16: of the store"},
-            {"full-prompt", OptionKind::flag, "", "",
-             "keep every token of the prompt, under pos: the instruction-cache baseline"},
-            {"known", OptionKind::text, "STORE", "", "skip prompts that stand in this store"},
-            {"shard", OptionKind::text, "I/N", "0/1",
-             "only records whose number, from 0, is I modulo N"},
-            {"resume", OptionKind::flag, "", "", "go on with what STORE.partial holds"},
-            {"force", OptionKind::flag, "", "", "replace STORE, discard STORE.partial"},
-            {"finish", OptionKind::flag, "", "", "publish STORE.partial as it is"},
-            {"batch-tokens", OptionKind::integer, "N", "8192",
-             "tokens of one pass; a longer prompt has a pass of its own"},
-            {"line-buffered", OptionKind::flag, "", "",
-             "answer each record before the next is read"},
-            {"keep-going", OptionKind::flag, "", "", "skip bad records, and exit 1"},
-            {"errors", OptionKind::text, "FILE", "", "where skipped records go, with the reason"},
-            {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}},
-           model_options(),
-           config_options()})};
+      joined({{{"output", OptionKind::text, "STORE", "", "the store to make (HDF5)"},
+               {"input", OptionKind::text, "FILE", "-",
+                "JSONL records with \"instruction\" and perhaps \"id\"; - for standard input"},
+               {"gist-tokens", OptionKind::integer, "K", "",
+                "gist tokens a prompt, where the model has no gist.json"},
+               {"store-dtype", OptionKind::text, "NAME", "f32", "f32, bf16 or f16: of the store"},
+               {"full-prompt", OptionKind::flag, "", "",
+                "keep every token of the prompt, under pos: the instruction-cache baseline"},
+               {"known", OptionKind::text, "STORE", "", "skip prompts that stand in this store"},
+               {"shard", OptionKind::text, "I/N", "0/1",
+                "only records whose number, from 0, is I modulo N"},
+               {"resume", OptionKind::flag, "", "", "go on with what STORE.partial holds"},
+               {"force", OptionKind::flag, "", "", "replace STORE, discard STORE.partial"},
+               {"finish", OptionKind::flag, "", "", "publish STORE.partial as it is"},
+               {"batch-tokens", OptionKind::integer, "N", "8192",
+                "tokens of one pass; a longer prompt has a pass of its own"},
+               {"line-buffered", OptionKind::flag, "", "",
+                "answer each record before the next is read"},
+               {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}},
+              reject_options(),
+              model_options(),
+              config_options()})};
 }
 
 Shard shard_option(const Options& options) {
@@ -157,6 +156,14 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
   return Staging::create(partial, header, settings_of(options).dump());
 }
 
+/// Throws Error(data) where the store's rows are not what this run makes.
+void check_made_alike(const GistStore& store, const StoreHeader& header, bool with_dtype) {
+  const std::string difference = header_difference(store.header(), header, with_dtype);
+  if (difference.empty()) return;
+  fail(ErrorKind::data, "{} was made in another way: {} (there, here)", store.path().string(),
+       difference);
+}
+
 int finish_partial(const std::filesystem::path& store, const Options& options) {
   const std::filesystem::path partial = Staging::path_for(store);
   if (!std::filesystem::exists(partial)) {
@@ -204,38 +211,29 @@ int run(const Options& options) {
   std::optional<GistStore> known;
   if (options.has("known")) known.emplace(options.text("known"));
   RecordReader input(options.text("input"), &signals);
-  Rejects rejects(options.flag("keep-going"), options.has("errors") ? options.text("errors") : "");
+  Rejects rejects(options);
 
-  const ModelSpec shapes = family_of(files, options)->spec();
+  std::unique_ptr<Family> family = family_of(files, options);
+  const ModelSpec shapes = family->spec();
   PromptReader prompts(input, rejects, files, shapes, task, known ? &*known : nullptr);
   if (options.flag("dry-run")) {
-    print_compress_plan(prompts, files, task, store_dtype, limits, options);
+    print_compress_plan(prompts, files, std::move(family), task, store_dtype, limits, options);
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
 
   StoreHeader header =
       store_header(files, shapes, task.condition, task.gist_tokens, task.prompt_template);
   header.dtype = store_dtype;
-  if (known) {
-    const std::string difference = header_difference(known->header(), header, false);
-    if (!difference.empty()) {
-      fail(ErrorKind::data, "--known {} was made in another way: {} (there, here)",
-           known->path().string(), difference);
-    }
-  }
+  if (known) check_made_alike(*known, header, false);
   std::optional<Staging> staging = open_staging(store, header, options);
   if (!staging) {
     const GistStore finished(store);
-    const std::string difference = header_difference(finished.header(), header, true);
-    if (!difference.empty()) {
-      fail(ErrorKind::data, "{} was made in another way: {} (there, here)", store.string(),
-           difference);
-    }
+    check_made_alike(finished, header, true);
     receipt_finished_store(finished, prompts, input.name());
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
   try {
-    const Engine engine = load_engine(files, options);
+    const Engine engine = load_engine(files, std::move(family), options);
     CompressSession session(engine.model, prompts, rejects, *staging, task, store_dtype, limits,
                             input, signals);
     if (!session.run()) {
@@ -244,12 +242,12 @@ int run(const Options& options) {
       staging.reset();
       signals.end_by_signal();
     }
+    staging->publish(store);
   } catch (const Error& error) {
     const std::string hint = keep_or_discard(*staging, store);
     if (hint.empty()) throw;
     throw Error(error.kind(), fmt::format("{} ({})", error.what(), hint));
   }
-  staging->publish(store);
   return rejects.count() > 0 ? exit_rejects : exit_ok;
 }
 

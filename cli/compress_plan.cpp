@@ -37,9 +37,9 @@ double gib(std::size_t bytes) {
 }  // namespace
 
 void print_compress_plan(PromptReader& prompts, const ModelFiles& files,
-                         const CompressionTask& task, Dtype store_dtype, const BatchLimits& limits,
-                         const Options& options) {
-  const PlanningEngine engine = plan_engine(files, options);
+                         std::unique_ptr<Family> family, const CompressionTask& task,
+                         Dtype store_dtype, const BatchLimits& limits, const Options& options) {
+  const PlanningEngine engine = plan_engine(files, std::move(family), options);
   Scratch scratch(*engine.backend);
   Batches batches;
   std::uint64_t records = 0, rows = 0, tokens = 0, kept = 0;

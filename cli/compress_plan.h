@@ -8,7 +8,7 @@ namespace gist {
 /// Prints the plan as JSON. Throws Error(unavailable) with the figures where memory would not
 /// suffice.
 void print_compress_plan(PromptReader& prompts, const ModelFiles& files,
-                         const CompressionTask& task, Dtype store_dtype, const BatchLimits& limits,
-                         const Options& options);
+                         std::unique_ptr<Family> family, const CompressionTask& task,
+                         Dtype store_dtype, const BatchLimits& limits, const Options& options);
 
 }  // namespace gist

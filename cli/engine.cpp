@@ -84,15 +84,15 @@ std::unique_ptr<Family> family_of(const ModelFiles& files, const Options& option
   return family;
 }
 
-Engine load_engine(const ModelFiles& files, const Options& options) {
-  std::unique_ptr<Family> family = family_of(files, options);
+Engine load_engine(const ModelFiles& files, std::unique_ptr<Family> family,
+                   const Options& options) {
   std::unique_ptr<Backend> backend = make_backend(options);
   Backend& device = *backend;
   return {std::move(backend), Model(std::move(family), device, files.checkpoint.source())};
 }
 
-PlanningEngine plan_engine(const ModelFiles& files, const Options& options) {
-  std::unique_ptr<Family> family = family_of(files, options);
+PlanningEngine plan_engine(const ModelFiles& files, std::unique_ptr<Family> family,
+                           const Options& options) {
   std::unique_ptr<MetaBackend> backend = make_meta_backend(compute_dtype(options));
   MetaBackend& device = *backend;
   return {std::move(backend), Model(std::move(family), device, files.checkpoint.source())};

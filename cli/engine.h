@@ -45,14 +45,15 @@ struct Engine {
   Model model;
 };
 /// Loads the weights onto the device that the options name.
-Engine load_engine(const ModelFiles& files, const Options& options);
+Engine load_engine(const ModelFiles& files, std::unique_ptr<Family> family, const Options& options);
 
 /// The same shapes on the meta backend: what a run would cost.
 struct PlanningEngine {
   std::unique_ptr<MetaBackend> backend;
   Model model;
 };
-PlanningEngine plan_engine(const ModelFiles& files, const Options& options);
+PlanningEngine plan_engine(const ModelFiles& files, std::unique_ptr<Family> family,
+                           const Options& options);
 
 /// What a run is told about gisting: by options, else by gist.json. Throws Error(usage) where
 /// neither says it, or k doesn't fit the condition.

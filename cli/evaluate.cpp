@@ -1,5 +1,6 @@
 // gist evaluate: loss and exact match of a model's answers, or exact match of given completions.
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -33,9 +34,8 @@ CommandSpec spec() {
            {{"max-new-tokens", OptionKind::integer, "N", "256", "the longest completion"},
             {"batch-rows", OptionKind::integer, "N", "64", "records that are completed together"},
             {"batch-tokens", OptionKind::integer, "N", "4096",
-             "tokens of one pass; a longer record has a pass of its own"},
-            {"keep-going", OptionKind::flag, "", "", "skip bad records, and exit 1"},
-            {"errors", OptionKind::text, "FILE", "", "where skipped records go, with the reason"}},
+             "tokens of one pass; a longer record has a pass of its own"}},
+           reject_options(),
            model_options(),
            config_options()})};
 }
@@ -45,7 +45,7 @@ class EvaluationData {
  public:
   explicit EvaluationData(const Options& options)
       : records_(options.text("data"), nullptr),
-        rejects_(options.flag("keep-going"), options.has("errors") ? options.text("errors") : ""),
+        rejects_(options),
         group_by_(options.has("group-by") ? options.text("group-by") : "") {}
 
   /// Runs `action` on each record; an Error(data) of it rejects the record.
@@ -135,7 +135,8 @@ EvaluationItem item_of(const Record& record, const std::string& where,
 
 int evaluate_model(const Options& options) {
   const ModelFiles files(options.text("model"));
-  const ModelSpec shapes = family_of(files, options)->spec();
+  std::unique_ptr<Family> family = family_of(files, options);
+  const ModelSpec shapes = family->spec();
   const GenerationOptions generation = generation_options(files, options);
   ContextReader contexts(files, shapes, options);
   const EvaluatedModel evaluated{files.path, contexts.condition(), contexts.gist_tokens(),
@@ -148,7 +149,7 @@ int evaluate_model(const Options& options) {
     item.group = data.group_of(record, evaluation);
     items.push_back(std::move(item));
   });
-  const Engine engine = load_engine(files, options);
+  const Engine engine = load_engine(files, std::move(family), options);
   measure_loss(items, engine.model, contexts, generation.batch_tokens, evaluation);
   measure_exact_match(items, engine.model, contexts, files.tokenizer, generation, evaluation);
   print_report(evaluation, evaluated, options);

@@ -2,8 +2,10 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/commands.h"
@@ -43,9 +45,8 @@ CommandSpec spec() {
             {"batch-tokens", OptionKind::integer, "N", "4096",
              "tokens of one pass; a longer record has a pass of its own"},
             {"line-buffered", OptionKind::flag, "", "",
-             "answer each record before the next is read"},
-            {"keep-going", OptionKind::flag, "", "", "skip bad records, and exit 1"},
-            {"errors", OptionKind::text, "FILE", "", "where skipped records go, with the reason"}},
+             "answer each record before the next is read"}},
+           reject_options(),
            model_options(),
            config_options()})};
 }
@@ -96,12 +97,13 @@ std::string resume_hint(const CompletionFile* file) {
 int run(const Options& options) {
   const Signals signals;
   const ModelFiles files(options.text("model"));
-  const ModelSpec shapes = family_of(files, options)->spec();
+  std::unique_ptr<Family> family = family_of(files, options);
+  const ModelSpec shapes = family->spec();
   GenerationOptions generation = generation_options(files, options);
   const std::vector<std::string> stops = stop_strings(options);
   ContextReader contexts(files, shapes, options);
   RecordReader records(options.text("input"), &signals);
-  Rejects rejects(options.flag("keep-going"), options.has("errors") ? options.text("errors") : "");
+  Rejects rejects(options);
 
   std::optional<CompletionFile> file;
   open_output(options, file);
@@ -119,7 +121,7 @@ int run(const Options& options) {
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
   try {
-    const Engine engine = load_engine(files, options);
+    const Engine engine = load_engine(files, std::move(family), options);
     session.run(engine.model, generation);
   } catch (const Error& error) {
     const std::string hint = resume_hint(output.file);

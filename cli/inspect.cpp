@@ -15,6 +15,7 @@
 #include "cli/exit_code.h"
 #include "cli/line_writer.h"
 #include "formats/gist_store.h"
+#include "formats/store_header_json.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -109,31 +110,16 @@ ordered_json as_json(const Spread& spread, const Counts& counts) {
 }
 
 ordered_json as_json(const StoreHeader& header, const Counts& counts) {
-  ordered_json json{{"creator", header.creator},
-                    {"family", header.family},
-                    {"architecture", header.architecture},
-                    {"n_layers", header.n_layers},
-                    {"n_kv_heads", header.n_kv_heads},
-                    {"key_dim", header.key_dim},
-                    {"value_dim", header.value_dim},
-                    {"d_model", header.d_model},
-                    {"dtype", name_of(header.dtype)},
-                    {"key_position", header.key_position},
-                    {"gist_token", header.gist_token},
-                    {"gist_token_id", header.gist_token_id},
-                    {"gist_tokens", header.gist_tokens},
-                    {"template", template_of(header)},
-                    {"condition", header.condition},
-                    {"model_sha256", header.model_sha256},
-                    {"tokenizer_sha256", header.tokenizer_sha256},
-                    {"rows", counts.rows},
-                    {"total_gist_tokens", counts.gist_tokens.total},
-                    {"gist_tokens_per_row", as_json(counts.gist_tokens, counts)},
-                    {"total_prompt_tokens", counts.prompt_tokens.total},
-                    {"prompt_tokens_per_row", as_json(counts.prompt_tokens, counts)},
-                    {"bytes", counts.bytes},
-                    {"bytes_per_row", nullptr},
-                    {"compression", nullptr}};
+  ordered_json json = to_json(header);
+  json["template"] = template_of(header);
+  json.update({{"rows", counts.rows},
+               {"total_gist_tokens", counts.gist_tokens.total},
+               {"gist_tokens_per_row", as_json(counts.gist_tokens, counts)},
+               {"total_prompt_tokens", counts.prompt_tokens.total},
+               {"prompt_tokens_per_row", as_json(counts.prompt_tokens, counts)},
+               {"bytes", counts.bytes},
+               {"bytes_per_row", nullptr},
+               {"compression", nullptr}});
   if (counts.rows > 0) {
     json["bytes_per_row"] = counts.per_row(counts.bytes);
     json["compression"] = counts.compression();

@@ -22,7 +22,8 @@ std::string overview(const std::vector<Command>& commands) {
   for (const Command& command : commands) {
     text += fmt::format("  {:10}{}\n", command.spec.name, command.spec.summary);
   }
-  return text + "\ngist COMMAND --help lists a command's options.\n";
+  return text +
+         "\ngist COMMAND --help lists a command's options.\ngist --version prints the version.\n";
 }
 
 void print(const std::string& text) {

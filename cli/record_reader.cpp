@@ -13,14 +13,20 @@
 
 namespace gist {
 
-Rejects::Rejects(bool keep_going, const std::string& errors_path) : keep_going_(keep_going) {
-  if (errors_path.empty()) return;
-  if (!keep_going) fail(ErrorKind::usage, "--errors needs --keep-going");
-  descriptor_ = ::open(errors_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+std::vector<OptionSpec> reject_options() {
+  return {{"keep-going", OptionKind::flag, "", "", "skip bad records, and exit 1"},
+          {"errors", OptionKind::text, "FILE", "", "where skipped records go, with the reason"}};
+}
+
+Rejects::Rejects(const Options& options) : keep_going_(options.flag("keep-going")) {
+  if (!options.has("errors")) return;
+  const std::string path = options.text("errors");
+  if (!keep_going_) fail(ErrorKind::usage, "--errors needs --keep-going");
+  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) {
-    fail(ErrorKind::cannot_create, "--errors {}: {}", errors_path, std::strerror(errno));
+    fail(ErrorKind::cannot_create, "--errors {}: {}", path, std::strerror(errno));
   }
-  file_.emplace(descriptor_, errors_path);
+  file_.emplace(descriptor_, path);
 }
 
 Rejects::~Rejects() {

@@ -5,21 +5,25 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/line_reader.h"
 #include "cli/line_writer.h"
+#include "cli/options.h"
 #include "formats/jsonl.h"
 #include "kernels/error.h"
 
 namespace gist {
 
+/// --keep-going and --errors: what Rejects reads.
+std::vector<OptionSpec> reject_options();
+
 /// What happens to records that can't be used.
 class Rejects {
  public:
-  /// `keep_going` false: the first one ends the run. Otherwise each gets a warning on standard
-  /// error, and, where `errors_path` isn't empty, a line there: {"line", "ordinal", "reason",
-  /// "record"}.
-  Rejects(bool keep_going, const std::string& errors_path);
+  /// Without --keep-going the first one ends the run. With it each gets a warning on standard
+  /// error, and a line in the file of --errors: {"line", "ordinal", "reason", "record"}.
+  explicit Rejects(const Options& options);
   ~Rejects();
   Rejects(const Rejects&) = delete;
   Rejects& operator=(const Rejects&) = delete;

@@ -27,7 +27,7 @@ Weight load(const WeightSpec& spec, const std::string& stored, Backend& backend,
          source.description, stored, to_string(spec.shape));
   }
   if (!(found->shape == spec.shape)) {
-    fail(ErrorKind::data, "{}: tensor \"{}\" has shape {}, but config.json asks for {}",
+    fail(ErrorKind::data, "{}: tensor \"{}\" has shape {}, but the configuration asks for {}",
          source.description, stored, to_string(found->shape), to_string(spec.shape));
   }
   if (found->dtype == Dtype::i32) {

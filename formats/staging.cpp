@@ -148,7 +148,7 @@ void Staging::Impl::fill(const StoreHeader& store_header, const std::string& set
   sqlite::Transaction transaction(database);
   database.run(schema);
   sqlite::Statement add(database, "INSERT INTO meta (key, value) VALUES (?,?)");
-  const std::string header_text = to_json_text(header);
+  const std::string header_text = to_json(header).dump();
   add.bind(1, std::string_view("header")).bind(2, std::string_view(header_text)).run();
   add.bind(1, std::string_view("settings")).bind(2, std::string_view(settings)).run();
   database.run(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", application_id,

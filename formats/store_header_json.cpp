@@ -1,7 +1,5 @@
 #include "formats/store_header_json.h"
 
-#include <nlohmann/json.hpp>
-
 #include "formats/gist_store_layout.h"
 #include "kernels/error.h"
 
@@ -9,25 +7,24 @@ namespace gist {
 
 using nlohmann::json;
 
-std::string to_json_text(const StoreHeader& header) {
-  return json{{"creator", header.creator},
-              {"family", header.family},
-              {"architecture", header.architecture},
-              {"n_layers", header.n_layers},
-              {"n_kv_heads", header.n_kv_heads},
-              {"key_dim", header.key_dim},
-              {"value_dim", header.value_dim},
-              {"d_model", header.d_model},
-              {"dtype", name_of(header.dtype)},
-              {"key_position", header.key_position},
-              {"gist_token", header.gist_token},
-              {"gist_token_id", header.gist_token_id},
-              {"gist_tokens", header.gist_tokens},
-              {"template", header.prompt_template},
-              {"condition", header.condition},
-              {"model_sha256", header.model_sha256},
-              {"tokenizer_sha256", header.tokenizer_sha256}}
-      .dump();
+nlohmann::ordered_json to_json(const StoreHeader& header) {
+  return {{"creator", header.creator},
+          {"family", header.family},
+          {"architecture", header.architecture},
+          {"n_layers", header.n_layers},
+          {"n_kv_heads", header.n_kv_heads},
+          {"key_dim", header.key_dim},
+          {"value_dim", header.value_dim},
+          {"d_model", header.d_model},
+          {"dtype", name_of(header.dtype)},
+          {"key_position", header.key_position},
+          {"gist_token", header.gist_token},
+          {"gist_token_id", header.gist_token_id},
+          {"gist_tokens", header.gist_tokens},
+          {"template", header.prompt_template},
+          {"condition", header.condition},
+          {"model_sha256", header.model_sha256},
+          {"tokenizer_sha256", header.tokenizer_sha256}};
 }
 
 StoreHeader store_header_from_json(const std::string& text, const std::string& name) {

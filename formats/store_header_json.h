@@ -1,14 +1,16 @@
-// A store's header as JSON text, as the staging file keeps it.
+// A store's header as JSON: in the staging file, and for people who inspect a store.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "formats/gist_store.h"
 
 namespace gist {
 
-std::string to_json_text(const StoreHeader& header);
-/// Throws Error(data), prefixed by `name`, where the text is not what to_json_text gives.
+/// The attributes under their names in the file; "template" is text.
+nlohmann::ordered_json to_json(const StoreHeader& header);
+/// Throws Error(data), prefixed by `name`, where the text is not what to_json gives.
 StoreHeader store_header_from_json(const std::string& text, const std::string& name);
 
 }  // namespace gist

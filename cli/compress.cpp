@@ -217,7 +217,8 @@ int run(const Options& options) {
   const ModelSpec shapes = family->spec();
   PromptReader prompts(input, rejects, files, shapes, task, known ? &*known : nullptr);
   if (options.flag("dry-run")) {
-    print_compress_plan(prompts, files, std::move(family), task, store_dtype, limits, options);
+    print_compress_plan(prompts, files, std::move(family), task, store_dtype, limits, options,
+                        signals);
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
 
@@ -229,7 +230,7 @@ int run(const Options& options) {
   if (!staging) {
     const GistStore finished(store);
     check_made_alike(finished, header, true);
-    receipt_finished_store(finished, prompts, input.name());
+    receipt_finished_store(finished, prompts, input.name(), signals);
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
   try {

@@ -38,7 +38,8 @@ double gib(std::size_t bytes) {
 
 void print_compress_plan(PromptReader& prompts, const ModelFiles& files,
                          std::unique_ptr<Family> family, const CompressionTask& task,
-                         Dtype store_dtype, const BatchLimits& limits, const Options& options) {
+                         Dtype store_dtype, const BatchLimits& limits, const Options& options,
+                         const Signals& signals) {
   const PlanningEngine engine = plan_engine(files, std::move(family), options);
   Scratch scratch(*engine.backend);
   Batches batches;
@@ -57,6 +58,7 @@ void print_compress_plan(PromptReader& prompts, const ModelFiles& files,
     batches.sequences.push_back(prompt->sequence);
     batches.kept.push_back(prompt->kept);
   }
+  if (signals.requested()) signals.end_by_signal();
   run_batch(batches, engine.model, task.condition, scratch);
 
   const ModelSpec& spec = engine.model.spec();

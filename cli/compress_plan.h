@@ -2,13 +2,15 @@
 #pragma once
 
 #include "cli/prompt_reader.h"
+#include "cli/signals.h"
 
 namespace gist {
 
 /// Prints the plan as JSON. Throws Error(unavailable) with the figures where memory would not
-/// suffice.
+/// suffice. A signal ends the process.
 void print_compress_plan(PromptReader& prompts, const ModelFiles& files,
                          std::unique_ptr<Family> family, const CompressionTask& task,
-                         Dtype store_dtype, const BatchLimits& limits, const Options& options);
+                         Dtype store_dtype, const BatchLimits& limits, const Options& options,
+                         const Signals& signals);
 
 }  // namespace gist

@@ -199,8 +199,8 @@ void CompressSession::receipt_of(const StagedRecord& record) {
   if (record.status != Status::rejected) receipts_.line(receipt(record));
 }
 
-void receipt_finished_store(const GistStore& store, PromptReader& prompts,
-                            const std::string& input) {
+void receipt_finished_store(const GistStore& store, PromptReader& prompts, const std::string& input,
+                            const Signals& signals) {
   LineWriter receipts = standard_output();
   std::uint64_t stored = 0;
   while (std::optional<Prompt> prompt = prompts.next()) {
@@ -226,10 +226,10 @@ void receipt_finished_store(const GistStore& store, PromptReader& prompts,
     }
     receipts.line(receipt(record));
   }
+  if (signals.requested()) signals.end_by_signal();
   if (stored != store.rows()) {
     fail(ErrorKind::data,
-         "{}: this is not the input that was compressed before: {} has {} rows, and {} of them "
-         "stand "
+         "{}: this is not the input that was compressed before: {} has {} rows, and {} of them are "
          "here",
          input, store.path().string(), store.rows(), stored);
   }

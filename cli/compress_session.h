@@ -65,7 +65,8 @@ class CompressSession {
 };
 
 /// For --resume where the store is finished: checks the input against it and prints its receipts.
-void receipt_finished_store(const GistStore& store, PromptReader& prompts,
-                            const std::string& input);
+/// A signal ends the process.
+void receipt_finished_store(const GistStore& store, PromptReader& prompts, const std::string& input,
+                            const Signals& signals);
 
 }  // namespace gist

@@ -108,6 +108,35 @@ class Compress(TempDirTest):
         self.assertEqual(resumed.code, 0, resumed.err)
         self.assertEqual(len(records_of(resumed.out)), 5)
 
+    def interrupted_at_its_input(self, *options):
+        """A run that a signal meets while it waits for more than two prompts."""
+        with subprocess.Popen(
+            [GIST, "compress", "--model", MODEL, "--output", self.path("out.h5"), *options],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process:
+            process.stdin.write(jsonl(prompts(2)))
+            process.stdin.flush()
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+            return process.returncode, process.stdout.read(), process.stderr.read()
+
+    def test_an_interrupted_dry_run_prints_no_plan_of_half_an_input(self):
+        self.assertEqual(self.interrupted_at_its_input("--dry-run"), (-signal.SIGINT, "", ""))
+
+    def test_an_interrupted_check_of_a_finished_store_does_not_blame_the_input(self):
+        self.compress(jsonl(prompts(5)))
+        code, _, err = self.interrupted_at_its_input("--resume")
+        self.assertEqual((code, err), (-signal.SIGINT, ""))
+
+    def test_a_store_that_cannot_be_published_stays_staged(self):
+        os.mkdir(self.path("out.h5"))
+        result = self.compress(jsonl(prompts(3)), "--force")
+        self.assertEqual(result.code, 74, result.err)
+        self.assertIn("--resume", result.err)
+        os.rmdir(self.path("out.h5"))
+        self.assertEqual(self.compress(jsonl(prompts(3)), "--resume").code, 0)
+
     def test_a_closed_stdout_does_not_lose_the_store(self):
         with subprocess.Popen(
             [GIST, "compress", "--model", MODEL, "--output", self.path("out.h5")],

@@ -26,7 +26,8 @@ CommandSpec spec() {
       "compress prompts into a gist store", "",
       joined({{{"output", OptionKind::text, "STORE", "", "the store to make (HDF5)"},
                {"input", OptionKind::text, "FILE", "-",
-                "JSONL records with \"instruction\" and perhaps \"id\"; - for standard input"},
+                "JSONL or a JSON array, with \"instruction\" and perhaps \"id\"; - for standard "
+                "input"},
                {"gist-tokens", OptionKind::integer, "K", "",
                 "gist tokens a prompt, where the model has no gist.json"},
                {"store-dtype", OptionKind::text, "NAME", "f32", "f32, bf16 or f16: of the store"},

@@ -26,7 +26,8 @@ CommandSpec spec() {
       "measure answers against references", "",
       joined(
           {{{"data", OptionKind::text, "FILE", "",
-             "JSONL, plain or .gz: with --model \"instruction\", \"input\", \"output\"; without, "
+             "JSONL or a JSON array, plain or .gz: with --model \"instruction\", \"input\", "
+             "\"output\"; without, "
              "\"completion\" and \"output\"; - for standard input"},
             {"group-by", OptionKind::text, "FIELD", "", "a row for each value of this field"},
             {"json", OptionKind::flag, "", "", "one JSON object in place of the table"}},
@@ -51,7 +52,7 @@ class EvaluationData {
   /// Runs `action` on each record; an Error(data) of it rejects the record.
   void for_each(const std::function<void(const Record&)>& action) {
     std::uint64_t good = 0;
-    while (std::optional<Record> record = records_.next_line()) {
+    while (std::optional<Record> record = records_.next()) {
       if (records_.use(*record, rejects_, action)) ++good;
     }
     if (good == 0) {

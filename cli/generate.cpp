@@ -20,35 +20,34 @@ namespace gist {
 namespace {
 
 CommandSpec spec() {
-  return {
-      "generate", "--model DIR [--store STORE] [--input FILE|-] [OPTION ...]",
-      "complete records, from stored gists or from their instructions", "",
-      joined(
-          {{{"input", OptionKind::text, "FILE", "-",
-             "JSONL records: {\"gist\", \"input\"} with --store; {\"instruction\", \"input\"} or "
-             "{\"text\"} without; - for standard input"},
-            {"output", OptionKind::text, "FILE", "",
-             "write completions to FILE.partial, and rename it to FILE at the end"},
-            {"resume", OptionKind::flag, "", "",
-             "go on with what FILE.partial holds (with the same options)"},
-            {"force", OptionKind::flag, "", "", "replace FILE, discard FILE.partial"}},
-           context_options(),
-           {{"max-new-tokens", OptionKind::integer, "N", "256", "the longest completion"},
-            {"temperature", OptionKind::real, "T", "0", "0: always the likeliest token"},
-            {"top-k", OptionKind::integer, "N", "0", "draw among the N likeliest; 0: all"},
-            {"top-p", OptionKind::real, "P", "1",
-             "draw among the likeliest that have this probability together"},
-            {"seed", OptionKind::integer, "N", "0", "of the draws"},
-            {"stop", OptionKind::list, "TEXT", "",
-             "end before this text; may be given more than once"},
-            {"batch-rows", OptionKind::integer, "N", "64", "records that run together"},
-            {"batch-tokens", OptionKind::integer, "N", "4096",
-             "tokens of one pass; a longer record has a pass of its own"},
-            {"line-buffered", OptionKind::flag, "", "",
-             "answer each record before the next is read"}},
-           reject_options(),
-           model_options(),
-           config_options()})};
+  return {"generate", "--model DIR [--store STORE] [--input FILE|-] [OPTION ...]",
+          "complete records, from stored gists or from their instructions", "",
+          joined({{{"input", OptionKind::text, "FILE", "-",
+                    "JSONL or a JSON array: {\"gist\", \"input\"} with --store; {\"instruction\", "
+                    "\"input\"} "
+                    "or {\"text\"} without; - for standard input"},
+                   {"output", OptionKind::text, "FILE", "",
+                    "write completions to FILE.partial, and rename it to FILE at the end"},
+                   {"resume", OptionKind::flag, "", "",
+                    "go on with what FILE.partial holds (with the same options)"},
+                   {"force", OptionKind::flag, "", "", "replace FILE, discard FILE.partial"}},
+                  context_options(),
+                  {{"max-new-tokens", OptionKind::integer, "N", "256", "the longest completion"},
+                   {"temperature", OptionKind::real, "T", "0", "0: always the likeliest token"},
+                   {"top-k", OptionKind::integer, "N", "0", "draw among the N likeliest; 0: all"},
+                   {"top-p", OptionKind::real, "P", "1",
+                    "draw among the likeliest that have this probability together"},
+                   {"seed", OptionKind::integer, "N", "0", "of the draws"},
+                   {"stop", OptionKind::list, "TEXT", "",
+                    "end before this text; may be given more than once"},
+                   {"batch-rows", OptionKind::integer, "N", "64", "records that run together"},
+                   {"batch-tokens", OptionKind::integer, "N", "4096",
+                    "tokens of one pass; a longer record has a pass of its own"},
+                   {"line-buffered", OptionKind::flag, "", "",
+                    "answer each record before the next is read"}},
+                  reject_options(),
+                  model_options(),
+                  config_options()})};
 }
 
 std::vector<std::string> stop_strings(const Options& options) {

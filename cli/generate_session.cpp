@@ -87,7 +87,7 @@ void GenerateSession::check_finished() {
 
 /// The next record that is still to be answered.
 std::optional<GenerateSession::Pending> GenerateSession::next_pending() {
-  while (std::optional<Record> record = records_.next_line()) {
+  while (std::optional<Record> record = records_.next()) {
     Pending pending;
     const bool good = records_.use(*record, rejects_, [&](const Record& parsed) {
       check_fields_free(parsed, records_.name());

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include <boost/iostreams/chain.hpp>
@@ -133,6 +134,27 @@ std::optional<std::string> LineReader::next() {
     in.consumed = in.buffer.size();
     return line;
   }
+}
+
+std::optional<char> LineReader::peek() {
+  Impl& in = *impl_;
+  std::size_t searched = 0;
+  for (;;) {
+    const std::size_t found = in.buffer.find_first_not_of(" \t\r\n", in.consumed + searched);
+    if (found != std::string::npos) return in.buffer[found];
+    searched = in.buffer.size() - in.consumed;
+    if (!in.fill()) return std::nullopt;
+  }
+}
+
+std::optional<std::string> LineReader::rest() {
+  Impl& in = *impl_;
+  while (in.fill()) {
+  }
+  if (!in.ended) return std::nullopt;
+  in.buffer.erase(0, in.consumed);
+  in.consumed = 0;
+  return std::exchange(in.buffer, {});
 }
 
 const std::string& LineReader::name() const {

@@ -20,6 +20,12 @@ class LineReader {
   /// The next line without its end, or nothing at the end of the input or after a signal. Throws
   /// Error(io) where reading fails, Error(data) for damaged gzip.
   std::optional<std::string> next();
+  /// The first byte that next() has not given and that is no white space; it stays. Nothing at the
+  /// end of the input or after a signal. Throws as next() does.
+  std::optional<char> peek();
+  /// All that next() has not given; nothing where a signal came before the end of the input. Throws
+  /// as next() does.
+  std::optional<std::string> rest();
   /// The input's name for messages: its path, or "standard input".
   const std::string& name() const;
   /// How much of a regular file has been read, from 0 to 1; nothing where that isn't known.

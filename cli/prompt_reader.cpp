@@ -19,10 +19,10 @@ PromptReader::PromptReader(RecordReader& records, Rejects& rejects, const ModelF
       gist_token_(task.gist_tokens > 0 ? gist_token_of(files) : -1) {}
 
 std::optional<Prompt> PromptReader::next() {
-  while (std::optional<Record> line = records_->next_line()) {
-    if (line->ordinal % task_->shard.count != task_->shard.index) continue;
+  while (std::optional<Record> record = records_->next()) {
+    if (record->ordinal % task_->shard.count != task_->shard.index) continue;
     Prompt prompt;
-    prompt.source = std::move(*line);
+    prompt.source = std::move(*record);
     prompt.record.ordinal = prompt.source.ordinal;
     try {
       Record& source = prompt.source;

@@ -49,6 +49,34 @@ void Rejects::reject(const Record& record, const Error& error) {
 RecordReader::RecordReader(const std::string& path, const Signals* signals)
     : lines_(path, signals) {}
 
+std::optional<Record> RecordReader::next() {
+  if (form_ == Form::unknown) form_ = read_form();
+  if (form_ == Form::unknown) return std::nullopt;
+  return form_ == Form::array ? next_element() : next_line();
+}
+
+/// Unknown: there is no record in the input, or a signal came.
+RecordReader::Form RecordReader::read_form() {
+  const std::optional<char> first = lines_.peek();
+  if (!first) return Form::unknown;
+  if (*first != '[') return Form::lines;
+  std::optional<std::string> text = lines_.rest();
+  if (!text) return Form::unknown;
+  elements_ = elements_of_array(*text, name());
+  array_ = std::move(*text);
+  return Form::array;
+}
+
+std::optional<Record> RecordReader::next_element() {
+  if (ordinal_ == elements_.size()) return std::nullopt;
+  const ArrayElement& element = elements_[ordinal_];
+  Record record;
+  record.line = element.line;
+  record.ordinal = ordinal_++;
+  record.text = array_.substr(element.begin, element.end - element.begin);
+  return record;
+}
+
 std::optional<Record> RecordReader::next_line() {
   while (std::optional<std::string> line = lines_.next()) {
     ++line_;
@@ -60,6 +88,12 @@ std::optional<Record> RecordReader::next_line() {
     return record;
   }
   return std::nullopt;
+}
+
+std::optional<double> RecordReader::fraction() const {
+  if (form_ != Form::array) return lines_.fraction();
+  return elements_.empty() ? 1.0
+                           : static_cast<double>(ordinal_) / static_cast<double>(elements_.size());
 }
 
 bool RecordReader::use(Record& record, Rejects& rejects,

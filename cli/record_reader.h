@@ -1,4 +1,5 @@
-// Records of an input, one after the other, with what happens to those that can't be used.
+// Records of an input, one after the other, with what happens to those that can't be used. An input
+// whose first byte is [ (white space aside) is a JSON array of records; any other has one a line.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include "cli/line_reader.h"
 #include "cli/line_writer.h"
 #include "cli/options.h"
+#include "formats/json_array.h"
 #include "formats/jsonl.h"
 #include "kernels/error.h"
 
@@ -43,20 +45,31 @@ class RecordReader {
  public:
   RecordReader(const std::string& path, const Signals* signals);
 
-  /// The next line that isn't blank, not parsed yet: text, line and ordinal only.
-  std::optional<Record> next_line();
-  /// Parses what next_line gave and runs `action` on it. An Error(data) of either rejects the
+  /// The next line that isn't blank, or the next element, not parsed yet: text, line and ordinal
+  /// only. Lines are read one by one; an array is read and taken apart before its first element
+  /// comes, and Error(data) says where it is no array.
+  std::optional<Record> next();
+  /// Parses what next gave and runs `action` on it. An Error(data) of either rejects the
   /// record; then the answer is false.
   bool use(Record& record, Rejects& rejects,
            const std::function<void(const Record&)>& action) const;
 
   const std::string& name() const { return lines_.name(); }
-  std::optional<double> fraction() const { return lines_.fraction(); }
+  /// How much of the input is done, from 0 to 1; nothing where that isn't known.
+  std::optional<double> fraction() const;
 
  private:
+  enum class Form { unknown, lines, array };
+  Form read_form();
+  std::optional<Record> next_line();
+  std::optional<Record> next_element();
+
   LineReader lines_;
+  Form form_ = Form::unknown;
   std::uint64_t line_ = 0;
   std::uint64_t ordinal_ = 0;
+  std::string array_;  // whole
+  std::vector<ArrayElement> elements_;
 };
 
 /// The field as an id: a string, or a whole number as it is spelled. Nothing where the record lacks

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "formats/json_array.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
@@ -68,7 +69,7 @@ std::string with_fields(const Record& record, const nlohmann::ordered_json& adde
   // White space before the closing brace stays there.
   const std::size_t brace = record.text.rfind('}');
   const std::size_t end = record.text.find_last_not_of(" \t\r\n", brace - 1) + 1;
-  return record.text.substr(0, end) + members + record.text.substr(end);
+  return on_one_line(record.text.substr(0, end) + members + record.text.substr(end));
 }
 
 }  // namespace gist

@@ -1,5 +1,6 @@
-// Records: JSON objects, one a line. What gist doesn't know passes through byte for byte, long
-// numbers and all: a record keeps its line, and fields are added to that.
+// Records: JSON objects, one a line or the elements of an array. What gist doesn't know passes
+// through byte for byte, long numbers and all: a record keeps its text, and fields are added to
+// that.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +15,9 @@
 namespace gist {
 
 struct Record {
-  std::uint64_t line = 0;     // counted from 1
+  std::uint64_t line = 0;     // counted from 1; of an element, its first
   std::uint64_t ordinal = 0;  // counted from 0, blank lines left out
-  std::string text;           // the line
+  std::string text;           // the line; of an array's element, all its lines
   nlohmann::json fields;      // parsed: an object
   std::string where;          // the input's name, for messages
 
@@ -27,14 +28,14 @@ struct Record {
   const std::string* find_string(std::string_view name) const;  // null where missing
 };
 
-/// Parses one line. `where` is the input's name, for messages. Throws Error(data) for what is no
+/// Parses one record. `where` is the input's name, for messages. Throws Error(data) for what is no
 /// JSON object, invalid UTF-8, a key given twice, or nesting deeper than 256.
 Record parse_record(std::string text, const std::string& where, std::uint64_t line,
                     std::uint64_t ordinal);
 
-/// The record's line with fields added before its closing brace, otherwise byte for byte. Throws
-/// Error(data) naming a field that the record has already. Bytes in `added` that are not UTF-8
-/// become U+FFFD.
+/// The record as a line, with fields added before its closing brace, otherwise byte for byte: only
+/// line ends within it become spaces. Throws Error(data) naming a field that the record has
+/// already. Bytes in `added` that are not UTF-8 become U+FFFD.
 std::string with_fields(const Record& record, const nlohmann::ordered_json& added,
                         const std::string& where);
 

@@ -1,5 +1,6 @@
 """gist evaluate: loss and exact match of models, stores and completions."""
 
+import gzip
 import json
 import math
 import unittest
@@ -186,6 +187,56 @@ class Completions(EvaluateTest):
             with self.subTest(options):
                 self.assertFails(evaluate("--data", "-", *options, stdin=jsonl(self.ANSWERS)), 64,
                                  options[0], "--model")
+
+
+class JsonArrays(EvaluateTest):
+    """An input that starts with [ is one array of records."""
+
+    def written(self, name, text):
+        path = self.path(name)
+        with (gzip.open if name.endswith(".gz") else open)(path, "wt") as file:
+            file.write(text)
+        return path
+
+    def test_an_array_has_the_records_of_its_lines(self):
+        lines = self.report("--model", MODEL, "--data", "-", stdin=jsonl(RECORDS))["all"]
+        pretty = "\n" + json.dumps(RECORDS, indent=2)
+        for name in ("data.json", "data.json.gz"):
+            with self.subTest(name):
+                path = self.written(name, pretty)
+                array = self.report("--model", MODEL, "--data", path)["all"]
+                self.assertSameScores(array, lines)
+        self.assertSameScores(
+            self.report("--model", MODEL, "--data", "-", stdin=json.dumps(RECORDS))["all"], lines)
+
+    def test_generate_answers_an_array_as_it_does_lines(self):
+        lines = run("generate", "--model", MODEL, stdin=jsonl(RECORDS))
+        self.assertEqual(lines.code, 0, lines.err)
+        path = self.written("data.json.gz", json.dumps(RECORDS, indent=2))
+        array = run("generate", "--model", MODEL, "--input", path)
+        self.assertEqual((array.code, array.err), (0, ""))
+        self.assertEqual(records_of(array.out), records_of(lines.out))
+        # One line a record, changed in nothing but its line ends.
+        self.assertTrue(array.out.startswith('{     "instruction": '), array.out)
+
+    def test_a_bad_element_is_a_bad_record(self):
+        array = "[" + ",\n".join(map(json.dumps, [RECORDS[0], 7, RECORDS[1]])) + "]"
+        self.assertFails(evaluate("--model", MODEL, "--data", "-", stdin=array), 65,
+                         "standard input:2:", "object, not number")
+        errors = self.path("errors")
+        report = self.report("--model", MODEL, "--data", "-", "--keep-going", "--errors", errors,
+                             code=1, stdin=array)
+        self.assertEqual(report["all"]["records"], 2)
+        with open(errors) as lines:
+            self.assertEqual([(e["line"], e["ordinal"], e["record"])
+                              for e in map(json.loads, lines)], [(2, 1, "7")])
+
+    def test_what_is_no_array_is_named(self):
+        for text, place, word in (("[{},\n{}", ":2:", "truncated"), ("[{}\n{}]", ":2:", "found"),
+                                  ("[]\n{}", ":2:", "follow"), ("[]", ":", "no record")):
+            with self.subTest(text):
+                self.assertFails(evaluate("--data", "-", stdin=text), 65,
+                                 "standard input" + place, word)
 
 
 class BadRecords(EvaluateTest):

@@ -83,6 +83,11 @@ TEST(WithFields, ChangesNothingElse) {
   EXPECT_EQ(with(head + " } \r", {{"b", 1}}), head + ", \"b\": 1 } \r");
 }
 
+TEST(WithFields, PutsARecordOfManyLinesOnOne) {
+  EXPECT_EQ(with("{\r\n  \"a\": \"\\n\",\n  \"n\": 1.50\n}", {{"b", 1}}),
+            R"({    "a": "\n",   "n": 1.50, "b": 1 })");
+}
+
 TEST(WithFields, AddsNothingWhereNothingIsGiven) {
   EXPECT_EQ(with(R"({"a": 1 } )", nlohmann::ordered_json::object()), R"({"a": 1 } )");
 }

@@ -1,0 +1,83 @@
+#include "formats/json_array.h"
+
+#include "formats/jsonl.h"
+#include "tests/formats/test_support.h"
+
+namespace gist {
+namespace {
+
+using namespace gist::testing;
+using ::testing::ElementsAre;
+using ::testing::Pair;
+
+/// Text and line of each element.
+std::vector<std::pair<std::string, std::uint64_t>> elements(const std::string& text) {
+  std::vector<std::pair<std::string, std::uint64_t>> result;
+  for (const ArrayElement& element : elements_of_array(text, "input")) {
+    result.emplace_back(text.substr(element.begin, element.end - element.begin), element.line);
+  }
+  return result;
+}
+
+void expect_refused(const std::string& text, const std::string& message) {
+  expect_error(ErrorKind::data, message, [&] { elements(text); });
+}
+
+TEST(JsonArray, GivesEachElementsTextAndLine) {
+  EXPECT_THAT(elements("\n[{\"a\": 1},\r\n {\n  \"b\": [2]\n }\t, {}]\n"),
+              ElementsAre(Pair("{\"a\": 1}", 2), Pair("{\n  \"b\": [2]\n }", 3), Pair("{}", 5)));
+}
+
+TEST(JsonArray, MayBeEmpty) {
+  EXPECT_TRUE(elements("[]").empty());
+  EXPECT_TRUE(elements(" [\n] ").empty());
+}
+
+TEST(JsonArray, BracketsCommasAndQuotesInStringsAreText) {
+  const std::string element = R"({"],[": "a\"}], \\", "\\": "{"})";
+  EXPECT_THAT(elements("[" + element + "," + element + "]"),
+              ElementsAre(Pair(element, 1), Pair(element, 1)));
+}
+
+TEST(JsonArray, ElementsMayBeAnyValueForAParserToRefuse) {
+  EXPECT_THAT(elements(R"([1.5e3 , null,"a,]", [[1], 2], {"a" 1}])"),
+              ElementsAre(Pair("1.5e3", 1), Pair("null", 1), Pair("\"a,]\"", 1),
+                          Pair("[[1], 2]", 1), Pair("{\"a\" 1}", 1)));
+}
+
+TEST(JsonArray, NamesThePlaceOfAFault) {
+  expect_refused("[{},\n {} {}]", "input:2:5: expected , or ] after an element, found \"{\"");
+  expect_refused("[{},\n]", "input:2:1: an element should stand here, found \"]\"");
+  expect_refused("[,{}]", "input:1:2: an element should stand here, found \",\"");
+  expect_refused("[{}]\n\n[{}]", "input:3:1: nothing should follow the array, found \"[\"");
+  expect_refused("[{}],", "input:1:5: nothing should follow the array");
+  expect_refused("[{\"a\": [1}]", "input:1:10: expected ] before }");
+  expect_refused("[{\"a\": \"b\n\"}]", "input:1:10: a string is not closed on its line");
+  expect_refused("{}", "input:1:1: a JSON array should start here");
+}
+
+TEST(JsonArray, IsNotTakenForWholeWhereItIsTruncated) {
+  const std::string whole = "\n[ {\"a\\\"\": [\"b\", {}]} , 1 ]";
+  for (std::size_t size = 2; size < whole.size(); ++size) {
+    SCOPED_TRACE(whole.substr(0, size));
+    expect_refused(whole.substr(0, size), "the input ends within the array that starts on line 2");
+  }
+  EXPECT_EQ(elements(whole).size(), 2U);
+}
+
+TEST(JsonArray, AnElementIsARecordOnItsLine) {
+  const std::string text = "[\n{\"a\": \"x\"},\n{\"a\":\n 1}]";
+  const std::vector<ArrayElement> found = elements_of_array(text, "input");
+  const std::string second = text.substr(found[1].begin, found[1].end - found[1].begin);
+  const Record record = parse_record(second, "input", found[1].line, 1);
+  EXPECT_EQ(record.text, "{\"a\":\n 1}");
+  expect_error(ErrorKind::data, "input:3: the field \"a\"", [&] { record.string("a"); });
+}
+
+TEST(OnOneLine, ReplacesLineEndsBySpaces) {
+  EXPECT_EQ(on_one_line("{\r\n\t\"a\":\n\"\\n\"}"), "{  \t\"a\": \"\\n\"}");
+  EXPECT_EQ(on_one_line("{\"a\": 1}\r"), "{\"a\": 1}\r");
+}
+
+}  // namespace
+}  // namespace gist

@@ -212,6 +212,15 @@ Parsed parse_once(const Source& source) {
   return {builder.take(), builder.overflow()};
 }
 
+json object_in(std::string_view text, const std::filesystem::path& path) {
+  json content = parse_json(text, path.string());
+  if (!content.is_object()) {
+    fail(ErrorKind::data, "{}: should hold a JSON object, not {}", path.string(),
+         content.type_name());
+  }
+  return content;
+}
+
 }  // namespace
 
 json parse_json(std::string_view text, const std::string& where, std::uint64_t first_line) {
@@ -230,12 +239,15 @@ json parse_json(std::string_view text, const std::string& where, std::uint64_t f
 }
 
 json read_json_object(const std::filesystem::path& path) {
-  json content = parse_json(read_file(path), path.string());
-  if (!content.is_object()) {
-    fail(ErrorKind::data, "{}: should hold a JSON object, not {}", path.string(),
-         content.type_name());
-  }
-  return content;
+  return object_in(read_file(path), path);
+}
+
+nlohmann::ordered_json read_ordered_json_object(const std::filesystem::path& path) {
+  const std::string text = read_file(path);
+  const json content = object_in(text, path);
+  auto ordered = nlohmann::ordered_json::parse(text, nullptr, false);
+  const bool has_huge_number = ordered.is_discarded();  // which this parser does not take
+  return has_huge_number ? nlohmann::ordered_json(content) : ordered;
 }
 
 }  // namespace gist

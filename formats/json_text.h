@@ -20,8 +20,11 @@ constexpr std::size_t max_json_depth = 256;
 nlohmann::json parse_json(std::string_view text, const std::string& where,
                           std::uint64_t first_line = 1);
 
-/// The file's JSON object. Throws Error(no_input) or Error(io) where it can't be read, Error(data)
-/// where it holds something else.
+/// The file's JSON object, its members sorted by name. Throws Error(no_input) or Error(io) where it
+/// can't be read, Error(data) where it holds something else.
 nlohmann::json read_json_object(const std::filesystem::path& path);
+/// The same, its members in the file's order (sorted where a number in it is too large for a
+/// double).
+nlohmann::ordered_json read_ordered_json_object(const std::filesystem::path& path);
 
 }  // namespace gist

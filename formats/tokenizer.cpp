@@ -73,6 +73,11 @@ std::vector<AddedToken> added_tokens_in(const std::filesystem::path& path) {
   return tokens;
 }
 
+/// SentencePiece says -1 for a token that the vocabulary lacks.
+std::optional<std::int32_t> id_or_none(int id) {
+  return id < 0 ? std::nullopt : std::optional<std::int32_t>(id);
+}
+
 }  // namespace
 
 struct Tokenizer::Impl {
@@ -129,13 +134,17 @@ struct Tokenizer::Impl {
   }
 };
 
-Tokenizer Tokenizer::open(const std::filesystem::path& directory) {
+Tokenizer Tokenizer::open(const std::filesystem::path& path) {
   auto impl = std::make_unique<Impl>();
-  impl->path = vocabulary_in(directory);
+  std::error_code unknown;  // then opening says why
+  const bool is_directory = std::filesystem::is_directory(path, unknown);
+  impl->path = is_directory ? vocabulary_in(path) : path;
   impl->load();
-  const std::filesystem::path config = directory / config_name;
-  impl->add_sentinels(extra_ids_in(object_in(config), config));
-  impl->add_tokens(directory / added_tokens_name);
+  if (is_directory) {
+    const std::filesystem::path config = path / config_name;
+    impl->add_sentinels(extra_ids_in(object_in(config), config));
+    impl->add_tokens(path / added_tokens_name);
+  }
   return Tokenizer(std::move(impl));
 }
 
@@ -175,14 +184,23 @@ std::optional<std::int32_t> Tokenizer::id_of_piece(std::string_view piece) const
   return impl_->find(piece);
 }
 
+const std::string& Tokenizer::piece_of_id(std::int32_t id) const {
+  if (id < 0 || id >= impl_->pieces) {
+    fail(ErrorKind::internal, "the piece of token id {}; the vocabulary has {}", id, impl_->pieces);
+  }
+  return impl_->processor.IdToPiece(id);
+}
+
 std::optional<std::int32_t> Tokenizer::bos() const {
-  const int id = impl_->processor.bos_id();
-  return id < 0 ? std::nullopt : std::optional<std::int32_t>(id);
+  return id_or_none(impl_->processor.bos_id());
 }
 
 std::optional<std::int32_t> Tokenizer::eos() const {
-  const int id = impl_->processor.eos_id();
-  return id < 0 ? std::nullopt : std::optional<std::int32_t>(id);
+  return id_or_none(impl_->processor.eos_id());
+}
+
+std::optional<std::int32_t> Tokenizer::unk() const {
+  return id_or_none(impl_->processor.unk_id());
 }
 
 std::int32_t Tokenizer::size() const {

@@ -15,11 +15,11 @@ namespace gist {
 
 class Tokenizer {
  public:
-  /// Reads the directory's vocabulary and its added tokens (added_tokens.json,
-  /// tokenizer_config.json's extra_ids for T5's sentinels). Throws Error(no_input) where there is
-  /// no vocabulary, Error(data) where a file is not what it should be or the added tokens
-  /// contradict the vocabulary.
-  static Tokenizer open(const std::filesystem::path& directory);
+  /// `path`: a vocabulary file, which has no added tokens; or a directory, of which vocabulary and
+  /// added tokens are read (added_tokens.json, tokenizer_config.json's extra_ids for T5's
+  /// sentinels). Throws Error(no_input) where there is no vocabulary, Error(data) where a file is
+  /// not what it should be or the added tokens contradict the vocabulary.
+  static Tokenizer open(const std::filesystem::path& path);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -32,8 +32,11 @@ class Tokenizer {
   std::string decode(std::span<const std::int32_t> ids) const;
 
   std::optional<std::int32_t> id_of_piece(std::string_view piece) const;
+  /// Of the vocabulary file: 0 <= id < its number of pieces.
+  const std::string& piece_of_id(std::int32_t id) const;
   std::optional<std::int32_t> bos() const;
   std::optional<std::int32_t> eos() const;
+  std::optional<std::int32_t> unk() const;
   /// Added tokens included: the id that the next added token would get.
   std::int32_t size() const;
   /// The gist token ("<GIST>"), where the directory has one.

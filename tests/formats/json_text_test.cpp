@@ -101,5 +101,17 @@ TEST(InQuotes, KeepsToOneShortLineOfUtf8) {
   EXPECT_TRUE(valid_utf8(in_quotes("\xFF")));
 }
 
+TEST(ReadOrderedJsonObject, KeepsTheOrderOfMembers) {
+  const TemporaryDirectory directory;
+  write_file(directory / "a.json", R"({"b": 1, "a": {"d": 2.5, "c": 3}})");
+  EXPECT_EQ(read_ordered_json_object(directory / "a.json").dump(),
+            R"({"b":1,"a":{"d":2.5,"c":3}})");
+  write_file(directory / "a.json", R"({"b": 1e999, "a": 1})");
+  EXPECT_EQ(read_ordered_json_object(directory / "a.json").dump(), R"({"a":1,"b":"1e999"})");
+  write_file(directory / "a.json", R"({"b": 1, "b": 2})");
+  expect_error(ErrorKind::data, "given twice",
+               [&] { read_ordered_json_object(directory / "a.json"); });
+}
+
 }  // namespace
 }  // namespace gist

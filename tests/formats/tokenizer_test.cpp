@@ -160,6 +160,19 @@ TEST_F(TokenizerFiles, ReadsSpieceModelToo) {
   EXPECT_EQ(opened().path().filename(), "spiece.model");
 }
 
+TEST_F(TokenizerFiles, AVocabularyFileAloneHasNoAddedTokens) {
+  write("added_tokens.json", R"({"<GIST>": 512})");
+  std::filesystem::rename(directory_ / "tokenizer.model", directory_ / "words.model");
+  const Tokenizer tokenizer = Tokenizer::open(directory_ / "words.model");
+  EXPECT_EQ(tokenizer.path(), directory_ / "words.model");
+  EXPECT_EQ(tokenizer.size(), 512);
+  EXPECT_EQ(tokenizer.unk(), 0);
+  EXPECT_EQ(tokenizer.piece_of_id(1), "<s>");
+  expect_error(ErrorKind::internal, "512", [&] { tokenizer.piece_of_id(512); });
+  expect_error(ErrorKind::no_input, "none.model: can't be opened",
+               [&] { Tokenizer::open(directory_ / "none.model"); });
+}
+
 TEST_F(TokenizerFiles, SaysThatThereIsNoVocabulary) {
   std::filesystem::remove(directory_ / "tokenizer.model");
   expect_refused(ErrorKind::no_input, "tokenizer.model");

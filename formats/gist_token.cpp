@@ -1,0 +1,168 @@
+#include "formats/gist_token.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "formats/file_io.h"
+#include "formats/json_text.h"
+#include "formats/text.h"
+#include "formats/tokenizer.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* added_tokens_name = "added_tokens.json";
+constexpr const char* special_tokens_name = "special_tokens_map.json";
+constexpr const char* config_name = "tokenizer_config.json";
+constexpr const char* fast_name = "tokenizer.json";
+constexpr const char* list_key = "additional_special_tokens";
+constexpr const char* decoder_key = "added_tokens_decoder";
+
+/// The JSON files beside a vocabulary. An empty object stands for a file that isn't there.
+struct Settings {
+  Json added_tokens = Json::object();
+  Json special_tokens = Json::object();
+  Json config = Json::object();
+};
+
+Json object_in(const std::filesystem::path& path) {
+  return may_exist(path) ? read_ordered_json_object(path) : Json::object();
+}
+
+Settings settings_in(const std::filesystem::path& directory) {
+  return {object_in(directory / added_tokens_name), object_in(directory / special_tokens_name),
+          object_in(directory / config_name)};
+}
+
+/// Those of a vocabulary that comes alone.
+Settings settings_of(const Tokenizer& vocabulary) {
+  Settings settings;
+  settings.config = {{"tokenizer_class", "LlamaTokenizer"}, {"legacy", true}};
+  const std::array<std::pair<const char*, std::optional<std::int32_t>>, 3> tokens = {
+      {{"bos_token", vocabulary.bos()},
+       {"eos_token", vocabulary.eos()},
+       {"unk_token", vocabulary.unk()}}};
+  for (const auto& [key, id] : tokens) {
+    // null, as LlamaTokenizer has defaults of its own
+    settings.config[key] = id ? Json(vocabulary.piece_of_id(*id)) : Json();
+    if (id) settings.special_tokens[key] = vocabulary.piece_of_id(*id);
+  }
+  settings.config["add_bos_token"] = vocabulary.bos().has_value();
+  settings.config["add_eos_token"] = false;
+  return settings;
+}
+
+/// T5's class makes its sentinels itself where there is no list; where there is one, it takes them
+/// from there.
+std::vector<std::string> sentinels_of(const Tokenizer& tokenizer) {
+  std::vector<std::string> names;
+  for (;;) {
+    const std::string name = "<extra_id_" + std::to_string(names.size()) + ">";
+    if (!tokenizer.id_of_piece(name)) return names;
+    names.push_back(name);
+  }
+}
+
+Json gist_token_object() {
+  return {{"content", Tokenizer::gist_token_name},
+          {"lstrip", false},
+          {"normalized", false},
+          {"rstrip", false},
+          {"single_word", false}};
+}
+
+/// Newer transformers spell tokens in special_tokens_map.json as objects, older ones as strings.
+bool has_objects(const Json& content) {
+  const auto is_object = [](const Json& value) { return value.is_object(); };
+  const auto list = content.find(list_key);
+  return std::any_of(content.begin(), content.end(), is_object) ||
+         (list != content.end() && std::any_of(list->begin(), list->end(), is_object));
+}
+
+void add_to_list(Json& content, const Json& token, const Tokenizer& tokenizer,
+                 const std::filesystem::path& path) {
+  const auto found = content.find(list_key);
+  if (found == content.end() || found->is_null()) {
+    content[list_key] = sentinels_of(tokenizer);
+  } else if (!found->is_array()) {
+    fail(ErrorKind::data, "{}: \"{}\" should be an array, not {}", path.string(), list_key,
+         found->type_name());
+  }
+  Json& list = content[list_key];
+  if (std::find(list.begin(), list.end(), token) == list.end()) list.push_back(token);
+}
+
+/// {"32000": {"content": "<GIST>", ...}}: transformers takes this for all of the added tokens.
+void add_to_decoder(Json& config, std::int32_t id, const std::filesystem::path& path) {
+  const auto decoder = config.find(decoder_key);
+  if (decoder == config.end()) return;
+  if (!decoder->is_object()) {
+    fail(ErrorKind::data, "{}: \"{}\" should be an object, not {}", path.string(), decoder_key,
+         decoder->type_name());
+  }
+  const std::string key = std::to_string(id);
+  if (const auto taken = decoder->find(key); taken != decoder->end()) {
+    fail(ErrorKind::data,
+         "{}: \"{}\" gives the id {}, the next one, to {}: list that token in {}, too",
+         path.string(), decoder_key, id, in_quotes(taken->dump()), added_tokens_name);
+  }
+  Json token = gist_token_object();
+  token["special"] = true;
+  (*decoder)[key] = std::move(token);
+}
+
+void add_gist_token(Settings& settings, const Tokenizer& tokenizer,
+                    const std::filesystem::path& source) {
+  settings.added_tokens[std::string(Tokenizer::gist_token_name)] = tokenizer.size();
+  const Json name = Tokenizer::gist_token_name;
+  add_to_list(settings.special_tokens,
+              has_objects(settings.special_tokens) ? gist_token_object() : name, tokenizer,
+              source / special_tokens_name);
+  add_to_list(settings.config, name, tokenizer, source / config_name);
+  add_to_decoder(settings.config, tokenizer.size(), source / config_name);
+}
+
+void write_settings(const Settings& settings, const std::filesystem::path& target) {
+  const auto write = [&target](const char* name, const Json& content) {
+    if (!content.empty()) write_file_atomically(target / name, content.dump(2) + "\n");
+  };
+  write(added_tokens_name, settings.added_tokens);
+  write(special_tokens_name, settings.special_tokens);
+  write(config_name, settings.config);
+}
+
+void copy_durably(const std::filesystem::path& source, const std::filesystem::path& target) {
+  write_file_atomically(target, read_file(source));
+}
+
+}  // namespace
+
+std::vector<std::string> write_tokenizer(const std::filesystem::path& source,
+                                         const std::filesystem::path& target,
+                                         bool with_gist_token) {
+  const Tokenizer tokenizer = Tokenizer::open(source);
+  const bool is_directory = tokenizer.path() != source;
+  const bool adds = with_gist_token && !tokenizer.gist_token();
+  copy_durably(tokenizer.path(),
+               target / (is_directory ? tokenizer.path().filename() : "tokenizer.model"));
+  if (is_directory && !adds) {
+    for (const char* name : {added_tokens_name, special_tokens_name, config_name, fast_name}) {
+      if (may_exist(source / name)) copy_durably(source / name, target / name);
+    }
+    return {};
+  }
+  Settings settings = is_directory ? settings_in(source) : settings_of(tokenizer);
+  if (adds) add_gist_token(settings, tokenizer, source);
+  write_settings(settings, target);
+  const bool has_fast = is_directory && may_exist(source / fast_name);
+  return has_fast ? std::vector<std::string>{fast_name} : std::vector<std::string>{};
+}
+
+}  // namespace gist

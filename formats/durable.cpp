@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <csignal>
-#include <cstdlib>
 #include <system_error>
 
 #include "kernels/error.h"
@@ -20,6 +20,14 @@ int sync_error(const std::filesystem::path& path, int flags) {
   const int error = ::fsync(descriptor) == 0 ? 0 : errno;
   ::close(descriptor);
   return (flags & O_DIRECTORY) != 0 && error == EINVAL ? 0 : error;
+}
+
+/// The process id that the text spells, or 0.
+pid_t process_in(std::string_view text) {
+  pid_t process = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, process);
+  return error == std::errc() && rest == end ? process : 0;
 }
 
 }  // namespace
@@ -43,6 +51,22 @@ void sync_directory_of(const std::filesystem::path& path) {
   }
 }
 
+void sync_tree(const std::filesystem::path& directory) {
+  const auto sync = [](const std::filesystem::path& path, int flags) {
+    if (const int error = sync_error(path, flags); error != 0) {
+      fail(ErrorKind::io, "{}: can't be written: {}", path.string(), write_error_text(error));
+    }
+  };
+  try {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+      if (!entry.is_symlink()) sync(entry.path(), entry.is_directory() ? O_DIRECTORY : 0);
+    }
+  } catch (const std::filesystem::filesystem_error& error) {
+    fail(ErrorKind::io, "{}: can't be listed: {}", directory.string(), error.code().message());
+  }
+  sync(directory, O_DIRECTORY);
+}
+
 void sync_and_rename(const std::filesystem::path& source, const std::filesystem::path& target) {
   if (const int error = sync_error(source, 0); error != 0) {
     fail(ErrorKind::io, "{}: can't be written: {}", source.string(), write_error_text(error));
@@ -54,18 +78,27 @@ void sync_and_rename(const std::filesystem::path& source, const std::filesystem:
   sync_directory_of(target);
 }
 
-std::filesystem::path temporary_for(const std::filesystem::path& path) {
-  const std::string prefix = path.filename().string() + ".tmp-";
-  std::error_code ignored;  // what can't be listed or removed stays: it is only litter
+std::vector<std::filesystem::path> left_beside(const std::filesystem::path& path,
+                                               std::string_view infix) {
+  const std::string prefix = path.filename().string() + std::string(infix);
+  std::vector<std::filesystem::path> left;
+  std::error_code ignored;  // what can't be listed stays: it is only litter
   for (const auto& entry : std::filesystem::directory_iterator(directory_of(path), ignored)) {
     const std::string name = entry.path().filename().string();
     if (!name.starts_with(prefix)) continue;
-    const int process = std::atoi(name.c_str() + prefix.size());
-    if (process > 0 && ::kill(process, 0) != 0 && errno == ESRCH) {
-      std::filesystem::remove(entry.path(), ignored);
-    }
+    const pid_t process = process_in(std::string_view(name).substr(prefix.size()));
+    if (process > 0 && ::kill(process, 0) != 0 && errno == ESRCH) left.push_back(entry.path());
   }
-  return path.string() + ".tmp-" + std::to_string(::getpid());
+  return left;
+}
+
+std::filesystem::path temporary_for(const std::filesystem::path& path) {
+  constexpr std::string_view infix = ".tmp-";
+  for (const std::filesystem::path& litter : left_beside(path, infix)) {
+    std::error_code ignored;
+    std::filesystem::remove_all(litter, ignored);
+  }
+  return path.string() + std::string(infix) + std::to_string(::getpid());
 }
 
 }  // namespace gist

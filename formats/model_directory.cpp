@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "formats/file_io.h"
+#include "formats/gist_token.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
@@ -12,6 +13,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char* config_name = "config.json";
+constexpr const char* generation_name = "generation_config.json";
 constexpr const char* settings_name = "gist.json";
 constexpr const char* format_name = "gist-model";
 constexpr int format_major = 1;
@@ -101,7 +104,20 @@ void write_gist_json(const std::filesystem::path& directory, const GistSettings&
 }
 
 json read_config_json(const std::filesystem::path& directory) {
-  return read_json_object(directory / "config.json");
+  return read_json_object(directory / config_name);
+}
+
+std::vector<std::string> write_model_directory(const std::filesystem::path& directory,
+                                               const ModelContent& content,
+                                               std::size_t max_shard_bytes) {
+  write_file_atomically(directory / config_name, content.config.dump(2) + "\n");
+  write_safetensors(directory, content.tensors, max_shard_bytes);
+  write_gist_json(directory, content.settings);
+  const std::filesystem::path generation = content.source / generation_name;
+  if (!content.source.empty() && may_exist(generation)) {
+    write_file_atomically(directory / generation_name, read_file(generation));
+  }
+  return write_tokenizer(content.tokenizer, directory, content.with_gist_token);
 }
 
 }  // namespace gist

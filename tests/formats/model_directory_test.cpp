@@ -1,5 +1,8 @@
 #include "formats/model_directory.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "tests/formats/test_support.h"
 
 namespace gist {
@@ -95,6 +98,70 @@ TEST_F(ModelDirectory, SaysWhatIsWrongWithConfigJson) {
   expect_error(ErrorKind::data, "should hold a JSON object, not array", read);
   write_file(directory_ / "config.json", "{\"a\": 1,\n\"a\": 2}");
   expect_error(ErrorKind::data, "config.json:2:3: the key \"a\" is given twice", read);
+}
+
+class WrittenModel : public ::testing::Test {
+ protected:
+  /// stories260K as it is, from its own tensors.
+  ModelContent content() {
+    ModelContent content;
+    content.config = read_config_json(source_);
+    for (const auto& [name, entry] : checkpoint_.tensors()) {
+      Shape shape;
+      shape.rank = static_cast<int>(entry->shape.size());
+      std::copy(entry->shape.begin(), entry->shape.end(), shape.dims.begin());
+      content.tensors.push_back({name, {entry->data, Dtype::f32, shape}});
+    }
+    content.settings.gist_tokens = 3;
+    content.tokenizer = source_;
+    content.with_gist_token = true;
+    content.source = source_;
+    return content;
+  }
+  const std::filesystem::path source_ = fixtures / "models/stories260K";
+  const Checkpoint checkpoint_{source_};
+  const TemporaryDirectory directory_;
+};
+
+TEST_F(WrittenModel, IsReadBack) {
+  EXPECT_TRUE(write_model_directory(directory_.path(), content()).empty());
+  EXPECT_EQ(read_config_json(directory_.path()), read_config_json(source_));
+  EXPECT_EQ(content_of(directory_ / "config.json").substr(0, 22), "{\n  \"architectures\": [");
+  EXPECT_EQ(read_gist_json(directory_.path())->gist_tokens, 3);
+  EXPECT_EQ(Tokenizer::open(directory_.path()).gist_token(), 512);
+  const Checkpoint written(directory_.path());
+  ASSERT_EQ(written.tensors().size(), checkpoint_.tensors().size());
+  for (const auto& [name, entry] : written.tensors()) {
+    const SafetensorsEntry& expected = *checkpoint_.tensors().at(name);
+    EXPECT_EQ(entry->shape, expected.shape);
+    EXPECT_EQ(std::memcmp(entry->data, expected.data, expected.bytes), 0) << name;
+  }
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "generation_config.json"));
+}
+
+TEST_F(WrittenModel, KeepsTheSourcesGenerationConfig) {
+  const TemporaryDirectory source;
+  write_file(source / "generation_config.json", "{\"temperature\": 0.60}");
+  ModelContent changed = content();
+  changed.source = source.path();
+  EXPECT_TRUE(write_model_directory(directory_.path(), changed).empty());
+  EXPECT_EQ(content_of(directory_ / "generation_config.json"), "{\"temperature\": 0.60}");
+}
+
+TEST_F(WrittenModel, IsCutIntoShardsOfTheGivenSize) {
+  EXPECT_TRUE(write_model_directory(directory_.path(), content(), 500'000).empty());
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "model-00001-of-00003.safetensors"));
+  EXPECT_EQ(Checkpoint(directory_.path()).tensors().size(), checkpoint_.tensors().size());
+}
+
+TEST_F(WrittenModel, SaysWhatOfTheTokenizerWasLeftOut) {
+  const TemporaryDirectory source;
+  std::filesystem::copy_file(source_ / "tokenizer.model", source / "tokenizer.model");
+  write_file(source / "tokenizer.json", "{}");
+  ModelContent changed = content();
+  changed.tokenizer = source.path();
+  EXPECT_EQ(write_model_directory(directory_.path(), changed),
+            std::vector<std::string>{"tokenizer.json"});
 }
 
 }  // namespace

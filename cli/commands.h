@@ -13,6 +13,7 @@ struct Command {
   int (*run)(const Options& options);
 };
 
+Command train_command();
 Command compress_command();
 Command generate_command();
 Command evaluate_command();

@@ -12,6 +12,12 @@
 namespace gist {
 namespace {
 
+std::string creator() {
+  return "gist " GIST_VERSION;
+}
+
+}  // namespace
+
 Dtype compute_dtype(const Options& options) {
   const std::string name = options.text("dtype");
   if (name == "f32") return Dtype::f32;
@@ -33,12 +39,6 @@ std::unique_ptr<Backend> make_backend(const Options& options) {
   cpu.threads = static_cast<int>(options.integer("threads", 0, 4096));
   return make_cpu_backend(cpu);
 }
-
-std::string creator() {
-  return "gist " GIST_VERSION;
-}
-
-}  // namespace
 
 std::vector<OptionSpec> model_options() {
   return {{"model", OptionKind::text, "DIR", "", "Hugging Face directory of the model"},
@@ -71,10 +71,14 @@ ModelFiles::ModelFiles(const std::string& directory)
       tokenizer(Tokenizer::open(directory)),
       settings(read_gist_json(directory)) {}
 
-std::unique_ptr<Family> family_of(const ModelFiles& files, const Options& options) {
+std::unique_ptr<Family> family_for(const nlohmann::json& config, const std::string& where,
+                                   const Options& options) {
   const std::string id = options.has("family") ? options.text("family") : "";
-  std::unique_ptr<Family> family = load_family(plugin_directories(options.list("plugin-path")),
-                                               files.config, files.path + "/config.json", id);
+  return load_family(plugin_directories(options.list("plugin-path")), config, where, id);
+}
+
+std::unique_ptr<Family> family_of(const ModelFiles& files, const Options& options) {
+  std::unique_ptr<Family> family = family_for(files.config, files.path + "/config.json", options);
   if (files.tokenizer.size() > family->spec().vocabulary) {
     fail(ErrorKind::data,
          "{} has {} tokens, but the model's embedding table only {} rows: they don't belong "
@@ -99,11 +103,13 @@ PlanningEngine plan_engine(const ModelFiles& files, std::unique_ptr<Family> fami
 }
 
 GistOptions gist_options(const ModelFiles& files, const Options& options) {
+  return gist_options(files.settings, files.path, options);
+}
+
+GistOptions gist_options(const std::optional<GistSettings>& settings, const std::string& model,
+                         const Options& options) {
   GistOptions result;
-  if (files.settings) {
-    result = {files.settings->condition, files.settings->gist_tokens,
-              files.settings->prompt_template};
-  }
+  if (settings) result = {settings->condition, settings->gist_tokens, settings->prompt_template};
   const bool takes_condition = options.knows("condition");
   if (options.has("condition")) {
     const std::string name = options.text("condition");
@@ -112,19 +118,19 @@ GistOptions gist_options(const ModelFiles& files, const Options& options) {
       fail(ErrorKind::usage, "--condition: expected gist, pos or neg, found {}", in_quotes(name));
     }
     result.condition = *condition;
-  } else if (!files.settings && takes_condition) {
+  } else if (!settings && takes_condition) {
     fail(ErrorKind::usage,
          "{} has no gist.json, which says how the model was trained: give --condition and "
          "--gist-tokens",
-         files.path);
+         model);
   }
   if (options.has("gist-tokens")) {
     result.gist_tokens = static_cast<std::int32_t>(options.integer("gist-tokens", 0, 1 << 20));
-  } else if (!files.settings) {
+  } else if (!settings) {
     fail(ErrorKind::usage,
          "{} has no gist.json, which says how many gist tokens it was trained with: give "
          "--gist-tokens",
-         files.path);
+         model);
   }
   return result;
 }

@@ -36,6 +36,13 @@ struct ModelFiles {
   explicit ModelFiles(const std::string& directory);
 };
 
+/// --dtype, and the device of --device with --threads.
+Dtype compute_dtype(const Options& options);
+std::unique_ptr<Backend> make_backend(const Options& options);
+
+/// The family that serves a configuration; `where` names it in messages.
+std::unique_ptr<Family> family_for(const nlohmann::json& config, const std::string& where,
+                                   const Options& options);
 /// The family that serves the model's configuration, checked against the tokenizer.
 std::unique_ptr<Family> family_of(const ModelFiles& files, const Options& options);
 
@@ -63,6 +70,9 @@ struct GistOptions {
   PromptTemplate prompt_template = PromptTemplate::decoder_default();
 };
 GistOptions gist_options(const ModelFiles& files, const Options& options);
+/// The same for a model that has these settings, or none; `model` names it in messages.
+GistOptions gist_options(const std::optional<GistSettings>& settings, const std::string& model,
+                         const Options& options);
 /// The id of the gist token; throws Error(data) where the tokenizer has none.
 std::int32_t gist_token_of(const ModelFiles& files);
 

@@ -106,20 +106,13 @@ int evaluate_completions(const Options& options) {
   return data.exit_code();
 }
 
-/// The answer's tokens, of which the loss is taken.
-std::vector<std::int32_t> labels_of(const std::string& answer, const Tokenizer& tokenizer) {
-  std::vector<std::int32_t> labels = tokenizer.encode(answer);
-  if (tokenizer.eos()) labels.push_back(*tokenizer.eos());
-  return labels;
-}
-
 EvaluationItem item_of(const Record& record, const std::string& where,
                        const ContextReader& contexts, const ModelFiles& files,
                        const ModelSpec& shapes) {
   EvaluationItem item;
   item.context = contexts.read(record, where);
   item.reference = record.string("output");
-  item.labels = labels_of(item.reference, files.tokenizer);
+  item.labels = answer_tokens(item.reference, files.tokenizer);
   item.ordinal = record.ordinal;
   if (item.labels.empty()) {
     fail(ErrorKind::data, "{}:{}: field \"output\" has no tokens: there is nothing to predict",

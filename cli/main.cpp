@@ -69,9 +69,10 @@ int main(int argc, char** argv) {
   logger->set_pattern("gist: %v");
   spdlog::set_default_logger(logger);
   try {
-    const std::vector<Command> commands{gist::compress_command(), gist::generate_command(),
-                                        gist::evaluate_command(), gist::inspect_command(),
-                                        gist::merge_command(),    gist::plugins_command()};
+    const std::vector<Command> commands{gist::train_command(),    gist::compress_command(),
+                                        gist::generate_command(), gist::evaluate_command(),
+                                        gist::inspect_command(),  gist::merge_command(),
+                                        gist::plugins_command()};
     return run(commands, {argv + 1, argv + argc});
   } catch (const gist::Error& error) {
     spdlog::error("{}", error.what());

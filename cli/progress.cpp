@@ -16,6 +16,12 @@ Progress::~Progress() {
 }
 
 void Progress::update(std::uint64_t done, std::optional<double> fraction) {
+  const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+  update(done, fraction, fmt::format("{:.1f}/s", static_cast<double>(done) / seconds));
+}
+
+void Progress::update(std::uint64_t done, std::optional<double> fraction,
+                      const std::string& details) {
   const Clock::time_point now = Clock::now();
   if (!terminal_ || now - shown_ < std::chrono::milliseconds(200)) return;
   shown_ = now;
@@ -25,8 +31,7 @@ void Progress::update(std::uint64_t done, std::optional<double> fraction) {
     left = fmt::format(", {:.0f} %, {:.0f} s left", 100 * *fraction,
                        seconds * (1 - *fraction) / *fraction);
   }
-  fmt::print(stderr, "\r\033[K{} {}, {:.1f}/s{}", done, unit_, static_cast<double>(done) / seconds,
-             left);
+  fmt::print(stderr, "\r\033[K{} {}, {}{}", done, unit_, details, left);
   std::fflush(stderr);
 }
 

@@ -19,6 +19,8 @@ class Progress {
 
   /// `fraction` of the whole work, where that is known, gives the time that is left.
   void update(std::uint64_t done, std::optional<double> fraction);
+  /// The same with what stands behind the count: "loss 0.12, 14,000 tokens/s".
+  void update(std::uint64_t done, std::optional<double> fraction, const std::string& details);
 
  private:
   using Clock = std::chrono::steady_clock;

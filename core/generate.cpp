@@ -5,6 +5,7 @@
 
 #include "core/cached_row.h"
 #include "core/forward.h"
+#include "core/random.h"
 #include "kernels/error.h"
 
 namespace gist {

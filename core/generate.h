@@ -59,8 +59,4 @@ struct GenerationEvents {
 /// max_new_tokens or max_rows is below 1.
 void generate(const Model& model, const GenerationOptions& options, const GenerationEvents& events);
 
-/// The uniform draw of one token: a function of seed, ordinal and step alone (Philox 4x32-10,
-/// Salmon et al. 2011).
-float uniform_draw(std::uint64_t seed, std::uint64_t ordinal, std::uint32_t step);
-
 }  // namespace gist

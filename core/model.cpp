@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "core/parameters.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -15,43 +16,27 @@ std::string stored_name(const WeightSpec& spec, int layer) {
   return spec.tied_to.empty() ? weight_name(spec, layer) : spec.tied_to;
 }
 
-int copies_of(const WeightSpec& weight, const ModelSpec& spec) {
-  return weight.stack ? spec.stacks[static_cast<std::size_t>(*weight.stack)].layers : 1;
-}
-
 Weight load(const WeightSpec& spec, const std::string& stored, Backend& backend,
             const WeightSource& source) {
-  const std::optional<HostTensor> found = source.find(stored);
-  if (!found) {
-    fail(ErrorKind::data, "{} has no tensor \"{}\" of shape {}, which the model needs",
-         source.description, stored, to_string(spec.shape));
-  }
-  if (!(found->shape == spec.shape)) {
-    fail(ErrorKind::data, "{}: tensor \"{}\" has shape {}, but the configuration asks for {}",
-         source.description, stored, to_string(found->shape), to_string(spec.shape));
-  }
-  if (found->dtype == Dtype::i32) {
-    fail(ErrorKind::data, "{}: tensor \"{}\" holds integers, but a weight is f32, bf16 or f16",
-         source.description, stored);
-  }
+  const HostTensor found = found_weight(source, stored, spec.shape);
   Weight weight;
   switch (spec.use) {
     case WeightUse::matrix:
-      weight.matrix = backend.pack(*found);
+      weight.matrix = backend.pack(found);
       break;
     case WeightUse::table:
-      weight.tensor = {nullptr, found->dtype, found->shape};
+      weight.tensor = {nullptr, found.dtype, found.shape};
       weight.buffer = backend.allocate(weight.tensor.bytes());
       weight.tensor.data = weight.buffer.data();
-      backend.upload(weight.tensor, found->data);
+      backend.upload(weight.tensor, found.data);
       break;
     case WeightUse::vector: {
-      weight.tensor = {nullptr, Dtype::f32, found->shape};
+      weight.tensor = {nullptr, Dtype::f32, found.shape};
       weight.buffer = backend.allocate(weight.tensor.bytes());
       weight.tensor.data = weight.buffer.data();
-      std::vector<float> values(static_cast<std::size_t>(found->shape.elements()));
-      if (found->data != nullptr) {
-        convert_to_f32(found->data, found->dtype, found->shape.elements(), values.data());
+      std::vector<float> values(static_cast<std::size_t>(found.shape.elements()));
+      if (found.data != nullptr) {
+        convert_to_f32(found.data, found.dtype, found.shape.elements(), values.data());
       }
       backend.upload(weight.tensor, values.data());
       break;
@@ -61,6 +46,27 @@ Weight load(const WeightSpec& spec, const std::string& stored, Backend& backend,
 }
 
 }  // namespace
+
+int copies_of(const WeightSpec& weight, const ModelSpec& spec) {
+  return weight.stack ? spec.stacks[static_cast<std::size_t>(*weight.stack)].layers : 1;
+}
+
+HostTensor found_weight(const WeightSource& source, const std::string& name, const Shape& shape) {
+  const std::optional<HostTensor> found = source.find(name);
+  if (!found) {
+    fail(ErrorKind::data, "{} has no tensor \"{}\" of shape {}, which the model needs",
+         source.description, name, to_string(shape));
+  }
+  if (!(found->shape == shape)) {
+    fail(ErrorKind::data, "{}: tensor \"{}\" has shape {}, but the configuration asks for {}",
+         source.description, name, to_string(found->shape), to_string(shape));
+  }
+  if (found->dtype == Dtype::i32) {
+    fail(ErrorKind::data, "{}: tensor \"{}\" holds integers, but a weight is f32, bf16 or f16",
+         source.description, name);
+  }
+  return *found;
+}
 
 std::string weight_name(const WeightSpec& spec, int layer) {
   std::string name = spec.name;
@@ -88,6 +94,22 @@ Model::Model(std::unique_ptr<Family> family, Backend& backend, const WeightSourc
       if (--readers[stored] == 0) source.done(stored);
     }
   }
+}
+
+Model::Model(std::unique_ptr<Family> family, const Parameters& parameters)
+    : family_(std::move(family)), backend_(&parameters.backend()) {
+  const ModelSpec& spec = family_->spec();
+  for (const WeightSpec& declared : spec.weights) {
+    std::vector<Weight>& copies = weights_.emplace_back();
+    for (int layer = 0; layer < copies_of(declared, spec); ++layer) {
+      const Parameter& parameter = parameters.named(stored_name(declared, layer));
+      Weight& weight = copies.emplace_back();
+      weight.tensor = parameters.of(Parameters::Kind::value, parameter);
+      weight.gradient = parameters.of(Parameters::Kind::gradient, parameter);
+      if (declared.use == WeightUse::matrix) weight.matrix = backend_->plain(weight.tensor);
+    }
+  }
+  weight_bytes_ = static_cast<std::size_t>(parameters.elements()) * sizeof(float);
 }
 
 const Weight& Model::weight(int index, int layer) const {

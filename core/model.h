@@ -78,6 +78,8 @@ struct ModelSpec {
 
 /// The name of a weight of scope layer in one layer.
 std::string weight_name(const WeightSpec& spec, int layer);
+/// How many of a weight there are: one, or one for each layer of its stack.
+int copies_of(const WeightSpec& weight, const ModelSpec& spec);
 
 class Pass;
 
@@ -103,18 +105,27 @@ struct WeightSource {
   std::string description;  // for messages: the path
 };
 
-/// One weight, as its use demands: a packed matrix, or a tensor in a buffer of its own.
+/// Throws Error(data) naming the tensor, with both shapes, where it is missing or doesn't fit.
+HostTensor found_weight(const WeightSource& source, const std::string& name, const Shape& shape);
+
+/// One weight, as its use demands: a packed matrix, or a tensor in a buffer of its own. In training
+/// all weights are tensors, of parameters, with a gradient; a matrix is a view of one.
 struct Weight {
   std::unique_ptr<Matrix> matrix;
   Buffer buffer;
   Tensor tensor;
+  Tensor gradient;
 };
+
+class Parameters;
 
 class Model {
  public:
   /// Loads every declared weight. Throws Error(data) naming the tensor, with both shapes, where one
   /// is missing or has another shape.
   Model(std::unique_ptr<Family> family, Backend& backend, const WeightSource& source);
+  /// A model to train: its weights are the parameters, which must outlive it.
+  Model(std::unique_ptr<Family> family, const Parameters& parameters);
 
   const ModelSpec& spec() const { return family_->spec(); }
   Family& family() const { return *family_; }

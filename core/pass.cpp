@@ -1,5 +1,8 @@
 #include "core/pass.h"
 
+#include <algorithm>
+
+#include "core/tape.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -49,7 +52,7 @@ StoredKeys stored_keys(const std::vector<PlacedGist>& placed, const StackSpec& s
 }  // namespace
 
 Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, Scratch& scratch)
-    : model_(&model), scratch_(&scratch), cache_(options.cache) {
+    : model_(&model), scratch_(&scratch), layer_memory_(&scratch.layers[0]), cache_(options.cache) {
   if (cache_ != nullptr && options.write_slots.size() != batch.ids.size()) {
     fail(ErrorKind::internal, "a pass of {} tokens was given {} cache slots", batch.ids.size(),
          options.write_slots.size());
@@ -84,10 +87,36 @@ Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, S
   captured_.value = memory.allocate({stack.layers, kept, stack.kv_heads, stack.value_dim});
 }
 
+Tensor Pass::rotation(std::span<const float> inv_freq, float scale, const Tensor& positions) {
+  for (const Rotation& known : rotations_) {
+    if (known.scale == scale && known.positions == positions.data &&
+        std::equal(known.inv_freq.begin(), known.inv_freq.end(), inv_freq.begin(),
+                   inv_freq.end())) {
+      return known.table;
+    }
+  }
+  const auto pairs = static_cast<std::int64_t>(inv_freq.size());
+  const Tensor frequencies = lasting().upload({pairs}, Dtype::f32, inv_freq.data());
+  const Tensor table = lasting().allocate({positions.shape[0], 2, pairs});
+  backend().rotation(positions, frequencies, scale, table);
+  rotations_.push_back({{inv_freq.begin(), inv_freq.end()}, scale, positions.data, table});
+  return table;
+}
+
 void Pass::begin_layer(int layer) {
   layer_ = layer;
   turn_ = 1 - turn_;
-  scratch_->layers[turn_].reset();
+  layer_memory_ = &scratch_->layers[turn_];
+  layer_memory_->reset();
+  tape_ = nullptr;
+}
+
+void Pass::begin_recorded_layer(int layer, Workspace& memory, Tape& tape) {
+  layer_ = layer;
+  layer_memory_ = &memory;
+  layer_memory_->reset();
+  tape_ = &tape;
+  tape_->clear();
 }
 
 }  // namespace gist

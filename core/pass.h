@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/batch.h"
@@ -12,6 +13,7 @@
 namespace gist {
 
 class KeyValueCache;
+class Tape;
 
 /// A stored gist that joins the cache before the pass' own keys.
 struct PlacedGist {
@@ -62,26 +64,43 @@ class Pass {
     Tensor tokens, key, value;
   };
   const Captured& captured() const { return captured_; }
+  /// The rotation [positions, 2, pairs] of the batch's tokens, or of the placed ones: computed once
+  /// a pass, as layers ask for the same.
+  Tensor rotation(std::span<const float> inv_freq, float scale, const Tensor& positions);
 
   /// Memory that lives until the end of the pass.
   Workspace& lasting() { return scratch_->lasting; }
-  /// Memory of the layer that is running: it lives until the layer after it ends.
-  Workspace& layer_memory() { return scratch_->layers[turn_]; }
+  /// Memory of the layer that is running: it lives until the layer after it ends, or, where a tape
+  /// runs, until that has run backwards.
+  Workspace& layer_memory() { return *layer_memory_; }
   int layer() const { return layer_; }
+  /// Where operations record their gradients; null outside training.
+  Tape* tape() const { return tape_; }
 
   /// Starts a layer: the memory of the last but one becomes free.
   void begin_layer(int layer);
+  /// Starts a layer whose tensors stay in `memory` and whose operations are recorded.
+  void begin_recorded_layer(int layer, Workspace& memory, Tape& tape);
 
  private:
   const Model* model_;
   Scratch* scratch_;
   int turn_ = 0;
+  Workspace* layer_memory_;
   int layer_ = 0;
+  Tape* tape_ = nullptr;
   KeyValueCache* cache_;
   Tensor ids_, positions_, write_slots_;
   AttentionKeys keys_;
   Placed placed_;
   Captured captured_;
+  struct Rotation {
+    std::vector<float> inv_freq;
+    float scale;
+    const void* positions;
+    Tensor table;
+  };
+  std::vector<Rotation> rotations_;
 };
 
 }  // namespace gist

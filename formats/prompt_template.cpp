@@ -35,6 +35,12 @@ std::int32_t required(std::optional<std::int32_t> id, const char* name,
 
 }  // namespace
 
+std::vector<std::int32_t> answer_tokens(std::string_view answer, const Tokenizer& tokenizer) {
+  std::vector<std::int32_t> tokens = tokenizer.encode(answer);
+  if (tokenizer.eos()) tokens.push_back(*tokenizer.eos());
+  return tokens;
+}
+
 std::string_view strip(std::string_view text) {
   const std::size_t first = text.find_first_not_of(ascii_white_space);
   if (first == std::string_view::npos) return {};

@@ -65,6 +65,9 @@ class PromptTemplate {
 Sequence join(const std::vector<std::int32_t>& before, std::int32_t gist_token, std::int32_t k,
               const std::vector<std::int32_t>& after);
 
+/// What a model is to answer, of which the loss is taken: enc(answer) eos.
+std::vector<std::int32_t> answer_tokens(std::string_view answer, const Tokenizer& tokenizer);
+
 /// The text without leading and trailing ASCII white space.
 std::string_view strip(std::string_view text);
 

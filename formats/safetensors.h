@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,10 +53,12 @@ class SafetensorsFile {
   std::map<std::string, SafetensorsEntry> tensors_;
 };
 
-/// A tensor to write: `data` holds shape.elements() values of dtype, little-endian.
+/// A tensor to write: `data` holds shape.elements() values of dtype, little-endian. Where it is
+/// null, `read` fills them in when they are due, so that not all tensors need be in memory at once.
 struct NamedTensor {
   std::string name;
   HostTensor tensor;
+  std::function<void(std::span<std::byte> values)> read{};
 };
 
 /// Writes model.safetensors, or, where the tensors take more than `max_shard_bytes`,
@@ -63,5 +66,9 @@ struct NamedTensor {
 /// out. The directory exists. Each file is written whole and renamed into place.
 void write_safetensors(const std::filesystem::path& directory,
                        const std::vector<NamedTensor>& tensors, std::size_t max_shard_bytes);
+
+/// Writes one file, whole and renamed into place.
+void write_safetensors_file(const std::filesystem::path& path,
+                            const std::vector<NamedTensor>& tensors);
 
 }  // namespace gist

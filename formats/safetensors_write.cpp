@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
@@ -41,7 +42,7 @@ void check(const std::vector<NamedTensor>& tensors) {
     if (!names.insert(named.name).second) {
       fail(ErrorKind::internal, "tensor {} to be written twice", in_quotes(named.name));
     }
-    if (named.tensor.data == nullptr && bytes_of(named) > 0) {
+    if (named.tensor.data == nullptr && !named.read && bytes_of(named) > 0) {
       fail(ErrorKind::internal, "tensor {} to be written has no values", in_quotes(named.name));
     }
   }
@@ -94,7 +95,16 @@ void write_shard(const std::filesystem::path& path, Shard shard) {
   AtomicFile file(path);
   file.write(std::as_bytes(std::span(&header_bytes, 1)));
   file.write(header);
-  for (const NamedTensor* named : shard) file.write({named->tensor.data, bytes_of(*named)});
+  std::vector<std::byte> values;
+  for (const NamedTensor* named : shard) {
+    if (named->tensor.data != nullptr || !named->read) {
+      file.write({named->tensor.data, bytes_of(*named)});
+      continue;
+    }
+    values.resize(bytes_of(*named));
+    named->read(values);
+    file.write(values);
+  }
   file.commit();
 }
 
@@ -159,6 +169,12 @@ void write_safetensors(const std::filesystem::path& directory,
     fail(ErrorKind::io, "{}: weight files of an earlier write can't be removed: {}",
          directory.string(), error.code().message());
   }
+}
+
+void write_safetensors_file(const std::filesystem::path& path,
+                            const std::vector<NamedTensor>& tensors) {
+  check(tensors);
+  write_shard(path, split(tensors, std::numeric_limits<std::size_t>::max()).front());
 }
 
 }  // namespace gist

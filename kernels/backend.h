@@ -3,7 +3,8 @@
 // Operations are queued in order on the backend's one stream and may return before they have run;
 // `download` and `synchronize` wait. Tensors are views of the backend's own memory and are never
 // followed by the host. Unless a comment says otherwise, tensors are f32, dense and row-major, and
-// an output may be the same tensor as an input of the same shape but may not overlap it otherwise.
+// an output may be the same tensor as an input of the same shape but may not overlap it otherwise;
+// those of matrix products may not at all.
 // Every operation throws Error(internal) for shapes or dtypes that don't fit, naming the operation
 // and the shapes. A Backend may be used from one thread at a time.
 #pragma once
@@ -40,7 +41,8 @@ class Buffer {
   std::size_t bytes_ = 0;
 };
 
-/// A weight matrix [n, k] in the backend's own layout, packed once. It may not outlive its backend.
+/// A weight matrix [n, k] as gemm reads it: packed once in the backend's own layout (`pack`), or
+/// where it stands (`plain`). It may not outlive its backend.
 class Matrix {
  public:
   virtual ~Matrix() = default;
@@ -51,15 +53,11 @@ class Matrix {
 
 enum class Activation : std::uint8_t { silu };
 
-/// Rotary position embedding (Su et al. 2021). Angle i of a token at position p is p * inv_freq[i],
-/// computed in f32. Pairs are (i, i + rotary_dims / 2) ("half", as Hugging Face stores LLaMA) or
-/// (2 i, 2 i + 1) ("interleaved"). Dimensions from rotary_dims on are copied.
-struct Rope {
-  Tensor inv_freq;  // [rotary_dims / 2]
-  float scale = 1;  // multiplies sine and cosine (yarn's attention factor)
-  int rotary_dims = 0;
-  bool interleaved = false;
-};
+/// Which dimensions of a head form a pair that is rotated together: (i, i + rotary_dims / 2), as
+/// Hugging Face stores LLaMA, or (2 i, 2 i + 1).
+enum class RopePairs : std::uint8_t { half, interleaved };
+/// `backward` rotates by the negative angle: the gradient of `forward`.
+enum class RotateDirection : std::uint8_t { forward, backward };
 
 /// The keys that a batch's queries see. Row r owns queries [query_begin, query_end) of the packed
 /// batch, of which the first has index `query_index` within its row, and keys
@@ -85,6 +83,20 @@ struct AttentionKeys {
 struct AttentionSpec {
   float scale = 1;     // of the scores, before the soft cap
   float soft_cap = 0;  // score = cap * tanh(score / cap); 0: none
+};
+
+/// One step of AdamW (Loshchilov and Hutter 2019), in the order of PyTorch's:
+///   g = gradient * min(1, max_norm / (norm + 1e-6));  w *= 1 - lr * weight_decay
+///   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+///   w -= lr / (1 - beta1^step) * m / (sqrt(v / (1 - beta2^step)) + eps)
+struct AdamwOptions {
+  double lr = 0;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0;
+  double max_norm = 0;    // of the gradient; 0: not clipped
+  std::int64_t step = 1;  // counted from 1
 };
 
 /// How the next token of a row is chosen.
@@ -122,6 +134,8 @@ class Backend {
   // --- weights ---
   /// Packs a weight [n, k] for gemm, in the dtype the backend computes products in.
   virtual std::unique_ptr<Matrix> pack(const HostTensor& weight) = 0;
+  /// A weight [n, k] (f32) that gemm reads where it stands, with the values that it then has.
+  virtual std::unique_ptr<Matrix> plain(const Tensor& weight) = 0;
 
   // --- operations ---
   /// y[m, n] = x[m, k] w[n, k]^T (+ bias[n]). `bias` may have no data.
@@ -135,9 +149,15 @@ class Backend {
   /// y = activation(gate) * up.
   virtual void gated_activation(Activation activation, const Tensor& gate, const Tensor& up,
                                 const Tensor& y) = 0;
-  /// y[m, heads, dim] = x rotated to positions[m] (i32). y may be x.
-  virtual void rotate(const Tensor& x, const Tensor& positions, const Rope& rope,
-                      const Tensor& y) = 0;
+  /// Rotary position embedding (Su et al. 2021): rotation[m, 2, pairs] = the cosines, then the
+  /// sines, of the angles positions[m] (i32) * inv_freq[pairs], in f32, times `scale` (yarn's
+  /// attention factor).
+  virtual void rotation(const Tensor& positions, const Tensor& inv_freq, float scale,
+                        const Tensor& rotation) = 0;
+  /// y[m, heads, dim] = x with the first 2 * pairs dimensions of each head rotated by rotation[m,
+  /// 2, pairs], and the others as they are. y may be x.
+  virtual void rotate(const Tensor& x, const Tensor& rotation, RopePairs pairs,
+                      RotateDirection direction, const Tensor& y) = 0;
   /// y[i] = x[rows[i]], for rows (outermost dimension) of any dtype; rows: i32 [m].
   virtual void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y) = 0;
   /// y[rows[i]] = x[i]; rows holds no row twice.
@@ -146,10 +166,11 @@ class Backend {
   /// query that sees no key yields zeros. q: [m, heads, key_dim]; keys: [slots, kv_heads, key_dim];
   /// values: [slots, kv_heads, value_dim]; query head h reads key head h / (heads / kv_heads).
   /// Online softmax over key blocks (Dao 2023); blocks that no query of a tile may see are not
-  /// read.
+  /// read. log_sum_exp[m, heads], which may have no data, is what attention_backward needs: the
+  /// logarithm of each softmax' denominator, -infinity for a query that sees no key.
   virtual void attention(const Tensor& q, const Tensor& keys, const Tensor& values,
-                         const AttentionKeys& visible, const AttentionSpec& spec,
-                         const Tensor& y) = 0;
+                         const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
+                         const Tensor& log_sum_exp) = 0;
   /// loss[i] = -log softmax(soft_cap(scale * (hidden[i] head^T + bias)))[labels[i]], and
   /// best[i] = the id of the largest logit. In chunks of rows: the logits [m, vocabulary] never
   /// exist whole. labels, best: i32 [m].
@@ -162,6 +183,45 @@ class Backend {
   /// in order of falling probability, whose cumulative probability exceeds it. Ties in order of id.
   virtual void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& uniform,
                       const Tensor& ids) = 0;
+
+  // --- training ---
+  // The operations above backwards. `dx` is the gradient of the loss by x. Gradients of weights are
+  // added to what their tensor holds; those of other inputs overwrite it, unless said otherwise.
+  virtual void zero(const Tensor& x) = 0;
+  /// dx[m, k] = dy[m, n] w[n, k], added to what dx holds where `accumulate`.
+  virtual void gemm_input_gradient(const Tensor& dy, const Tensor& w, bool accumulate,
+                                   const Tensor& dx) = 0;
+  /// dw[n, k] += dy[m, n]^T x[m, k]; dbias[n], which may have no data, += the sum of dy's rows.
+  virtual void gemm_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw,
+                                    const Tensor& dbias) = 0;
+  /// dtable[ids[i]] += dy[i].
+  virtual void embedding_backward(const Tensor& ids, const Tensor& dy, const Tensor& dtable) = 0;
+  virtual void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const Tensor& dy,
+                                 const Tensor& dx, const Tensor& dweight) = 0;
+  virtual void gated_activation_backward(Activation activation, const Tensor& gate,
+                                         const Tensor& up, const Tensor& dy, const Tensor& dgate,
+                                         const Tensor& dup) = 0;
+  /// Probabilities are computed again from log_sum_exp, tile by tile (Dao 2023, algorithm 2). y and
+  /// log_sum_exp are what `attention` gave. Keys that are not listed get zeros; one that is listed
+  /// several times in a row gets the sum. No two rows list the same slot. dkeys and dvalues may not
+  /// be keys or values.
+  virtual void attention_backward(const Tensor& q, const Tensor& keys, const Tensor& values,
+                                  const AttentionKeys& visible, const AttentionSpec& spec,
+                                  const Tensor& y, const Tensor& log_sum_exp, const Tensor& dy,
+                                  const Tensor& dq, const Tensor& dkeys, const Tensor& dvalues) = 0;
+  /// linear_cross_entropy with its gradient: loss[m] as there, for a head [vocabulary, d] where it
+  /// stands, and the gradients of factor * (sum of loss). In chunks of rows, too.
+  virtual void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head,
+                                             const Tensor& bias, float scale, float soft_cap,
+                                             const Tensor& labels, float factor, const Tensor& loss,
+                                             const Tensor& dhidden, const Tensor& dhead,
+                                             const Tensor& dbias) = 0;
+  /// y[1] = the square root of the sum of x's squares.
+  virtual void norm(const Tensor& x, const Tensor& y) = 0;
+  /// All five of one shape but norm[1], the gradient's norm over all tensors.
+  virtual void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& norm,
+                     const Tensor& weight, const Tensor& first_moment,
+                     const Tensor& second_moment) = 0;
 
  protected:
   friend class Buffer;

@@ -120,15 +120,24 @@ void gated_activation(const Tensor& gate, const Tensor& up, const Tensor& y) {
   }
 }
 
-void rotate(const Tensor& x, const Tensor& positions, const Rope& rope, const Tensor& y) {
-  if (x.shape.rank != 3 || !is_f32(x, x.shape) || !is_f32(y, x.shape) ||
-      !is_i32(positions, {x.shape[0]}) || rope.rotary_dims < 0 || rope.rotary_dims % 2 != 0 ||
-      rope.rotary_dims > x.shape[2] || !is_f32(rope.inv_freq, {rope.rotary_dims / 2})) {
-    refuse("rotate",
-           fmt::format("x and y f32 [m, heads, dim], positions i32 [m] and inv_freq f32 "
-                       "[rotary_dims / 2] for an even rotary_dims = {} up to dim",
-                       rope.rotary_dims),
-           {{"x", x}, {"positions", positions}, {"inv_freq", rope.inv_freq}, {"y", y}});
+void rotation(const Tensor& positions, const Tensor& inv_freq, float scale,
+              const Tensor& rotation) {
+  if (positions.shape.rank != 1 || inv_freq.shape.rank != 1 ||
+      !is_i32(positions, positions.shape) || !is_f32(inv_freq, inv_freq.shape) ||
+      !is_f32(rotation, {positions.shape[0], 2, inv_freq.shape[0]})) {
+    refuse("rotation", "positions i32 [m], inv_freq f32 [pairs] and rotation f32 [m, 2, pairs]",
+           {{"positions", positions}, {"inv_freq", inv_freq}, {"rotation", rotation}});
+  }
+  if (!std::isfinite(scale)) {
+    fail(ErrorKind::internal, "rotation: expected a finite scale; found {}", scale);
+  }
+}
+
+void rotate(const Tensor& x, const Tensor& rotation, const Tensor& y) {
+  if (x.shape.rank != 3 || !is_f32(x, x.shape) || !is_f32(y, x.shape) || rotation.shape.rank != 3 ||
+      !is_f32(rotation, {x.shape[0], 2, rotation.shape[2]}) || 2 * rotation.shape[2] > x.shape[2]) {
+    refuse("rotate", "x and y f32 [m, heads, dim] and rotation f32 [m, 2, pairs], 2 pairs <= dim",
+           {{"x", x}, {"rotation", rotation}, {"y", y}});
   }
 }
 
@@ -147,7 +156,8 @@ void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& y) {
 }
 
 AttentionSizes attention(const Tensor& q, const Tensor& keys, const Tensor& values,
-                         const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y) {
+                         const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
+                         const Tensor& log_sum_exp) {
   AttentionSizes s;
   s.queries = q.shape[0];
   s.heads = q.shape[1];
@@ -163,17 +173,19 @@ AttentionSizes attention(const Tensor& q, const Tensor& keys, const Tensor& valu
   if (!ranks || !heads || s.key_dim < 1 || s.value_dim < 1 || !is_f32(q, q.shape) ||
       !is_f32(keys, {s.slots, s.kv_heads, s.key_dim}) ||
       !is_f32(values, {s.slots, s.kv_heads, s.value_dim}) ||
-      !is_f32(y, {s.queries, s.heads, s.value_dim}) || !is_i32(visible.rows, {s.rows, 5}) ||
-      !is_i32(visible.slot, {s.list}) || !is_i32(visible.begin, {s.list}) ||
-      !is_i32(visible.end, {s.list})) {
+      !is_f32(y, {s.queries, s.heads, s.value_dim}) ||
+      (log_sum_exp.data != nullptr && !is_f32(log_sum_exp, {s.queries, s.heads})) ||
+      !is_i32(visible.rows, {s.rows, 5}) || !is_i32(visible.slot, {s.list}) ||
+      !is_i32(visible.begin, {s.list}) || !is_i32(visible.end, {s.list})) {
     refuse("attention",
            "q f32 [m, heads, key_dim], keys f32 [slots, kv_heads, key_dim], values f32 [slots, "
-           "kv_heads, value_dim], y f32 [m, heads, value_dim], heads a multiple of kv_heads, rows "
-           "i32 [rows, 5] and slot, begin, end i32 [list]",
+           "kv_heads, value_dim], y f32 [m, heads, value_dim], log_sum_exp f32 [m, heads], heads a "
+           "multiple of kv_heads, rows i32 [rows, 5] and slot, begin, end i32 [list]",
            {{"q", q},
             {"keys", keys},
             {"values", values},
             {"y", y},
+            {"log_sum_exp", log_sum_exp},
             {"rows", visible.rows},
             {"slot", visible.slot},
             {"begin", visible.begin},
@@ -230,6 +242,151 @@ void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& 
   require_finite("sample", "top_p", options.top_p, true);
   if (options.top_k < 0) {
     fail(ErrorKind::internal, "sample: expected top_k to be 0 or more; found {}", options.top_k);
+  }
+}
+
+void plain(const Tensor& weight) {
+  if (weight.shape.rank != 2 || weight.shape.elements() == 0 || !is_f32(weight, weight.shape)) {
+    refuse("plain", "a weight f32 [n, k]", {{"weight", weight}});
+  }
+}
+
+void zero(const Tensor& x) {
+  if (!present(x)) refuse("zero", "a tensor", {{"x", x}});
+}
+
+GemmSizes gemm_input_gradient(const Tensor& dy, const Tensor& w, const Tensor& dx) {
+  const GemmSizes s{dy.shape[0], w.shape[0], w.shape[1]};
+  if (w.shape.rank != 2 || !is_f32(w, {s.n, s.k}) || !is_f32(dy, {s.m, s.n}) ||
+      !is_f32(dx, {s.m, s.k})) {
+    refuse("gemm_input_gradient", "dy f32 [m, n], w f32 [n, k] and dx f32 [m, k]",
+           {{"dy", dy}, {"w", w}, {"dx", dx}});
+  }
+  return s;
+}
+
+GemmSizes gemm_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw,
+                               const Tensor& dbias) {
+  const GemmSizes s{dy.shape[0], dy.shape[1], x.shape[1]};
+  if (dy.shape.rank != 2 || x.shape.rank != 2 || !is_f32(dy, {s.m, s.n}) ||
+      !is_f32(x, {s.m, s.k}) || !is_f32(dw, {s.n, s.k}) ||
+      (dbias.data != nullptr && !is_f32(dbias, {s.n}))) {
+    refuse("gemm_weight_gradient", "dy f32 [m, n], x f32 [m, k], dw f32 [n, k] and dbias f32 [n]",
+           {{"dy", dy}, {"x", x}, {"dw", dw}, {"dbias", dbias}});
+  }
+  return s;
+}
+
+void embedding_backward(const Tensor& ids, const Tensor& dy, const Tensor& dtable) {
+  if (ids.shape.rank != 1 || dtable.shape.rank != 2 || !is_i32(ids, ids.shape) ||
+      !is_f32(dtable, dtable.shape) || !is_f32(dy, {ids.shape[0], dtable.shape[1]})) {
+    refuse("embedding_backward", "ids i32 [m], dy f32 [m, d] and dtable f32 [v, d]",
+           {{"ids", ids}, {"dy", dy}, {"dtable", dtable}});
+  }
+}
+
+void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const Tensor& dy,
+                       const Tensor& dx, const Tensor& dweight) {
+  if (x.shape.rank < 1 || !is_f32(x, x.shape) || !is_f32(dy, x.shape) || !is_f32(dx, x.shape) ||
+      !is_f32(weight, {x.shape[x.shape.rank - 1]}) || !is_f32(dweight, weight.shape)) {
+    refuse("rms_norm_backward", "x, dy and dx f32 [.., d], weight and dweight f32 [d]",
+           {{"x", x}, {"weight", weight}, {"dy", dy}, {"dx", dx}, {"dweight", dweight}});
+  }
+  require_finite("rms_norm_backward", "eps", eps, false);
+}
+
+void gated_activation_backward(const Tensor& gate, const Tensor& up, const Tensor& dy,
+                               const Tensor& dgate, const Tensor& dup) {
+  for (const Tensor* each : {&gate, &up, &dy, &dgate, &dup}) {
+    if (is_f32(*each, gate.shape)) continue;
+    refuse("gated_activation_backward", "gate, up, dy, dgate and dup f32 of one shape",
+           {{"gate", gate}, {"up", up}, {"dy", dy}, {"dgate", dgate}, {"dup", dup}});
+  }
+}
+
+AttentionSizes attention_backward(const Tensor& q, const Tensor& keys, const Tensor& values,
+                                  const AttentionKeys& visible, const AttentionSpec& spec,
+                                  const Tensor& y, const Tensor& log_sum_exp, const Tensor& dy,
+                                  const Tensor& dq, const Tensor& dkeys, const Tensor& dvalues) {
+  const AttentionSizes s = attention(q, keys, values, visible, spec, y, log_sum_exp);
+  if (!is_f32(log_sum_exp, {s.queries, s.heads}) || !is_f32(dy, y.shape) || !is_f32(dq, q.shape) ||
+      !is_f32(dkeys, keys.shape) || !is_f32(dvalues, values.shape)) {
+    refuse("attention_backward",
+           "log_sum_exp f32 [m, heads], and dy, dq, dkeys, dvalues f32 with the shapes of y, q, "
+           "keys, values",
+           {{"q", q},
+            {"keys", keys},
+            {"values", values},
+            {"y", y},
+            {"log_sum_exp", log_sum_exp},
+            {"dy", dy},
+            {"dq", dq},
+            {"dkeys", dkeys},
+            {"dvalues", dvalues}});
+  }
+  return s;
+}
+
+GemmSizes linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head,
+                                        const Tensor& bias, float scale, float soft_cap,
+                                        const Tensor& labels, float factor, const Tensor& loss,
+                                        const Tensor& dhidden, const Tensor& dhead,
+                                        const Tensor& dbias) {
+  const GemmSizes s{hidden.shape[0], head.shape[0], head.shape[1]};
+  const bool with_bias = bias.data != nullptr;
+  if (hidden.shape.rank != 2 || head.shape.rank != 2 || !is_f32(hidden, {s.m, s.k}) ||
+      !is_f32(head, {s.n, s.k}) || !is_i32(labels, {s.m}) || !is_f32(loss, {s.m}) ||
+      !is_f32(dhidden, hidden.shape) || !is_f32(dhead, head.shape) ||
+      (with_bias && (!is_f32(bias, {s.n}) || !is_f32(dbias, {s.n})))) {
+    refuse("linear_cross_entropy_gradient",
+           "hidden and dhidden f32 [m, d], head and dhead f32 [v, d], bias and dbias f32 [v], "
+           "labels i32 [m] and loss f32 [m]",
+           {{"hidden", hidden},
+            {"head", head},
+            {"bias", bias},
+            {"labels", labels},
+            {"loss", loss},
+            {"dhidden", dhidden},
+            {"dhead", dhead},
+            {"dbias", dbias}});
+  }
+  if (!std::isfinite(scale) || !std::isfinite(factor)) {
+    fail(ErrorKind::internal,
+         "linear_cross_entropy_gradient: expected a finite scale and factor; found {} and {}",
+         scale, factor);
+  }
+  require_finite("linear_cross_entropy_gradient", "soft_cap", soft_cap, false);
+  return s;
+}
+
+void norm(const Tensor& x, const Tensor& y) {
+  if (!is_f32(x, x.shape) || !is_f32(y, {1})) {
+    refuse("norm", "x f32 and y f32 [1]", {{"x", x}, {"y", y}});
+  }
+}
+
+void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& norm,
+           const Tensor& weight, const Tensor& first_moment, const Tensor& second_moment) {
+  if (!is_f32(norm, {1}) || !is_f32(gradient, gradient.shape) || !is_f32(weight, gradient.shape) ||
+      !is_f32(first_moment, gradient.shape) || !is_f32(second_moment, gradient.shape)) {
+    refuse("adamw",
+           "norm f32 [1] and gradient, weight, first_moment, second_moment f32 of one shape",
+           {{"gradient", gradient},
+            {"norm", norm},
+            {"weight", weight},
+            {"first_moment", first_moment},
+            {"second_moment", second_moment}});
+  }
+  const bool betas =
+      options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1;
+  if (!betas || !std::isfinite(options.lr) || !(options.eps >= 0) || !(options.max_norm >= 0) ||
+      !std::isfinite(options.weight_decay) || options.step < 1) {
+    fail(ErrorKind::internal,
+         "adamw: expected betas within [0, 1), a finite lr and weight_decay, eps and max_norm not "
+         "below 0 and a step from 1 on; found betas {} and {}, lr {}, weight_decay {}, eps {}, "
+         "max_norm {}, step {}",
+         options.beta1, options.beta2, options.lr, options.weight_decay, options.eps,
+         options.max_norm, options.step);
   }
 }
 

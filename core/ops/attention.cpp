@@ -1,18 +1,27 @@
 // Attention is where everything about gists happens: capture, placement, the cache and visibility.
 #include "core/key_value_cache.h"
 #include "core/ops/ops.h"
+#include "core/tape.h"
 #include "kernels/error.h"
 
 namespace gist {
 namespace {
 
-/// x rotated to its tokens' positions, or x itself where keys carry none.
-Tensor rotated(Pass& pass, const Tensor& x, const Tensor& positions, const PositionSpec& position,
-               const Tensor& inv_freq) {
-  if (position.kind == PositionSpec::Kind::none) return x;
+RopePairs pairs_of(const PositionSpec& position) {
+  return position.interleaved ? RopePairs::interleaved : RopePairs::half;
+}
+
+/// The rotation of tokens at `positions`; without data where keys carry no position.
+Tensor rotation_of(Pass& pass, const PositionSpec& position, const Tensor& positions) {
+  if (position.kind == PositionSpec::Kind::none) return {};
+  return pass.rotation(position.inv_freq, position.scale, positions);
+}
+
+/// x rotated, or x itself where there is no rotation.
+Tensor rotated(Pass& pass, const Tensor& x, const Tensor& rotation, const PositionSpec& position) {
+  if (rotation.data == nullptr) return x;
   const Tensor y = pass.layer_memory().allocate(x.shape);
-  pass.backend().rotate(x, positions,
-                        {inv_freq, position.scale, position.rotary_dims, position.interleaved}, y);
+  pass.backend().rotate(x, rotation, pairs_of(position), RotateDirection::forward, y);
   return y;
 }
 
@@ -28,13 +37,41 @@ void capture_rows(Pass& pass, const Tensor& k, const Tensor& v) {
   pass.backend().gather_rows(v, captured.tokens, of_layer(captured.value, pass.layer()));
 }
 
-void place_stored(Pass& pass, const PositionSpec& position, const Tensor& inv_freq) {
+void place_stored(Pass& pass, const PositionSpec& position) {
   const Pass::Placed& placed = pass.placed();
-  const Tensor key =
-      rotated(pass, of_layer(placed.key, pass.layer()), placed.positions, position, inv_freq);
+  const Tensor key = rotated(pass, of_layer(placed.key, pass.layer()),
+                             rotation_of(pass, position, placed.positions), position);
   pass.backend().scatter_rows(key, placed.slots, pass.cache()->keys(pass.layer()));
   pass.backend().scatter_rows(of_layer(placed.value, pass.layer()), placed.slots,
                               pass.cache()->values(pass.layer()));
+}
+
+/// What an attention call read and made, for its gradient. Queries and keys are rotated.
+struct Attended {
+  Tensor q, k, v;  // as the family gave them
+  Tensor rotation;
+  RopePairs pairs;
+  AttentionKeys visible;
+  AttentionSpec spec;
+  Tensor queries, keys, values, y, log_sum_exp;
+};
+
+void backward(const Attended& call, Gradients& gradients) {
+  const Tensor dy = gradients.of(call.y);
+  if (dy.data == nullptr) return;
+  Backend& backend = gradients.backend();
+  const Tensor dq = gradients.allocate(call.queries.shape);
+  const Tensor dk = gradients.allocate(call.keys.shape);
+  const Tensor dv = gradients.allocate(call.values.shape);
+  backend.attention_backward(call.queries, call.keys, call.values, call.visible, call.spec, call.y,
+                             call.log_sum_exp, dy, dq, dk, dv);
+  if (call.rotation.data != nullptr) {
+    backend.rotate(dq, call.rotation, call.pairs, RotateDirection::backward, dq);
+    backend.rotate(dk, call.rotation, call.pairs, RotateDirection::backward, dk);
+  }
+  gradients.give(call.q, dq.reshaped(call.q.shape));
+  gradients.give(call.k, dk.reshaped(call.k.shape));
+  gradients.give(call.v, dv.reshaped(call.v.shape));
 }
 
 }  // namespace
@@ -57,21 +94,37 @@ Tensor attention(Pass& pass, const Tensor& q, const Tensor& k, const Tensor& v,
 
   if (pass.captured().tokens.shape[0] > 0) capture_rows(pass, keys, values);
 
-  const Tensor inv_freq = pass.layer_memory().upload(
-      {static_cast<std::int64_t>(position.inv_freq.size())}, Dtype::f32, position.inv_freq.data());
-  const Tensor rotated_queries = rotated(pass, queries, pass.positions(), position, inv_freq);
-  const Tensor rotated_keys = rotated(pass, keys, pass.positions(), position, inv_freq);
+  const Tensor rotation = rotation_of(pass, position, pass.positions());
+  const Tensor rotated_queries = rotated(pass, queries, rotation, position);
+  const Tensor rotated_keys = rotated(pass, keys, rotation, position);
   const Tensor y = pass.layer_memory().allocate({n, stack.heads, stack.value_dim});
 
-  if (pass.cache() == nullptr) {
-    pass.backend().attention(rotated_queries, rotated_keys, values, pass.keys(), spec, y);
+  if (pass.tape() != nullptr) {
+    const Tensor log_sum_exp = pass.layer_memory().allocate({n, stack.heads});
+    pass.backend().attention(rotated_queries, rotated_keys, values, pass.keys(), spec, y,
+                             log_sum_exp);
+    const Attended call{q,
+                        k,
+                        v,
+                        rotation,
+                        pairs_of(position),
+                        pass.keys(),
+                        spec,
+                        rotated_queries,
+                        rotated_keys,
+                        values,
+                        y,
+                        log_sum_exp};
+    pass.tape()->record([call](Gradients& gradients) { backward(call, gradients); });
+  } else if (pass.cache() == nullptr) {
+    pass.backend().attention(rotated_queries, rotated_keys, values, pass.keys(), spec, y, {});
   } else {
     const Tensor cached_keys = pass.cache()->keys(pass.layer());
     const Tensor cached_values = pass.cache()->values(pass.layer());
-    if (pass.placed().slots.shape[0] > 0) place_stored(pass, position, inv_freq);
+    if (pass.placed().slots.shape[0] > 0) place_stored(pass, position);
     pass.backend().scatter_rows(rotated_keys, pass.write_slots(), cached_keys);
     pass.backend().scatter_rows(values, pass.write_slots(), cached_values);
-    pass.backend().attention(rotated_queries, cached_keys, cached_values, pass.keys(), spec, y);
+    pass.backend().attention(rotated_queries, cached_keys, cached_values, pass.keys(), spec, y, {});
   }
   return y.reshaped({n, stack.output_width()});
 }

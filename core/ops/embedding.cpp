@@ -1,11 +1,19 @@
 #include "core/ops/ops.h"
+#include "core/tape.h"
 
 namespace gist {
 
 Tensor embedding(Pass& pass, int table) {
-  const Tensor& rows = pass.model().weight(table, pass.layer()).tensor;
-  const Tensor y = pass.layer_memory().allocate({pass.tokens(), rows.shape[1]});
-  pass.backend().embedding(rows, pass.ids(), y);
+  const Weight& weight = pass.model().weight(table, pass.layer());
+  const Tensor y = pass.layer_memory().allocate({pass.tokens(), weight.tensor.shape[1]});
+  pass.backend().embedding(weight.tensor, pass.ids(), y);
+  if (pass.tape() != nullptr) {
+    pass.tape()->record([ids = pass.ids(), y, gradient = weight.gradient](Gradients& gradients) {
+      const Tensor dy = gradients.of(y);
+      if (dy.data == nullptr) return;
+      gradients.backend().embedding_backward(ids, dy, gradient);
+    });
+  }
   return y;
 }
 

@@ -1,4 +1,5 @@
 #include "core/ops/ops.h"
+#include "core/tape.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -6,9 +7,20 @@ namespace gist {
 Tensor linear(Pass& pass, const Tensor& x, int weight, int bias) {
   const Weight& w = pass.model().weight(weight, pass.layer());
   if (!w.matrix) fail(ErrorKind::internal, "linear: weight {} is not declared as a matrix", weight);
-  const Tensor b = bias < 0 ? Tensor{} : pass.model().weight(bias, pass.layer()).tensor;
+  static const Weight none;
+  const Weight& b = bias < 0 ? none : pass.model().weight(bias, pass.layer());
   const Tensor y = pass.layer_memory().allocate({x.shape[0], w.matrix->n()});
-  pass.backend().gemm(x, *w.matrix, b, y);
+  pass.backend().gemm(x, *w.matrix, b.tensor, y);
+  if (pass.tape() != nullptr) {
+    pass.tape()->record(
+        [x, y, value = w.tensor, dw = w.gradient, db = b.gradient](Gradients& gradients) {
+          const Tensor dy = gradients.of(y);
+          if (dy.data == nullptr) return;
+          const auto [dx, accumulate] = gradients.target(x);
+          gradients.backend().gemm_input_gradient(dy, value, accumulate, dx);
+          gradients.backend().gemm_weight_gradient(dy, x, dw, db);
+        });
+  }
   return y;
 }
 

@@ -5,6 +5,8 @@
 // Must follow highway.h.
 #include <hwy/contrib/math/math-inl.h>
 
+#include "kernels/cpu/attention_vectors-inl.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -18,83 +20,6 @@ HWY_BEFORE_NAMESPACE();
 namespace gist::cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using F = hn::CappedTag<float, 16>;
-using I = hn::RebindToSigned<F>;
-using V = hn::Vec<F>;
-constexpr F f;
-constexpr I i32;
-constexpr std::int64_t lanes = static_cast<std::int64_t>(hn::MaxLanes(f));
-
-// The two products are made of register tiles of `rows` x `vectors`.
-#if HWY_TARGET == HWY_AVX3
-constexpr int rows = 8;  // 32 registers
-constexpr int few_rows = 4;
-#else
-constexpr int rows = 4;
-constexpr int few_rows = 2;
-#endif
-constexpr int vectors = 2;
-
-/// Rows one after the other in memory, and rows anywhere.
-struct DenseRows {
-  const float* first;
-  std::int64_t stride;
-  HWY_INLINE const float* operator[](std::int64_t s) const { return first + s * stride; }
-};
-struct ListedRows {
-  const float* const* rows;
-  HWY_INLINE const float* operator[](std::int64_t s) const { return rows[s]; }
-};
-
-/// c[R, N lanes] (= c * factor) + sum over s < steps of a[r * a_row + s * a_step] b[s][column..].
-/// Without `accumulate`, c starts as zero.
-template <int R, int N, bool accumulate, class Rows>
-HWY_INLINE void register_tile(const float* HWY_RESTRICT a, std::int64_t a_row, std::int64_t a_step,
-                              Rows b, std::int64_t column, std::int64_t steps,
-                              const float* HWY_RESTRICT factor, float* HWY_RESTRICT c,
-                              std::int64_t c_row) {
-  V sums[R][N];
-  for (int r = 0; r < R; ++r) {
-    for (int j = 0; j < N; ++j) {
-      if constexpr (accumulate) {
-        sums[r][j] = hn::Mul(hn::Set(f, factor[r]), hn::Load(f, c + r * c_row + j * lanes));
-      } else {
-        sums[r][j] = hn::Zero(f);
-      }
-    }
-  }
-  for (std::int64_t s = 0; s < steps; ++s) {
-    V columns[N];
-    for (int j = 0; j < N; ++j) columns[j] = hn::LoadU(f, b[s] + column + j * lanes);
-    for (int r = 0; r < R; ++r) {
-      const V each = hn::Set(f, a[r * a_row + s * a_step]);
-      for (int j = 0; j < N; ++j) sums[r][j] = hn::MulAdd(each, columns[j], sums[r][j]);
-    }
-  }
-  for (int r = 0; r < R; ++r) {
-    for (int j = 0; j < N; ++j) hn::Store(sums[r][j], f, c + r * c_row + j * lanes);
-  }
-}
-
-/// exp(x) for x <= 0, to 2 ulp; 0 below -86. 2^n times a polynomial in the rest (Cephes).
-HWY_INLINE V exp_of_negative(V x) {
-  const V magic = hn::Set(f, 12582912.0F);  // 1.5 * 2^23: adding it rounds to an integer
-  const V shifted = hn::MulAdd(x, hn::Set(f, 1.44269504F), magic);
-  const V n = hn::Sub(shifted, magic);
-  V r = hn::NegMulAdd(n, hn::Set(f, 0.693359375F), x);
-  r = hn::NegMulAdd(n, hn::Set(f, -2.12194440e-4F), r);
-  V p = hn::Set(f, 1.9875691500e-4F);
-  p = hn::MulAdd(p, r, hn::Set(f, 1.3981999507e-3F));
-  p = hn::MulAdd(p, r, hn::Set(f, 8.3334519073e-3F));
-  p = hn::MulAdd(p, r, hn::Set(f, 4.1665795894e-2F));
-  p = hn::MulAdd(p, r, hn::Set(f, 1.6666665459e-1F));
-  p = hn::MulAdd(p, r, hn::Set(f, 5.0000001201e-1F));
-  p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), hn::Set(f, 1.0F));
-  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(i32, shifted));
-  const V power = hn::BitCast(f, hn::Add(hn::BitCast(i32, p), exponent));
-  return hn::IfThenElseZero(hn::Ge(x, hn::Set(f, -86.0F)), power);
-}
 
 /// What the softmax of a column needs: begin <= query < end where not all keys are visible.
 HWY_INLINE V cap_and_mask(const TileCall& t, bool all_visible, V score, hn::Vec<I> query,
@@ -111,10 +36,6 @@ HWY_INLINE V cap_and_mask(const TileCall& t, bool all_visible, V score, hn::Vec<
 
 /// A column that has seen no key yet has the maximum -infinity, which can't be subtracted.
 constexpr float no_maximum = std::numeric_limits<float>::lowest();
-
-HWY_INLINE void prefetch_row(const float* row, std::int64_t floats) {
-  for (std::int64_t i = 0; i < floats; i += 16) __builtin_prefetch(row + i, 0, 2);
-}
 
 HWY_INLINE void prefetch_key(const TileCall& t, std::int64_t k) {
   if (k < t.next_count) prefetch_row(t.next_keys[k], t.key_dim);
@@ -148,18 +69,24 @@ KeyRange visible_range(const TileCall& t, std::int64_t panel, std::int64_t colum
   return range;
 }
 
+template <int N>
+HWY_INLINE void score_columns(const TileWorkspace& w, DenseRows q, std::int64_t v,
+                              std::int64_t key_dim, KeyRange range, float* scores) {
+  for (std::int64_t k = range.begin / rows * rows; k < range.end; k += rows) {
+    register_tile<rows, N, Sums::fresh>(w.keys + k * w.key_stride, w.key_stride, 1, q, v, key_dim,
+                                        nullptr, scores + k * panel_columns + v, panel_columns);
+  }
+}
+
 /// scores[k, c] = keys[k] . q[c] for a panel of columns; q: [key_dim, panel_columns].
 void score_panel(const TileCall& t, std::int64_t panel, std::int64_t columns, KeyRange range) {
   const TileWorkspace& w = t.workspace;
   const DenseRows q{w.q + panel * t.key_dim * panel_columns, panel_columns};
   float* scores = w.scores + panel * block_keys * panel_columns;
-  for (std::int64_t v = 0; v < columns; v += vectors * lanes) {
-    for (std::int64_t k = range.begin / rows * rows; k < range.end; k += rows) {
-      register_tile<rows, vectors, false>(w.keys + k * w.key_stride, w.key_stride, 1, q, v,
-                                          t.key_dim, nullptr, scores + k * panel_columns + v,
-                                          panel_columns);
-    }
-  }
+  std::int64_t v = 0;
+  for (; v + lanes < columns; v += vectors * lanes)
+    score_columns<vectors>(w, q, v, t.key_dim, range, scores);
+  if (v < columns) score_columns<1>(w, q, v, t.key_dim, range, scores);
 }
 
 /// The online softmax of a block: scores become exp(score - maximum), and the columns' maxima and
@@ -209,45 +136,17 @@ HWY_INLINE void add_values(const TileCall& t, std::int64_t first, std::int64_t c
     float* out = w.out + (first + c) * w.value_stride;
     std::int64_t v = 0;
     for (; v + N * lanes <= w.value_stride; v += N * lanes) {
-      register_tile<R, N, true>(weights + c * a_row, a_row, a_step, values, v, n, factor, out + v,
-                                w.value_stride);
+      register_tile<R, N, Sums::scaled>(weights + c * a_row, a_row, a_step, values, v, n, factor,
+                                        out + v, w.value_stride);
     }
     for (; v < w.value_stride; v += lanes) {  // strides are whole vectors
-      register_tile<R, 1, true>(weights + c * a_row, a_row, a_step, values, v, n, factor, out + v,
-                                w.value_stride);
+      register_tile<R, 1, Sums::scaled>(weights + c * a_row, a_row, a_step, values, v, n, factor,
+                                        out + v, w.value_stride);
     }
   }
 }
 
 // --- few columns: keys lie side by side in vectors ---
-
-/// Writes the sums of the lanes of four vectors.
-template <class D, class Vector>
-HWY_INLINE void store_sums(D tag, Vector a, Vector b, Vector c, Vector d, float* sums) {
-#if HWY_TARGET != HWY_SCALAR
-  const auto ac = hn::Add(hn::InterleaveLower(tag, a, c), hn::InterleaveUpper(tag, a, c));
-  const auto bd = hn::Add(hn::InterleaveLower(tag, b, d), hn::InterleaveUpper(tag, b, d));
-  const auto abcd = hn::Add(hn::InterleaveLower(tag, ac, bd), hn::InterleaveUpper(tag, ac, bd));
-  if constexpr (hn::MaxLanes(D()) == 4) {
-    hn::Store(abcd, tag, sums);
-  } else {
-    constexpr hn::Half<D> half;
-    const auto halves = hn::Add(hn::LowerHalf(half, abcd), hn::UpperHalf(half, abcd));
-    if constexpr (hn::MaxLanes(D()) == 8) {
-      hn::Store(halves, half, sums);
-    } else {
-      constexpr hn::Half<hn::Half<D>> quarter;
-      hn::Store(hn::Add(hn::LowerHalf(quarter, halves), hn::UpperHalf(quarter, halves)), quarter,
-                sums);
-    }
-  }
-#else
-  hn::Store(a, tag, sums);
-  hn::Store(b, tag, sums + 1);
-  hn::Store(c, tag, sums + 2);
-  hn::Store(d, tag, sums + 3);
-#endif
-}
 
 /// scores[c.., k..] of C columns and four keys; q: [columns, key_stride], scores: [columns,
 /// block_keys].
@@ -353,10 +252,12 @@ HWY_AFTER_NAMESPACE();
 namespace gist::cpu {
 
 HWY_EXPORT(attend_block);
+HWY_EXPORT(transpose);
 
 void Attention::run(const Tensor& q, const Tensor& keys, const Tensor& values,
                     const AttentionKeys& visible, const AttentionSpec& spec,
-                    const checks::AttentionSizes& sizes, const Tensor& y) {
+                    const checks::AttentionSizes& sizes, const Tensor& y,
+                    const Tensor& log_sum_exp) {
   plan_attention(visible, sizes, plan_);
   const std::size_t floats = workspace_floats(sizes);
   auto* workspace = workspace_.reserve_array<float>(floats * static_cast<std::size_t>(threads_));
@@ -369,15 +270,16 @@ void Attention::run(const Tensor& q, const Tensor& keys, const Tensor& values,
       static_cast<const std::int32_t*>(visible.begin.data),
       static_cast<const std::int32_t*>(visible.end.data),
       static_cast<float*>(y.data),
+      static_cast<float*>(log_sum_exp.data),
       partials_.reserve_array<float>(
           static_cast<std::size_t>(plan_.partial_columns * (2 + sizes.value_dim))),
   };
-  const auto attend = HWY_DYNAMIC_DISPATCH(attend_block);
+  const TileKernels kernels{HWY_DYNAMIC_DISPATCH(attend_block), HWY_DYNAMIC_DISPATCH(transpose)};
   parallel_items(threads_, static_cast<std::int64_t>(plan_.tiles.size()),
                  [&](std::int64_t item, int thread) {
                    const AttentionTile& tile = plan_.tiles[static_cast<std::size_t>(item)];
                    attend_tile(tensors, plan_, tile, spec, sizes,
-                               workspace + floats * static_cast<std::size_t>(thread), attend);
+                               workspace + floats * static_cast<std::size_t>(thread), kernels);
                  });
   parallel_items(threads_, static_cast<std::int64_t>(plan_.merges.size()),
                  [&](std::int64_t item, int) {

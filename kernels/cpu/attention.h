@@ -16,7 +16,8 @@ class Attention {
 
   /// The tensors have been checked.
   void run(const Tensor& q, const Tensor& keys, const Tensor& values, const AttentionKeys& visible,
-           const AttentionSpec& spec, const checks::AttentionSizes& sizes, const Tensor& y);
+           const AttentionSpec& spec, const checks::AttentionSizes& sizes, const Tensor& y,
+           const Tensor& log_sum_exp);
 
  private:
   int threads_;

@@ -77,20 +77,28 @@ void add_tiles(std::int32_t row, std::int64_t kv_heads, std::int64_t columns, st
 
 }  // namespace
 
+void find_blocks(const AttentionKeys& visible, const checks::AttentionSizes& sizes,
+                 KeyBlocks& blocks) {
+  const auto* rows = static_cast<const AttentionRow*>(visible.rows.data);
+  blocks.blocks.clear();
+  blocks.first.clear();
+  for (std::int64_t r = 0; r < sizes.rows; ++r) {
+    check_row(rows[r], r, sizes);
+    blocks.first.push_back(static_cast<std::int64_t>(blocks.blocks.size()));
+    add_blocks(rows[r], visible, sizes.slots, blocks.blocks);
+  }
+}
+
 void plan_attention(const AttentionKeys& visible, const checks::AttentionSizes& sizes,
                     AttentionPlan& plan) {
   const auto* rows = static_cast<const AttentionRow*>(visible.rows.data);
   const std::int64_t group = sizes.heads / sizes.kv_heads;
-  plan.blocks.clear();
-  plan.first_block.clear();
+  find_blocks(visible, sizes, plan.blocks);
   plan.tiles.clear();
   plan.merges.clear();
   plan.partial_columns = 0;
   for (std::int64_t r = 0; r < sizes.rows; ++r) {
     const AttentionRow& row = rows[r];
-    check_row(row, r, sizes);
-    plan.first_block.push_back(static_cast<std::int64_t>(plan.blocks.size()));
-    add_blocks(row, visible, sizes.slots, plan.blocks);
     const std::int64_t columns = (row.query_end - row.query_begin) * group;
     const std::int64_t keys = row.key_end - row.key_begin;
     const auto row_index = static_cast<std::int32_t>(r);

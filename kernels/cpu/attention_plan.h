@@ -1,6 +1,7 @@
 // How one attention call is cut into tiles: independent pieces of work for threads.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -43,17 +44,30 @@ struct AttentionMerge {
   std::int64_t count = 0;
 };
 
+/// The blocks of all rows, one row after the other.
+struct KeyBlocks {
+  std::vector<KeyBlock> blocks;
+  std::vector<std::int64_t> first;  // [rows]
+
+  const KeyBlock* of_row(std::int32_t row) const {
+    return blocks.data() + first[static_cast<std::size_t>(row)];
+  }
+};
+
+/// Throws Error(internal) for rows or slots that lie outside the tensors.
+void find_blocks(const AttentionKeys& visible, const checks::AttentionSizes& sizes,
+                 KeyBlocks& blocks);
+
 /// Kept from call to call, so that its arrays are allocated once.
 struct AttentionPlan {
-  std::vector<KeyBlock> blocks;
-  std::vector<std::int64_t> first_block;  // [rows]
+  KeyBlocks blocks;
   std::vector<AttentionTile> tiles;
   std::vector<AttentionMerge> merges;
   std::int64_t partial_columns = 0;
 };
 
-/// The plan depends on shapes and visibility only, not on the number of threads. Throws
-/// Error(internal) for rows or slots that lie outside the tensors.
+/// The plan depends on shapes and visibility only, not on the number of threads. Throws as
+/// find_blocks.
 void plan_attention(const AttentionKeys& visible, const checks::AttentionSizes& sizes,
                     AttentionPlan& plan);
 

@@ -5,39 +5,17 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/cpu/workspace_pieces.h"
+
 namespace gist::cpu {
 namespace {
-
-constexpr std::int64_t widest_vector = 16;  // floats
-
-constexpr std::int64_t round_up(std::int64_t value, std::int64_t to) {
-  return (value + to - 1) / to * to;
-}
-
-/// Hands out the pieces of a workspace. With no memory it only counts.
-class Pieces {
- public:
-  explicit Pieces(float* memory) : memory_(memory) {}
-  float* take(std::int64_t floats) {
-    float* piece = memory_ == nullptr ? nullptr : memory_ + used_;
-    used_ += round_up(floats, widest_vector);
-    return piece;
-  }
-  std::int32_t* take_integers(std::int64_t count) {
-    return reinterpret_cast<std::int32_t*>(take(count));
-  }
-  std::int64_t used() const { return used_; }
-
- private:
-  float* memory_;
-  std::int64_t used_ = 0;
-};
 
 TileWorkspace lay_out(const checks::AttentionSizes& sizes, Pieces& pieces) {
   TileWorkspace w{};
   w.key_stride = round_up(sizes.key_dim, widest_vector);
   w.value_stride = round_up(sizes.value_dim, widest_vector);
   w.q = pieces.take(tile_columns * w.key_stride);
+  w.rows = pieces.take(panel_columns * w.key_stride);
   w.keys = pieces.take(block_keys * w.key_stride);
   w.values = pieces.take(block_keys * w.value_stride);
   w.scores = pieces.take(block_keys * tile_columns);
@@ -73,26 +51,23 @@ struct Tile {
   }
 };
 
-/// panel[i, c] = q[first + c, i] * scale. A few dimensions at a time, so that what is written stays
-/// in the cache while all columns pass.
-void load_panel(const Tile& t, std::int64_t first, float scale, float* panel) {
-  constexpr std::int64_t step = 16;
+/// panel[i, c] = q[first + c, i] * scale, for whole vectors of columns.
+void load_panel(const Tile& t, std::int64_t first, float scale, Transpose transpose,
+                const TileWorkspace& w) {
   const std::int64_t d = t.sizes.key_dim;
   const std::int64_t columns = std::min(panel_columns, t.columns() - first);
-  const float* q[panel_columns];
-  for (std::int64_t c = 0; c < columns; ++c) q[c] = t.tensors.q + t.position(first + c) * d;
-  for (std::int64_t i0 = 0; i0 < d; i0 += step) {
-    const std::int64_t end = std::min(d, i0 + step);
-    for (std::int64_t c = 0; c < columns; ++c) {
-      for (std::int64_t i = i0; i < end; ++i) panel[i * panel_columns + c] = q[c][i] * scale;
-    }
+  const std::int64_t padded = round_up(columns, widest_vector);
+  for (std::int64_t c = 0; c < columns; ++c) {
+    const float* q = t.tensors.q + t.position(first + c) * d;
+    float* row = w.rows + c * w.key_stride;
+    for (std::int64_t i = 0; i < d; ++i) row[i] = q[i] * scale;
+    for (std::int64_t i = d; i < w.key_stride; ++i) row[i] = 0;
   }
-  for (std::int64_t i = 0; columns < panel_columns && i < d; ++i) {
-    std::fill(panel + i * panel_columns + columns, panel + (i + 1) * panel_columns, 0.0F);
-  }
+  std::fill(w.rows + columns * w.key_stride, w.rows + padded * w.key_stride, 0.0F);
+  transpose(w.rows, w.key_stride, padded, d, w.q + first * d, panel_columns);
 }
 
-void load_queries(const Tile& t, float scale, const TileWorkspace& w) {
+void load_queries(const Tile& t, float scale, Transpose transpose, const TileWorkspace& w) {
   const std::int64_t d = t.sizes.key_dim;
   if (t.columns() <= few_columns) {
     std::memset(w.q, 0, static_cast<std::size_t>(t.columns() * w.key_stride) * sizeof(float));
@@ -103,13 +78,13 @@ void load_queries(const Tile& t, float scale, const TileWorkspace& w) {
     return;
   }
   for (std::int64_t first = 0; first < t.columns(); first += panel_columns) {
-    load_panel(t, first, scale, w.q + first * d);
+    load_panel(t, first, scale, transpose, w);
   }
 }
 
 void start(const Tile& t, const TileWorkspace& w) {
   const std::int64_t columns =
-      t.columns() <= few_columns ? few_columns : round_up(t.columns(), panel_columns);
+      t.columns() <= few_columns ? few_columns : round_up(t.columns(), widest_vector);
   std::fill_n(w.maximum, columns, -std::numeric_limits<float>::infinity());
   std::fill_n(w.sum, columns, 0.0F);
   std::fill_n(w.factor, columns, 1.0F);
@@ -185,6 +160,11 @@ void load_block(const Tile& t, const KeyList& list, TileCall& call) {
   }
 }
 
+/// The logarithm of a softmax' denominator.
+float log_of_sum(float maximum, float sum) {
+  return sum > 0 ? maximum + std::log(sum) : -std::numeric_limits<float>::infinity();
+}
+
 void finish(const Tile& t, const TileWorkspace& w) {
   const std::int64_t d = t.sizes.value_dim;
   for (std::int64_t c = 0; c < t.columns(); ++c) {
@@ -199,6 +179,9 @@ void finish(const Tile& t, const TileWorkspace& w) {
     const float factor = w.sum[c] > 0 ? 1 / w.sum[c] : 0;
     float* y = t.tensors.y + t.position(c) * d;
     for (std::int64_t i = 0; i < d; ++i) y[i] = out[i] * factor;
+    if (t.tensors.log_sum_exp != nullptr) {
+      t.tensors.log_sum_exp[t.position(c)] = log_of_sum(w.maximum[c], w.sum[c]);
+    }
   }
 }
 
@@ -212,7 +195,8 @@ std::size_t workspace_floats(const checks::AttentionSizes& sizes) {
 
 void attend_tile(const AttentionTensors& tensors, const AttentionPlan& plan,
                  const AttentionTile& tile, const AttentionSpec& spec,
-                 const checks::AttentionSizes& sizes, float* workspace, AttendBlock attend) {
+                 const checks::AttentionSizes& sizes, float* workspace,
+                 const TileKernels& kernels) {
   Pieces pieces(workspace);
   const AttentionRow& row = tensors.rows[tile.row];
   const Tile t{tensors, tile, sizes, row, sizes.heads / sizes.kv_heads};
@@ -223,7 +207,7 @@ void attend_tile(const AttentionTensors& tensors, const AttentionPlan& plan,
   call.value_dim = sizes.value_dim;
   call.soft_cap = spec.soft_cap;
   const TileWorkspace& w = call.workspace;
-  load_queries(t, spec.scale, w);
+  load_queries(t, spec.scale, kernels.transpose, w);
   start(t, w);
 
   // The tile's queries have the indices [first, last].
@@ -233,14 +217,13 @@ void attend_tile(const AttentionTensors& tensors, const AttentionPlan& plan,
   KeyList next;
   const auto advance = [&] {
     announce(t, next, call);
-    if (loaded.count > 0) attend(call, loaded.count, loaded.all_visible);
+    if (loaded.count > 0) kernels.attend(call, loaded.count, loaded.all_visible);
     load_block(t, next, call);
     loaded = next;
     next.count = 0;
     next.all_visible = true;
   };
-  const KeyBlock* blocks =
-      plan.blocks.data() + plan.first_block[static_cast<std::size_t>(tile.row)];
+  const KeyBlock* blocks = plan.blocks.of_row(tile.row);
   for (std::int64_t k = tile.key_begin; k < tile.key_end; k += block_keys) {
     const KeyBlock& block = blocks[k / block_keys];
     if (block.min_begin > last || block.max_end <= first) continue;  // no query sees any
@@ -257,7 +240,7 @@ void attend_tile(const AttentionTensors& tensors, const AttentionPlan& plan,
   advance();
   if (loaded.count > 0) {
     call.next_count = 0;
-    attend(call, loaded.count, loaded.all_visible);
+    kernels.attend(call, loaded.count, loaded.all_visible);
   }
   finish(t, w);
 }
@@ -286,6 +269,9 @@ void merge_tiles(const AttentionTensors& tensors, const AttentionMerge& merge,
     }
     const float factor = sum > 0 ? 1 / sum : 0;
     for (std::int64_t i = 0; i < d; ++i) y[i] *= factor;
+    if (tensors.log_sum_exp != nullptr) {
+      tensors.log_sum_exp[t.position(c)] = log_of_sum(maximum, sum);
+    }
   }
 }
 

@@ -22,13 +22,15 @@ struct AttentionTensors {
   const std::int32_t* slot;
   const std::int32_t* begin;
   const std::int32_t* end;
-  float* y;         // [queries, heads, value_dim]
-  float* partials;  // [partial columns, 2 + value_dim]
+  float* y;            // [queries, heads, value_dim]
+  float* log_sum_exp;  // [queries, heads], or null
+  float* partials;     // [partial columns, 2 + value_dim]
 };
 
 /// A thread's working memory. Arrays are 64-byte aligned.
 struct TileWorkspace {
   float* q;        // scaled: panels [key_dim, panel_columns], or [columns, key_stride] for few
+  float* rows;     // [panel_columns, key_stride]: a panel before it is transposed
   float* keys;     // [block_keys, key_stride]
   float* values;   // [block_keys, value_stride]
   float* scores;   // panels [block_keys, panel_columns], or [columns, block_keys] for few
@@ -62,12 +64,20 @@ struct TileCall {
 /// Scores, exponentiates and adds the n keys in the workspace, of which any may be hidden from some
 /// columns unless `all_visible`.
 using AttendBlock = void (*)(const TileCall& call, std::int64_t n, bool all_visible);
+/// to[i, c] = x[c, i], as in attention_vectors-inl.h.
+using Transpose = void (*)(const float* x, std::int64_t stride, std::int64_t columns,
+                           std::int64_t dim, float* to, std::int64_t to_stride);
+/// What is compiled for each SIMD target.
+struct TileKernels {
+  AttendBlock attend;
+  Transpose transpose;
+};
 
 std::size_t workspace_floats(const checks::AttentionSizes& sizes);
 
 void attend_tile(const AttentionTensors& tensors, const AttentionPlan& plan,
                  const AttentionTile& tile, const AttentionSpec& spec,
-                 const checks::AttentionSizes& sizes, float* workspace, AttendBlock attend);
+                 const checks::AttentionSizes& sizes, float* workspace, const TileKernels& kernels);
 
 void merge_tiles(const AttentionTensors& tensors, const AttentionMerge& merge,
                  const checks::AttentionSizes& sizes);

@@ -4,6 +4,7 @@
 
 #include "kernels/checks.h"
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/attention_backward.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/operations.h"
@@ -19,6 +20,7 @@ class CpuBackend final : public Backend {
       : threads_(threads),
         gemm_(dtype, threads, account_),
         attention_(threads, account_),
+        attention_backward_(threads, account_),
         scratch_(account_) {}
 
   std::string_view name() const override { return "cpu"; }
@@ -43,6 +45,10 @@ class CpuBackend final : public Backend {
     checks::pack(weight);
     return gemm_.pack(*this, weight);
   }
+  std::unique_ptr<Matrix> plain(const Tensor& weight) override {
+    checks::plain(weight);
+    return std::make_unique<cpu::PlainMatrix>(weight);
+  }
 
   void gemm(const Tensor& x, const Matrix& w, const Tensor& bias, const Tensor& y) override {
     checks::gemm(x, w, bias, y);
@@ -65,10 +71,15 @@ class CpuBackend final : public Backend {
     checks::gated_activation(gate, up, y);
     cpu::gated_activation(activation, gate, up, y, threads_);
   }
-  void rotate(const Tensor& x, const Tensor& positions, const Rope& rope,
+  void rotation(const Tensor& positions, const Tensor& inv_freq, float scale,
+                const Tensor& rotation) override {
+    checks::rotation(positions, inv_freq, scale, rotation);
+    cpu::rotation(positions, inv_freq, scale, rotation, threads_);
+  }
+  void rotate(const Tensor& x, const Tensor& rotation, RopePairs pairs, RotateDirection direction,
               const Tensor& y) override {
-    checks::rotate(x, positions, rope, y);
-    cpu::rotate(x, positions, rope, y, threads_, scratch_);
+    checks::rotate(x, rotation, y);
+    cpu::rotate(x, rotation, pairs, direction, y, threads_);
   }
   void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y) override {
     checks::gather_rows(x, rows, y);
@@ -79,10 +90,10 @@ class CpuBackend final : public Backend {
     cpu::scatter_rows(x, rows, y, threads_);
   }
   void attention(const Tensor& q, const Tensor& keys, const Tensor& values,
-                 const AttentionKeys& visible, const AttentionSpec& spec,
-                 const Tensor& y) override {
-    const auto sizes = checks::attention(q, keys, values, visible, spec, y);
-    attention_.run(q, keys, values, visible, spec, sizes, y);
+                 const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
+                 const Tensor& log_sum_exp) override {
+    const auto sizes = checks::attention(q, keys, values, visible, spec, y, log_sum_exp);
+    attention_.run(q, keys, values, visible, spec, sizes, y, log_sum_exp);
   }
   void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias,
                             float scale, float soft_cap, const Tensor& labels, const Tensor& loss,
@@ -101,6 +112,65 @@ class CpuBackend final : public Backend {
     cpu::sample(logits, options, uniform, ids, threads_, scratch_);
   }
 
+  void zero(const Tensor& x) override {
+    checks::zero(x);
+    if (x.bytes() > 0) std::memset(x.data, 0, x.bytes());
+  }
+  void gemm_input_gradient(const Tensor& dy, const Tensor& w, bool accumulate,
+                           const Tensor& dx) override {
+    const auto s = checks::gemm_input_gradient(dy, w, dx);
+    gemm_.plain().run({static_cast<const float*>(dy.data)}, {static_cast<const float*>(w.data)},
+                      s.m, s.k, s.n, accumulate, static_cast<float*>(dx.data));
+  }
+  void gemm_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw,
+                            const Tensor& dbias) override {
+    checks::gemm_weight_gradient(dy, x, dw, dbias);
+    cpu::gemm_weight_gradient(dy, x, dw, dbias, threads_, gemm_);
+  }
+  void embedding_backward(const Tensor& ids, const Tensor& dy, const Tensor& dtable) override {
+    checks::embedding_backward(ids, dy, dtable);
+    cpu::embedding_backward(ids, dy, dtable, threads_);
+  }
+  void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const Tensor& dy,
+                         const Tensor& dx, const Tensor& dweight) override {
+    checks::rms_norm_backward(x, weight, eps, dy, dx, dweight);
+    cpu::rms_norm_backward(x, weight, eps, dy, dx, dweight, threads_, scratch_);
+  }
+  void gated_activation_backward(Activation activation, const Tensor& gate, const Tensor& up,
+                                 const Tensor& dy, const Tensor& dgate,
+                                 const Tensor& dup) override {
+    checks::gated_activation_backward(gate, up, dy, dgate, dup);
+    cpu::gated_activation_backward(activation, gate, up, dy, dgate, dup, threads_);
+  }
+  void attention_backward(const Tensor& q, const Tensor& keys, const Tensor& values,
+                          const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
+                          const Tensor& log_sum_exp, const Tensor& dy, const Tensor& dq,
+                          const Tensor& dkeys, const Tensor& dvalues) override {
+    const auto sizes = checks::attention_backward(q, keys, values, visible, spec, y, log_sum_exp,
+                                                  dy, dq, dkeys, dvalues);
+    attention_backward_.run(q, keys, values, visible, spec, sizes, y, log_sum_exp, dy,
+                            {dq, dkeys, dvalues});
+  }
+  void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
+                                     float scale, float soft_cap, const Tensor& labels,
+                                     float factor, const Tensor& loss, const Tensor& dhidden,
+                                     const Tensor& dhead, const Tensor& dbias) override {
+    checks::linear_cross_entropy_gradient(hidden, head, bias, scale, soft_cap, labels, factor, loss,
+                                          dhidden, dhead, dbias);
+    cpu::linear_cross_entropy_gradient(hidden, head, bias, scale, soft_cap, labels, factor, loss,
+                                       dhidden, dhead, dbias, threads_, gemm_, scratch_);
+  }
+  void norm(const Tensor& x, const Tensor& y) override {
+    checks::norm(x, y);
+    cpu::norm(x, y, threads_, scratch_);
+  }
+  void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& norm,
+             const Tensor& weight, const Tensor& first_moment,
+             const Tensor& second_moment) override {
+    checks::adamw(options, gradient, norm, weight, first_moment, second_moment);
+    cpu::adamw(options, gradient, norm, weight, first_moment, second_moment, threads_);
+  }
+
  protected:
   void release(void* data, std::size_t bytes) noexcept override { account_.release(data, bytes); }
 
@@ -109,6 +179,7 @@ class CpuBackend final : public Backend {
   cpu::MemoryAccount account_;
   cpu::Gemm gemm_;
   cpu::Attention attention_;
+  cpu::AttentionBackward attention_backward_;
   cpu::Scratch scratch_;
 };
 

@@ -59,6 +59,27 @@ float sum_of_exponentials(const float* x, std::int64_t n, float shift) {
   return result;
 }
 
+/// x[n] = factor * exp(x - shift) * the derivative of scale_and_cap, of which x is the result
+void softmax_gradient(float* x, std::int64_t n, float shift, float factor, float scale,
+                      float soft_cap) {
+  const hn::ScalableTag<float> tag;
+  const hn::CappedTag<float, 1> one_lane;
+  const auto each = [&](auto d, std::int64_t i) {
+    const auto value = hn::LoadU(d, x + i);
+    auto result =
+        hn::Mul(hn::Exp(d, hn::Sub(value, hn::Set(d, shift))), hn::Set(d, factor * scale));
+    if (soft_cap > 0) {
+      const auto ratio = hn::Mul(value, hn::Set(d, 1 / soft_cap));
+      result = hn::Mul(result, hn::NegMulAdd(ratio, ratio, hn::Set(d, 1.0F)));
+    }
+    hn::StoreU(result, d, x + i);
+  };
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) each(tag, i);
+  for (; i < n; ++i) each(one_lane, i);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace gist::cpu
 HWY_AFTER_NAMESPACE();
@@ -69,6 +90,7 @@ namespace gist::cpu {
 HWY_EXPORT(scale_and_cap_values);
 HWY_EXPORT(largest_value);
 HWY_EXPORT(sum_of_exponentials);
+HWY_EXPORT(softmax_gradient);
 
 namespace {
 
@@ -76,6 +98,10 @@ namespace {
 constexpr std::int64_t chunk_values = std::int64_t{2} << 20;
 constexpr std::int64_t min_chunk_rows = 32;  // fewer rows would leave the matrix product slow
 constexpr std::int64_t max_chunk_rows = 1024;
+
+std::int64_t chunk_rows(std::int64_t rows, std::int64_t vocabulary) {
+  return std::min(rows, std::clamp(chunk_values / vocabulary, min_chunk_rows, max_chunk_rows));
+}
 
 }  // namespace
 
@@ -93,8 +119,7 @@ void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor
   const std::int64_t m = hidden.shape[0];
   const std::int64_t vocabulary = head.n();
   require_within("linear_cross_entropy", "labels", labels, vocabulary);
-  const std::int64_t chunk =
-      std::min(m, std::clamp(chunk_values / vocabulary, min_chunk_rows, max_chunk_rows));
+  const std::int64_t chunk = chunk_rows(m, vocabulary);
   auto* logits = scratch.reserve_array<float>(static_cast<std::size_t>(chunk * vocabulary));
   const auto* label = static_cast<const std::int32_t*>(labels.data);
   auto* losses = static_cast<float*>(loss.data);
@@ -119,6 +144,49 @@ void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor
                             static_cast<std::int32_t>(best_id % vocabulary);  // NaN: none found
                       }
                     });
+  }
+}
+
+void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
+                                   float scale, float soft_cap, const Tensor& labels, float factor,
+                                   const Tensor& loss, const Tensor& dhidden, const Tensor& dhead,
+                                   const Tensor& dbias, int threads, Gemm& gemm, Scratch& scratch) {
+  const std::int64_t m = hidden.shape[0];
+  const std::int64_t vocabulary = head.shape[0];
+  require_within("linear_cross_entropy_gradient", "labels", labels, vocabulary);
+  const PlainMatrix matrix(head);
+  const std::int64_t chunk = chunk_rows(m, vocabulary);
+  auto* logits = scratch.reserve_array<float>(static_cast<std::size_t>(chunk * vocabulary));
+  const auto* label = static_cast<const std::int32_t*>(labels.data);
+  auto* losses = static_cast<float*>(loss.data);
+  const auto cap = HWY_DYNAMIC_DISPATCH(scale_and_cap_values);
+  const auto largest = HWY_DYNAMIC_DISPATCH(largest_value);
+  const auto sum = HWY_DYNAMIC_DISPATCH(sum_of_exponentials);
+  const auto gradient = HWY_DYNAMIC_DISPATCH(softmax_gradient);
+  for (std::int64_t first = 0; first < m; first += chunk) {
+    const std::int64_t rows = std::min(chunk, m - first);
+    const Tensor states = hidden.rows(first, first + rows);
+    const Tensor values{logits, Dtype::f32, {rows, vocabulary}};
+    gemm.run(states, matrix, bias, values);
+    parallel_ranges(threads, rows, 16384 / vocabulary + 1,
+                    [&](std::int64_t begin, std::int64_t end) {
+                      for (std::int64_t i = begin; i < end; ++i) {
+                        float* row = logits + i * vocabulary;
+                        if (scale != 1 || soft_cap > 0) cap(row, vocabulary, scale, soft_cap);
+                        const float peak = largest(row, vocabulary);
+                        const float log_sum = peak + std::log(sum(row, vocabulary, peak));
+                        float& wanted = row[label[first + i]];
+                        losses[first + i] = log_sum - wanted;
+                        const float ratio = soft_cap > 0 ? wanted / soft_cap : 0;
+                        gradient(row, vocabulary, log_sum, factor, scale, soft_cap);
+                        wanted -= factor * scale * (1 - ratio * ratio);
+                      }
+                    });
+    gemm.plain().run({logits}, {static_cast<const float*>(head.data)}, rows, head.shape[1],
+                     vocabulary, false,
+                     static_cast<float*>(dhidden.rows(first, first + rows).data));
+    gemm_weight_gradient(values, states, dhead, bias.data == nullptr ? Tensor{} : dbias, threads,
+                         gemm);
   }
 }
 

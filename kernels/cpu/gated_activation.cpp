@@ -35,6 +35,27 @@ void gate_with_silu(const float* gate, const float* up, std::int64_t n, float* y
   }
 }
 
+/// With s = sigmoid(gate): dgate = dy up s (1 + gate (1 - s)); dup = dy gate s.
+void gate_with_silu_backward(const float* gate, const float* up, const float* dy, std::int64_t n,
+                             float* dgate, float* dup) {
+  const hn::ScalableTag<float> tag;
+  const hn::CappedTag<float, 1> one_lane;
+  const auto each = [&](auto d, std::int64_t i) {
+    const auto one = hn::Set(d, 1.0F);
+    const auto x = hn::LoadU(d, gate + i);
+    const auto dout = hn::LoadU(d, dy + i);
+    const auto s = hn::Div(one, hn::Add(one, hn::Exp(d, hn::Min(hn::Neg(x), hn::Set(d, 88.0F)))));
+    const auto slope = hn::Mul(s, hn::MulAdd(x, hn::Sub(one, s), one));
+    const auto upper = hn::LoadU(d, up + i);
+    hn::StoreU(hn::Mul(hn::Mul(dout, upper), slope), d, dgate + i);
+    hn::StoreU(hn::Mul(hn::Mul(dout, x), s), d, dup + i);
+  };
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) each(tag, i);
+  for (; i < n; ++i) each(one_lane, i);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace gist::cpu
 HWY_AFTER_NAMESPACE();
@@ -43,6 +64,7 @@ HWY_AFTER_NAMESPACE();
 namespace gist::cpu {
 
 HWY_EXPORT(gate_with_silu);
+HWY_EXPORT(gate_with_silu_backward);
 
 void gated_activation(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y,
                       int threads) {
@@ -55,6 +77,26 @@ void gated_activation(Activation activation, const Tensor& gate, const Tensor& u
       parallel_ranges(threads, y.shape.elements(), 8192, [&](std::int64_t begin, std::int64_t end) {
         apply(gates + begin, ups + begin, end - begin, out + begin);
       });
+    }
+  }
+}
+
+void gated_activation_backward(Activation activation, const Tensor& gate, const Tensor& up,
+                               const Tensor& dy, const Tensor& dgate, const Tensor& dup,
+                               int threads) {
+  const auto* gates = static_cast<const float*>(gate.data);
+  const auto* ups = static_cast<const float*>(up.data);
+  const auto* dout = static_cast<const float*>(dy.data);
+  auto* dgates = static_cast<float*>(dgate.data);
+  auto* dups = static_cast<float*>(dup.data);
+  switch (activation) {
+    case Activation::silu: {
+      const auto apply = HWY_DYNAMIC_DISPATCH(gate_with_silu_backward);
+      parallel_ranges(threads, dy.shape.elements(), 8192,
+                      [&](std::int64_t begin, std::int64_t end) {
+                        apply(gates + begin, ups + begin, dout + begin, end - begin, dgates + begin,
+                              dups + begin);
+                      });
     }
   }
 }

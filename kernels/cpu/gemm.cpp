@@ -113,7 +113,8 @@ Gemm::Gemm(Dtype dtype, int threads, MemoryAccount& account)
       engine_(dnnl::engine::kind::cpu, 0),
       stream_(engine_),
       rounded_(account),
-      scratchpad_(account) {
+      scratchpad_(account),
+      plain_(dtype, threads, account) {
   if (dtype == Dtype::bf16) require_bf16();
 }
 
@@ -176,7 +177,21 @@ Gemm::Product& Gemm::product(std::int64_t m, const PackedMatrix& w, bool bias) {
   return products.by_use.front().second;
 }
 
+void Gemm::run_plain(const Tensor& x, const PlainMatrix& w, const Tensor& bias, const Tensor& y) {
+  const std::int64_t m = x.shape[0];
+  auto* out = static_cast<float*>(y.data);
+  if (bias.data != nullptr) {
+    const auto* row = static_cast<const float*>(bias.data);
+    for (std::int64_t i = 0; i < m; ++i) std::copy_n(row, w.n(), out + i * w.n());
+  }
+  plain_.run({static_cast<const float*>(x.data)}, {w.data(), true}, m, w.n(), w.k(),
+             bias.data != nullptr, out);
+}
+
 void Gemm::run(const Tensor& x, const Matrix& w, const Tensor& bias, const Tensor& y) {
+  if (const auto* plain = dynamic_cast<const PlainMatrix*>(&w)) {
+    return run_plain(x, *plain, bias, y);
+  }
   const auto* packed = dynamic_cast<const PackedMatrix*>(&w);
   if (packed == nullptr) {
     fail(ErrorKind::internal, "gemm: the weight [{}, {}] was packed by another backend", w.n(),

@@ -12,6 +12,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/memory.h"
+#include "kernels/cpu/plain_gemm.h"
 
 namespace gist::cpu {
 
@@ -32,6 +33,20 @@ class PackedMatrix final : public Matrix {
   std::int64_t k_;
 };
 
+/// A weight f32 [n, k] that stands where it is.
+class PlainMatrix final : public Matrix {
+ public:
+  explicit PlainMatrix(const Tensor& weight) : weight_(weight) {}
+
+  std::int64_t n() const override { return weight_.shape[0]; }
+  std::int64_t k() const override { return weight_.shape[1]; }
+  std::size_t bytes() const override { return weight_.bytes(); }
+  const float* data() const { return static_cast<const float*>(weight_.data); }
+
+ private:
+  Tensor weight_;
+};
+
 class Gemm {
  public:
   /// Throws Error(unavailable) where the processor can't multiply in `dtype`.
@@ -42,6 +57,8 @@ class Gemm {
 
   /// y[m, n] = x[m, k] w[n, k]^T (+ bias[n]); the tensors have been checked.
   void run(const Tensor& x, const Matrix& w, const Tensor& bias, const Tensor& y);
+
+  PlainGemm& plain() { return plain_; }
 
  private:
   /// A compiled product for one number of rows, with memory objects that are pointed at the call's
@@ -67,6 +84,7 @@ class Gemm {
   dnnl::matmul::primitive_desc describe(std::int64_t m, const dnnl::memory::desc& weight,
                                         bool bias) const;
   Product& product(std::int64_t m, const PackedMatrix& w, bool bias);
+  void run_plain(const Tensor& x, const PlainMatrix& w, const Tensor& bias, const Tensor& y);
 
   Dtype dtype_;
   int threads_;
@@ -75,6 +93,7 @@ class Gemm {
   std::map<ShapeKey, Products> products_;
   Scratch rounded_;     // x in bf16
   Scratch scratchpad_;  // oneDNN's
+  PlainGemm plain_;
 };
 
 }  // namespace gist::cpu

@@ -14,8 +14,10 @@ void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y,
 void add(const Tensor& a, const Tensor& b, const Tensor& y, int threads);
 void gated_activation(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y,
                       int threads);
-void rotate(const Tensor& x, const Tensor& positions, const Rope& rope, const Tensor& y,
-            int threads, Scratch& scratch);
+void rotation(const Tensor& positions, const Tensor& inv_freq, float scale, const Tensor& rotation,
+              int threads);
+void rotate(const Tensor& x, const Tensor& rotation, RopePairs pairs, RotateDirection direction,
+            const Tensor& y, int threads);
 void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y, int threads);
 void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& y, int threads);
 void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias, float scale,
@@ -24,6 +26,23 @@ void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor
 void scale_and_cap(const Tensor& x, float scale, float soft_cap, int threads);
 void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& uniform,
             const Tensor& ids, int threads, Scratch& scratch);
+
+void gemm_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, const Tensor& dbias,
+                          int threads, Gemm& gemm);
+void embedding_backward(const Tensor& ids, const Tensor& dy, const Tensor& dtable, int threads);
+void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const Tensor& dy,
+                       const Tensor& dx, const Tensor& dweight, int threads, Scratch& scratch);
+void gated_activation_backward(Activation activation, const Tensor& gate, const Tensor& up,
+                               const Tensor& dy, const Tensor& dgate, const Tensor& dup,
+                               int threads);
+void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
+                                   float scale, float soft_cap, const Tensor& labels, float factor,
+                                   const Tensor& loss, const Tensor& dhidden, const Tensor& dhead,
+                                   const Tensor& dbias, int threads, Gemm& gemm, Scratch& scratch);
+void norm(const Tensor& x, const Tensor& y, int threads, Scratch& scratch);
+void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& norm,
+           const Tensor& weight, const Tensor& first_moment, const Tensor& second_moment,
+           int threads);
 
 /// Throws Error(internal) unless each of `indices` (i32) lies within [0, limit).
 void require_within(std::string_view op, std::string_view name, const Tensor& indices,

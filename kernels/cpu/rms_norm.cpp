@@ -3,6 +3,7 @@
 #include <hwy/foreach_target.h>  // compiles this file once a target
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/cpu/operations.h"
@@ -13,8 +14,8 @@ namespace gist::cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// y[d] = x[d] / sqrt(mean(x^2) + eps) * weight[d]
-void normalise_row(const float* x, const float* weight, float eps, std::int64_t d, float* y) {
+/// 1 / sqrt(mean(x^2) + eps)
+float inverse_rms(const float* x, float eps, std::int64_t d) {
   const hn::ScalableTag<float> tag;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
   auto sum0 = hn::Zero(tag);
@@ -28,14 +29,50 @@ void normalise_row(const float* x, const float* weight, float eps, std::int64_t 
   }
   float sum = hn::GetLane(hn::SumOfLanes(tag, hn::Add(sum0, sum1)));
   for (; i < d; ++i) sum += x[i] * x[i];
+  return 1 / std::sqrt(sum / static_cast<float>(d) + eps);
+}
 
-  const float factor = 1 / std::sqrt(sum / static_cast<float>(d) + eps);
+/// y[d] = x[d] / sqrt(mean(x^2) + eps) * weight[d]
+void normalise_row(const float* x, const float* weight, float eps, std::int64_t d, float* y) {
+  const hn::ScalableTag<float> tag;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  const float factor = inverse_rms(x, eps, d);
+  std::int64_t i = 0;
   const auto factors = hn::Set(tag, factor);
-  for (i = 0; i + lanes <= d; i += lanes) {
+  for (; i + lanes <= d; i += lanes) {
     const auto normal = hn::Mul(hn::LoadU(tag, x + i), factors);
     hn::StoreU(hn::Mul(normal, hn::LoadU(tag, weight + i)), tag, y + i);
   }
   for (; i < d; ++i) y[i] = x[i] * factor * weight[i];
+}
+
+/// With r = 1 / rms(x): dx = r (weight dy - x r^2 mean(weight dy x)); dweight += dy x r.
+void normalise_row_backward(const float* x, const float* weight, float eps, const float* dy,
+                            std::int64_t d, float* dx, float* dweight) {
+  const hn::ScalableTag<float> tag;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  const float r = inverse_rms(x, eps, d);
+  const auto rs = hn::Set(tag, r);
+  auto dots = hn::Zero(tag);
+  std::int64_t i = 0;
+  for (; i + lanes <= d; i += lanes) {
+    const auto product = hn::Mul(hn::LoadU(tag, dy + i), hn::LoadU(tag, x + i));
+    dots = hn::MulAdd(product, hn::LoadU(tag, weight + i), dots);
+    hn::StoreU(hn::MulAdd(product, rs, hn::LoadU(tag, dweight + i)), tag, dweight + i);
+  }
+  float dot = hn::GetLane(hn::SumOfLanes(tag, dots));
+  for (; i < d; ++i) {
+    const float product = dy[i] * x[i];
+    dot += product * weight[i];
+    dweight[i] += product * r;
+  }
+  const float share = r * r * r * dot / static_cast<float>(d);
+  const auto shares = hn::Set(tag, share);
+  for (i = 0; i + lanes <= d; i += lanes) {
+    const auto direct = hn::Mul(rs, hn::Mul(hn::LoadU(tag, weight + i), hn::LoadU(tag, dy + i)));
+    hn::StoreU(hn::NegMulAdd(shares, hn::LoadU(tag, x + i), direct), tag, dx + i);
+  }
+  for (; i < d; ++i) dx[i] = r * weight[i] * dy[i] - share * x[i];
 }
 
 }  // namespace HWY_NAMESPACE
@@ -46,6 +83,7 @@ HWY_AFTER_NAMESPACE();
 namespace gist::cpu {
 
 HWY_EXPORT(normalise_row);
+HWY_EXPORT(normalise_row_backward);
 
 void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y, int threads) {
   const std::int64_t d = weight.shape[0];
@@ -60,6 +98,36 @@ void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y,
                       normalise(in + i * d, w, eps, d, out + i * d);
                     }
                   });
+}
+
+/// Each block of rows sums dweight on its own, and the blocks are added in order: the result
+/// doesn't depend on the number of threads, and no sum is long enough to lose digits.
+void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const Tensor& dy,
+                       const Tensor& dx, const Tensor& dweight, int threads, Scratch& scratch) {
+  constexpr std::int64_t block_rows = 64;
+  const std::int64_t d = weight.shape[0];
+  if (d == 0) return;
+  const std::int64_t m = x.shape.elements() / d;
+  const std::int64_t blocks = (m + block_rows - 1) / block_rows;
+  auto* sums = scratch.reserve_array<float>(static_cast<std::size_t>(blocks * d));
+  const auto* in = static_cast<const float*>(x.data);
+  const auto* w = static_cast<const float*>(weight.data);
+  const auto* dout = static_cast<const float*>(dy.data);
+  auto* din = static_cast<float*>(dx.data);
+  const auto backward = HWY_DYNAMIC_DISPATCH(normalise_row_backward);
+  parallel_ranges(threads, blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      float* sum = sums + b * d;
+      std::fill_n(sum, d, 0.0F);
+      for (std::int64_t i = b * block_rows; i < std::min(m, (b + 1) * block_rows); ++i) {
+        backward(in + i * d, w, eps, dout + i * d, d, din + i * d, sum);
+      }
+    }
+  });
+  auto* total = static_cast<float*>(dweight.data);
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    for (std::int64_t i = 0; i < d; ++i) total[i] += sums[b * d + i];
+  }
 }
 
 }  // namespace gist::cpu

@@ -13,14 +13,15 @@ namespace {
 
 class MetaMatrix final : public Matrix {
  public:
-  MetaMatrix(Buffer storage, std::int64_t n, std::int64_t k)
-      : storage_(std::move(storage)), n_(n), k_(k) {}
+  MetaMatrix(Buffer storage, std::size_t bytes, std::int64_t n, std::int64_t k)
+      : storage_(std::move(storage)), bytes_(bytes), n_(n), k_(k) {}
   std::int64_t n() const override { return n_; }
   std::int64_t k() const override { return k_; }
-  std::size_t bytes() const override { return storage_.bytes(); }
+  std::size_t bytes() const override { return bytes_; }
 
  private:
-  Buffer storage_;
+  Buffer storage_;  // none for a plain weight
+  std::size_t bytes_;
   std::int64_t n_;
   std::int64_t k_;
 };
@@ -64,7 +65,11 @@ class Meta final : public MetaBackend {
   std::unique_ptr<Matrix> pack(const HostTensor& weight) override {
     checks::pack(weight);
     const auto bytes = static_cast<std::size_t>(weight.shape.elements()) * size_of(dtype_);
-    return std::make_unique<MetaMatrix>(allocate(bytes), weight.shape[0], weight.shape[1]);
+    return std::make_unique<MetaMatrix>(allocate(bytes), bytes, weight.shape[0], weight.shape[1]);
+  }
+  std::unique_ptr<Matrix> plain(const Tensor& weight) override {
+    checks::plain(weight);
+    return std::make_unique<MetaMatrix>(Buffer(), weight.bytes(), weight.shape[0], weight.shape[1]);
   }
 
   void gemm(const Tensor& x, const Matrix& w, const Tensor& bias, const Tensor& y) override {
@@ -89,11 +94,16 @@ class Meta final : public MetaBackend {
     checks::gated_activation(gate, up, y);
     count("gated_activation", 2 * y.shape.elements(), {&gate, &up}, {&y});
   }
-  void rotate(const Tensor& x, const Tensor& positions, const Rope& rope,
+  void rotation(const Tensor& positions, const Tensor& inv_freq, float scale,
+                const Tensor& rotation) override {
+    checks::rotation(positions, inv_freq, scale, rotation);
+    count("rotation", 2 * rotation.shape.elements(), {&positions, &inv_freq}, {&rotation});
+  }
+  void rotate(const Tensor& x, const Tensor& rotation, RopePairs, RotateDirection,
               const Tensor& y) override {
-    checks::rotate(x, positions, rope, y);
-    const std::int64_t rotated = x.shape[0] * x.shape[1] * rope.rotary_dims;
-    count("rotate", 3 * rotated, {&x, &positions, &rope.inv_freq}, {&y});
+    checks::rotate(x, rotation, y);
+    const std::int64_t rotated = x.shape[0] * x.shape[1] * 2 * rotation.shape[2];
+    count("rotate", 3 * rotated, {&x, &rotation}, {&y});
   }
   void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y) override {
     checks::gather_rows(x, rows, y);
@@ -104,13 +114,13 @@ class Meta final : public MetaBackend {
     count("scatter_rows", 0, {&x, &rows}, {&x});
   }
   void attention(const Tensor& q, const Tensor& keys, const Tensor& values,
-                 const AttentionKeys& visible, const AttentionSpec& spec,
-                 const Tensor& y) override {
-    const auto s = checks::attention(q, keys, values, visible, spec, y);
+                 const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
+                 const Tensor& log_sum_exp) override {
+    const auto s = checks::attention(q, keys, values, visible, spec, y, log_sum_exp);
     const std::int64_t flops = 2 * visible.visible_pairs * s.heads * (s.key_dim + s.value_dim);
     const std::int64_t listed = s.list * s.kv_heads * (s.key_dim + s.value_dim) * 4;
     count("attention", flops, {&q, &visible.rows, &visible.slot, &visible.begin, &visible.end},
-          {&y}, static_cast<std::size_t>(listed));
+          {&y, &log_sum_exp}, static_cast<std::size_t>(listed));
   }
   void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias,
                             float scale, float soft_cap, const Tensor& labels, const Tensor& loss,
@@ -130,6 +140,73 @@ class Meta final : public MetaBackend {
     checks::sample(logits, options, uniform, ids);
     const std::int64_t softmax = options.temperature > 0 ? 3 * logits.shape.elements() : 0;
     count("sample", softmax, {&logits, &uniform}, {&ids});
+  }
+
+  void zero(const Tensor& x) override {
+    checks::zero(x);
+    count("zero", 0, {}, {&x});
+  }
+  void gemm_input_gradient(const Tensor& dy, const Tensor& w, bool accumulate,
+                           const Tensor& dx) override {
+    const auto s = checks::gemm_input_gradient(dy, w, dx);
+    const std::size_t before = accumulate ? dx.bytes() : 0;
+    count("gemm_input_gradient", 2 * s.m * s.n * s.k, {&dy, &w}, {&dx}, before);
+  }
+  void gemm_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw,
+                            const Tensor& dbias) override {
+    const auto s = checks::gemm_weight_gradient(dy, x, dw, dbias);
+    count("gemm_weight_gradient", product_flops(s, dbias), {&dy, &x, &dw, &dbias}, {&dw, &dbias});
+  }
+  void embedding_backward(const Tensor& ids, const Tensor& dy, const Tensor& dtable) override {
+    checks::embedding_backward(ids, dy, dtable);
+    count("embedding_backward", dy.shape.elements(), {&ids, &dy, &dy}, {&dy});
+  }
+  void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const Tensor& dy,
+                         const Tensor& dx, const Tensor& dweight) override {
+    checks::rms_norm_backward(x, weight, eps, dy, dx, dweight);
+    count("rms_norm_backward", 10 * x.shape.elements(), {&x, &weight, &dy, &dweight},
+          {&dx, &dweight});
+  }
+  void gated_activation_backward(Activation, const Tensor& gate, const Tensor& up, const Tensor& dy,
+                                 const Tensor& dgate, const Tensor& dup) override {
+    checks::gated_activation_backward(gate, up, dy, dgate, dup);
+    count("gated_activation_backward", 7 * dy.shape.elements(), {&gate, &up, &dy}, {&dgate, &dup});
+  }
+  void attention_backward(const Tensor& q, const Tensor& keys, const Tensor& values,
+                          const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
+                          const Tensor& log_sum_exp, const Tensor& dy, const Tensor& dq,
+                          const Tensor& dkeys, const Tensor& dvalues) override {
+    const auto s = checks::attention_backward(q, keys, values, visible, spec, y, log_sum_exp, dy,
+                                              dq, dkeys, dvalues);
+    // Scores again, and the gradients of queries and keys; those of probabilities and values.
+    const std::int64_t flops =
+        2 * visible.visible_pairs * s.heads * (3 * s.key_dim + 2 * s.value_dim);
+    count("attention_backward", flops,
+          {&q, &keys, &values, &visible.rows, &visible.slot, &visible.begin, &visible.end, &y,
+           &log_sum_exp, &dy},
+          {&dq, &dkeys, &dvalues});
+  }
+  void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
+                                     float scale, float soft_cap, const Tensor& labels,
+                                     float factor, const Tensor& loss, const Tensor& dhidden,
+                                     const Tensor& dhead, const Tensor& dbias) override {
+    const auto s = checks::linear_cross_entropy_gradient(
+        hidden, head, bias, scale, soft_cap, labels, factor, loss, dhidden, dhead, dbias);
+    const std::int64_t softmax = 5 * s.m * s.n;
+    count("linear_cross_entropy_gradient", 3 * product_flops(s, bias) + softmax,
+          {&hidden, &head, &bias, &labels, &dhead, &dbias}, {&loss, &dhidden, &dhead, &dbias});
+  }
+  void norm(const Tensor& x, const Tensor& y) override {
+    checks::norm(x, y);
+    count("norm", 2 * x.shape.elements(), {&x}, {&y});
+  }
+  void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& norm,
+             const Tensor& weight, const Tensor& first_moment,
+             const Tensor& second_moment) override {
+    checks::adamw(options, gradient, norm, weight, first_moment, second_moment);
+    count("adamw", 12 * weight.shape.elements(),
+          {&gradient, &norm, &weight, &first_moment, &second_moment},
+          {&weight, &first_moment, &second_moment});
   }
 
   const std::map<std::string, OpCost>& costs() const override { return costs_; }

@@ -77,8 +77,14 @@ struct AttentionCase {
   std::int64_t heads, kv_heads, dim;
 };
 
-void attention(benchmark::State& state, const AttentionCase& c, const MachineLimits& limits) {
-  Device device(Dtype::f32);
+/// What an attention call reads and writes.
+struct AttentionCall {
+  AttentionCall(const AttentionCase& c, Device& device);
+  AttentionKeys visible;
+  Tensor q, keys, values, y, log_sum_exp;
+};
+
+AttentionCall::AttentionCall(const AttentionCase& c, Device& device) {
   std::vector<std::int32_t> rows, slot, begin, end;
   const std::int32_t past = c.keys - c.queries;
   std::int64_t pairs = 0;
@@ -94,15 +100,49 @@ void attention(benchmark::State& state, const AttentionCase& c, const MachineLim
   }
   const std::int64_t list = static_cast<std::int64_t>(slot.size());
   const std::int64_t queries = std::int64_t{c.rows} * c.queries;
-  const AttentionKeys visible{device.integers({c.rows, 5}, rows), device.integers({list}, slot),
-                              device.integers({list}, begin), device.integers({list}, end), pairs};
-  const Tensor q = device.floats({queries, c.heads, c.dim});
-  const Tensor keys = device.floats({list, c.kv_heads, c.dim});
-  const Tensor values = device.floats({list, c.kv_heads, c.dim});
-  const Tensor y = device.floats({queries, c.heads, c.dim});
-  for (auto _ : state) device.backend().attention(q, keys, values, visible, {0.1F, 0}, y);
-  report(state, 4.0 * static_cast<double>(pairs * c.heads * c.dim),
-         static_cast<double>(keys.bytes() + values.bytes()), limits.f32_flops, limits);
+  visible = {device.integers({c.rows, 5}, rows), device.integers({list}, slot),
+             device.integers({list}, begin), device.integers({list}, end), pairs};
+  q = device.floats({queries, c.heads, c.dim});
+  keys = device.floats({list, c.kv_heads, c.dim});
+  values = device.floats({list, c.kv_heads, c.dim});
+  y = device.floats({queries, c.heads, c.dim});
+  log_sum_exp = device.floats({queries, c.heads});
+}
+
+constexpr AttentionSpec attention_spec{0.1F, 0};
+
+void attention(benchmark::State& state, const AttentionCase& c, bool training,
+               const MachineLimits& limits) {
+  Device device(Dtype::f32);
+  const AttentionCall call(c, device);
+  const Tensor log_sum_exp = training ? call.log_sum_exp : Tensor{};
+  for (auto _ : state) {
+    device.backend().attention(call.q, call.keys, call.values, call.visible, attention_spec, call.y,
+                               log_sum_exp);
+  }
+  report(state, 4.0 * static_cast<double>(call.visible.visible_pairs * c.heads * c.dim),
+         static_cast<double>(call.keys.bytes() + call.values.bytes()), limits.f32_flops, limits);
+}
+
+/// Five products: scores, and the gradients of probabilities, queries, keys and values.
+void attention_backward(benchmark::State& state, const AttentionCase& c,
+                        const MachineLimits& limits) {
+  Device device(Dtype::f32);
+  const AttentionCall call(c, device);
+  const Tensor dy = device.floats(call.y.shape);
+  const Tensor dq = device.floats(call.q.shape);
+  const Tensor dkeys = device.floats(call.keys.shape);
+  const Tensor dvalues = device.floats(call.values.shape);
+  device.backend().attention(call.q, call.keys, call.values, call.visible, attention_spec, call.y,
+                             call.log_sum_exp);
+  for (auto _ : state) {
+    device.backend().attention_backward(call.q, call.keys, call.values, call.visible,
+                                        attention_spec, call.y, call.log_sum_exp, dy, dq, dkeys,
+                                        dvalues);
+  }
+  report(state, 10.0 * static_cast<double>(call.visible.visible_pairs * c.heads * c.dim),
+         static_cast<double>(2 * (call.keys.bytes() + call.values.bytes())), limits.f32_flops,
+         limits);
 }
 
 constexpr AttentionCase attention_cases[] = {
@@ -115,6 +155,18 @@ constexpr AttentionCase attention_cases[] = {
     {"decode 16 x 1024, no groups", 16, 1, 1024, 0, 32, 32, 128},
 };
 
+constexpr AttentionCase training_cases[] = {
+    {"causal 64 x 35, dim 32", 64, 35, 35, 0, 4, 4, 32},
+    {"gist after 24, 64 x 35, dim 32", 64, 35, 35, 24, 4, 4, 32},
+    {"causal 2048, dim 64", 1, 2048, 2048, 0, 8, 8, 64},
+    {"causal 2048, dim 128", 1, 2048, 2048, 0, 8, 8, 128},
+};
+
+template <typename Body>
+void register_attention(const std::string& name, Body body) {
+  benchmark::RegisterBenchmark(name.c_str(), body)->UseRealTime()->Unit(benchmark::kMillisecond);
+}
+
 void register_benchmarks(const MachineLimits& limits) {
   for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
     if (dtype == Dtype::bf16 && limits.bf16_flops == 0) continue;
@@ -125,10 +177,14 @@ void register_benchmarks(const MachineLimits& limits) {
         benchmark::kMillisecond);
   }
   for (const AttentionCase& c : attention_cases) {
-    benchmark::RegisterBenchmark((std::string("attention ") + c.name).c_str(),
-                                 [=](benchmark::State& state) { attention(state, c, limits); })
-        ->UseRealTime()
-        ->Unit(benchmark::kMillisecond);
+    register_attention(std::string("attention ") + c.name,
+                       [=](benchmark::State& state) { attention(state, c, false, limits); });
+  }
+  for (const AttentionCase& c : training_cases) {
+    register_attention(std::string("training attention ") + c.name,
+                       [=](benchmark::State& state) { attention(state, c, true, limits); });
+    register_attention(std::string("attention_backward ") + c.name,
+                       [=](benchmark::State& state) { attention_backward(state, c, limits); });
   }
 }
 

@@ -20,7 +20,7 @@ TEST(Forward, EqualsPlainLoops) {
   for (const Condition condition : {Condition::gist, Condition::pos, Condition::neg}) {
     const Golden golden = load_golden("stories260K-gist", condition, 3, 0);
     const std::vector<float> plain = plain_logits(shape, weights_of("stories260K-gist"),
-                                                  golden.sequence, condition, Products::f32);
+                                                  golden.sequence, condition, Products::exact);
     LabelledSequence row{golden.sequence, golden.sequence.tokens() - 1, condition, nullptr, 0};
     const auto logits = label_logits(*loaded.model, {&row, 1}, scratch)[0];
     EXPECT_LE(relative_error(logits, std::span(plain).first(logits.size())), 1e-5);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/random.h"
 #include "tests/core/loaded_model.h"
 #include "tests/core/passes.h"
 

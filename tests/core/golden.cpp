@@ -22,6 +22,28 @@ std::vector<T> read(const SafetensorsFile& file, const std::string& name) {
   return values;
 }
 
+/// make(name) of each tensor whose name begins with `prefix`, by the rest of the name.
+template <typename Value, typename Make>
+std::map<std::string, Value> read_all(const SafetensorsFile& file, const std::string& prefix,
+                                      Make make) {
+  std::map<std::string, Value> values;
+  for (const auto& [name, entry] : file.tensors()) {
+    if (name.starts_with(prefix)) values[name.substr(prefix.size())] = make(name);
+  }
+  return values;
+}
+
+std::map<std::string, Probe> read_probes(const SafetensorsFile& file, const std::string& prefix) {
+  return read_all<Probe>(file, prefix, [&](const std::string& name) {
+    const auto values = read<double>(file, name);
+    return Probe{values.at(0), values.at(1)};
+  });
+}
+
+std::filesystem::path train_file(const std::string& set) {
+  return golden_directory(set) / "train.safetensors";
+}
+
 }  // namespace
 
 Sequence Golden::prompt() const {
@@ -57,6 +79,23 @@ Golden load_golden(const std::string& set, Condition condition, int k, int promp
     golden.value = read<float>(file, prefix + "value");
   }
   return golden;
+}
+
+GradientGolden load_gradient_golden(const std::string& set, Condition condition, int k) {
+  const SafetensorsFile file(train_file(set));
+  const std::string prefix = std::string(name_of(condition)) + ".k" + std::to_string(k) + ".batch.";
+  GradientGolden golden;
+  golden.loss = read<float>(file, prefix + "loss").at(0);
+  golden.probes = read_probes(file, prefix + "probe.");
+  golden.gradients = read_all<std::vector<float>>(
+      file, prefix + "grad.", [&](const std::string& name) { return read<float>(file, name); });
+  return golden;
+}
+
+AdamwGolden load_adamw_golden(const std::string& set) {
+  const SafetensorsFile file(train_file(set));
+  return {read<float>(file, "adamw.loss"), read<float>(file, "adamw.grad_norm"),
+          read_probes(file, "param_probe.")};
 }
 
 }  // namespace gist

@@ -1,7 +1,9 @@
-// Goldens: what the reference implementation computed, one sequence at a time, in f32.
+// Goldens: what the reference implementation computed in f32: one sequence at a time, and in
+// training all prompts of a set as one batch.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,5 +30,28 @@ constexpr std::int32_t greedy_tokens = 24;
 std::int32_t gist_token_of(const std::string& set);
 /// Prompt number `prompt` of a set ("stories260K-gist", "wordtasks-llama-gist") with k gist tokens.
 Golden load_golden(const std::string& set, Condition condition, int k, int prompt);
+
+/// What stands for a whole tensor: its L2 norm and its sum over the flat index n of x[n] sin(n +
+/// 1).
+struct Probe {
+  double norm = 0;
+  double sum = 0;
+};
+
+/// The loss of all prompts as one batch, its mean over all labels, and its gradients by the
+/// parameters' names.
+struct GradientGolden {
+  float loss = 0;
+  std::map<std::string, Probe> probes;                  // for the first k only
+  std::map<std::string, std::vector<float>> gradients;  // likewise, and of small models only
+};
+GradientGolden load_gradient_golden(const std::string& set, Condition condition, int k);
+
+/// AdamW steps on that batch under the condition gist, with the first k.
+struct AdamwGolden {
+  std::vector<float> loss, gradient_norm;  // before each step; the norm before clipping
+  std::map<std::string, Probe> weights;    // after the last step
+};
+AdamwGolden load_adamw_golden(const std::string& set);
 
 }  // namespace gist

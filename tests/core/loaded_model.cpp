@@ -17,9 +17,7 @@ nlohmann::json config_of(const std::string& model) {
 }  // namespace
 
 std::filesystem::path directory_of(const std::string& model) {
-  const std::filesystem::path fixture = std::filesystem::path(GIST_FIXTURES) / "models" / model;
-  if (std::filesystem::exists(fixture)) return fixture;
-  return std::filesystem::path(GIST_SOURCE) / "examples" / "models" / model;
+  return std::filesystem::path(GIST_FIXTURES) / "models" / model;
 }
 
 LlamaShape shape_of(const std::string& model) {

@@ -1,4 +1,4 @@
-// Models for tests: those of the fixtures and the examples, and ones with random weights.
+// Models for tests: those of the fixtures, and ones with random weights.
 #pragma once
 
 #include <cstdint>

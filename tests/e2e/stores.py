@@ -2,9 +2,9 @@
 
 import json
 
-from gist_cli import MODELS, run
+from gist_cli import FIXTURES, run
 
-MODEL = MODELS / "wordtasks-llama-gist"
+MODEL = FIXTURES / "models" / "wordtasks-llama-gist"
 
 
 def write_store(path, prompts, *options, gist_tokens=1):

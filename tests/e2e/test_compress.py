@@ -12,7 +12,7 @@ import unittest
 
 from gist_cli import FIXTURES, GIST, MODELS, TempDirTest, records_of, run
 
-MODEL = MODELS / "wordtasks-llama-gist"
+MODEL = FIXTURES / "models" / "wordtasks-llama-gist"
 PLAIN_MODEL = FIXTURES / "models" / "stories260K-gist"  # has a gist token and no gist.json
 
 

@@ -11,10 +11,10 @@ from stores import MODEL, write_store
 DATA = ROOT / "examples" / "data"
 
 # Of the training runs that made the models: (exact match in per cent, loss) on seen and unseen.
-REFERENCE = {
-    "pos": {"seen": (94.2, 0.0895), "unseen": (49.8, 2.3696)},
-    "gist": {"seen": (92.2, 0.0969), "unseen": (44.8, 2.2471)},
-    "neg": {"seen": (6.6, 1.4102), "unseen": (5.2, 1.5043)},
+SCORES = {
+    MODEL: {"seen": (92.2, 0.0969), "unseen": (44.8, 2.2471)},
+    MODELS / "wordtasks-llama-pos": {"seen": (91.6, 0.0818), "unseen": (41.0, 2.7751)},
+    MODELS / "wordtasks-llama-neg": {"seen": (7.0, 1.3747), "unseen": (6.0, 1.4913)},
 }
 RECORDS = [
     {"instruction": "Leave out the first word.", "input": "cat, lake, indigo",
@@ -50,12 +50,12 @@ class EvaluateTest(TempDirTest):
 
 class Models(EvaluateTest):
     def test_the_word_tasks_score_as_when_they_were_trained(self):
-        for condition, splits in REFERENCE.items():
+        for model, splits in SCORES.items():
             for split, (exact_match, loss) in splits.items():
-                with self.subTest(condition=condition, split=split):
-                    report = self.report("--model", MODELS / f"wordtasks-llama-{condition}", "--data",
+                with self.subTest(model=model.name, split=split):
+                    report = self.report("--model", model, "--data",
                                          DATA / f"wordtasks_{split}.jsonl.gz", "--max-new-tokens", 24)
-                    self.assertEqual(report["condition"], condition)
+                    self.assertEqual(report["condition"], model.name.rsplit("-", 1)[1])
                     self.assertEqual(report["all"]["records"], 500)
                     self.assertAlmostEqual(100 * report["all"]["exact_match"], exact_match, delta=0.5)
                     self.assertAlmostEqual(report["all"]["loss"] / loss, 1, delta=1e-3)

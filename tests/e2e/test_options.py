@@ -4,7 +4,7 @@ import json
 import os
 import unittest
 
-from gist_cli import MODELS, TempDirTest, run
+from gist_cli import FIXTURES, TempDirTest, run
 
 COMMANDS = ["compress", "generate", "evaluate", "inspect", "merge", "plugins"]
 COMPRESS = ["compress", "--model", "m", "--output", "o.h5"]
@@ -90,7 +90,7 @@ class CommandLine(TempDirTest):
         for value in ["5000", "-1", "1.5", "0x10", "many", "99999999999999999999", "1 ", ""]:
             with self.subTest(value):
                 result = run("compress", "--output", self.path("o.h5"), "--model",
-                             MODELS / "wordtasks-llama-gist", f"--threads={value}")
+                             FIXTURES / "models" / "wordtasks-llama-gist", f"--threads={value}")
                 self.assertFails(result, 64, "threads")
                 self.assertEqual(os.listdir(self.directory), [])
 

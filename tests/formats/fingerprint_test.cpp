@@ -57,7 +57,7 @@ TEST_F(Fingerprint, HashesNamesDtypesShapesAndBytesInOrderOfTheNames) {
 }
 
 TEST_F(Fingerprint, EqualsThatInAStoreWrittenByAnotherProgram) {
-  EXPECT_EQ(compute_model_sha256(Checkpoint(example_models / "wordtasks-llama-gist")),
+  EXPECT_EQ(compute_model_sha256(Checkpoint(fixtures / "models/wordtasks-llama-gist")),
             "e0a08cde59bed3c9629ad51e8527ed74f63a24e961c32657db21f804bf4850c6");
 }
 

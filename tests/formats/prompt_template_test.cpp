@@ -182,7 +182,7 @@ TEST(PromptTemplate, LaysOutTokensAsTheReferenceDoesStories) {
 }
 
 TEST(PromptTemplate, LaysOutTokensAsTheReferenceDoesWordTasks) {
-  expect_golden_layout("wordtasks-llama-gist", example_models / "wordtasks-llama-gist");
+  expect_golden_layout("wordtasks-llama-gist", fixtures / "models/wordtasks-llama-gist");
 }
 
 }  // namespace

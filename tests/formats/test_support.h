@@ -18,7 +18,6 @@
 namespace gist::testing {
 
 inline const std::filesystem::path fixtures = GIST_FIXTURES;
-inline const std::filesystem::path example_models = fixtures / "../../examples/models";
 
 /// Removed with all that is in it.
 class TemporaryDirectory {

@@ -6,32 +6,18 @@ usage: check_store.py GIST WORKDIR
 import hashlib
 import json
 import pathlib
-import struct
 import subprocess
 import sys
 
 import h5py
 import numpy
 
+from safetensors_file import read_safetensors
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MODEL = ROOT / "examples/models/wordtasks-llama-gist"
+MODEL = ROOT / "tests/fixtures/models/wordtasks-llama-gist"
 GOLDEN = ROOT / "tests/fixtures/golden/wordtasks-llama-gist"
 REFERENCE = ROOT / "tests/fixtures/stores/wordtasks-llama-gist-k1.h5"
-
-
-def read_safetensors(path):
-    data = path.read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    header.pop("__metadata__", None)
-    body = data[8 + length :]
-    types = {"F32": "<f4", "I32": "<i4"}
-    return {
-        name: numpy.frombuffer(
-            body[slice(*entry["data_offsets"])], types[entry["dtype"]]
-        ).reshape(entry["shape"])
-        for name, entry in header.items()
-    }
 
 
 def compress(gist, prompts, store, *options):

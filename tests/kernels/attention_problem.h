@@ -39,8 +39,31 @@ inline AttentionTensors upload(const AttentionProblem& p, DeviceArrays& arrays) 
 inline Floats attend(Backend& backend, const AttentionProblem& p) {
   DeviceArrays arrays(backend);
   const AttentionTensors t = upload(p, arrays);
-  backend.attention(t.q, t.keys, t.values, t.visible, p.spec, t.y);
+  backend.attention(t.q, t.keys, t.values, t.visible, p.spec, t.y, {});
   return arrays.floats(t.y);
+}
+
+struct AttentionResult {
+  Floats y, log_sum_exp, dq, dkeys, dvalues;
+};
+
+/// Attention and its gradients; what the tensors held before doesn't show.
+inline AttentionResult attend_and_back(Backend& backend, const AttentionProblem& p,
+                                       const Floats& dy) {
+  DeviceArrays arrays(backend);
+  const AttentionTensors t = upload(p, arrays);
+  const auto filled = [&](const Shape& shape) {
+    return arrays.of(shape, Floats(static_cast<std::size_t>(shape.elements()), 99.0F));
+  };
+  const Tensor log_sum_exp = filled({p.queries, p.heads});
+  const Tensor dq = filled(t.q.shape);
+  const Tensor dkeys = filled(t.keys.shape);
+  const Tensor dvalues = filled(t.values.shape);
+  backend.attention(t.q, t.keys, t.values, t.visible, p.spec, t.y, log_sum_exp);
+  backend.attention_backward(t.q, t.keys, t.values, t.visible, p.spec, t.y, log_sum_exp,
+                             arrays.of(t.y.shape, dy), dq, dkeys, dvalues);
+  return {arrays.floats(t.y), arrays.floats(log_sum_exp), arrays.floats(dq), arrays.floats(dkeys),
+          arrays.floats(dvalues)};
 }
 
 /// Adds a row of `queries` queries from `query_index` on and `keys` keys with the given intervals.

@@ -130,7 +130,7 @@ TEST_F(AttentionRules, TheOutputMayBeTheQueries) {
   fill(p, random);
   DeviceArrays arrays(*backend_);
   const AttentionTensors t = upload(p, arrays);
-  backend_->attention(t.q, t.keys, t.values, t.visible, p.spec, t.q);
+  backend_->attention(t.q, t.keys, t.values, t.visible, p.spec, t.q, {});
   EXPECT_EQ(arrays.floats(t.q), attend(*backend_, p));
 }
 

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 
 #include "kernels/meta/meta_backend.h"
@@ -67,11 +68,14 @@ TEST_P(Checks, RefuseTensorsThatDoNotFit) {
     backend_->gated_activation(Activation::silu, f32({2}), f32({3}), f32({2}));
   });
   expect_refused("rotate", [&] {
-    backend_->rotate(f32({2, 1, 4}), i32({2}), {f32({3}), 1, 6, false}, f32({2, 1, 4}));
+    backend_->rotate(f32({2, 1, 4}), f32({2, 2, 3}), RopePairs::half, RotateDirection::forward,
+                     f32({2, 1, 4}));
   });
   expect_refused("rotate", [&] {
-    backend_->rotate(f32({2, 1, 4}), i32({3}), {f32({2}), 1, 4, false}, f32({2, 1, 4}));
+    backend_->rotate(f32({2, 1, 4}), f32({3, 2, 2}), RopePairs::half, RotateDirection::forward,
+                     f32({2, 1, 4}));
   });
+  expect_refused("rotation", [&] { backend_->rotation(i32({3}), f32({2}), 1, f32({3, 2, 3})); });
   expect_refused("gather_rows", [&] { backend_->gather_rows(f32({4, 2}), i32({3}), f32({3, 3})); });
   expect_refused("scatter_rows", [&] {
     backend_->scatter_rows(f32({4, 2}), i32({3}), f32({9, 2}));
@@ -84,13 +88,128 @@ TEST_P(Checks, RefuseTensorsThatDoNotFit) {
   expect_refused("sample", [&] { backend_->sample(f32({5, 3}), {}, f32({4}), i32({5})); });
 }
 
+TEST_P(Checks, RefuseGradientsThatDoNotFit) {
+  const auto unused = Tensor{nullptr, Dtype::f32, {3}};
+  expect_refused("plain", [&] { backend_->plain(f32({6})); });
+  expect_refused("plain", [&] { backend_->plain(i32({2, 3})); });
+  expect_refused("zero", [&] { backend_->zero(unused); });
+  expect_refused("gemm_input_gradient", [&] {
+    backend_->gemm_input_gradient(f32({5, 2}), f32({3, 2}), false, f32({5, 3}));
+  });
+  expect_refused("gemm_input_gradient", [&] {
+    backend_->gemm_input_gradient(f32({5, 2}), f32({2, 3}), false, f32({4, 3}));
+  });
+  expect_refused("gemm_weight_gradient", [&] {
+    backend_->gemm_weight_gradient(f32({5, 2}), f32({4, 3}), f32({2, 3}), {});
+  });
+  expect_refused("gemm_weight_gradient", [&] {
+    backend_->gemm_weight_gradient(f32({5, 2}), f32({5, 3}), f32({3, 2}), {});
+  });
+  expect_refused("gemm_weight_gradient", [&] {
+    backend_->gemm_weight_gradient(f32({5, 2}), f32({5, 3}), f32({2, 3}), f32({3}));
+  });
+  expect_refused("embedding_backward", [&] {
+    backend_->embedding_backward(i32({2}), f32({2, 3}), f32({4, 2}));
+  });
+  expect_refused("embedding_backward", [&] {
+    backend_->embedding_backward(i32({3}), f32({2, 3}), f32({4, 3}));
+  });
+  expect_refused("rms_norm_backward", [&] {
+    backend_->rms_norm_backward(f32({2, 3}), f32({3}), 0, f32({2, 3}), f32({2, 3}), f32({2}));
+  });
+  expect_refused("rms_norm_backward", [&] {
+    backend_->rms_norm_backward(f32({2, 3}), f32({3}), 0, f32({3, 2}), f32({2, 3}), f32({3}));
+  });
+  expect_refused("rms_norm_backward", [&] {
+    backend_->rms_norm_backward(f32({2, 3}), f32({3}), -1, f32({2, 3}), f32({2, 3}), f32({3}));
+  });
+  for (int wrong = 0; wrong < 5; ++wrong) {
+    const auto each = [&](int i) { return f32({i == wrong ? 3 : 2}); };
+    expect_refused("gated_activation_backward", [&] {
+      backend_->gated_activation_backward(Activation::silu, each(0), each(1), each(2), each(3),
+                                          each(4));
+    });
+  }
+  for (int wrong = 0; wrong < 4; ++wrong) {
+    const auto each = [&](int i) { return f32({i == wrong ? 3 : 2}); };
+    expect_refused("adamw",
+                   [&] { backend_->adamw({}, each(0), f32({1}), each(1), each(2), each(3)); });
+  }
+  expect_refused("norm", [&] { backend_->norm(f32({2}), f32({2})); });
+  expect_refused("norm", [&] { backend_->norm(i32({2}), f32({1})); });
+  expect_refused("adamw",
+                 [&] { backend_->adamw({}, f32({2}), f32({2}), f32({2}), f32({2}), f32({2})); });
+}
+
+TEST_P(Checks, RefuseOptionsOfAdamwOutOfRange) {
+  const auto refused = [&](const std::function<void(AdamwOptions&)>& change) {
+    AdamwOptions options;
+    change(options);
+    expect_refused("adamw", [&] {
+      backend_->adamw(options, f32({2}), f32({1}), f32({2}), f32({2}), f32({2}));
+    });
+  };
+  refused([](auto& options) { options.beta1 = 1; });
+  refused([](auto& options) { options.beta2 = -0.1; });
+  refused([](auto& options) { options.step = 0; });
+  refused([](auto& options) { options.eps = -1; });
+  refused([](auto& options) { options.max_norm = -1; });
+  refused([](auto& options) { options.lr = std::nan(""); });
+  refused([](auto& options) { options.weight_decay = std::nan(""); });
+}
+
+TEST_P(Checks, RefuseTensorsOfTheLossGradientThatDoNotFit) {
+  struct Call {
+    Shape hidden{5, 3}, head{7, 3}, labels{5}, loss{5}, dhidden{5, 3}, dhead{7, 3}, dbias{7};
+    float factor = 1, soft_cap = 0;
+  };
+  const auto refused = [&](const std::function<void(Call&)>& change) {
+    Call c;
+    change(c);
+    expect_refused("linear_cross_entropy_gradient", [&] {
+      backend_->linear_cross_entropy_gradient(f32(c.hidden), f32(c.head), f32({7}), 1, c.soft_cap,
+                                              i32(c.labels), c.factor, f32(c.loss), f32(c.dhidden),
+                                              f32(c.dhead), f32(c.dbias));
+    });
+  };
+  refused([](Call& c) { c.hidden = {5, 4}; });
+  refused([](Call& c) { c.head = {3, 7}; });
+  refused([](Call& c) { c.labels = {4}; });
+  refused([](Call& c) { c.loss = {4}; });
+  refused([](Call& c) { c.dhidden = {3, 5}; });
+  refused([](Call& c) { c.dhead = {7, 4}; });
+  refused([](Call& c) { c.dbias = {5}; });
+  refused([](Call& c) { c.factor = std::nanf(""); });
+  refused([](Call& c) { c.soft_cap = -1; });
+}
+
+TEST_P(Checks, RefuseTensorsOfTheGradientOfAttentionThatDoNotFit) {
+  const AttentionKeys keys{i32({1, 5}), i32({2}), i32({2}), i32({2}), 0};
+  // In order: log_sum_exp, dy, dq, dkeys and dvalues.
+  const Shape right[] = {{2, 4}, {2, 4, 6}, {2, 4, 4}, {2, 2, 4}, {2, 2, 6}};
+  for (int wrong = 1; wrong < 5; ++wrong) {
+    const auto each = [&](int i) { return f32(i == wrong ? Shape{2, 4, 5} : right[i]); };
+    expect_refused("attention_backward", [&] {
+      backend_->attention_backward(f32({2, 4, 4}), f32({2, 2, 4}), f32({2, 2, 6}), keys, {},
+                                   f32({2, 4, 6}), each(0), each(1), each(2), each(3), each(4));
+    });
+  }
+  expect_refused("attention_backward", [&] {
+    backend_->attention_backward(f32({2, 4, 4}), f32({2, 2, 4}), f32({2, 2, 6}), keys, {},
+                                 f32({2, 4, 6}), {}, f32({2, 4, 6}), f32({2, 4, 4}), f32({2, 2, 4}),
+                                 f32({2, 2, 6}));
+  });
+}
+
 TEST_P(Checks, RefuseHeadsThatDoNotShareKeyHeadsEvenly) {
   const AttentionKeys keys{i32({1, 5}), i32({2}), i32({2}), i32({2}), 0};
   expect_refused("attention", [&] {
-    backend_->attention(f32({2, 3, 4}), f32({2, 2, 4}), f32({2, 2, 4}), keys, {}, f32({2, 3, 4}));
+    backend_->attention(f32({2, 3, 4}), f32({2, 2, 4}), f32({2, 2, 4}), keys, {}, f32({2, 3, 4}),
+                        {});
   });
   expect_refused("attention", [&] {
-    backend_->attention(f32({2, 4, 4}), f32({2, 2, 4}), f32({2, 2, 6}), keys, {}, f32({2, 4, 4}));
+    backend_->attention(f32({2, 4, 4}), f32({2, 2, 4}), f32({2, 2, 6}), keys, {}, f32({2, 4, 4}),
+                        {});
   });
 }
 

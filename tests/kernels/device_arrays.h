@@ -45,6 +45,9 @@ class DeviceArrays {
     backend_.upload(tensor, values.data());
     return tensor;
   }
+  Tensor filled(const Shape& shape, float value) {
+    return of(shape, std::vector<float>(static_cast<std::size_t>(shape.elements()), value));
+  }
   std::vector<float> floats(const Tensor& tensor) { return read<float>(tensor); }
   std::vector<std::int32_t> integers(const Tensor& tensor) { return read<std::int32_t>(tensor); }
 

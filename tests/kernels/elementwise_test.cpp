@@ -20,17 +20,7 @@ TEST_F(Elementwise, RmsNormEqualsTheOracle) {
        {std::pair<std::int64_t, std::int64_t>{1, 1}, {3, 17}, {5, 64}, {300, 130}}) {
     const Floats x = random_.floats(m * d, 3);
     const Floats weight = random_.floats(d);
-    Doubles expected;
-    for (std::int64_t i = 0; i < m; ++i) {
-      double sum = 0;
-      for (std::int64_t j = 0; j < d; ++j)
-        sum += std::pow(x[static_cast<std::size_t>(i * d + j)], 2);
-      for (std::int64_t j = 0; j < d; ++j) {
-        expected.push_back(x[static_cast<std::size_t>(i * d + j)] /
-                           std::sqrt(sum / static_cast<double>(d) + 1e-5) *
-                           weight[static_cast<std::size_t>(j)]);
-      }
-    }
+    const Doubles expected = rms_norm_oracle(doubles(x), doubles(weight), 1e-5);
     const Tensor y = arrays_.of({m, d}, x);
     backend_->rms_norm(y, arrays_.of({d}, weight), 1e-5F, y);  // in place
     EXPECT_LT(relative_error(arrays_.floats(y), expected), 1e-6) << m << " x " << d;
@@ -54,17 +44,12 @@ TEST_F(Elementwise, SiluGateEqualsTheOracle) {
   gate[1] = -500;
   gate[2] = -90;
   gate[3] = 0;
-  const Floats up = random_.floats(20011);
-  Doubles expected;
-  for (std::size_t i = 0; i < gate.size(); ++i) {
-    expected.push_back(gate[i] / (1 + std::exp(-double{gate[i]})) * up[i]);
-  }
-  expected[0] /= 500;  // its size would hide the errors of the others
-  Floats scaled_up = up;
-  scaled_up[0] /= 500;
+  Floats up = random_.floats(20011);
+  up[0] /= 500;  // its size would hide the errors of the others
+  const Doubles expected = silu_gate_oracle(doubles(gate), doubles(up));
   const Tensor y = arrays_.empty({20011});
-  backend_->gated_activation(Activation::silu, arrays_.of({20011}, gate),
-                             arrays_.of({20011}, scaled_up), y);
+  backend_->gated_activation(Activation::silu, arrays_.of({20011}, gate), arrays_.of({20011}, up),
+                             y);
   EXPECT_LT(relative_error(arrays_.floats(y), expected), 1e-6);
 }
 
@@ -119,14 +104,16 @@ TEST_F(Elementwise, RotateEqualsTheOracle) {
     }
     Integers positions;
     for (std::int64_t i = 0; i < c.m; ++i) positions.push_back(random_.below(5000));
-    const Rope rope{arrays_.of({c.rotary_dims / 2}, inv_freq), 1.25F, c.rotary_dims, c.interleaved};
+    const RopePairs pairs = c.interleaved ? RopePairs::interleaved : RopePairs::half;
     const Doubles expected = rotate_oracle(c, x, positions, inv_freq, 1.25);
     const Tensor in = arrays_.of({c.m, c.heads, c.dim}, x);
     const Tensor out = arrays_.empty({c.m, c.heads, c.dim});
     const Tensor at = arrays_.of({c.m}, positions);
-    backend_->rotate(in, at, rope, out);
+    const Tensor rotation = arrays_.empty({c.m, 2, c.rotary_dims / 2});
+    backend_->rotation(at, arrays_.of({c.rotary_dims / 2}, inv_freq), 1.25F, rotation);
+    backend_->rotate(in, rotation, pairs, RotateDirection::forward, out);
     EXPECT_LT(relative_error(arrays_.floats(out), expected), 1e-6);
-    backend_->rotate(in, at, rope, in);  // in place
+    backend_->rotate(in, rotation, pairs, RotateDirection::forward, in);  // in place
     EXPECT_EQ(arrays_.floats(in), arrays_.floats(out));
   }
 }

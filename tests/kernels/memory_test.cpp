@@ -65,10 +65,12 @@ void step(Backend& backend, DeviceArrays& arrays, const Matrix& w, std::int64_t 
   const Tensor y = arrays.empty({m, d});
   backend.rms_norm(x, weight, 1e-5F, y);
   backend.gemm(y, w, weight, x);
-  const Rope rope{arrays.of({4}, Floats{1, 0.1F, 0.01F, 0.001F}), 1, 8, false};
+  const Tensor inv_freq = arrays.of({4}, Floats{1, 0.1F, 0.01F, 0.001F});
+  const Tensor rotation = arrays.empty({m, 2, 4});
   const Tensor positions = arrays.of({m}, Integers(static_cast<std::size_t>(m), 3));
   const Tensor heads = x.reshaped({m, 8, 8});
-  backend.rotate(heads, positions, rope, heads);
+  backend.rotation(positions, inv_freq, 1, rotation);
+  backend.rotate(heads, rotation, RopePairs::half, RotateDirection::forward, heads);
   Integers rows;
   Integers slots;
   for (std::int32_t i = 0; i < m; ++i) {
@@ -79,7 +81,7 @@ void step(Backend& backend, DeviceArrays& arrays, const Matrix& w, std::int64_t 
   const AttentionKeys keys{arrays.of({m, 5}, rows), arrays.of({list}, slots),
                            arrays.of({list}, Integers(static_cast<std::size_t>(list), 0)),
                            arrays.of({list}, Integers(static_cast<std::size_t>(list), 9)), list};
-  backend.attention(heads, heads, heads, keys, {}, y.reshaped({m, 8, 8}));
+  backend.attention(heads, heads, heads, keys, {}, y.reshaped({m, 8, 8}), {});
   const Tensor loss = arrays.empty({m});
   const Tensor ids = arrays.empty(Dtype::i32, {m});
   backend.linear_cross_entropy(y, w, {}, 1, 0, positions, loss, ids);

@@ -28,7 +28,7 @@ TEST(Meta, CountsAttentionByVisiblePairs) {
   const AttentionKeys visible{arrays.empty(Dtype::i32, {1, 5}), arrays.empty(Dtype::i32, {6}),
                               arrays.empty(Dtype::i32, {6}), arrays.empty(Dtype::i32, {6}), 21};
   meta->attention(arrays.empty({6, 4, 8}), arrays.empty({6, 2, 8}), arrays.empty({6, 2, 16}),
-                  visible, {}, arrays.empty({6, 4, 16}));
+                  visible, {}, arrays.empty({6, 4, 16}), {});
   EXPECT_EQ(meta->total_flops(), 21 * 4 * (2 * 8 + 2 * 16));
 }
 
@@ -46,6 +46,71 @@ TEST(Meta, CountsElementsAndOperations) {
   meta->reset_costs();
   EXPECT_EQ(meta->total_flops(), 0);
   EXPECT_TRUE(meta->costs().empty());
+}
+
+TEST(Meta, CountsGradientsOfProductsExactly) {
+  const auto meta = make_meta_backend();
+  DeviceArrays arrays(*meta);
+  const Tensor dy = arrays.empty({3, 7}), w = arrays.empty({7, 5}), x = arrays.empty({3, 5});
+  constexpr std::int64_t product = 2 * 3 * 7 * 5;
+  meta->gemm_input_gradient(dy, w, false, x);
+  const OpCost& by_input = meta->costs().at("gemm_input_gradient");
+  EXPECT_EQ(by_input.flops, product);
+  EXPECT_EQ(by_input.bytes_read, 4 * (3 * 7 + 7 * 5));
+  meta->gemm_input_gradient(dy, w, true, x);
+  EXPECT_EQ(by_input.flops, 2 * product);
+  EXPECT_EQ(by_input.bytes_read, 4 * (2 * (3 * 7 + 7 * 5) + 3 * 5));
+  EXPECT_EQ(by_input.bytes_written, 4 * 2 * 3 * 5);
+  meta->gemm_weight_gradient(dy, x, w, {});
+  const OpCost& by_weight = meta->costs().at("gemm_weight_gradient");
+  EXPECT_EQ(by_weight.flops, product);
+  meta->gemm_weight_gradient(dy, x, w, arrays.empty({7}));
+  EXPECT_EQ(by_weight.flops, 2 * product + 3 * 7);
+  // Three products: the logits, and the gradients of hidden states and head.
+  const Tensor labels = arrays.empty(Dtype::i32, {3}), loss = arrays.empty({3});
+  meta->linear_cross_entropy_gradient(x, w, {}, 1, 0, labels, 1, loss, x, w, {});
+  EXPECT_EQ(meta->costs().at("linear_cross_entropy_gradient").flops, 3 * product + 5 * 3 * 7);
+}
+
+TEST(Meta, CountsTheGradientOfAttentionByVisiblePairs) {
+  const auto meta = make_meta_backend();
+  DeviceArrays arrays(*meta);
+  const AttentionKeys visible{arrays.empty(Dtype::i32, {1, 5}), arrays.empty(Dtype::i32, {6}),
+                              arrays.empty(Dtype::i32, {6}), arrays.empty(Dtype::i32, {6}), 21};
+  const Tensor q = arrays.empty({6, 4, 8}), keys = arrays.empty({6, 2, 8});
+  const Tensor values = arrays.empty({6, 2, 16}), y = arrays.empty({6, 4, 16});
+  meta->attention_backward(q, keys, values, visible, {}, y, arrays.empty({6, 4}), y, q, keys,
+                           values);
+  EXPECT_EQ(meta->total_flops(), 2 * 21 * 4 * (3 * 8 + 2 * 16));
+}
+
+TEST(Meta, CountsElementsAndOperationsOfGradients) {
+  const auto meta = make_meta_backend();
+  DeviceArrays arrays(*meta);
+  const Tensor x = arrays.empty({3, 8}), weight = arrays.empty({8}), norm = arrays.empty({1});
+  const auto flops = [&](const char* op) { return meta->costs().at(op).flops; };
+  meta->zero(x);
+  EXPECT_EQ(flops("zero"), 0);
+  meta->embedding_backward(arrays.empty(Dtype::i32, {3}), x, arrays.empty({50, 8}));
+  EXPECT_EQ(flops("embedding_backward"), 24);
+  meta->rms_norm_backward(x, weight, 1e-5F, x, x, weight);
+  EXPECT_EQ(flops("rms_norm_backward"), 240);
+  meta->gated_activation_backward(Activation::silu, x, x, x, x, x);
+  EXPECT_EQ(flops("gated_activation_backward"), 7 * 24);
+  meta->norm(x, norm);
+  EXPECT_EQ(flops("norm"), 48);
+  meta->adamw({}, x, norm, x, x, x);
+  EXPECT_EQ(flops("adamw"), 12 * 24);
+  EXPECT_EQ(meta->costs().at("adamw").bytes_written, 4 * 3 * 24);
+}
+
+TEST(Meta, APlainWeightTakesNoMemoryOfItsOwn) {
+  const auto meta = make_meta_backend(Dtype::bf16);
+  DeviceArrays arrays(*meta);
+  const Tensor weight = arrays.empty({7, 5});
+  const std::size_t before = meta->memory().current;
+  EXPECT_EQ(meta->plain(weight)->bytes(), weight.bytes());
+  EXPECT_EQ(meta->memory().current, before);
 }
 
 TEST(Meta, CountsWeightsInTheDtypeOfProducts) {

@@ -27,17 +27,71 @@ double relative_error(const Floats& a, const Doubles& b) {
   return largest > 0 ? error / largest : error;
 }
 
-Doubles gemm_oracle(const Floats& x, const Floats& w, const Floats& bias, std::int64_t m,
+double relative_l2(const Floats& a, const Doubles& b) {
+  if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
+  double error = 0;
+  double norm = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    error += (a[i] - b[i]) * (a[i] - b[i]);
+    norm += b[i] * b[i];
+  }
+  if (std::isnan(error)) return std::numeric_limits<double>::infinity();
+  return std::sqrt(norm > 0 ? error / norm : error);
+}
+
+Doubles doubles(const Floats& values) {
+  return {values.begin(), values.end()};
+}
+
+Floats difference(const Floats& a, const Floats& b) {
+  Floats result = a;
+  for (std::size_t i = 0; i < b.size(); ++i) result.at(i) -= b[i];
+  return result;
+}
+
+Floats transposed(const Floats& x, std::int64_t rows, std::int64_t columns) {
+  Floats y;
+  for (std::int64_t j = 0; j < columns; ++j) {
+    for (std::int64_t i = 0; i < rows; ++i) y.push_back(x[at(i * columns + j)]);
+  }
+  return y;
+}
+
+Doubles numerical_gradient(const Floats& x, const Floats& dy,
+                           const std::function<Doubles(const Doubles& x)>& forward) {
+  constexpr double step = 1e-4;
+  Doubles moved = doubles(x);
+  Doubles gradient;
+  for (double& value : moved) {
+    const double middle = value;
+    value = middle + step;
+    const Doubles above = forward(moved);
+    value = middle - step;
+    const Doubles below = forward(moved);
+    value = middle;
+    double sum = 0;
+    for (std::size_t i = 0; i < dy.size(); ++i) sum += dy[i] * (above[i] - below[i]);
+    gradient.push_back(sum / (2 * step));
+  }
+  return gradient;
+}
+
+Doubles gemm_oracle(const Doubles& x, const Doubles& w, const Doubles& bias, std::int64_t m,
                     std::int64_t n, std::int64_t k) {
   Doubles y(at(m * n));
   for (std::int64_t i = 0; i < m; ++i) {
     for (std::int64_t j = 0; j < n; ++j) {
       double sum = bias.empty() ? 0 : bias[at(j)];
-      for (std::int64_t l = 0; l < k; ++l) sum += double{x[at(i * k + l)]} * w[at(j * k + l)];
+      for (std::int64_t l = 0; l < k; ++l) sum += x[at(i * k + l)] * w[at(j * k + l)];
       y[at(i * n + j)] = sum;
     }
   }
   return y;
+}
+
+Doubles gemm_oracle(const Floats& x, const Floats& w, const Floats& bias, std::int64_t m,
+                    std::int64_t n, std::int64_t k) {
+  return gemm_oracle(doubles(x), doubles(w), doubles(bias), m, n, k);
 }
 
 Floats plain_bf16_gemm(const Floats& x, const Floats& w, const Floats& bias, std::int64_t m,
@@ -51,6 +105,41 @@ Floats plain_bf16_gemm(const Floats& x, const Floats& w, const Floats& bias, std
         sum += rounded(x[at(i * k + l)]) * rounded(w[at(j * k + l)]);
       }
       y[at(i * n + j)] = sum + (bias.empty() ? 0 : bias[at(j)]);
+    }
+  }
+  return y;
+}
+
+Doubles rms_norm_oracle(const Doubles& x, const Doubles& weight, double eps) {
+  const std::size_t d = weight.size();
+  Doubles y(x.size());
+  for (std::size_t row = 0; row < x.size(); row += d) {
+    double squares = 0;
+    for (std::size_t i = 0; i < d; ++i) squares += x[row + i] * x[row + i];
+    const double rms = std::sqrt(squares / static_cast<double>(d) + eps);
+    for (std::size_t i = 0; i < d; ++i) y[row + i] = x[row + i] / rms * weight[i];
+  }
+  return y;
+}
+
+Doubles silu_gate_oracle(const Doubles& gate, const Doubles& up) {
+  Doubles y(gate.size());
+  for (std::size_t i = 0; i < y.size(); ++i) y[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+  return y;
+}
+
+Doubles rotate_oracle(const Doubles& x, const Floats& rotation, std::int64_t heads,
+                      std::int64_t dim, std::int64_t pairs, RopePairs rope_pairs) {
+  Doubles y = x;
+  for (std::int64_t head = 0; head < static_cast<std::int64_t>(x.size()) / dim; ++head) {
+    for (std::int64_t p = 0; p < pairs; ++p) {
+      const bool halves = rope_pairs == RopePairs::half;
+      const std::size_t a = at(head * dim + (halves ? p : 2 * p));
+      const std::size_t b = at(head * dim + (halves ? p + pairs : 2 * p + 1));
+      const double cosine = rotation[at(head / heads * 2 * pairs + p)];
+      const double sine = rotation[at(head / heads * 2 * pairs + pairs + p)];
+      y[a] = x[a] * cosine - x[b] * sine;
+      y[b] = x[b] * cosine + x[a] * sine;
     }
   }
   return y;
@@ -78,40 +167,146 @@ CrossEntropy cross_entropy_oracle(const Doubles& logits, const Integers& labels,
   return result;
 }
 
-Doubles attention_oracle(const AttentionProblem& p) {
-  const std::int64_t group = p.heads / p.kv_heads;
-  Doubles y(at(p.queries * p.heads * p.value_dim));
-  for (const AttentionRow& row : p.rows) {
-    for (std::int64_t i = row.query_begin; i < row.query_end; ++i) {
-      const std::int64_t index = row.query_index + i - row.query_begin;
-      for (std::int64_t h = 0; h < p.heads; ++h) {
-        std::vector<std::pair<std::int64_t, double>> scores;  // key position, score
-        double largest = -std::numeric_limits<double>::infinity();
-        for (std::int64_t j = row.key_begin; j < row.key_end; ++j) {
-          if (index < p.begin[at(j)] || index >= p.end[at(j)]) continue;
-          const std::int64_t key = p.slot[at(j)] * p.kv_heads + h / group;
-          double score = 0;
-          for (std::int64_t d = 0; d < p.key_dim; ++d) {
-            score += double{p.q[at((i * p.heads + h) * p.key_dim + d)]} *
-                     p.keys[at(key * p.key_dim + d)];
-          }
-          score = p.spec.soft_cap > 0 ? scaled_and_capped(score, p.spec.scale, p.spec.soft_cap)
-                                      : score * p.spec.scale;
-          scores.emplace_back(key, score);
-          largest = std::max(largest, score);
-        }
-        double sum = 0;
-        for (auto& [key, score] : scores) sum += score = std::exp(score - largest);
-        for (const auto& [key, weight] : scores) {
-          for (std::int64_t d = 0; d < p.value_dim; ++d) {
-            y[at((i * p.heads + h) * p.value_dim + d)] +=
-                weight / sum * p.values[at(key * p.value_dim + d)];
-          }
-        }
+CrossEntropyGradients cross_entropy_gradients_oracle(const CrossEntropyProblem& p) {
+  Doubles dlogits = gemm_oracle(p.hidden, p.head, p.bias, p.m, p.vocabulary, p.d);
+  CrossEntropyGradients g{cross_entropy_oracle(dlogits, p.labels, p.scale, p.soft_cap).loss,
+                          Doubles(p.hidden.size()), Doubles(p.head.size()),
+                          Doubles(at(p.vocabulary))};
+  for (std::int64_t i = 0; i < p.m; ++i) {
+    const double label_logit = dlogits[at(i * p.vocabulary + p.labels[at(i)])];
+    const double log_sum_exp = g.loss[at(i)] + scaled_and_capped(label_logit, p.scale, p.soft_cap);
+    for (std::int64_t j = 0; j < p.vocabulary; ++j) {
+      double& logit = dlogits[at(i * p.vocabulary + j)];
+      const double capped = scaled_and_capped(logit, p.scale, p.soft_cap);
+      const double ratio = p.soft_cap > 0 ? capped / p.soft_cap : 0;
+      const double error = std::exp(capped - log_sum_exp) - (j == p.labels[at(i)] ? 1 : 0);
+      logit = p.factor * error * p.scale * (1 - ratio * ratio);
+      g.dbias[at(j)] += logit;
+      for (std::int64_t l = 0; l < p.d; ++l) {
+        g.dhidden[at(i * p.d + l)] += logit * p.head[at(j * p.d + l)];
+        g.dhead[at(j * p.d + l)] += logit * p.hidden[at(i * p.d + l)];
       }
     }
   }
+  return g;
+}
+
+AdamwValue adamw_oracle(const AdamwOptions& options, double gradient, double norm,
+                        const AdamwValue& before) {
+  if (options.max_norm > 0) gradient *= std::min(1.0, options.max_norm / (norm + 1e-6));
+  AdamwValue after;
+  after.first_moment = options.beta1 * before.first_moment + (1 - options.beta1) * gradient;
+  after.second_moment =
+      options.beta2 * before.second_moment + (1 - options.beta2) * gradient * gradient;
+  const auto step = static_cast<double>(options.step);
+  const double mean = after.first_moment / (1 - std::pow(options.beta1, step));
+  const double square = after.second_moment / (1 - std::pow(options.beta2, step));
+  after.weight = before.weight * (1 - options.lr * options.weight_decay) -
+                 options.lr * mean / (std::sqrt(square) + options.eps);
+  return after;
+}
+
+namespace {
+
+/// A query head and the keys that it sees.
+struct AttentionQuery {
+  struct Key {
+    std::int64_t place;           // in [slots, kv_heads]
+    double score, weight, slope;  // the slope is the score's, by scale * q . k
+  };
+  std::int64_t place;  // in [queries, heads]
+  std::vector<Key> keys;
+  double log_sum_exp = -std::numeric_limits<double>::infinity();
+};
+
+double dot(const Floats& a, std::int64_t row_a, const Floats& b, std::int64_t row_b,
+           std::int64_t dim) {
+  double sum = 0;
+  for (std::int64_t d = 0; d < dim; ++d) {
+    sum += double{a[at(row_a * dim + d)]} * b[at(row_b * dim + d)];
+  }
+  return sum;
+}
+
+AttentionQuery attention_query(const AttentionProblem& p, const AttentionRow& row, std::int64_t i,
+                               std::int64_t h) {
+  AttentionQuery query{i * p.heads + h, {}};
+  const std::int64_t index = row.query_index + i - row.query_begin;
+  double largest = -std::numeric_limits<double>::infinity();
+  for (std::int64_t j = row.key_begin; j < row.key_end; ++j) {
+    if (index < p.begin[at(j)] || index >= p.end[at(j)]) continue;
+    const std::int64_t key = p.slot[at(j)] * p.kv_heads + h / (p.heads / p.kv_heads);
+    double score = dot(p.q, query.place, p.keys, key, p.key_dim) * p.spec.scale;
+    double slope = 1;
+    if (p.spec.soft_cap > 0) {
+      const double part = std::tanh(score / p.spec.soft_cap);
+      score = p.spec.soft_cap * part;
+      slope = 1 - part * part;
+    }
+    query.keys.push_back({key, score, 0, slope});
+    largest = std::max(largest, score);
+  }
+  if (query.keys.empty()) return query;
+  double sum = 0;
+  for (const auto& key : query.keys) sum += std::exp(key.score - largest);
+  query.log_sum_exp = largest + std::log(sum);
+  for (auto& key : query.keys) key.weight = std::exp(key.score - largest) / sum;
+  return query;
+}
+
+/// body(query) for each query head of each row.
+template <typename Body>
+void for_each_query(const AttentionProblem& p, Body body) {
+  for (const AttentionRow& row : p.rows) {
+    for (std::int64_t i = row.query_begin; i < row.query_end; ++i) {
+      for (std::int64_t h = 0; h < p.heads; ++h) body(attention_query(p, row, i, h));
+    }
+  }
+}
+
+}  // namespace
+
+Doubles attention_oracle(const AttentionProblem& p) {
+  Doubles y(at(p.queries * p.heads * p.value_dim));
+  for_each_query(p, [&](const AttentionQuery& query) {
+    for (const auto& key : query.keys) {
+      for (std::int64_t d = 0; d < p.value_dim; ++d) {
+        y[at(query.place * p.value_dim + d)] +=
+            key.weight * p.values[at(key.place * p.value_dim + d)];
+      }
+    }
+  });
   return y;
+}
+
+Doubles log_sum_exp_oracle(const AttentionProblem& p) {
+  Doubles result(at(p.queries * p.heads));
+  for_each_query(p,
+                 [&](const AttentionQuery& query) { result[at(query.place)] = query.log_sum_exp; });
+  return result;
+}
+
+AttentionGradients attention_backward_oracle(const AttentionProblem& p, const Floats& dy) {
+  AttentionGradients g{Doubles(p.q.size()), Doubles(p.keys.size()), Doubles(p.values.size())};
+  for_each_query(p, [&](const AttentionQuery& query) {
+    double mean = 0;  // of the weights' gradients
+    for (const auto& key : query.keys) {
+      mean += key.weight * dot(dy, query.place, p.values, key.place, p.value_dim);
+    }
+    for (const auto& key : query.keys) {
+      const double dweight = dot(dy, query.place, p.values, key.place, p.value_dim);
+      const double dscore = key.weight * (dweight - mean) * key.slope * p.spec.scale;
+      for (std::int64_t d = 0; d < p.value_dim; ++d) {
+        g.dvalues[at(key.place * p.value_dim + d)] +=
+            key.weight * dy[at(query.place * p.value_dim + d)];
+      }
+      for (std::int64_t d = 0; d < p.key_dim; ++d) {
+        g.dq[at(query.place * p.key_dim + d)] += dscore * p.keys[at(key.place * p.key_dim + d)];
+        g.dkeys[at(key.place * p.key_dim + d)] += dscore * p.q[at(query.place * p.key_dim + d)];
+      }
+    }
+  });
+  return g;
 }
 
 std::int32_t sample_oracle(const Floats& logits, const SamplingOptions& options, double uniform) {

@@ -37,6 +37,29 @@ TEST_P(SimdTarget, Attends) {
   }
 }
 
+TEST_P(SimdTarget, TakesTheGradientOfAttention) {
+  for (const std::int64_t dim : {7, 64, 80}) {
+    for (const float cap : {0.0F, 5.0F}) {
+      AttentionProblem p;
+      p.heads = 6;
+      p.kv_heads = 2;
+      p.key_dim = dim;
+      p.value_dim = dim + 16;
+      p.spec.soft_cap = cap;
+      add_row(p, 70, 0, 70, causal);
+      add_row(p, 35, 0, 35, [](std::int32_t j) { return Interval{j, j < 20 ? 22 : forever}; });
+      fill(p, random_);
+      const Floats dy = random_.floats(p.queries * p.heads * p.value_dim);
+      const AttentionResult result = attend_and_back(*backend_, p, dy);
+      const AttentionGradients expected = attention_backward_oracle(p, dy);
+      EXPECT_LT(relative_error(result.log_sum_exp, log_sum_exp_oracle(p)), 2e-6) << dim;
+      EXPECT_LT(relative_l2(result.dq, expected.dq), 2e-5) << dim;
+      EXPECT_LT(relative_l2(result.dkeys, expected.dkeys), 2e-5) << dim;
+      EXPECT_LT(relative_l2(result.dvalues, expected.dvalues), 2e-5) << dim;
+    }
+  }
+}
+
 TEST_P(SimdTarget, NormalisesGatesAndCaps) {
   constexpr std::int64_t d = 77;
   const Floats x = random_.floats(d, 4);
@@ -73,6 +96,77 @@ TEST_P(SimdTarget, TakesCrossEntropy) {
       cross_entropy_oracle(gemm_oracle(hidden, head, {}, m, vocabulary, d), labels, 1, 0);
   EXPECT_LT(relative_error(arrays_.floats(loss), expected.loss), 1e-6);
   EXPECT_EQ(arrays_.integers(best), expected.best);
+}
+
+TEST_P(SimdTarget, TakesTheGradientsOfNormsGatesAndRotations) {
+  constexpr std::int64_t d = 77;
+  const Floats x = random_.floats(d, 4), weight = random_.floats(d), dy = random_.floats(d);
+  const Tensor in = arrays_.of({1, d}, x), other = arrays_.of({1, d}, weight);
+  const Tensor gradient = arrays_.of({1, d}, dy), dx = arrays_.empty({1, d});
+  const Tensor dweight = arrays_.of({d}, Floats(d)), dup = arrays_.empty({1, d});
+  const auto expect = [&](const Tensor& found, const Floats& at, const auto& forward) {
+    EXPECT_LT(relative_l2(arrays_.floats(found), numerical_gradient(at, dy, forward)), 1e-5);
+  };
+  backend_->rms_norm_backward(in, arrays_.of({d}, weight), 1e-6F, gradient, dx, dweight);
+  expect(dx, x, [&](const auto& at) { return rms_norm_oracle(at, doubles(weight), 1e-6); });
+  expect(dweight, weight, [&](const auto& at) { return rms_norm_oracle(doubles(x), at, 1e-6); });
+  backend_->gated_activation_backward(Activation::silu, in, other, gradient, dx, dup);
+  expect(dx, x, [&](const auto& at) { return silu_gate_oracle(at, doubles(weight)); });
+  expect(dup, weight, [&](const auto& at) { return silu_gate_oracle(doubles(x), at); });
+
+  constexpr std::int64_t pairs = 37;
+  const Floats table = random_.floats(2 * pairs);
+  const Tensor rotation = arrays_.of({1, 2, pairs}, table);
+  backend_->rotate(gradient.reshaped({1, 1, d}), rotation, RopePairs::half,
+                   RotateDirection::backward, dx.reshaped({1, 1, d}));
+  expect(dx, x,
+         [&](const auto& at) { return rotate_oracle(at, table, 1, d, pairs, RopePairs::half); });
+}
+
+TEST_P(SimdTarget, TakesTheGradientOfCrossEntropy) {
+  for (const float cap : {0.0F, 3.0F}) {
+    CrossEntropyProblem p{3, 8, 53, {}, {}, {}, {0, 52, 7}, 0.5F, cap, 2};
+    p.hidden = random_.floats(p.m * p.d);
+    p.head = random_.floats(p.vocabulary * p.d);
+    p.bias = random_.floats(p.vocabulary);
+    const Tensor loss = arrays_.empty({p.m}), dhidden = arrays_.empty({p.m, p.d});
+    const Tensor dhead = arrays_.of({p.vocabulary, p.d}, Floats(p.head.size()));
+    const Tensor dbias = arrays_.of({p.vocabulary}, Floats(p.bias.size()));
+    backend_->linear_cross_entropy_gradient(
+        arrays_.of({p.m, p.d}, p.hidden), arrays_.of({p.vocabulary, p.d}, p.head),
+        arrays_.of({p.vocabulary}, p.bias), p.scale, p.soft_cap, arrays_.of({p.m}, p.labels),
+        p.factor, loss, dhidden, dhead, dbias);
+    const CrossEntropyGradients expected = cross_entropy_gradients_oracle(p);
+    EXPECT_LT(relative_error(arrays_.floats(loss), expected.loss), 1e-6);
+    EXPECT_LT(relative_l2(arrays_.floats(dhidden), expected.dhidden), 1e-5);
+    EXPECT_LT(relative_l2(arrays_.floats(dhead), expected.dhead), 1e-5);
+    EXPECT_LT(relative_l2(arrays_.floats(dbias), expected.dbias), 1e-5);
+  }
+}
+
+TEST_P(SimdTarget, TakesNormsAndStepsOfAdamw) {
+  constexpr std::int64_t n = 5003;
+  const Floats gradient = random_.floats(n), weight = random_.floats(n);
+  double squares = 0;
+  for (const float each : gradient) squares += double{each} * each;
+  const Tensor g = arrays_.of({n}, gradient), norm = arrays_.empty({1});
+  backend_->norm(g, norm);
+  EXPECT_NEAR(arrays_.floats(norm)[0], std::sqrt(squares), 1e-6 * std::sqrt(squares));
+
+  AdamwOptions options;
+  options.lr = 0.1;
+  options.weight_decay = 0.2;
+  options.eps = 0.01;
+  options.max_norm = 1;
+  const Tensor w = arrays_.of({n}, weight);
+  const Tensor first = arrays_.of({n}, Floats(n)), second = arrays_.of({n}, Floats(n));
+  backend_->adamw(options, g, norm, w, first, second);
+  Doubles expected;
+  for (std::size_t i = 0; i < n; ++i) {
+    const AdamwValue before{weight[i], 0, 0};
+    expected.push_back(adamw_oracle(options, gradient[i], std::sqrt(squares), before).weight);
+  }
+  EXPECT_LT(relative_error(arrays_.floats(w), expected), 1e-6);
 }
 
 std::vector<std::int64_t> targets_here() {

@@ -1,0 +1,241 @@
+// gist train: from a base model to a gist model.
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "cli/commands.h"
+#include "cli/engine.h"
+#include "cli/exit_code.h"
+#include "cli/line_writer.h"
+#include "cli/record_reader.h"
+#include "cli/train_checkpoint.h"
+#include "cli/train_data.h"
+#include "cli/train_log.h"
+#include "cli/train_model.h"
+#include "cli/train_plan.h"
+#include "cli/train_session.h"
+#include "cli/train_task.h"
+#include "formats/directory_lock.h"
+#include "formats/file_io.h"
+#include "formats/fingerprint.h"
+#include "formats/sha256.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* left_out_name = "left_out.jsonl";
+
+CommandSpec spec() {
+  return {"train", "--model DIR --data FILE --output DIR [OPTION ...]", "train a model to gist", "",
+          joined({train_options(), reject_options(), model_options(), config_options()})};
+}
+
+void make_output(const fs::path& output) {
+  std::error_code error;
+  fs::create_directories(output, error);
+  if (error) {
+    fail(ErrorKind::cannot_create, "--output {}: {}", output.string(), error.message());
+  }
+}
+
+/// Whether a run wrote into the directory: these are the first things that one makes.
+bool holds_run(const fs::path& output) {
+  return may_exist(output / metrics_name) || may_exist(output / left_out_name) ||
+         last_checkpoint(output) || read_run_state(output);
+}
+
+/// Throws Error(cannot_create) where a run may not write: files that are not its own could have the
+/// names of those it makes.
+void check_output(const fs::path& output, bool resume) {
+  std::error_code error;
+  const bool empty = fs::is_empty(output, error);
+  if (error) {
+    fail(ErrorKind::cannot_create, "--output {}: {}", output.string(), error.message());
+  }
+  if (empty) return;
+  if (!resume) {
+    fail(ErrorKind::cannot_create,
+         "--output {}: it exists and is not empty; --resume goes on with the run in it, another "
+         "directory starts a new one",
+         output.string());
+  }
+  if (!holds_run(output)) {
+    fail(ErrorKind::cannot_create,
+         "--output {}: there is no run to resume in it, but other files: choose another directory",
+         output.string());
+  }
+}
+
+/// What the run starts from, for comparison.
+std::string fingerprint_of(const BaseModel& base) {
+  const std::string weights = base.checkpoint ? model_sha256(*base.checkpoint) : "";
+  return to_hex(sha256(weights + base.config.dump() + base.tokenizer.sha256()));
+}
+
+/// What a run reads and is asked to do.
+struct Run {
+  TrainTask task;
+  BaseModel base;
+  std::unique_ptr<Family> family;
+  TrainData data;
+  std::optional<TrainData> held_out;
+  bool rejects = false;
+
+  std::int64_t steps() const { return task.total_steps(data.records.size()); }
+};
+
+std::string left_out_lines(const TrainData& data, const TrainTask& task) {
+  std::string lines;
+  for (const LeftOut& each : data.left_out) {
+    const nlohmann::ordered_json line{{"data", data.name},
+                                      {"line", each.line},
+                                      {"ordinal", each.ordinal},
+                                      {"tokens", each.tokens}};
+    lines += line.dump() + "\n";
+  }
+  if (!lines.empty()) {
+    spdlog::warn(
+        "{}: {} of {} records are longer than --max-tokens {} and left out: they are listed in {}",
+        data.name, data.left_out.size(), data.left_out.size() + data.records.size(),
+        task.max_tokens, (task.output / left_out_name).string());
+  }
+  return lines;
+}
+
+void list_left_out(const Run& run) {
+  std::string lines = left_out_lines(run.data, run.task);
+  if (run.held_out) lines += left_out_lines(*run.held_out, run.task);
+  if (!lines.empty()) write_file_atomically(run.task.output / left_out_name, lines);
+}
+
+Run read_run(const TrainTask& task, BaseModel base, const Options& options,
+             const Signals* signals) {
+  fit_vocabulary(base, task.gisting.gist_tokens > 0);
+  std::unique_ptr<Family> family = family_for(base.config, base.name, options);
+  const ModelSpec shapes = family->spec();
+  Rejects rejects(options);
+  TrainData data = read_train_data(options.text("data"), base, shapes, task, rejects, signals);
+  std::optional<TrainData> held_out;
+  if (options.has("eval-data")) {
+    held_out = read_train_data(options.text("eval-data"), base, shapes, task, rejects, signals);
+  }
+  return {task,
+          std::move(base),
+          std::move(family),
+          std::move(data),
+          std::move(held_out),
+          rejects.count() > 0};
+}
+
+/// The family again, for the plan's model: a model owns its family.
+TrainPlan plan_of(const Run& run, const Backend& backend, const Options& options) {
+  return plan_training(family_for(run.base.config, run.base.name, options), run.data, run.task,
+                       compute_dtype(options), backend.memory().available);
+}
+
+void print_plan(const TrainPlan& plan, const Run& run) {
+  LineWriter out = standard_output();
+  out.line(to_json(plan, run.data).dump(2));
+  out.flush();
+  require_memory(plan, run.task);
+}
+
+RunState state_of(const Run& run, const Options& options) {
+  RunState state;
+  state.settings = decisive_settings(run.task, run.steps(), compute_dtype(options));
+  state.data_sha256 = run.data.sha256;
+  state.base_sha256 = fingerprint_of(run.base);
+  return state;
+}
+
+/// A checkpoint has a training.json as well.
+void check_finished(const RunState& finished, const RunState& state, const Run& run) {
+  check_same_run(finished, state, run.task.output.string());
+  if (finished.step == run.steps()) return;
+  fail(ErrorKind::usage,
+       "--output {}: it is the checkpoint of a run after step {} of {}: --resume takes the "
+       "directory that the checkpoint is in",
+       run.task.output.string(), finished.step, run.steps());
+}
+
+/// Fills the parameters with what the run goes on from, and says where it stands.
+void begin_or_resume(RunState& state, Parameters& parameters, const Run& run,
+                     const ModelSpec& shapes, bool resume) {
+  const std::optional<fs::path> checkpoint =
+      resume ? last_checkpoint(run.task.output) : std::nullopt;
+  if (!checkpoint) {
+    fill(parameters, run.base, shapes, run.task.gisting.gist_tokens > 0, run.task.seed);
+    return;
+  }
+  const std::optional<RunState> before = read_run_state(*checkpoint);
+  if (!before) {
+    fail(ErrorKind::data, "{} is no checkpoint of a run: it has no training.json",
+         checkpoint->string());
+  }
+  check_same_run(*before, state, checkpoint->string());
+  if (before->step < 1 || before->step > run.steps()) {
+    fail(ErrorKind::data, "{}: training.json should have a step from 1 to {}, found {}",
+         checkpoint->string(), run.steps(), before->step);
+  }
+  load_checkpoint(parameters, *checkpoint);
+  state.step = before->step;
+  state.best = before->best;
+  spdlog::info("resuming after step {}", state.step);
+}
+
+int train(Run run, Backend& backend, const Options& options, const Signals& signals) {
+  const bool resume = options.flag("resume");
+  RunState state = state_of(run, options);
+  if (const std::optional<RunState> finished = read_run_state(run.task.output)) {
+    check_finished(*finished, state, run);
+    spdlog::info("{} is finished: there is nothing to resume", run.task.output.string());
+    return exit_ok;
+  }
+  require_memory(plan_of(run, backend, options), run.task);
+
+  const ModelSpec shapes = run.family->spec();
+  Parameters parameters(shapes, backend);
+  begin_or_resume(state, parameters, run, shapes, resume);
+  list_left_out(run);
+  const Model model(std::move(run.family), parameters);
+  TrainSession session(run.task, run.base, run.data, run.held_out ? &*run.held_out : nullptr, model,
+                       parameters, std::move(state), run.steps(), signals);
+  session.run();
+  return run.rejects ? exit_rejects : exit_ok;
+}
+
+int run(const Options& options) {
+  BaseModel base = base_model(options);
+  const TrainTask task = train_task(options, base.settings, base.name);
+  const bool plan_only = options.flag("dry-run");
+  std::optional<Signals> signals;
+  std::optional<DirectoryLock> lock;
+  if (!plan_only) {
+    make_output(task.output);
+    lock.emplace(task.output);
+    check_output(task.output, options.flag("resume"));
+    signals.emplace();
+  }
+  const std::unique_ptr<Backend> backend = make_backend(options);
+  Run planned = read_run(task, std::move(base), options, signals ? &*signals : nullptr);
+  if (plan_only) {
+    print_plan(plan_of(planned, *backend, options), planned);
+    return planned.rejects ? exit_rejects : exit_ok;
+  }
+  return train(std::move(planned), *backend, options, *signals);
+}
+
+}  // namespace
+
+Command train_command() {
+  return {spec(), run};
+}
+
+}  // namespace gist

@@ -1,0 +1,221 @@
+#include "cli/train_checkpoint.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <charconv>
+#include <system_error>
+#include <vector>
+
+#include "formats/atomic_directory.h"
+#include "formats/file_io.h"
+#include "formats/json_text.h"
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+namespace fs = std::filesystem;
+using Kind = Parameters::Kind;
+
+constexpr const char* state_name = "training.json";
+constexpr const char* state_format = "gist-training";
+constexpr const char* state_version = "1.0";
+constexpr const char* state_major = "1.";
+constexpr const char* optimiser_name = "optimizer.safetensors";
+constexpr const char* first_prefix = "first_moment.";
+constexpr const char* second_prefix = "second_moment.";
+constexpr std::string_view checkpoint_prefix = "checkpoint-";
+constexpr std::string_view best_prefix = "best-";
+
+/// One array's tensors, each read from the device when it is written.
+void add_tensors(const Parameters& parameters, Kind kind, const std::string& prefix,
+                 std::vector<NamedTensor>& tensors) {
+  for (const Parameter& parameter : parameters.list()) {
+    const Tensor tensor = parameters.of(kind, parameter);
+    tensors.push_back({prefix + parameter.name,
+                       {nullptr, Dtype::f32, parameter.shape},
+                       [&parameters, tensor](std::span<std::byte> values) {
+                         parameters.backend().download(tensor, values.data());
+                       }});
+  }
+}
+
+void load_tensors(Parameters& parameters, Kind kind, const std::string& prefix,
+                  const SafetensorsFile& file) {
+  for (const Parameter& parameter : parameters.list()) {
+    const Tensor tensor = parameters.of(kind, parameter);
+    const auto found = file.tensors().find(prefix + parameter.name);
+    if (found == file.tensors().end() || found->second.dtype != "F32" ||
+        found->second.bytes != tensor.bytes()) {
+      fail(ErrorKind::data, "{}: expected a tensor {} of shape {}, which this model has",
+           file.path().string(), in_quotes(prefix + parameter.name), to_string(parameter.shape));
+    }
+    parameters.backend().upload(tensor, found->second.data);
+  }
+}
+
+struct NumberedDirectory {
+  std::int64_t number = 0;
+  fs::path path;
+};
+
+/// Directories PREFIXnumber in `parent`, in the order of their numbers.
+std::vector<NumberedDirectory> numbered(const fs::path& parent, std::string_view prefix) {
+  std::vector<NumberedDirectory> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(parent, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    NumberedDirectory each;
+    const char* end = name.data() + name.size();
+    const auto [stop, failed] = std::from_chars(name.data() + prefix.size(), end, each.number);
+    if (failed != std::errc() || stop != end) continue;
+    each.path = entry.path();
+    found.push_back(std::move(each));
+  }
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.number < b.number; });
+  return found;
+}
+
+/// What can't be removed is no reason to stop a run.
+void remove_or_warn(const fs::path& directory) {
+  std::error_code error;
+  fs::remove_all(directory, error);
+  if (error) spdlog::warn("{} can't be removed: {}", directory.string(), error.message());
+}
+
+template <typename T>
+T member(const nlohmann::json& content, const char* name, const std::string& where) {
+  try {
+    return content.at(name).get<T>();
+  } catch (const nlohmann::json::exception&) {
+    fail(ErrorKind::data, "{}: \"{}\" is missing or of another type", where, name);
+  }
+}
+
+}  // namespace
+
+void check_same_run(const RunState& checkpoint, const RunState& run, const std::string& where) {
+  for (const auto& [name, value] : run.settings.items()) {
+    const auto before = checkpoint.settings.find(name);
+    const std::string found = before == checkpoint.settings.end() ? "nothing" : before->dump();
+    if (found != value.dump()) {
+      fail(ErrorKind::usage,
+           "{} was made with --{} {}, but this run has {}: resume with the same options, or start "
+           "anew with another --output",
+           where, name, found, value.dump());
+    }
+  }
+  if (checkpoint.base_sha256 != run.base_sha256) {
+    fail(ErrorKind::data, "{} began with another model: resume with that one", where);
+  }
+  if (checkpoint.data_sha256 != run.data_sha256) {
+    fail(ErrorKind::data,
+         "{} was made from other records: resume with the same --data, --fields and --max-tokens",
+         where);
+  }
+}
+
+std::optional<RunState> read_run_state(const fs::path& directory) {
+  const fs::path path = directory / state_name;
+  if (!may_exist(path)) return std::nullopt;
+  const std::string where = path.string();
+  const nlohmann::json content = read_json_object(path);
+  const auto format = member<std::string>(content, "format", where);
+  if (format != state_format) {
+    fail(ErrorKind::data, "{}: \"format\" should be \"{}\", found {}", where, state_format,
+         in_quotes(format));
+  }
+  const auto version = member<std::string>(content, "version", where);
+  if (!version.starts_with(state_major)) {
+    fail(ErrorKind::data,
+         "{}: version {} is not one that this gist reads ({}x): resume with the gist that wrote it",
+         where, in_quotes(version), state_major);
+  }
+  RunState state;
+  state.step = member<std::int64_t>(content, "step", where);
+  state.settings = member<nlohmann::json>(content, "settings", where);
+  state.data_sha256 = member<std::string>(content, "data_sha256", where);
+  state.base_sha256 = member<std::string>(content, "base_sha256", where);
+  if (content.contains("best")) {
+    const auto best = member<nlohmann::json>(content, "best", where);
+    state.best = {member<std::int64_t>(best, "step", where), member<double>(best, "loss", where)};
+  }
+  return state;
+}
+
+void write_run_state(const fs::path& directory, const RunState& state) {
+  nlohmann::ordered_json content{{"format", state_format},
+                                 {"version", state_version},
+                                 {"step", state.step},
+                                 {"settings", state.settings},
+                                 {"data_sha256", state.data_sha256},
+                                 {"base_sha256", state.base_sha256}};
+  if (state.best) content["best"] = {{"step", state.best->step}, {"loss", state.best->loss}};
+  write_file_atomically(directory / state_name, content.dump(2) + "\n");
+}
+
+void write_model(const fs::path& directory, const Parameters& parameters, const BaseModel& base,
+                 const TrainTask& task) {
+  ModelContent content;
+  content.config = base.config;
+  content.config["torch_dtype"] = "float32";
+  add_tensors(parameters, Kind::value, "", content.tensors);
+  content.settings = {task.gisting.condition, task.gisting.gist_tokens,
+                      task.gisting.prompt_template};
+  content.tokenizer = base.tokenizer_path;
+  content.with_gist_token = task.gisting.gist_tokens > 0;
+  content.source = base.directory;
+  // A fast tokenizer that is left out is made anew from the other files.
+  [[maybe_unused]] const auto left_out = write_model_directory(directory, content);
+}
+
+void save_checkpoint(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
+                     const RunState& state) {
+  AtomicDirectory directory(task.output / fmt::format("{}{}", checkpoint_prefix, state.step),
+                            AtomicDirectory::Existing::replace);
+  write_model(directory.path(), parameters, base, task);
+  std::vector<NamedTensor> moments;
+  add_tensors(parameters, Kind::first_moment, first_prefix, moments);
+  add_tensors(parameters, Kind::second_moment, second_prefix, moments);
+  write_safetensors_file(directory.path() / optimiser_name, moments);
+  write_run_state(directory.path(), state);
+  directory.commit();
+}
+
+void remove_old_checkpoints(const TrainTask& task) {
+  const std::vector<NumberedDirectory> found = numbered(task.output, checkpoint_prefix);
+  for (std::int64_t i = 0; i < std::ssize(found) - task.keep; ++i) {
+    remove_or_warn(found[static_cast<std::size_t>(i)].path);
+  }
+}
+
+std::optional<fs::path> last_checkpoint(const fs::path& output) {
+  const std::vector<NumberedDirectory> found = numbered(output, checkpoint_prefix);
+  if (found.empty()) return std::nullopt;
+  return found.back().path;
+}
+
+void load_checkpoint(Parameters& parameters, const fs::path& checkpoint) {
+  const Checkpoint weights(checkpoint);
+  load(parameters, weights.source());
+  const SafetensorsFile moments(checkpoint / optimiser_name);
+  load_tensors(parameters, Kind::first_moment, first_prefix, moments);
+  load_tensors(parameters, Kind::second_moment, second_prefix, moments);
+}
+
+void save_best(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
+               std::int64_t step) {
+  AtomicDirectory directory(task.output / fmt::format("{}{}", best_prefix, step),
+                            AtomicDirectory::Existing::replace);
+  write_model(directory.path(), parameters, base, task);
+  directory.commit();
+  for (const NumberedDirectory& best : numbered(task.output, best_prefix)) {
+    if (best.number != step) remove_or_warn(best.path);
+  }
+}
+
+}  // namespace gist

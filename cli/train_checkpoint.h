@@ -1,0 +1,60 @@
+// Checkpoints of a run: DIR/checkpoint-STEP, each a Hugging Face directory of its own with the
+// optimiser's state (optimizer.safetensors) and the run's (training.json) beside the weights. A
+// checkpoint is whole or not there.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/train_model.h"
+#include "cli/train_task.h"
+#include "core/parameters.h"
+
+namespace gist {
+
+/// The held-out loss that was lowest so far.
+struct BestEvaluation {
+  std::int64_t step = 0;
+  double loss = 0;
+};
+
+/// training.json: where a run stands, and what it may only be resumed with.
+struct RunState {
+  std::int64_t step = 0;            // steps that are done
+  nlohmann::ordered_json settings;  // decisive_settings
+  std::string data_sha256;
+  std::string base_sha256;  // of the model that training started from; "" for --init
+  std::optional<BestEvaluation> best;
+};
+
+/// Throws Error(usage) where a run is resumed with other settings, Error(data) where with other
+/// records or another model: the first difference. `where` is the checkpoint's path.
+void check_same_run(const RunState& checkpoint, const RunState& run, const std::string& where);
+
+/// The state in a directory; nothing where it has none. Throws Error(data) for a damaged one.
+std::optional<RunState> read_run_state(const std::filesystem::path& directory);
+void write_run_state(const std::filesystem::path& directory, const RunState& state);
+
+/// Writes the model as transformers loads it.
+void write_model(const std::filesystem::path& directory, const Parameters& parameters,
+                 const BaseModel& base, const TrainTask& task);
+
+/// Writes DIR/checkpoint-STEP.
+void save_checkpoint(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
+                     const RunState& state);
+/// Removes all but the last `keep`.
+void remove_old_checkpoints(const TrainTask& task);
+/// The last checkpoint in DIR.
+std::optional<std::filesystem::path> last_checkpoint(const std::filesystem::path& output);
+/// Reads weights and optimiser state.
+void load_checkpoint(Parameters& parameters, const std::filesystem::path& checkpoint);
+
+/// Writes DIR/best-STEP, and removes the others afterwards.
+void save_best(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
+               std::int64_t step);
+
+}  // namespace gist

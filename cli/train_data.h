@@ -1,0 +1,56 @@
+// Records as training sees them: token sequences with their answers.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cli/record_reader.h"
+#include "cli/signals.h"
+#include "cli/train_model.h"
+#include "cli/train_task.h"
+#include "core/evaluate.h"
+
+namespace gist {
+
+/// A record that is longer than --max-tokens.
+struct LeftOut {
+  std::uint64_t line = 0;
+  std::uint64_t ordinal = 0;
+  std::int32_t tokens = 0;
+};
+
+struct TrainData {
+  std::string name;  // of the input, for messages
+  std::vector<LabelledSequence> records;
+  std::vector<std::uint64_t> lines;     // [records] where each stands in the input
+  std::vector<std::uint64_t> ordinals;  // [records]
+  std::vector<LeftOut> left_out;
+  std::string sha256;  // of all records' tokens: whether another run reads the same
+};
+
+/// Reads all records of a file. Throws Error(data), naming the line, for one that can't be used,
+/// unless `rejects` takes it, and where none is left. With `signals`, one that comes meanwhile ends
+/// the process: there is nothing to save yet.
+TrainData read_train_data(const std::string& path, const BaseModel& base, const ModelSpec& spec,
+                          const TrainTask& task, Rejects& rejects, const Signals* signals);
+
+/// Which records a step is made of. Each epoch has an order of its own, drawn from the seed.
+class RecordOrder {
+ public:
+  RecordOrder(const TrainTask& task, std::size_t records)
+      : task_(&task), records_(records), epoch_steps_(task.epoch_steps(records)) {}
+
+  /// The records of step `step` (from 0), by number; valid until the next call.
+  std::span<const std::uint32_t> of_step(std::int64_t step);
+
+ private:
+  const TrainTask* task_;
+  std::size_t records_;
+  std::int64_t epoch_steps_;
+  std::int64_t epoch_ = -1;
+  std::vector<std::uint32_t> order_;  // of the epoch
+};
+
+}  // namespace gist

@@ -1,0 +1,84 @@
+#include "cli/train_log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "formats/file_io.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr std::size_t window = 64;
+constexpr std::size_t least_known = 16;
+
+std::optional<std::int64_t> step_of(std::string_view line) {
+  const nlohmann::json parsed = nlohmann::json::parse(line, nullptr, false);
+  if (!parsed.is_object()) return std::nullopt;
+  const auto step = parsed.find("step");
+  if (step == parsed.end() || !step->is_number_integer()) return std::nullopt;
+  return step->get<std::int64_t>();
+}
+
+/// The whole lines of steps up to `steps`.
+std::string kept_lines(std::string_view text, std::int64_t steps) {
+  std::string kept;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\n', begin);
+    if (end == std::string_view::npos) break;  // torn
+    const std::string_view line = text.substr(begin, end + 1 - begin);
+    if (step_of(line).value_or(steps + 1) <= steps) kept += line;
+    begin = end + 1;
+  }
+  return kept;
+}
+
+int opened(const std::filesystem::path& path, std::int64_t steps) {
+  if (may_exist(path)) write_file_atomically(path, kept_lines(read_file(path), steps));
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (descriptor < 0) {
+    fail(ErrorKind::cannot_create, "{}: {}", path.string(), std::strerror(errno));
+  }
+  return descriptor;
+}
+
+}  // namespace
+
+StepLog::StepLog(const std::filesystem::path& path, std::int64_t steps)
+    : descriptor_(opened(path, steps)), writer_(descriptor_, path.string()) {}
+
+StepLog::~StepLog() {
+  ::close(descriptor_);
+}
+
+void StepLog::write(const nlohmann::ordered_json& line) {
+  writer_.line(line.dump());
+  writer_.flush();
+}
+
+double SpikeDetector::mean() const {
+  return std::accumulate(last_.begin(), last_.end(), 0.0) / static_cast<double>(last_.size());
+}
+
+bool SpikeDetector::is_spike(double loss) {
+  if (last_.size() >= least_known) {
+    const double mean = this->mean();
+    double squares = 0;
+    for (const double each : last_) squares += (each - mean) * (each - mean);
+    const double deviation = std::sqrt(squares / static_cast<double>(last_.size()));
+    if (loss > mean + 6 * deviation && loss > 1.5 * mean) return true;
+  }
+  if (last_.size() == window) last_.erase(last_.begin());
+  last_.push_back(loss);
+  return false;
+}
+
+}  // namespace gist

@@ -1,0 +1,46 @@
+// The model that training starts from, and what it becomes.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/options.h"
+#include "core/parameters.h"
+#include "formats/checkpoint.h"
+#include "formats/model_directory.h"
+#include "formats/tokenizer.h"
+
+namespace gist {
+
+/// A Hugging Face directory (--model), or a configuration and a tokenizer (--init, --tokenizer).
+struct BaseModel {
+  std::string name;                      // for messages: its path
+  std::filesystem::path tokenizer_path;  // a directory or a vocabulary file
+  std::filesystem::path directory;       // of --model
+  Tokenizer tokenizer;
+  std::optional<Checkpoint> checkpoint;  // of --model
+  std::optional<GistSettings> settings;  // of --model
+  nlohmann::json config;                 // of the result: its vocabulary has room for the gist
+
+  /// The gist token's id: that of the tokenizer, or the next that is free.
+  std::int32_t gist_token() const;
+  bool gist_token_is_new() const { return !tokenizer.gist_token().has_value(); }
+};
+
+/// Throws Error(usage) unless the options name either kind.
+BaseModel base_model(const Options& options);
+
+/// Gives config.json's vocabulary room for the gist token, where the model is to have one. Throws
+/// Error(data) where it is smaller than the tokenizer's.
+void fit_vocabulary(BaseModel& base, bool with_gist_token);
+
+/// Fills the parameters with the base's weights, with a row for a new gist token, or with new ones.
+void fill(Parameters& parameters, const BaseModel& base, const ModelSpec& spec,
+          bool with_gist_token, std::uint64_t seed);
+
+}  // namespace gist

@@ -1,0 +1,193 @@
+#include "cli/train_session.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <cmath>
+#include <utility>
+
+#include "formats/file_io.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr const char* spikes_name = "spikes.jsonl";
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::string in_words(double value) {
+  if (std::isnan(value)) return "not a number";
+  return std::isinf(value) ? "infinite" : fmt::format("{:.4f}", value);
+}
+
+/// The losses that an earlier process of this run logged.
+void recall(const std::filesystem::path& metrics, SpikeDetector& spikes) {
+  const std::string text = read_file(metrics);
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const auto line = nlohmann::json::parse(text.substr(begin, end - begin), nullptr, false);
+    const auto loss = line.is_object() ? line.find("loss") : line.end();
+    if (line.is_object() && loss != line.end() && loss->is_number()) {
+      spikes.is_spike(loss->get<double>());
+    }
+    begin = end + 1;
+  }
+}
+
+double mean_loss(const Model& model, const TrainData& data, std::int64_t batch_tokens,
+                 Scratch& scratch) {
+  double sum = 0;
+  std::int64_t labels = 0;
+  for (const auto& batch : micro_batches(data.records, batch_tokens)) {
+    for (const AnswerLoss& loss : answer_loss(model, batch, scratch)) {
+      sum += loss.sum;
+      labels += loss.labels;
+    }
+  }
+  return sum / static_cast<double>(labels);
+}
+
+}  // namespace
+
+TrainSession::TrainSession(const TrainTask& task, const BaseModel& base, const TrainData& data,
+                           const TrainData* held_out, const Model& model, Parameters& parameters,
+                           RunState state, std::int64_t steps, const Signals& signals)
+    : task_(task),
+      base_(base),
+      data_(data),
+      held_out_(held_out),
+      model_(model),
+      parameters_(parameters),
+      state_(std::move(state)),
+      steps_(steps),
+      signals_(signals),
+      scratch_(parameters.backend()),
+      order_(task, data.records.size()),
+      metrics_(task.output / metrics_name, state_.step),
+      saved_step_(state_.step > 0 ? state_.step : -1),
+      first_step_(state_.step) {
+  recall(task.output / metrics_name, spikes_);
+}
+
+void TrainSession::run() {
+  while (state_.step < steps_) {
+    step();
+    const bool last = state_.step == steps_;
+    if (held_out_ != nullptr && (last || state_.step % task_.eval_every == 0)) evaluate();
+    if (last) break;
+    const bool stop = signals_.requested();
+    if (stop || (task_.save_every > 0 && state_.step % task_.save_every == 0)) save();
+    if (stop) {
+      spdlog::warn("stopped after step {} of {}; the same command with --resume goes on",
+                   state_.step, steps_);
+      signals_.end_by_signal();
+    }
+  }
+  publish();
+  if (signals_.requested()) signals_.end_by_signal();
+}
+
+void TrainSession::step() {
+  const auto start = std::chrono::steady_clock::now();
+  const std::span<const std::uint32_t> batch = order_.of_step(state_.step);
+  batch_.assign(batch.begin(), batch.end());
+  records_.clear();
+  for (const std::uint32_t record : batch_) records_.push_back(data_.records[record]);
+  TrainingOptions options = task_.training;
+  options.adamw.lr =
+      task_.learning_rate * learning_rate_factor(task_.schedule, state_.step, task_.warmup, steps_);
+  options.adamw.step = state_.step + 1;
+  const StepResult result = train_step(model_, parameters_, records_, options, scratch_);
+  if (!result.applied) stop_diverged(result);
+  // Only now is the last checkpoint known to be a good one.
+  if (saved_step_ == state_.step) remove_old_checkpoints(task_);
+  ++state_.step;
+  report(result, options.adamw.lr, seconds_since(start));
+  report_spike(result);
+}
+
+void TrainSession::report(const StepResult& result, double learning_rate, double seconds) {
+  metrics_.write({{"step", state_.step},
+                  {"loss", result.loss},
+                  {"lr", learning_rate},
+                  {"grad_norm", result.gradient_norm},
+                  {"tokens", result.tokens},
+                  {"labels", result.labels},
+                  {"seconds", seconds}});
+  const double done =
+      static_cast<double>(state_.step - first_step_) / static_cast<double>(steps_ - first_step_);
+  progress_.update(static_cast<std::uint64_t>(state_.step), done,
+                   fmt::format("loss {:.4f}, {:.0f} tokens/s, {} MiB", result.loss,
+                               static_cast<double>(result.tokens) / seconds,
+                               parameters_.backend().memory().current >> 20));
+}
+
+void TrainSession::report_spike(const StepResult& result) {
+  if (!spikes_.is_spike(result.loss)) return;
+  list_records(result, spikes_.mean());
+  spdlog::warn(
+      "step {}: the loss jumps to {:.4f} from about {:.4f}; the records of its batch are "
+      "listed in {}",
+      state_.step, result.loss, spikes_.mean(), (task_.output / spikes_name).string());
+}
+
+void TrainSession::list_records(const StepResult& result, double expected) {
+  nlohmann::ordered_json records = nlohmann::ordered_json::array();
+  for (const std::uint32_t record : batch_) {
+    records.push_back({{"line", data_.lines[record]}, {"ordinal", data_.ordinals[record]}});
+  }
+  StepLog log(task_.output / spikes_name, state_.step - 1);
+  log.write({{"step", state_.step},
+             {"loss", result.loss},
+             {"expected", expected},
+             {"grad_norm", result.gradient_norm},
+             {"data", data_.name},
+             {"records", records}});
+}
+
+void TrainSession::stop_diverged(const StepResult& result) {
+  ++state_.step;  // the step that failed
+  list_records(result, spikes_.mean());
+  fail(ErrorKind::data,
+       "step {}: the loss is {} and the gradient's norm {}; the records of the batch are listed in "
+       "{}; {}",
+       state_.step, in_words(result.loss), in_words(result.gradient_norm),
+       (task_.output / spikes_name).string(), diverged_hint());
+}
+
+/// What is left, and what to do: the same run would end in the same way.
+std::string TrainSession::diverged_hint() const {
+  const auto checkpoint = last_checkpoint(task_.output);
+  return fmt::format(
+      "{}; start anew, in another directory, with a lower --lr or more --warmup",
+      checkpoint ? "the last checkpoint is " + checkpoint->string() : "there is no checkpoint yet");
+}
+
+void TrainSession::evaluate() {
+  const auto start = std::chrono::steady_clock::now();
+  const double loss = mean_loss(model_, *held_out_, task_.training.batch_tokens, scratch_.pass);
+  metrics_.write({{"step", state_.step}, {"eval_loss", loss}, {"seconds", seconds_since(start)}});
+  if (!std::isfinite(loss)) {
+    fail(ErrorKind::data, "step {}: the held-out loss is {}; {}", state_.step, in_words(loss),
+         diverged_hint());
+  }
+  if (state_.best && !(loss < state_.best->loss)) return;
+  save_best(parameters_, base_, task_, state_.step);
+  state_.best = {state_.step, loss};
+}
+
+void TrainSession::save() {
+  if (saved_step_ == state_.step) return;
+  save_checkpoint(parameters_, base_, task_, state_);
+  saved_step_ = state_.step;
+}
+
+void TrainSession::publish() {
+  write_model(task_.output, parameters_, base_, task_);
+  write_run_state(task_.output, state_);
+}
+
+}  // namespace gist

@@ -1,0 +1,173 @@
+#include "cli/train_task.h"
+
+#include <limits>
+
+#include "formats/file_io.h"
+#include "formats/json_text.h"
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr std::int64_t no_limit = std::numeric_limits<std::int64_t>::max();
+
+Schedule schedule_option(const Options& options) {
+  const std::string name = options.text("schedule");
+  const std::optional<Schedule> schedule = schedule_named(name);
+  if (!schedule) {
+    fail(ErrorKind::usage, "--schedule: expected linear, cosine or constant, found {}",
+         in_quotes(name));
+  }
+  return *schedule;
+}
+
+/// "instruction=prompt,output=answer"
+std::map<std::string, std::string> fields_option(const Options& options) {
+  std::map<std::string, std::string> fields;
+  if (!options.has("fields")) return fields;
+  const std::string text = options.text("fields");
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string pair = text.substr(begin, end - begin);
+    const std::size_t equals = pair.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == pair.size()) {
+      fail(ErrorKind::usage, "--fields: expected NAME=FIELD,NAME=FIELD, found {}", in_quotes(text));
+    }
+    if (!fields.emplace(pair.substr(0, equals), pair.substr(equals + 1)).second) {
+      fail(ErrorKind::usage, "--fields: {} is given twice", in_quotes(pair.substr(0, equals)));
+    }
+    begin = end + 1;
+  }
+  return fields;
+}
+
+PromptTemplate template_option(const Options& options, const PromptTemplate& otherwise) {
+  if (!options.has("template")) return otherwise;
+  const std::string path = options.text("template");
+  return PromptTemplate::parse(parse_json(read_file(path), path), path);
+}
+
+void check_inputs(const Options& options) {
+  constexpr std::string_view standard_input = "-";
+  if (options.has("eval-data") && options.text("data") == standard_input &&
+      options.text("eval-data") == standard_input) {
+    fail(ErrorKind::usage, "--data and --eval-data can't both be standard input");
+  }
+}
+
+void read_length(const Options& options, TrainTask& task) {
+  if (options.has("steps") == options.has("epochs")) {
+    fail(ErrorKind::usage, "give either --steps or --epochs");
+  }
+  if (options.has("steps")) task.steps = options.integer("steps", 1, 1'000'000'000);
+  if (options.has("epochs")) task.epochs = options.integer("epochs", 1, 1'000'000);
+}
+
+void read_optimiser(const Options& options, TrainTask& task) {
+  task.learning_rate = options.real("lr", 0, 1e3);
+  task.schedule = schedule_option(options);
+  task.warmup = options.integer("warmup", 0, no_limit);
+  AdamwOptions& adamw = task.training.adamw;
+  adamw.beta2 = options.real("beta2", 0, 1);
+  if (adamw.beta2 == 1) fail(ErrorKind::usage, "--beta2: expected a number below 1, found 1");
+  adamw.weight_decay = options.real("weight-decay", 0, 1e3);
+  adamw.max_norm = options.real("clip", 0, 1e9);
+}
+
+}  // namespace
+
+std::vector<OptionSpec> train_options() {
+  return {
+      {"init", OptionKind::text, "CONFIG.json", "",
+       "in place of --model: a new model of this configuration; needs --tokenizer"},
+      {"tokenizer", OptionKind::text, "FILE", "", "with --init: directory or SentencePiece file"},
+      {"data", OptionKind::text, "FILE", "",
+       "JSONL or a JSON array, plain or .gz, with \"instruction\", \"input\" and \"output\"; - for "
+       "standard input"},
+      {"output", OptionKind::text, "DIR", "", "where the model, checkpoints and metrics go"},
+      {"condition", OptionKind::text, "NAME", "",
+       "gist, pos or neg; by default what gist.json says"},
+      {"gist-tokens", OptionKind::integer, "K", "",
+       "gist tokens after the prompt; by default what gist.json says"},
+      {"template", OptionKind::text, "FILE", "", "JSON list of pieces: the layout of a record"},
+      {"fields", OptionKind::text, "LIST", "",
+       "NAME=FIELD,...: names of the data's fields, where they are others"},
+      {"max-tokens", OptionKind::integer, "N", "0",
+       "leave longer records out, and list them in DIR/left_out.jsonl; 0: none"},
+      {"steps", OptionKind::integer, "N", "", "optimiser steps; or --epochs"},
+      {"epochs", OptionKind::integer, "N", "", "passes over the data, shuffled anew each time"},
+      {"batch-records", OptionKind::integer, "N", "64", "records of a step"},
+      {"batch-tokens", OptionKind::integer, "N", "8192",
+       "tokens of one pass: a step of more is split, with the same result"},
+      {"recompute", OptionKind::flag, "", "",
+       "keep only the layers' inputs: less memory, more time"},
+      {"lr", OptionKind::real, "X", "", "learning rate at its peak"},
+      {"schedule", OptionKind::text, "NAME", "linear",
+       "linear or cosine (to 0) or constant, after the warm-up"},
+      {"warmup", OptionKind::integer, "N", "0", "steps in which the rate rises to --lr"},
+      {"beta2", OptionKind::real, "X", "0.999", "AdamW's; beta1 is 0.9, eps 1e-8"},
+      {"weight-decay", OptionKind::real, "X", "0", "AdamW's, of matrices and tables"},
+      {"clip", OptionKind::real, "X", "1", "largest norm of the gradient; 0: any"},
+      {"seed", OptionKind::integer, "N", "0", "of the order of records and of new weights"},
+      {"eval-data", OptionKind::text, "FILE", "", "held-out records: the best checkpoint is kept"},
+      {"eval-every", OptionKind::integer, "N", "500", "steps between evaluations"},
+      {"save-every", OptionKind::integer, "N", "500", "steps between checkpoints; 0: none"},
+      {"keep", OptionKind::integer, "N", "2", "how many of the last checkpoints are kept"},
+      {"resume", OptionKind::flag, "", "", "go on from the last checkpoint in DIR"},
+      {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}};
+}
+
+TrainTask train_task(const Options& options, const std::optional<GistSettings>& settings,
+                     const std::string& model) {
+  TrainTask task;
+  task.output = options.text("output");
+  task.gisting = gist_options(settings, model, options);
+  if (task.gisting.gist_tokens == 0 && task.gisting.condition != Condition::pos) {
+    fail(ErrorKind::usage, "--condition {} needs --gist-tokens of 1 or more",
+         name_of(task.gisting.condition));
+  }
+  task.gisting.prompt_template = template_option(options, task.gisting.prompt_template);
+  task.fields = fields_option(options);
+  check_inputs(options);
+  read_length(options, task);
+  task.batch_records = options.integer("batch-records", 1, 1 << 24);
+  task.max_tokens = options.integer("max-tokens", 0, 1 << 30);
+  read_optimiser(options, task);
+  task.seed = static_cast<std::uint64_t>(options.integer("seed", 0, no_limit));
+  task.training.batch_tokens = options.integer("batch-tokens", 1, 1 << 28);
+  task.training.recompute = options.flag("recompute");
+  task.eval_every = options.integer("eval-every", 1, no_limit);
+  task.save_every = options.integer("save-every", 0, no_limit);
+  task.keep = options.integer("keep", 1, no_limit);
+  return task;
+}
+
+std::int64_t TrainTask::epoch_steps(std::size_t records) const {
+  const auto count = static_cast<std::int64_t>(records);
+  return (count + batch_records - 1) / batch_records;
+}
+
+std::int64_t TrainTask::total_steps(std::size_t records) const {
+  return steps > 0 ? steps : epochs * epoch_steps(records);
+}
+
+nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t total_steps,
+                                         Dtype dtype) {
+  const AdamwOptions& adamw = task.training.adamw;
+  return {{"condition", name_of(task.gisting.condition)},
+          {"gist-tokens", task.gisting.gist_tokens},
+          {"template", task.gisting.prompt_template.json()},
+          {"steps", total_steps},
+          {"batch-records", task.batch_records},
+          {"lr", task.learning_rate},
+          {"schedule", name_of(task.schedule)},
+          {"warmup", task.warmup},
+          {"beta2", adamw.beta2},
+          {"weight-decay", adamw.weight_decay},
+          {"clip", adamw.max_norm},
+          {"seed", task.seed},
+          {"dtype", name_of(dtype)}};
+}
+
+}  // namespace gist

@@ -1,0 +1,102 @@
+#include "core/parameters.h"
+
+#include <algorithm>
+
+#include "core/random.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr std::int64_t alignment = 16;  // floats: a vector, a cache line
+
+std::int64_t round_up(std::int64_t elements) {
+  return (elements + alignment - 1) / alignment * alignment;
+}
+
+/// Those that decay, or the others.
+std::vector<Parameter> parameters_of(const ModelSpec& spec, bool decaying) {
+  std::vector<Parameter> list;
+  for (const WeightSpec& weight : spec.weights) {
+    if (!weight.tied_to.empty() || (weight.use != WeightUse::vector) != decaying) continue;
+    for (int layer = 0; layer < copies_of(weight, spec); ++layer) {
+      list.push_back({weight_name(weight, layer), weight.shape, weight.init, 0});
+    }
+  }
+  return list;
+}
+
+}  // namespace
+
+Parameters::Parameters(const ModelSpec& spec, Backend& backend) : backend_(&backend) {
+  for (const bool decaying : {true, false}) {
+    for (Parameter& parameter : parameters_of(spec, decaying)) {
+      parameter.offset = elements_;
+      elements_ += round_up(parameter.shape.elements());
+      list_.push_back(std::move(parameter));
+    }
+    if (decaying) decayed_ = elements_;
+  }
+  for (Buffer& array : arrays_) {
+    array = backend.allocate(static_cast<std::size_t>(elements_) * sizeof(float));
+  }
+  for (const Kind kind : {Kind::value, Kind::gradient, Kind::first_moment, Kind::second_moment}) {
+    backend.zero(all(kind));
+  }
+}
+
+const Parameter& Parameters::named(const std::string& name) const {
+  for (const Parameter& parameter : list_) {
+    if (parameter.name == name) return parameter;
+  }
+  fail(ErrorKind::internal, "there is no parameter \"{}\"", name);
+}
+
+Tensor Parameters::of(Kind kind, const Parameter& parameter) const {
+  const std::int64_t end = parameter.offset + parameter.shape.elements();
+  return all(kind).rows(parameter.offset, end).reshaped(parameter.shape);
+}
+
+Tensor Parameters::all(Kind kind) const {
+  return {arrays_[static_cast<std::size_t>(kind)].data(), Dtype::f32, {elements_}};
+}
+
+std::int64_t Parameters::count() const {
+  std::int64_t count = 0;
+  for (const Parameter& parameter : list_) count += parameter.shape.elements();
+  return count;
+}
+
+void load(Parameters& parameters, const WeightSource& source) {
+  std::vector<float> values;
+  for (const Parameter& parameter : parameters.list()) {
+    const HostTensor tensor = found_weight(source, parameter.name, parameter.shape);
+    values.resize(static_cast<std::size_t>(parameter.shape.elements()));
+    if (tensor.data != nullptr) {
+      convert_to_f32(tensor.data, tensor.dtype, parameter.shape.elements(), values.data());
+    }
+    parameters.backend().upload(parameters.of(Parameters::Kind::value, parameter), values.data());
+    source.done(parameter.name);
+  }
+}
+
+void initialise(Parameters& parameters, std::uint64_t seed) {
+  std::vector<float> values;
+  for (const Parameter& parameter : parameters.list()) {
+    values.resize(static_cast<std::size_t>(parameter.shape.elements()));
+    switch (parameter.init.kind) {
+      case Initializer::Kind::normal:
+        draw_normal(seed, parameter.name, parameter.init.std, values);
+        break;
+      case Initializer::Kind::zeros:
+        std::fill(values.begin(), values.end(), 0.0F);
+        break;
+      case Initializer::Kind::ones:
+        std::fill(values.begin(), values.end(), 1.0F);
+        break;
+    }
+    parameters.backend().upload(parameters.of(Parameters::Kind::value, parameter), values.data());
+  }
+}
+
+}  // namespace gist

@@ -1,0 +1,76 @@
+#include "core/random.h"
+
+#include <cmath>
+#include <numbers>
+#include <numeric>
+#include <utility>
+
+namespace gist {
+namespace {
+
+struct Product {
+  std::uint32_t high, low;
+};
+
+Product multiply(std::uint32_t a, std::uint32_t b) {
+  const std::uint64_t product = std::uint64_t{a} * b;
+  return {static_cast<std::uint32_t>(product >> 32), static_cast<std::uint32_t>(product)};
+}
+
+/// FNV-1a: names become streams.
+std::uint64_t hash_of(std::string_view text) {
+  std::uint64_t hash = 0xCBF29CE484222325u;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  return hash;
+}
+
+}  // namespace
+
+std::array<std::uint32_t, 4> random_words(std::uint64_t seed, RandomUse use, std::uint64_t stream,
+                                          std::uint32_t index) {
+  std::array<std::uint32_t, 4> counter{static_cast<std::uint32_t>(stream),
+                                       static_cast<std::uint32_t>(stream >> 32), index,
+                                       static_cast<std::uint32_t>(use)};
+  std::array<std::uint32_t, 2> key{static_cast<std::uint32_t>(seed),
+                                   static_cast<std::uint32_t>(seed >> 32)};
+  for (int round = 0; round < 10; ++round) {
+    const Product a = multiply(0xD2511F53u, counter[0]);
+    const Product b = multiply(0xCD9E8D57u, counter[2]);
+    counter = {b.high ^ counter[1] ^ key[0], b.low, a.high ^ counter[3] ^ key[1], a.low};
+    key[0] += 0x9E3779B9u;
+    key[1] += 0xBB67AE85u;
+  }
+  return counter;
+}
+
+float uniform_draw(std::uint64_t seed, std::uint64_t ordinal, std::uint32_t step) {
+  const auto words = random_words(seed, RandomUse::sampling, ordinal, step);
+  return static_cast<float>(words[0] >> 8) * 0x1p-24f;  // 24 bits: exact in f32, below 1
+}
+
+void draw_normal(std::uint64_t seed, std::string_view name, float std, std::span<float> values) {
+  const std::uint64_t stream = hash_of(name);
+  for (std::size_t i = 0; i < values.size(); i += 2) {
+    const auto index = static_cast<std::uint32_t>(i / 2);
+    const auto words = random_words(seed, RandomUse::initialisation, stream, index);
+    // Box and Muller 1958. The first uniform is above 0.
+    const double radius = std::sqrt(-2 * std::log((words[0] + 1.0) * 0x1p-32));
+    const double angle = 2 * std::numbers::pi * (words[1] * 0x1p-32);
+    values[i] = static_cast<float>(std * radius * std::cos(angle));
+    if (i + 1 < values.size()) {
+      values[i + 1] = static_cast<float>(std * radius * std::sin(angle));
+    }
+  }
+}
+
+std::vector<std::uint32_t> shuffled(std::uint64_t seed, std::uint64_t epoch, std::uint32_t n) {
+  std::vector<std::uint32_t> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  for (std::uint32_t i = n; i > 1; --i) {  // Fisher and Yates
+    const std::uint32_t word = random_words(seed, RandomUse::shuffling, epoch, i)[0];
+    std::swap(order[i - 1], order[multiply(word, i).high]);
+  }
+  return order;
+}
+
+}  // namespace gist

@@ -1,0 +1,54 @@
+#include "core/tape.h"
+
+namespace gist {
+
+Tensor Gradients::of(const Tensor& result) const {
+  const auto found = slots_.find(result.data);
+  return found == slots_.end() ? Tensor{} : found->second.gradient.reshaped(result.shape);
+}
+
+void Gradients::give(const Tensor& x, const Tensor& gradient) {
+  const auto [slot, fresh] = slots_.try_emplace(x.data, Slot{gradient, false});
+  if (fresh) return;
+  const Tensor before = slot->second.gradient.reshaped(gradient.shape);
+  backend().add(before, gradient, gradient);
+  slot->second = {gradient, false};
+}
+
+void Gradients::share(const Tensor& x, const Tensor& gradient) {
+  const auto [slot, fresh] = slots_.try_emplace(x.data, Slot{gradient, true});
+  if (fresh) return;
+  const Tensor before = slot->second.gradient.reshaped(gradient.shape);
+  const Tensor sum = slot->second.shared ? allocate(gradient.shape) : before;
+  backend().add(before, gradient, sum);
+  slot->second = {sum, false};
+}
+
+Gradients::Target Gradients::target(const Tensor& x) {
+  const auto [slot, fresh] = slots_.try_emplace(x.data, Slot{});
+  if (fresh) {
+    slot->second = {allocate(x.shape), false};
+    return {slot->second.gradient, false};
+  }
+  if (slot->second.shared) {
+    const Tensor copy = allocate(x.shape);
+    backend().copy(slot->second.gradient, copy);
+    slot->second = {copy, false};
+  }
+  return {slot->second.gradient.reshaped(x.shape), true};
+}
+
+Tensor Tape::backward(const Tensor& output, const Tensor& gradient, const Tensor& input,
+                      Workspace& memory) {
+  Gradients gradients(memory);
+  gradients.share(output, gradient);
+  for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) (*step)(gradients);
+  steps_.clear();
+  const Tensor result = gradients.of(input);
+  if (result.data == nullptr || result.data != gradient.data) return result;
+  const Tensor kept = memory.allocate(result.shape);  // what was given belongs to the caller
+  memory.backend().copy(result, kept);
+  return kept;
+}
+
+}  // namespace gist

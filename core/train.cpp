@@ -1,0 +1,70 @@
+#include "core/train.h"
+
+#include <cmath>
+
+namespace gist {
+namespace {
+
+/// AdamW on the parameters that decay, then on the others.
+void update(const Parameters& parameters, AdamwOptions options, const Tensor& norm) {
+  using Kind = Parameters::Kind;
+  const auto part = [&](std::int64_t begin, std::int64_t end) {
+    if (begin == end) return;
+    const auto of = [&](Kind kind) { return parameters.all(kind).rows(begin, end); };
+    parameters.backend().adamw(options, of(Kind::gradient), norm, of(Kind::value),
+                               of(Kind::first_moment), of(Kind::second_moment));
+  };
+  part(0, parameters.decayed_elements());
+  options.weight_decay = 0;
+  part(parameters.decayed_elements(), parameters.elements());
+}
+
+}  // namespace
+
+std::vector<std::span<const LabelledSequence>> micro_batches(
+    std::span<const LabelledSequence> records, std::int64_t batch_tokens) {
+  std::vector<std::span<const LabelledSequence>> batches;
+  std::size_t begin = 0;
+  std::int64_t tokens = 0;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const std::int64_t next = records[i].sequence.tokens();
+    if (batch_tokens > 0 && i > begin && tokens + next > batch_tokens) {
+      batches.push_back(records.subspan(begin, i - begin));
+      begin = i;
+      tokens = 0;
+    }
+    tokens += next;
+  }
+  if (begin < records.size()) batches.push_back(records.subspan(begin));
+  return batches;
+}
+
+StepResult train_step(const Model& model, Parameters& parameters,
+                      std::span<const LabelledSequence> records, const TrainingOptions& options,
+                      TrainingScratch& scratch) {
+  StepResult result;
+  for (const LabelledSequence& record : records) {
+    result.tokens += record.sequence.tokens();
+    result.labels += record.labels;
+  }
+  Backend& backend = parameters.backend();
+  backend.zero(parameters.all(Parameters::Kind::gradient));
+  const double factor = 1 / static_cast<double>(result.labels);
+  double sum = 0;
+  for (const auto& batch : micro_batches(records, options.batch_tokens)) {
+    sum += add_loss_gradient(model, batch, static_cast<float>(factor), options.recompute, scratch);
+  }
+  result.loss = sum * factor;
+
+  Workspace& memory = scratch.pass.lasting;
+  const Tensor norm = memory.allocate({1});
+  backend.norm(parameters.all(Parameters::Kind::gradient), norm);
+  float value = 0;
+  backend.download(norm, &value);
+  result.gradient_norm = value;
+  result.applied = std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
+  if (result.applied) update(parameters, options.adamw, norm);
+  return result;
+}
+
+}  // namespace gist

@@ -1,0 +1,38 @@
+// One step of training: gradients over the step's records, clipped, then AdamW.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/loss_gradient.h"
+#include "core/parameters.h"
+
+namespace gist {
+
+struct TrainingOptions {
+  AdamwOptions adamw;             // lr and step are the step's own
+  std::int64_t batch_tokens = 0;  // of one pass; a step of more is split; 0: never
+  bool recompute = false;
+};
+
+/// What one step found. The loss is the mean over all labels of the step, however it was split.
+struct StepResult {
+  double loss = 0;
+  double gradient_norm = 0;  // before clipping
+  std::int64_t tokens = 0;
+  std::int64_t labels = 0;
+  bool applied = false;  // false where loss or norm is no finite number: the weights are as before
+};
+
+/// The largest runs of a step's records, in their order, that have at most `batch_tokens` tokens
+/// (or are one record): each is one pass.
+std::vector<std::span<const LabelledSequence>> micro_batches(
+    std::span<const LabelledSequence> records, std::int64_t batch_tokens);
+
+/// The model's weights are the parameters.
+StepResult train_step(const Model& model, Parameters& parameters,
+                      std::span<const LabelledSequence> records, const TrainingOptions& options,
+                      TrainingScratch& scratch);
+
+}  // namespace gist

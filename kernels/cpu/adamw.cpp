@@ -1,0 +1,82 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/adamw.cpp"
+#include <hwy/foreach_target.h>  // compiles this file once a target
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cpu/adamw.h"
+#include "kernels/cpu/operations.h"
+#include "kernels/cpu/parallel.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace gist::cpu {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+void update_values(const AdamwStep& step, const float* gradient, std::int64_t n, float* weight,
+                   float* first_moment, float* second_moment) {
+  const hn::ScalableTag<float> tag;
+  const hn::CappedTag<float, 1> one_lane;
+  const auto each = [&](auto d, std::int64_t i) {
+    const auto g = hn::Mul(hn::LoadU(d, gradient + i), hn::Set(d, step.gradient_factor));
+    const auto m = hn::MulAdd(hn::LoadU(d, first_moment + i), hn::Set(d, step.beta1),
+                              hn::Mul(g, hn::Set(d, step.one_minus_beta1)));
+    const auto v = hn::MulAdd(hn::LoadU(d, second_moment + i), hn::Set(d, step.beta2),
+                              hn::Mul(hn::Mul(g, g), hn::Set(d, step.one_minus_beta2)));
+    const auto root =
+        hn::MulAdd(hn::Sqrt(v), hn::Set(d, step.inverse_root_of_bias), hn::Set(d, step.eps));
+    const auto kept = hn::Mul(hn::LoadU(d, weight + i), hn::Set(d, step.keep));
+    const auto change = hn::Div(hn::Mul(m, hn::Set(d, step.rate)), root);
+    hn::StoreU(m, d, first_moment + i);
+    hn::StoreU(v, d, second_moment + i);
+    hn::StoreU(hn::Sub(kept, change), d, weight + i);
+  };
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) each(tag, i);
+  for (; i < n; ++i) each(one_lane, i);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace gist::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gist::cpu {
+
+HWY_EXPORT(update_values);
+
+void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& norm,
+           const Tensor& weight, const Tensor& first_moment, const Tensor& second_moment,
+           int threads) {
+  double factor = 1;
+  if (options.max_norm > 0) {
+    factor = std::min(1.0, options.max_norm / (*static_cast<const float*>(norm.data) + 1e-6));
+  }
+  const auto step = static_cast<double>(options.step);
+  const double root_of_bias = std::sqrt(1 - std::pow(options.beta2, step));
+  const AdamwStep constants{static_cast<float>(factor),
+                            static_cast<float>(1 - options.lr * options.weight_decay),
+                            static_cast<float>(options.beta1),
+                            static_cast<float>(1 - options.beta1),
+                            static_cast<float>(options.beta2),
+                            static_cast<float>(1 - options.beta2),
+                            static_cast<float>(options.lr / (1 - std::pow(options.beta1, step))),
+                            static_cast<float>(1 / root_of_bias),
+                            static_cast<float>(options.eps)};
+  const auto* gradients = static_cast<const float*>(gradient.data);
+  auto* weights = static_cast<float*>(weight.data);
+  auto* first = static_cast<float*>(first_moment.data);
+  auto* second = static_cast<float*>(second_moment.data);
+  const auto update = HWY_DYNAMIC_DISPATCH(update_values);
+  parallel_ranges(threads, weight.shape.elements(), 16384,
+                  [&](std::int64_t begin, std::int64_t end) {
+                    update(constants, gradients + begin, end - begin, weights + begin,
+                           first + begin, second + begin);
+                  });
+}
+
+}  // namespace gist::cpu
+#endif

@@ -1,0 +1,25 @@
+// How the gradient of one attention call is cut into pieces of work for threads.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/checks.h"
+#include "kernels/cpu/attention_plan.h"
+
+namespace gist::cpu {
+
+/// Kept from call to call, so that its arrays are allocated once.
+struct AttentionBackwardPlan {
+  KeyBlocks blocks;
+  std::vector<std::int32_t> rows;     // those with the most work first
+  std::vector<std::uint8_t> has_row;  // [queries]: no other query gets its gradient from a row
+  std::vector<std::uint8_t> has_key;  // [slots], likewise
+};
+
+/// Throws as find_blocks.
+void plan_attention_backward(const AttentionKeys& visible, const checks::AttentionSizes& sizes,
+                             AttentionBackwardPlan& plan);
+
+}  // namespace gist::cpu

@@ -1,0 +1,76 @@
+"""The reference implementation's training runs on the word tasks, run again by `gist train`.
+
+usage: word_tasks.py GIST WORKDIR [SEED ...]
+
+Trains base, pos, gist and neg with each seed (0, 1 and 2 if none is named) by examples/train.sh into
+WORKDIR/SEED, unless they stand there already; evaluates them; prints a table beside the reference's
+figures; and exits 1 if the means leave the bands: at most 5 points of exact match below the reference on
+the seen split, and a loss at most 25 % above it (neg: within 3 %).
+"""
+
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SPLITS = ("seen", "unseen")
+# Exact match in per cent and mean loss over label tokens on (seen, unseen): PyTorch 2.5.1, seed 0.
+REFERENCE = {
+    "base": ((90.6, 44.0), (0.1195, 2.2343)),
+    "pos": ((94.2, 49.8), (0.0895, 2.3696)),
+    "gist": ((92.2, 44.8), (0.0969, 2.2471)),
+    "neg": ((6.6, 5.2), (1.4102, 1.5043)),
+}
+
+
+def train(gist, directory, seed):
+    if not all((directory / f"wordtasks-llama-{run}" / "training.json").exists() for run in REFERENCE):
+        environment = {**os.environ, "GIST": gist}
+        script = ROOT / "examples" / "train.sh"
+        subprocess.run(["sh", script, directory, str(seed)], env=environment, check=True)
+
+
+def evaluate(gist, model, split):
+    """(exact match in per cent, loss)"""
+    data = ROOT / "examples" / "data" / f"wordtasks_{split}.jsonl.gz"
+    command = [gist, "evaluate", "--model", model, "--data", data, "--max-new-tokens", "24", "--json"]
+    total = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["all"]
+    return 100 * total["exact_match"], total["loss"]
+
+
+def within_band(run, exact, loss):
+    """Whether the means on the seen split are near the reference's."""
+    (reference_exact, _), (reference_loss, _) = REFERENCE[run]
+    if run == "neg":
+        return abs(loss / reference_loss - 1) <= 0.03
+    return exact >= reference_exact - 5 and loss <= 1.25 * reference_loss
+
+
+def main():
+    gist, work = str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(sys.argv[2])
+    seeds = [int(seed) for seed in sys.argv[3:]] or [0, 1, 2]
+    for seed in seeds:
+        train(gist, work / str(seed), seed)
+    print("| run | exact match seen | unseen | loss seen | unseen | reference: seen | unseen | loss seen | unseen |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    outside = []
+    for run, (exact_reference, loss_reference) in REFERENCE.items():
+        exact, loss = {}, {}
+        for split in SPLITS:
+            results = [evaluate(gist, work / str(s) / f"wordtasks-llama-{run}", split) for s in seeds]
+            exact[split] = [each[0] for each in results]
+            loss[split] = [each[1] for each in results]
+        cells = [f"{statistics.mean(exact[s]):.1f} ({', '.join(f'{e:.1f}' for e in exact[s])})" for s in SPLITS]
+        cells += [f"{statistics.mean(loss[s]):.4f}" for s in SPLITS]
+        cells += [f"{e:.1f}" for e in exact_reference] + [f"{value:.4f}" for value in loss_reference]
+        print(f"| {run} | " + " | ".join(cells) + " |")
+        if not within_band(run, statistics.mean(exact["seen"]), statistics.mean(loss["seen"])):
+            outside.append(run)
+    if outside:
+        sys.exit(f"outside the bands: {', '.join(outside)}")
+
+
+main()

@@ -129,23 +129,22 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
   const bool resume = options.flag("resume");
   const bool force = options.flag("force");
   if (resume && force) fail(ErrorKind::usage, "--resume and --force exclude each other");
-  // A run that was killed before its first batch may leave an empty file, which create takes over.
-  std::error_code missing;
-  const bool staged = std::filesystem::file_size(partial, missing) > 0 && !missing;
+  // A run that was killed before its first commit leaves a file that holds nothing, of whatever
+  // size: create takes it over.
+  std::optional<Staging> staged = Staging::find(partial);  // says so where another run holds it
   if (staged) {
-    Staging staging = Staging::open(partial);  // says so where another run holds it
     if (resume) {
-      check_agreement(staging, partial.string(), header, options);
-      return staging;
+      check_agreement(*staged, partial.string(), header, options);
+      return staged;
     }
     if (!force) {
       fail(ErrorKind::cannot_create,
            "{} holds an unfinished run of {} records: --resume goes on with it, --finish publishes "
            "it "
            "as it is, --force discards it",
-           partial.string(), staging.records());
+           partial.string(), staged->records());
     }
-    staging.discard();
+    staged->discard();
   }
   if (std::filesystem::exists(store)) {
     if (resume && !staged) return std::nullopt;

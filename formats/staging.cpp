@@ -278,19 +278,24 @@ Staging Staging::create(const std::filesystem::path& path, const StoreHeader& he
   return Staging(std::move(impl));
 }
 
-Staging Staging::open(const std::filesystem::path& path) {
+std::optional<Staging> Staging::find(const std::filesystem::path& path) {
   std::error_code error;
-  if (!std::filesystem::exists(path, error)) {
-    fail(ErrorKind::no_input, "{}: there is no unfinished run", path.string());
-  }
+  if (!std::filesystem::exists(path, error)) return std::nullopt;
   auto impl = std::make_unique<Impl>(path, SQLITE_OPEN_READWRITE);
   impl->lock();
-  if (impl->is_empty()) {
-    fail(ErrorKind::no_input, "{}: holds nothing yet: a run that ended before its first commit",
-         path.string());
-  }
+  if (impl->is_empty()) return std::nullopt;
   impl->load();
   return Staging(std::move(impl));
+}
+
+Staging Staging::open(const std::filesystem::path& path) {
+  std::optional<Staging> found = find(path);
+  if (found) return std::move(*found);
+  std::error_code error;
+  fail(ErrorKind::no_input, "{}: {}", path.string(),
+       std::filesystem::exists(path, error)
+           ? "holds nothing yet: a run that ended before its first commit"
+           : "there is no unfinished run");
 }
 
 StoreHeader Staging::header() const {

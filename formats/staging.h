@@ -43,6 +43,9 @@ class Staging {
   /// `settings` is what a resumed run must agree with, as JSON text of an object.
   static Staging create(const std::filesystem::path& path, const StoreHeader& header,
                         const std::string& settings);
+  /// What an unfinished run left, locked; nothing where there is no file, or one that a run left
+  /// which was killed before its first commit. Throws as open does.
+  static std::optional<Staging> find(const std::filesystem::path& path);
   /// Opens an existing file and locks it. Throws Error(busy), Error(no_input), or Error(data) where
   /// it is no partial, or a damaged one.
   static Staging open(const std::filesystem::path& path);

@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import signal
+import sqlite3
 import subprocess
 import time
 import unittest
@@ -63,6 +64,17 @@ class Compress(TempDirTest):
         two = self.compress(text, "--batch-tokens", "100", store="two.h5")
         self.assertEqual(one.out, two.out)
         self.assertEqual(self.read("one.h5"), self.read("two.h5"))
+
+    def test_resumes_a_run_that_was_killed_in_its_first_commit(self):
+        partial = self.path("out.h5.partial")
+        staging = sqlite3.connect(partial)  # bytes, but nothing in them
+        staging.execute("create table t (x)")
+        staging.execute("drop table t")
+        staging.close()
+        self.assertGreater(os.path.getsize(partial), 0)
+        result = self.compress(jsonl(prompts(3)), "--resume")
+        self.assertEqual(result.code, 0, result.err)
+        self.assertTrue(os.path.exists(self.path("out.h5")))
 
     def test_survives_kill_9_at_any_moment(self):
         text = jsonl(prompts(150))

@@ -72,13 +72,19 @@ Dtype store_dtype_option(const Options& options) {
   return *dtype;
 }
 
-CompressionTask task_of(const ModelFiles& files, const Options& options) {
-  const GistOptions gisting = gist_options(files, options);
+CompressionTask task_of(const ModelFiles& files, const ModelSpec& spec, const Options& options) {
+  const GistOptions gisting = gist_options(files, spec, options);
   CompressionTask task;
   task.gist_tokens = gisting.gist_tokens;
   task.prompt_template = gisting.prompt_template;
   task.full_prompt = options.flag("full-prompt");
   task.shard = shard_option(options);
+  if (task.full_prompt && spec.encoder_decoder()) {
+    fail(ErrorKind::usage,
+         "--full-prompt: {} has an encoder, whose prompt sees the input, which comes later: it can "
+         "only be kept as gists",
+         files.path);
+  }
   if (task.full_prompt) {
     task.condition = Condition::pos;
     return task;
@@ -204,7 +210,9 @@ int run(const Options& options) {
 
   const Signals signals;
   const ModelFiles files(options.text("model"));
-  const CompressionTask task = task_of(files, options);
+  std::unique_ptr<Family> family = family_of(files, options);
+  const ModelSpec shapes = family->spec();
+  const CompressionTask task = task_of(files, shapes, options);
   const Dtype store_dtype = store_dtype_option(options);
   const BatchLimits limits{static_cast<std::int32_t>(options.integer("batch-tokens", 1, 1 << 28)),
                            options.flag("line-buffered") ? std::size_t{1} : std::size_t{4096}};
@@ -213,8 +221,6 @@ int run(const Options& options) {
   RecordReader input(options.text("input"), &signals);
   Rejects rejects(options);
 
-  std::unique_ptr<Family> family = family_of(files, options);
-  const ModelSpec shapes = family->spec();
   PromptReader prompts(input, rejects, files, shapes, task, known ? &*known : nullptr);
   if (options.flag("dry-run")) {
     print_compress_plan(prompts, files, std::move(family), task, store_dtype, limits, options,

@@ -53,7 +53,7 @@ ContextReader::ContextReader(const ModelFiles& files, const ModelSpec& spec, con
   // {"text"} records need neither options nor gist.json: that both lack is said when it matters.
   const bool any = options.has("condition") || options.has("gist-tokens") || files.settings;
   if (!any) return;
-  gisting_ = gist_options(files, options);
+  gisting_ = gist_options(files, spec, options);
   template_ = gisting_->prompt_template;
   if (gisting_->gist_tokens < 1 && gisting_->condition != Condition::pos) {
     fail(ErrorKind::usage, "condition {} needs at least one gist token, found {}",
@@ -138,6 +138,10 @@ Context ContextReader::of_text(const Record& record) const {
   if (tokenizer.bos()) context.sequence.ids.push_back(*tokenizer.bos());
   const std::vector<std::int32_t> text = tokenizer.encode(record.string("text"));
   context.sequence.ids.insert(context.sequence.ids.end(), text.begin(), text.end());
+  if (spec_->encoder_decoder()) {  // it is answered, not continued
+    if (tokenizer.eos()) context.sequence.ids.push_back(*tokenizer.eos());
+    return context;
+  }
   context.text_bytes = tokenizer.decode(context.sequence.ids).size();
   return context;
 }

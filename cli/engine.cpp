@@ -102,13 +102,19 @@ PlanningEngine plan_engine(const ModelFiles& files, std::unique_ptr<Family> fami
   return {std::move(backend), Model(std::move(family), device, files.checkpoint.source())};
 }
 
-GistOptions gist_options(const ModelFiles& files, const Options& options) {
-  return gist_options(files.settings, files.path, options);
+PromptTemplate default_template(const ModelSpec& spec) {
+  return spec.encoder_decoder() ? PromptTemplate::encoder_default()
+                                : PromptTemplate::decoder_default();
+}
+
+GistOptions gist_options(const ModelFiles& files, const ModelSpec& spec, const Options& options) {
+  return gist_options(files.settings, files.path, spec, options);
 }
 
 GistOptions gist_options(const std::optional<GistSettings>& settings, const std::string& model,
-                         const Options& options) {
+                         const ModelSpec& spec, const Options& options) {
   GistOptions result;
+  result.prompt_template = default_template(spec);
   if (settings) result = {settings->condition, settings->gist_tokens, settings->prompt_template};
   const bool takes_condition = options.knows("condition");
   if (options.has("condition")) {
@@ -171,7 +177,7 @@ void check_store(const GistStore& store, const ModelFiles& files, const ModelSpe
                  bool allow_mismatch) {
   const std::string path = store.path().string();
   const PromptTemplate ours =
-      files.settings ? files.settings->prompt_template : PromptTemplate::decoder_default();
+      files.settings ? files.settings->prompt_template : default_template(spec);
   const StoreHeader model = store_header(files, spec, Condition::gist, 0, ours);
   StoreHeader found = store.header();
   // What a store may choose: how many tokens a row has, and under which condition they were made.

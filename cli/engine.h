@@ -69,10 +69,12 @@ struct GistOptions {
   std::int32_t gist_tokens = 0;
   PromptTemplate prompt_template = PromptTemplate::decoder_default();
 };
-GistOptions gist_options(const ModelFiles& files, const Options& options);
+GistOptions gist_options(const ModelFiles& files, const ModelSpec& spec, const Options& options);
 /// The same for a model that has these settings, or none; `model` names it in messages.
 GistOptions gist_options(const std::optional<GistSettings>& settings, const std::string& model,
-                         const Options& options);
+                         const ModelSpec& spec, const Options& options);
+/// The layout that published checkpoints of the model's kind were trained on.
+PromptTemplate default_template(const ModelSpec& spec);
 /// The id of the gist token; throws Error(data) where the tokenizer has none.
 std::int32_t gist_token_of(const ModelFiles& files);
 

@@ -114,7 +114,7 @@ void measure_exact_match(const std::vector<EvaluationItem>& items, const Model& 
   const Stopwatch watch;
   Progress progress("completions");
   EvaluationCost& cost = evaluation.cost;
-  const std::size_t token_bytes = KeyValueCache::bytes_per_slot(model.spec());
+  const std::size_t token_bytes = KeyValueCache::bytes_per_slot(model.spec().stacks[0]);
   std::vector<std::shared_ptr<const GistActivations>> stored(items.size());
   std::size_t begun = 0, ended = 0;
 

@@ -168,7 +168,8 @@ std::string TrainSession::diverged_hint() const {
 
 void TrainSession::evaluate() {
   const auto start = std::chrono::steady_clock::now();
-  const double loss = mean_loss(model_, *held_out_, task_.training.batch_tokens, scratch_.pass);
+  const double loss =
+      mean_loss(model_, *held_out_, task_.training.batch_tokens, scratch_.stacks.back().pass);
   metrics_.write({{"step", state_.step}, {"eval_loss", loss}, {"seconds", seconds_since(start)}});
   if (!std::isfinite(loss)) {
     fail(ErrorKind::data, "step {}: the held-out loss is {}; {}", state_.step, in_words(loss),

@@ -119,10 +119,10 @@ std::vector<OptionSpec> train_options() {
 }
 
 TrainTask train_task(const Options& options, const std::optional<GistSettings>& settings,
-                     const std::string& model) {
+                     const std::string& model, const ModelSpec& spec) {
   TrainTask task;
   task.output = options.text("output");
-  task.gisting = gist_options(settings, model, options);
+  task.gisting = gist_options(settings, model, spec, options);
   if (task.gisting.gist_tokens == 0 && task.gisting.condition != Condition::pos) {
     fail(ErrorKind::usage, "--condition {} needs --gist-tokens of 1 or more",
          name_of(task.gisting.condition));
@@ -137,6 +137,7 @@ TrainTask train_task(const Options& options, const std::optional<GistSettings>& 
   task.seed = static_cast<std::uint64_t>(options.integer("seed", 0, no_limit));
   task.training.batch_tokens = options.integer("batch-tokens", 1, 1 << 28);
   task.training.recompute = options.flag("recompute");
+  task.training.seed = task.seed;
   task.eval_every = options.integer("eval-every", 1, no_limit);
   task.save_every = options.integer("save-every", 0, no_limit);
   task.keep = options.integer("keep", 1, no_limit);

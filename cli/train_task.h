@@ -44,7 +44,7 @@ std::vector<OptionSpec> train_options();
 /// Throws Error(usage) for options that contradict each other or lack something. `settings` are the
 /// gist.json of the model that training starts from, and `model` names it.
 TrainTask train_task(const Options& options, const std::optional<GistSettings>& settings,
-                     const std::string& model);
+                     const std::string& model, const ModelSpec& spec);
 
 /// What decides the numbers of a run: kept in its checkpoints, and compared when one is resumed.
 nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t total_steps,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/model.h"
 #include "core/visibility.h"
 #include "kernels/backend.h"
 
@@ -17,23 +18,35 @@ struct Sequence {
   std::int32_t tokens() const { return static_cast<std::int32_t>(ids.size()); }
 };
 
+/// The keys that a batch's queries see (AttentionKeys, on the host).
+struct KeyList {
+  std::vector<AttentionRow> rows;
+  std::vector<std::int32_t> slot;  // [list] where a key stands: its token in the batch, or, with
+                                   // a cache, its slot there
+  std::vector<std::int32_t> position;  // [list] of the key
+  std::vector<std::int32_t> begin;     // [list] queries, by index within the row, that see the key
+  std::vector<std::int32_t> end;       // [list]
+
+  void add(std::int32_t at, std::int32_t position_of_key, Interval visible);
+  std::int32_t size() const { return static_cast<std::int32_t>(slot.size()); }
+  void clear();
+};
+
 struct Batch {
   std::vector<std::int32_t> ids;        // [n]
   std::vector<std::int32_t> positions;  // [n], within the row's whole sequence
-  std::vector<AttentionRow> rows;
-  std::vector<std::int32_t> slot;   // [list] where a key stands: its token in the batch, or, with a
-                                    // cache, its slot there
-  std::vector<std::int32_t> begin;  // [list] queries, by index within the row, that see the key
-  std::vector<std::int32_t> end;    // [list]
+  KeyList keys;                         // of self-attention
+  KeyList cross;  // of cross-attention, where the stack has it: rows of the encoder's output
 
   std::int32_t tokens() const { return static_cast<std::int32_t>(ids.size()); }
   void clear();
 };
 
-/// Adds a whole sequence as one row that starts at position 0 and sees only itself.
-void add_sequence(Batch& batch, const Sequence& sequence, Condition condition);
+/// Adds a whole sequence as one row that starts at position 0 and sees only itself, to the batch of
+/// a causal or a bidirectional stack.
+void add_sequence(Batch& batch, const Sequence& sequence, Condition condition, StackKind stack);
 
 /// Pairs of a query and a key that it sees, over all rows.
-std::int64_t visible_pairs(const Batch& batch);
+std::int64_t visible_pairs(const KeyList& keys);
 
 }  // namespace gist

@@ -18,12 +18,24 @@ std::int32_t next_slot(CachedRow& row, KeyValueCache& cache) {
   return row.blocks.back() * KeyValueCache::block_size + used;
 }
 
-std::int32_t add_key(CachedRow& row, Interval visible, KeyValueCache& cache) {
+std::int32_t add_key(CachedRow& row, std::int32_t position, Interval visible,
+                     KeyValueCache& cache) {
   const std::int32_t slot = next_slot(row, cache);
   row.slot.push_back(slot);
+  row.position.push_back(position);
   row.begin.push_back(visible.begin);
   row.end.push_back(visible.end);
   return slot;
+}
+
+/// Adds a row of queries with all of its keys to a list.
+void list_keys(const CachedRow& row, AttentionRow queries, KeyList& list) {
+  queries.key_begin = list.size();
+  for (std::size_t j = 0; j < row.slot.size(); ++j) {
+    list.add(row.slot[j], row.position[j], {row.begin[j], row.end[j]});
+  }
+  queries.key_end = list.size();
+  list.rows.push_back(queries);
 }
 
 }  // namespace
@@ -32,6 +44,7 @@ void CachedBatch::clear() {
   batch.clear();
   options.write_slots.clear();
   options.placed.clear();
+  options.cross = {};
 }
 
 std::int32_t blocks_for(std::int32_t keys) {
@@ -42,33 +55,41 @@ void place_gist(CachedRow& row, const GistActivations& gist, std::int32_t positi
                 KeyValueCache& cache, CachedBatch& batch) {
   PlacedGist placed{&gist, position, {}};
   for (std::int32_t i = 0; i < gist.tokens; ++i) {
-    placed.slots.push_back(add_key(row, {0, forever}, cache));
+    placed.slots.push_back(add_key(row, position + i, {0, forever}, cache));
   }
   row.first_position = position + gist.tokens;
   batch.options.placed.push_back(std::move(placed));
 }
 
 void extend_row(CachedRow& row, std::span<const std::int32_t> ids, std::span<const Interval> gists,
-                Condition condition, KeyValueCache& cache, CachedBatch& batch) {
+                Condition condition, StackKind stack, KeyValueCache& cache, CachedBatch& batch) {
   Batch& target = batch.batch;
   const auto n = static_cast<std::int32_t>(ids.size());
   const std::int32_t first = target.tokens();
   // With one query more than there are: what that one sees, later tokens see, too.
-  const std::vector<Interval> visible = causal_visibility(n + 1, gists, condition);
+  const std::vector<Interval> visible = stack == StackKind::causal
+                                            ? causal_visibility(n + 1, gists, condition)
+                                            : bidirectional_visibility(n + 1, gists, condition);
   for (std::int32_t j = 0; j < n; ++j) {
     const Interval own = visible[static_cast<std::size_t>(j)];
     const Interval in_row{row.queries + own.begin, own.end > n ? forever : row.queries + own.end};
+    const std::int32_t position = row.first_position + row.queries + j;
     target.ids.push_back(ids[static_cast<std::size_t>(j)]);
-    target.positions.push_back(row.first_position + row.queries + j);
-    batch.options.write_slots.push_back(add_key(row, in_row, cache));
+    target.positions.push_back(position);
+    batch.options.write_slots.push_back(add_key(row, position, in_row, cache));
   }
-  const auto first_key = static_cast<std::int32_t>(target.slot.size());
-  target.slot.insert(target.slot.end(), row.slot.begin(), row.slot.end());
-  target.begin.insert(target.begin.end(), row.begin.begin(), row.begin.end());
-  target.end.insert(target.end.end(), row.end.begin(), row.end.end());
-  target.rows.push_back(
-      {first, first + n, row.queries, first_key, static_cast<std::int32_t>(target.slot.size())});
+  list_keys(row, {first, first + n, row.queries, 0, 0}, target.keys);
   row.queries += n;
+}
+
+void read_encoder(CachedRow& row, std::int32_t count, KeyValueCache& cache, CachedBatch& batch) {
+  for (std::int32_t i = 0; i < count; ++i) {
+    batch.options.cross.write_slots.push_back(add_key(row, i, {0, forever}, cache));
+  }
+}
+
+void attend_encoder(const CachedRow& row, CachedBatch& batch) {
+  list_keys(row, batch.batch.keys.rows.back(), batch.batch.cross);
 }
 
 void drop_hidden_keys(CachedRow& row, KeyValueCache& cache) {
@@ -76,12 +97,14 @@ void drop_hidden_keys(CachedRow& row, KeyValueCache& cache) {
   for (std::size_t j = 0; j < row.slot.size(); ++j) {
     if (row.end[j] <= row.queries) continue;
     row.slot[kept] = row.slot[j];
+    row.position[kept] = row.position[j];
     row.begin[kept] = row.begin[j];
     row.end[kept] = row.end[j];
     ++kept;
   }
   if (kept == row.slot.size()) return;
   row.slot.resize(kept);
+  row.position.resize(kept);
   row.begin.resize(kept);
   row.end.resize(kept);
 

@@ -14,11 +14,11 @@
 namespace gist {
 
 struct CachedRow {
-  std::vector<std::int32_t> slot, begin, end;  // of each key that is kept, as in Batch
-  std::vector<std::int32_t> blocks;            // of the cache, held by the row
-  std::int32_t free_in_last = 0;               // unused slots of the last block
-  std::int32_t queries = 0;                    // tokens that went through the model so far
-  std::int32_t first_position = 0;             // of query 0: behind the stored gist, if any
+  std::vector<std::int32_t> slot, position, begin, end;  // of each key that is kept, as in KeyList
+  std::vector<std::int32_t> blocks;                      // of the cache, held by the row
+  std::int32_t free_in_last = 0;                         // unused slots of the last block
+  std::int32_t queries = 0;         // tokens that went through the model so far
+  std::int32_t first_position = 0;  // of query 0: behind the stored gist, if any
 };
 
 /// A pass over cached rows, while it is put together.
@@ -37,9 +37,14 @@ void place_gist(CachedRow& row, const GistActivations& gist, std::int32_t positi
                 KeyValueCache& cache, CachedBatch& batch);
 /// Adds the row's next tokens to the batch, as queries and as keys. `gists` are theirs; tokens
 /// after a gist of the row (generated ones, or an input behind a stored gist) have none and come
-/// under pos.
+/// under pos. In a bidirectional stack they must be all that there are.
 void extend_row(CachedRow& row, std::span<const std::int32_t> ids, std::span<const Interval> gists,
-                Condition condition, KeyValueCache& cache, CachedBatch& batch);
+                Condition condition, StackKind stack, KeyValueCache& cache, CachedBatch& batch);
+/// Gives a row slots for `count` rows of the encoder's output, at positions 0 .. count - 1, which
+/// all its queries see, and has the pass write their keys there.
+void read_encoder(CachedRow& row, std::int32_t count, KeyValueCache& cache, CachedBatch& batch);
+/// Adds the keys of a row's cross-attention, for the queries that the batch's last row has.
+void attend_encoder(const CachedRow& row, CachedBatch& batch);
 /// Forgets keys that no later query sees, and gives back blocks that hold none that is kept.
 void drop_hidden_keys(CachedRow& row, KeyValueCache& cache);
 /// Gives back everything.

@@ -31,11 +31,12 @@ std::vector<float> tokens_outermost(const std::vector<float>& stacked, std::size
 std::vector<GistActivations> compress(const Model& model, std::span<const Sequence> sequences,
                                       std::span<const Interval> kept, Condition condition,
                                       Scratch& scratch) {
+  const StackSpec& stack = model.spec().stacks[0];
   Batch batch;
   PassOptions options;
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     const std::int32_t first = batch.tokens();
-    add_sequence(batch, sequences[i], condition);
+    add_sequence(batch, sequences[i], condition, stack.kind);
     for (std::int32_t j = kept[i].begin; j < kept[i].end; ++j) options.capture.push_back(first + j);
   }
 
@@ -50,7 +51,6 @@ std::vector<GistActivations> compress(const Model& model, std::span<const Sequen
   const std::vector<float> value = downloaded(backend, captured.value);
   const std::vector<float> states = downloaded(backend, kept_hidden);
 
-  const StackSpec& stack = model.spec().stacks[0];
   const auto layers = static_cast<std::size_t>(stack.layers);
   const std::size_t tokens = options.capture.size();
   const auto key_width = static_cast<std::size_t>(stack.key_width());

@@ -12,7 +12,8 @@
 
 namespace gist {
 
-/// A sequence whose last `labels` tokens are the answer. With a stored gist the sequence is what
+/// A sequence whose last `labels` tokens are the answer: what follows in a decoder, what an
+/// encoder-decoder's decoder says to the tokens before it. With a stored gist the sequence is what
 /// follows it.
 struct LabelledSequence {
   Sequence sequence;
@@ -22,13 +23,30 @@ struct LabelledSequence {
   std::int32_t stored_position = 0;
 };
 
+/// What predicts the labels of some sequences, in their order.
+struct Predictions {
+  Tensor hidden;                      // [labels, d_model]: what the head reads, in scratch memory
+  std::vector<std::int32_t> labels;   // [labels]
+  std::vector<std::size_t> sequence;  // [labels]: whose each is
+};
+/// One pass over all sequences, or one of each stack.
+Predictions predict(const Model& model, std::span<const LabelledSequence> sequences,
+                    Scratch& scratch);
+
 struct AnswerLoss {
   double sum = 0;  // of the labels' cross-entropy, in nats
   std::int32_t labels = 0;
   std::int32_t correct = 0;  // labels that are the model's first choice
 };
 
-/// One pass over all sequences.
+/// The sequence up to its answer, and the answer.
+Sequence context_of(const LabelledSequence& sequence);
+std::span<const std::int32_t> answer_of(const LabelledSequence& sequence);
+
+/// The batch of an encoder-decoder's decoder for answers that are known: each row is decoder_start
+/// and the answer but its last token, so that token i predicts label i.
+Batch decoder_batch(const ModelSpec& spec, std::span<const LabelledSequence> sequences);
+
 std::vector<AnswerLoss> answer_loss(const Model& model, std::span<const LabelledSequence> sequences,
                                     Scratch& scratch);
 

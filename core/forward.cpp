@@ -15,30 +15,28 @@ Tensor outliving(Pass& pass, const Tensor& result, const Tensor& hidden) {
 }  // namespace
 
 Tensor forward(Pass& pass) {
-  constexpr int stack = 0;
-  const Model& model = pass.model();
-  Family& family = model.family();
-  const int layers = model.spec().stacks[stack].layers;
+  Family& family = pass.model().family();
+  const int stack = pass.stack_index();
+  const int layers = pass.stack().layers;
 
-  pass.begin_layer(0);
+  pass.begin_part(0, 0);
   Tensor hidden = family.enter(pass, stack);
   for (int layer = 0; layer < layers; ++layer) {
-    pass.begin_layer(layer);
+    pass.begin_part(layer + 1, layer);
     hidden = outliving(pass, family.layer(pass, stack, layer, hidden), hidden);
   }
-  pass.begin_layer(layers - 1);
+  pass.begin_part(layers + 1, layers - 1);
   return family.leave(pass, stack, hidden);
 }
 
-Tensor logits(Pass& pass, const Tensor& hidden) {
-  const Model& model = pass.model();
+Tensor logits(const Model& model, const Tensor& hidden, Workspace& memory) {
   const HeadSpec& head = model.spec().head;
   const Matrix& matrix = *model.weight(head.weight, 0).matrix;
   const Tensor bias = head.bias < 0 ? Tensor{} : model.weight(head.bias, 0).tensor;
-  const Tensor result = pass.lasting().allocate({hidden.shape[0], matrix.n()});
-  pass.backend().gemm(hidden, matrix, bias, result);
+  const Tensor result = memory.allocate({hidden.shape[0], matrix.n()});
+  model.backend().gemm(hidden, matrix, bias, result);
   if (head.scale != 1 || head.soft_cap != 0) {
-    pass.backend().scale_and_cap(result, head.scale, head.soft_cap);
+    model.backend().scale_and_cap(result, head.scale, head.soft_cap);
   }
   return result;
 }

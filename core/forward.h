@@ -5,12 +5,12 @@
 
 namespace gist {
 
-/// Runs the batch through the model's only stack. Returns what `leave` returned, [n, d_model]; it
+/// Runs the batch through the pass' stack. Returns what `leave` returned, [n, d_model]; it
 /// lives until the next pass.
 Tensor forward(Pass& pass);
 
-/// The head's logits [m, vocabulary] for hidden states [m, d_model], scaled and capped, in the
-/// pass' lasting memory.
-Tensor logits(Pass& pass, const Tensor& hidden);
+/// The head's logits [m, vocabulary] for hidden states [m, d_model], scaled and capped, in
+/// `memory`.
+Tensor logits(const Model& model, const Tensor& hidden, Workspace& memory);
 
 }  // namespace gist

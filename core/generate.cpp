@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/cached_row.h"
+#include "core/encode.h"
 #include "core/forward.h"
 #include "core/random.h"
 #include "kernels/error.h"
@@ -18,10 +19,33 @@ struct Running {
   std::uint64_t number = 0;
   GenerationRequest request;
   CachedRow cached;
+  CachedRow cross;                    // of an encoder-decoder: what the decoder reads
   std::vector<std::int32_t> pending;  // tokens that have not been through the model yet
   std::vector<std::int32_t> ids;      // generated so far
   std::int32_t room = 0;              // tokens that may still come
   std::int32_t reserved_blocks = 0;   // the most it can hold at once
+  std::int32_t reserved_cross = 0;    // likewise
+  /// What goes through the model before the first new token.
+  std::int32_t first_tokens() const {
+    return std::max(request.sequence.tokens(), static_cast<std::int32_t>(pending.size()));
+  }
+};
+
+/// Blocks of a cache that rows have reserved.
+struct ReservedCache {
+  KeyValueCache cache;
+  std::int32_t total = 0;
+  std::int32_t reserved = 0;
+
+  explicit ReservedCache(KeyValueCache made) : cache(std::move(made)), total(cache.free_blocks()) {}
+  bool has_room(std::int32_t blocks) const { return reserved + blocks <= total; }
+  /// A larger cache, while no row holds the old one.
+  void grow(const Model& model, int stack, std::int32_t blocks) {
+    if (has_room(blocks)) return;
+    cache = KeyValueCache();
+    cache = KeyValueCache(model, stack, blocks * KeyValueCache::block_size);
+    total = cache.free_blocks();
+  }
 };
 
 class Generator {
@@ -30,9 +54,13 @@ class Generator {
       : model_(model),
         options_(options),
         events_(events),
+        encoder_decoder_(model.spec().encoder_decoder()),
+        stack_(model.spec().answering_stack()),
         scratch_(model.backend()),
-        cache_(model, default_cache_tokens(model, options)),
-        total_blocks_(cache_.free_blocks()) {}
+        encoder_scratch_(model.backend()),
+        own_(KeyValueCache(model, stack_, default_cache_tokens(model, options))),
+        cross_(encoder_decoder_ ? KeyValueCache(model, stack_, default_cache_tokens(model, options))
+                                : KeyValueCache()) {}
 
   void run() {
     while (!events_.interrupted()) {
@@ -44,7 +72,8 @@ class Generator {
 
  private:
   static std::int32_t default_cache_tokens(const Model& model, const GenerationOptions& options) {
-    const std::size_t fits = largest_default_cache / KeyValueCache::bytes_per_slot(model.spec());
+    const std::size_t fits =
+        largest_default_cache / KeyValueCache::bytes_per_slot(model.spec().stacks.back());
     return static_cast<std::int32_t>(
         std::min<std::size_t>(static_cast<std::size_t>(options.cache_tokens), fits));
   }
@@ -70,8 +99,14 @@ class Generator {
     row.room = options_.max_new_tokens;
     if (limit > 0) row.room = std::min(row.room, limit - before - tokens);
     // One block more than its keys fill: dropped keys may leave a hole at the end of a block.
-    row.reserved_blocks = blocks_for(stored + tokens + row.room) + 1;
-    row.pending = request.sequence.ids;
+    if (encoder_decoder_) {
+      row.reserved_blocks = blocks_for(1 + row.room) + 1;
+      row.reserved_cross = blocks_for(stored + tokens) + 1;
+      row.pending = {model_.spec().decoder_start};
+    } else {
+      row.reserved_blocks = blocks_for(stored + tokens + row.room) + 1;
+      row.pending = request.sequence.ids;
+    }
     row.request = std::move(request);
     return row;
   }
@@ -89,50 +124,81 @@ class Generator {
         }
       }
       if (!waiting_) return;
-      const auto tokens = static_cast<std::int32_t>(waiting_->pending.size());
+      const std::int32_t tokens = waiting_->first_tokens();
       const bool alone = rows_.empty();
       if (!alone && pass_tokens + tokens > options_.batch_tokens) return;
-      if (reserved_blocks_ + waiting_->reserved_blocks > total_blocks_) {
+      if (!own_.has_room(waiting_->reserved_blocks) || !cross_.has_room(waiting_->reserved_cross)) {
         if (!alone) return;
-        grow(waiting_->reserved_blocks);
+        own_.grow(model_, stack_, waiting_->reserved_blocks);
+        cross_.grow(model_, stack_, waiting_->reserved_cross);
       }
       pass_tokens += tokens;
-      reserved_blocks_ += waiting_->reserved_blocks;
+      own_.reserved += waiting_->reserved_blocks;
+      cross_.reserved += waiting_->reserved_cross;
       rows_.push_back(std::move(*waiting_));
       waiting_.reset();
     }
   }
 
-  /// A larger cache, while no row holds the old one.
-  void grow(std::int32_t blocks) {
-    cache_ = KeyValueCache();
-    cache_ = KeyValueCache(model_, blocks * KeyValueCache::block_size);
-    total_blocks_ = cache_.free_blocks();
-  }
-
   /// One pass: each row's pending tokens, and a new token for each row.
   void step() {
     batch_.clear();
-    batch_.options.cache = &cache_;
-    for (Running& row : rows_) {
-      const bool first = row.cached.queries == 0 && row.cached.slot.empty();
-      if (first && row.request.stored != nullptr) {
-        place_gist(row.cached, *row.request.stored, row.request.stored_position, cache_, batch_);
+    batch_.options.stack = stack_;
+    batch_.options.cache = &own_.cache;
+    if (encoder_decoder_) {
+      read_inputs();
+      for (Running& row : rows_) {
+        extend_row(row.cached, row.pending, {}, Condition::pos, StackKind::causal, own_.cache,
+                   batch_);
+        attend_encoder(row.cross, batch_);
       }
-      const bool prompt = row.ids.empty();
-      extend_row(row.cached, row.pending,
-                 prompt ? std::span<const Interval>(row.request.sequence.gists)
-                        : std::span<const Interval>(),
-                 prompt ? row.request.condition : Condition::pos, cache_, batch_);
+    } else {
+      for (Running& row : rows_) extend(row);
     }
     Pass pass(model_, batch_.batch, batch_.options, scratch_);
     const Tensor hidden = forward(pass);
     sample(pass, hidden);
     for (std::size_t i = 0; i < rows_.size(); ++i) {
-      drop_hidden_keys(rows_[i].cached, cache_);
+      drop_hidden_keys(rows_[i].cached, own_.cache);
       take(rows_[i], chosen_[i]);
     }
     std::erase_if(rows_, [](const Running& row) { return row.number == finished; });
+  }
+
+  /// A decoder reads a row's prompt itself, behind its stored gist.
+  void extend(Running& row) {
+    const bool first = row.cached.queries == 0 && row.cached.slot.empty();
+    if (first && row.request.stored != nullptr) {
+      place_gist(row.cached, *row.request.stored, row.request.stored_position, own_.cache, batch_);
+    }
+    const bool prompt = row.ids.empty();
+    extend_row(row.cached, row.pending,
+               prompt ? std::span<const Interval>(row.request.sequence.gists)
+                      : std::span<const Interval>(),
+               prompt ? row.request.condition : Condition::pos, StackKind::causal, own_.cache,
+               batch_);
+  }
+
+  /// Runs the encoder over the inputs of new rows: the pass will make the keys of its output.
+  void read_inputs() {
+    batch_.options.cross.cache = &cross_.cache;
+    std::vector<EncoderInput> inputs;
+    std::vector<Running*> readers;
+    for (Running& row : rows_) {
+      if (row.cached.queries > 0) continue;
+      const GenerationRequest& request = row.request;
+      inputs.push_back(
+          {&request.sequence, request.condition, request.stored, request.stored_position});
+      readers.push_back(&row);
+    }
+    batch_.options.cross.rows = {nullptr, Dtype::f32, {0, model_.spec().d_model}};
+    if (inputs.empty()) return;
+    const Encoded encoded = encode(model_, inputs, encoder_scratch_);
+    batch_.options.cross.rows = encoded.rows;
+    for (std::size_t i = 0; i < readers.size(); ++i) {
+      const std::int32_t begin = i == 0 ? 0 : encoded.row_end[i - 1];
+      read_encoder(readers[i]->cross, encoded.row_end[i] - begin, cross_.cache, batch_);
+    }
   }
 
   /// Draws `chosen_`, a token for each row.
@@ -142,7 +208,7 @@ class Generator {
     last_tokens_.clear();
     uniform_.clear();
     for (std::size_t i = 0; i < rows_.size(); ++i) {
-      const AttentionRow& row = batch_.batch.rows[i];
+      const AttentionRow& row = batch_.batch.keys.rows[i];
       last_tokens_.push_back(std::max(row.query_end - 1, 0));
       uniform_.push_back(uniform_draw(options_.seed, rows_[i].request.ordinal,
                                       static_cast<std::uint32_t>(rows_[i].ids.size())));
@@ -161,7 +227,7 @@ class Generator {
                      stored.data() + stored.size() - static_cast<std::size_t>(hidden.shape[1]));
     }
     const Tensor ids = memory.allocate({n}, Dtype::i32);
-    backend.sample(logits(pass, states), options_.sampling,
+    backend.sample(logits(model_, states, memory), options_.sampling,
                    memory.upload({n}, Dtype::f32, uniform_.data()), ids);
     chosen_.resize(rows_.size());
     backend.download(ids, chosen_.data());
@@ -177,8 +243,10 @@ class Generator {
   }
 
   void finish(Running& row, FinishReason reason) {
-    release_row(row.cached, cache_);
-    reserved_blocks_ -= row.reserved_blocks;
+    release_row(row.cached, own_.cache);
+    if (encoder_decoder_) release_row(row.cross, cross_.cache);
+    own_.reserved -= row.reserved_blocks;
+    cross_.reserved -= row.reserved_cross;
     const std::uint64_t number = std::exchange(row.number, finished);
     events_.done(number, {std::move(row.ids), reason});
   }
@@ -188,10 +256,12 @@ class Generator {
   const Model& model_;
   const GenerationOptions& options_;
   const GenerationEvents& events_;
+  bool encoder_decoder_;
+  int stack_;  // that answers
   Scratch scratch_;
-  KeyValueCache cache_;
-  std::int32_t total_blocks_;
-  std::int32_t reserved_blocks_ = 0;
+  Scratch encoder_scratch_;
+  ReservedCache own_;    // of the answering stack's own tokens
+  ReservedCache cross_;  // of what it reads from an encoder
   std::vector<Running> rows_;
   std::optional<Running> waiting_;  // read, but there was no room yet
   std::uint64_t next_number_ = 0;

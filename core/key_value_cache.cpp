@@ -4,8 +4,8 @@
 
 namespace gist {
 
-KeyValueCache::KeyValueCache(const Model& model, std::int32_t slots) {
-  const StackSpec& stack = model.spec().stacks[0];
+KeyValueCache::KeyValueCache(const Model& model, int stack_index, std::int32_t slots) {
+  const StackSpec& stack = model.spec().stacks[static_cast<std::size_t>(stack_index)];
   const std::int32_t blocks = (slots + block_size - 1) / block_size;
   const std::int64_t rows = std::int64_t{blocks} * block_size;
   Tensor key{nullptr, Dtype::f32, {rows, stack.kv_heads, stack.key_dim}};
@@ -24,8 +24,7 @@ KeyValueCache::KeyValueCache(const Model& model, std::int32_t slots) {
   for (std::int32_t block = blocks; block-- > 0;) free_.push_back(block);
 }
 
-std::size_t KeyValueCache::bytes_per_slot(const ModelSpec& spec) {
-  const StackSpec& stack = spec.stacks[0];
+std::size_t KeyValueCache::bytes_per_slot(const StackSpec& stack) {
   return sizeof(float) * static_cast<std::size_t>(stack.layers) *
          static_cast<std::size_t>(stack.key_width() + stack.value_width());
 }

@@ -3,39 +3,38 @@
 #include <functional>
 #include <vector>
 
+#include "core/encode.h"
 #include "kernels/error.h"
 
 namespace gist {
 namespace {
 
-constexpr int only_stack = 0;
-
 /// `enter`, a layer, or `leave`: what the gradient is computed through at a time.
 struct Part {
   std::function<Tensor(Pass&, const Tensor& input)> run;
-  int layer = 0;  // whose weights and memory it uses
+  int layer = 0;  // whose weights it uses
   Tensor input;   // none: `enter`
   Tensor output;
   Tape tape;
 };
 
-std::vector<Part> parts_of(const Model& model) {
+std::vector<Part> parts_of(const Model& model, int stack) {
   Family& family = model.family();
-  const int layers = model.spec().stacks[only_stack].layers;
+  const int layers = model.spec().stacks[static_cast<std::size_t>(stack)].layers;
   std::vector<Part> parts(static_cast<std::size_t>(layers) + 2);
-  parts.front().run = [&family](Pass& pass, const Tensor&) {
-    return family.enter(pass, only_stack);
+  parts.front().run = [&family, stack](Pass& pass, const Tensor&) {
+    return family.enter(pass, stack);
   };
   for (int layer = 0; layer < layers; ++layer) {
     Part& part = parts[static_cast<std::size_t>(layer) + 1];
     part.layer = layer;
-    part.run = [&family, layer](Pass& pass, const Tensor& input) {
-      return family.layer(pass, only_stack, layer, input);
+    part.run = [&family, stack, layer](Pass& pass, const Tensor& input) {
+      return family.layer(pass, stack, layer, input);
     };
   }
   parts.back().layer = layers - 1;
-  parts.back().run = [&family](Pass& pass, const Tensor& input) {
-    return family.leave(pass, only_stack, input);
+  parts.back().run = [&family, stack](Pass& pass, const Tensor& input) {
+    return family.leave(pass, stack, input);
   };
   return parts;
 }
@@ -45,41 +44,70 @@ bool is_recomputed(std::size_t index, std::size_t parts, bool recompute) {
   return recompute && index > 0 && index + 1 < parts;
 }
 
-Tensor forward_parts(Pass& pass, std::vector<Part>& parts, bool recompute,
-                     TrainingScratch& scratch) {
-  Tensor hidden;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    Part& part = parts[i];
-    part.input = hidden;
-    if (!is_recomputed(i, parts.size(), recompute)) {
-      pass.begin_recorded_layer(part.layer, scratch.part(i), part.tape);
-      hidden = part.run(pass, part.input);
-    } else {
-      pass.begin_layer(part.layer);
-      const Tensor result = part.run(pass, part.input);
-      hidden = pass.lasting().allocate(result.shape);
-      pass.backend().copy(result, hidden);
-    }
-    part.output = hidden;
-  }
-  return hidden;
-}
+/// A stack's pass forwards, and then backwards.
+class StackGradient {
+ public:
+  StackGradient(const Model& model, const Batch& batch, const PassOptions& options, bool recompute,
+                StackScratch& scratch)
+      : pass_(model, batch, options, scratch.pass),
+        parts_(parts_of(model, options.stack)),
+        recompute_(recompute),
+        scratch_(scratch) {}
 
-void backward_parts(Pass& pass, std::vector<Part>& parts, const Tensor& dhidden, bool recompute,
-                    TrainingScratch& scratch) {
-  Tensor gradient = dhidden;
-  for (std::size_t i = parts.size(); i-- > 0;) {
-    Part& part = parts[i];
-    if (is_recomputed(i, parts.size(), recompute)) {
-      pass.begin_recorded_layer(part.layer, scratch.part(1), part.tape);
-      part.output = part.run(pass, part.input);
+  Pass& pass() { return pass_; }
+
+  Tensor forward() {
+    Tensor hidden;
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+      Part& part = parts_[i];
+      part.input = hidden;
+      if (!is_recomputed(i, parts_.size(), recompute_)) {
+        pass_.begin_recorded_part(static_cast<int>(i), part.layer, scratch_.part(i), part.tape);
+        hidden = part.run(pass_, part.input);
+      } else {
+        pass_.begin_part(static_cast<int>(i), part.layer);
+        const Tensor result = part.run(pass_, part.input);
+        hidden = pass_.lasting().allocate(result.shape);
+        pass_.backend().copy(result, hidden);
+      }
+      part.output = hidden;
     }
-    Workspace& memory = scratch.gradients[i % 2];
-    memory.reset();
-    gradient = part.tape.backward(part.output, gradient, part.input, memory);
-    if (gradient.data == nullptr) return;  // what comes before doesn't matter to the loss
+    return hidden;
   }
-}
+
+  /// Returns the gradient of the pass' cross rows, where it has some; it lives until the scratch's
+  /// next pass.
+  Tensor backward(const Tensor& dhidden) {
+    const Tensor& cross = pass_.cross_rows();
+    Tensor dcross;
+    if (cross.data != nullptr) {
+      dcross = pass_.lasting().allocate(cross.shape);
+      pass_.backend().zero(dcross);
+    }
+    Tensor gradient = dhidden;
+    for (std::size_t i = parts_.size(); i-- > 0;) {
+      Part& part = parts_[i];
+      if (is_recomputed(i, parts_.size(), recompute_)) {
+        pass_.begin_recorded_part(static_cast<int>(i), part.layer, scratch_.part(1), part.tape);
+        part.output = part.run(pass_, part.input);
+      }
+      Workspace& memory = scratch_.gradients[i % 2];
+      memory.reset();
+      const Tape::Result result =
+          part.tape.backward(part.output, gradient, part.input, cross, memory);
+      if (result.other.data != nullptr) pass_.backend().add(dcross, result.other, dcross);
+      gradient = result.input;
+      if (gradient.data == nullptr) break;  // what comes before doesn't matter to the loss
+    }
+    return dcross;
+  }
+
+ private:
+  Pass pass_;
+  std::vector<Part> parts_;
+  bool recompute_;
+  StackScratch& scratch_;
+};
 
 /// The tokens whose hidden states predict the labels, and the labels.
 struct Labels {
@@ -89,39 +117,36 @@ struct Labels {
 Labels labels_of(std::span<const LabelledSequence> sequences, const Batch& batch) {
   Labels labels;
   for (std::size_t r = 0; r < sequences.size(); ++r) {
-    const LabelledSequence& each = sequences[r];
-    const std::int32_t n = each.sequence.tokens();
-    if (each.stored != nullptr || each.labels < 1 || each.labels >= n) {
-      fail(ErrorKind::internal, "a row of {} tokens can't be trained on {} labels", n, each.labels);
-    }
-    for (std::int32_t j = n - each.labels; j < n; ++j) {
-      labels.tokens.push_back(batch.rows[r].query_begin + j - 1);
-      labels.ids.push_back(each.sequence.ids[static_cast<std::size_t>(j)]);
-    }
+    const auto answer = answer_of(sequences[r]);
+    // The last tokens of a row but one predict the answer; of an encoder-decoder's decoder, all do.
+    const AttentionRow& row = batch.keys.rows[r];
+    const bool whole = row.query_end - row.query_begin == sequences[r].labels;
+    const std::int32_t last = row.query_end - (whole ? 0 : 1);
+    for (std::int32_t j = last - sequences[r].labels; j < last; ++j) labels.tokens.push_back(j);
+    labels.ids.insert(labels.ids.end(), answer.begin(), answer.end());
   }
   return labels;
 }
 
-}  // namespace
-
-Workspace& TrainingScratch::part(std::size_t index) {
-  while (parts_.size() <= index) parts_.emplace_back(*backend_);
-  return parts_[index];
+void check(std::span<const LabelledSequence> sequences, bool encoder_decoder) {
+  for (const LabelledSequence& each : sequences) {
+    const std::int32_t n = each.sequence.tokens();
+    if (each.stored == nullptr && each.labels >= 1 && each.labels < n + (encoder_decoder ? 1 : 0)) {
+      continue;
+    }
+    fail(ErrorKind::internal, "a row of {} tokens can't be trained on {} labels", n, each.labels);
+  }
 }
 
-double add_loss_gradient(const Model& model, std::span<const LabelledSequence> sequences,
-                         float factor, bool recompute, TrainingScratch& scratch) {
-  Batch batch;
-  for (const LabelledSequence& each : sequences) {
-    add_sequence(batch, each.sequence, each.condition);
-  }
-  const Labels labels = labels_of(sequences, batch);
-  Pass pass(model, batch, {}, scratch.pass);
-  std::vector<Part> parts = parts_of(model);
-  const Tensor hidden = forward_parts(pass, parts, recompute, scratch);
+/// The loss of hidden states, and their gradient.
+struct HeadGradient {
+  double sum = 0;
+  Tensor dhidden;
+};
 
+HeadGradient through_head(const Model& model, const Tensor& hidden, const Labels& labels,
+                          float factor, Workspace& memory) {
   Backend& backend = model.backend();
-  Workspace& memory = pass.lasting();
   const auto count = static_cast<std::int64_t>(labels.ids.size());
   const Tensor tokens = memory.upload({count}, Dtype::i32, labels.tokens.data());
   const Tensor states = memory.allocate({count, hidden.shape[1]});
@@ -136,16 +161,85 @@ double add_loss_gradient(const Model& model, std::span<const LabelledSequence> s
                                         head.soft_cap,
                                         memory.upload({count}, Dtype::i32, labels.ids.data()),
                                         factor, loss, dstates, weight.gradient, bias.gradient);
-  const Tensor dhidden = memory.allocate(hidden.shape);
-  backend.zero(dhidden);
-  backend.scatter_rows(dstates, tokens, dhidden);
-  backward_parts(pass, parts, dhidden, recompute, scratch);
-
+  HeadGradient result;
+  result.dhidden = memory.allocate(hidden.shape);
+  backend.zero(result.dhidden);
+  backend.scatter_rows(dstates, tokens, result.dhidden);
   std::vector<float> losses(labels.ids.size());
   backend.download(loss, losses.data());
-  double sum = 0;
-  for (const float each : losses) sum += each;
-  return sum;
+  for (const float each : losses) result.sum += each;
+  return result;
+}
+
+double decoder_gradient(const Model& model, std::span<const LabelledSequence> sequences,
+                        const LossOptions& options, TrainingScratch& scratch) {
+  Batch batch;
+  for (const LabelledSequence& each : sequences) {
+    add_sequence(batch, each.sequence, each.condition, StackKind::causal);
+  }
+  PassOptions pass_options;
+  pass_options.dropout = options.dropout;
+  StackGradient stack(model, batch, pass_options, options.recompute, scratch.stacks[0]);
+  const Tensor hidden = stack.forward();
+  const HeadGradient head = through_head(model, hidden, labels_of(sequences, batch), options.factor,
+                                         stack.pass().lasting());
+  stack.backward(head.dhidden);
+  return head.sum;
+}
+
+double encoder_decoder_gradient(const Model& model, std::span<const LabelledSequence> sequences,
+                                const LossOptions& options, TrainingScratch& scratch) {
+  std::vector<Sequence> contexts;
+  for (const LabelledSequence& each : sequences) contexts.push_back(context_of(each));
+  std::vector<EncoderInput> inputs;
+  Batch inputs_batch;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    inputs.push_back({&contexts[i], sequences[i].condition, nullptr, 0});
+    add_sequence(inputs_batch, contexts[i], sequences[i].condition, StackKind::bidirectional);
+  }
+  PassOptions encoder_options;
+  encoder_options.dropout = options.dropout;
+  StackGradient encoder(model, inputs_batch, encoder_options, options.recompute, scratch.stacks[0]);
+  const Tensor encoded = encoder.forward();
+  Backend& backend = model.backend();
+  Workspace& memory = encoder.pass().lasting();
+  const DecoderView view = decoder_view(inputs);
+  const auto seen = static_cast<std::int64_t>(view.tokens.size());
+  const Tensor tokens = memory.upload({seen}, Dtype::i32, view.tokens.data());
+  const Tensor rows = memory.allocate({seen, encoded.shape[1]});
+  backend.gather_rows(encoded, tokens, rows);
+
+  Batch batch = decoder_batch(model.spec(), sequences);
+  attend_rows(batch, view.row_end);
+  PassOptions decoder_options;
+  decoder_options.stack = model.spec().answering_stack();
+  decoder_options.cross.rows = rows;
+  decoder_options.dropout = options.dropout;
+  StackGradient decoder(model, batch, decoder_options, options.recompute, scratch.stacks[1]);
+  const Tensor hidden = decoder.forward();
+  const HeadGradient head = through_head(model, hidden, labels_of(sequences, batch), options.factor,
+                                         decoder.pass().lasting());
+  const Tensor drows = decoder.backward(head.dhidden);
+  const Tensor dencoded = memory.allocate(encoded.shape);
+  backend.zero(dencoded);
+  backend.scatter_rows(drows, tokens, dencoded);
+  encoder.backward(dencoded);
+  return head.sum;
+}
+
+}  // namespace
+
+Workspace& StackScratch::part(std::size_t index) {
+  while (parts_.size() <= index) parts_.emplace_back(pass.lasting.backend());
+  return parts_[index];
+}
+
+double add_loss_gradient(const Model& model, std::span<const LabelledSequence> sequences,
+                         const LossOptions& options, TrainingScratch& scratch) {
+  const bool encoder_decoder = model.spec().encoder_decoder();
+  check(sequences, encoder_decoder);
+  return encoder_decoder ? encoder_decoder_gradient(model, sequences, options, scratch)
+                         : decoder_gradient(model, sequences, options, scratch);
 }
 
 }  // namespace gist

@@ -51,6 +51,22 @@ int copies_of(const WeightSpec& weight, const ModelSpec& spec) {
   return weight.stack ? spec.stacks[static_cast<std::size_t>(*weight.stack)].layers : 1;
 }
 
+WeightSource under_declared_names(const WeightSource& source, const ModelSpec& spec) {
+  std::map<std::string, std::string> others;
+  for (const WeightSpec& weight : spec.weights) {
+    if (!weight.other_name.empty()) others[weight.name] = weight.other_name;
+  }
+  if (others.empty()) return source;
+  const auto stored = [source, others](const std::string& name) {
+    const auto other = others.find(name);
+    return other == others.end() || source.find(name) ? name : other->second;
+  };
+  WeightSource result = source;
+  result.find = [source, stored](const std::string& name) { return source.find(stored(name)); };
+  result.done = [source, stored](const std::string& name) { source.done(stored(name)); };
+  return result;
+}
+
 HostTensor found_weight(const WeightSource& source, const std::string& name, const Shape& shape) {
   const std::optional<HostTensor> found = source.find(name);
   if (!found) {
@@ -75,9 +91,10 @@ std::string weight_name(const WeightSpec& spec, int layer) {
   return name;
 }
 
-Model::Model(std::unique_ptr<Family> family, Backend& backend, const WeightSource& source)
+Model::Model(std::unique_ptr<Family> family, Backend& backend, const WeightSource& given)
     : family_(std::move(family)), backend_(&backend) {
   const ModelSpec& spec = family_->spec();
+  const WeightSource source = under_declared_names(given, spec);
   std::map<std::string, int> readers;  // of a tensor: several where weights are tied
   for (const WeightSpec& weight : spec.weights) {
     for (int layer = 0; layer < copies_of(weight, spec); ++layer) {

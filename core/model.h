@@ -23,9 +23,9 @@ enum class WeightUse : std::uint8_t {
 
 /// How a new weight starts when a model is trained from scratch.
 struct Initializer {
-  enum class Kind : std::uint8_t { normal, zeros, ones };
+  enum class Kind : std::uint8_t { normal, constant };
   Kind kind = Kind::normal;
-  float std = 0;
+  float value = 0;  // the deviation, or the constant
 };
 
 /// A weight as the checkpoint names it. A weight of scope `layer` has "{layer}" in its name and
@@ -37,9 +37,11 @@ struct WeightSpec {
   std::optional<int> stack;  // of scope layer: the stack whose layers have it; else shared by all
   std::string tied_to;       // the shared weight whose values it has; "" for one of its own
   Initializer init;
+  std::string other_name = {};  // what some checkpoints call it instead; "" for nothing
 };
 
-enum class StackKind : std::uint8_t { causal };
+/// A bidirectional stack is an encoder: its tokens see those after them, too.
+enum class StackKind : std::uint8_t { causal, bidirectional };
 
 struct StackSpec {
   StackKind kind = StackKind::causal;
@@ -48,6 +50,7 @@ struct StackSpec {
   int kv_heads = 0;
   int key_dim = 0;
   int value_dim = 0;
+  bool reads_encoder = false;  // its layers have cross-attention to the output of stack 0
 
   // Floats a token, over all heads.
   std::int64_t query_width() const { return std::int64_t{heads} * key_dim; }
@@ -71,9 +74,14 @@ struct ModelSpec {
   int vocabulary = 0;               // rows of the embedding table
   int max_positions = 0;            // 0: unlimited
   bool keys_carry_position = true;  // false: keys are stored without any position (T5)
-  std::vector<StackSpec> stacks;
+  std::vector<StackSpec> stacks;    // a decoder's one, or an encoder's and its decoder's
+  std::int32_t decoder_start = -1;  // of an encoder-decoder: the token before every answer
   std::vector<WeightSpec> weights;
   HeadSpec head;
+
+  bool encoder_decoder() const { return stacks.size() == 2; }
+  /// The stack that answers: its output is what the head reads. Gists stand in stack 0.
+  int answering_stack() const { return static_cast<int>(stacks.size()) - 1; }
 };
 
 /// The name of a weight of scope layer in one layer.
@@ -104,6 +112,9 @@ struct WeightSource {
   std::function<void(const std::string& name)> done;
   std::string description;  // for messages: the path
 };
+
+/// The source under the declared names, where it has some of the others.
+WeightSource under_declared_names(const WeightSource& source, const ModelSpec& spec);
 
 /// Throws Error(data) naming the tensor, with both shapes, where it is missing or doesn't fit.
 HostTensor found_weight(const WeightSource& source, const std::string& name, const Shape& shape);

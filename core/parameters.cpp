@@ -86,13 +86,10 @@ void initialise(Parameters& parameters, std::uint64_t seed) {
     values.resize(static_cast<std::size_t>(parameter.shape.elements()));
     switch (parameter.init.kind) {
       case Initializer::Kind::normal:
-        draw_normal(seed, parameter.name, parameter.init.std, values);
+        draw_normal(seed, parameter.name, parameter.init.value, values);
         break;
-      case Initializer::Kind::zeros:
-        std::fill(values.begin(), values.end(), 0.0F);
-        break;
-      case Initializer::Kind::ones:
-        std::fill(values.begin(), values.end(), 1.0F);
+      case Initializer::Kind::constant:
+        std::fill(values.begin(), values.end(), parameter.init.value);
         break;
     }
     parameters.backend().upload(parameters.of(Parameters::Kind::value, parameter), values.data());

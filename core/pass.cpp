@@ -49,11 +49,32 @@ StoredKeys stored_keys(const std::vector<PlacedGist>& placed, const StackSpec& s
   return stored;
 }
 
+Pass::Attended upload_keys(Workspace& memory, const KeyList& list, KeyValueCache* cache,
+                           const std::vector<std::int32_t>& write_slots, bool with_positions) {
+  static_assert(sizeof(AttentionRow) == 5 * sizeof(std::int32_t));
+  Pass::Attended result;
+  result.keys.rows =
+      memory.upload({static_cast<std::int64_t>(list.rows.size()), 5}, Dtype::i32, list.rows.data());
+  result.keys.slot = upload_list(memory, list.slot);
+  result.keys.begin = upload_list(memory, list.begin);
+  result.keys.end = upload_list(memory, list.end);
+  result.keys.visible_pairs = visible_pairs(list);
+  if (with_positions) result.positions = upload_list(memory, list.position);
+  result.cache = cache;
+  result.write_slots = upload_list(memory, write_slots);
+  return result;
+}
+
 }  // namespace
 
 Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, Scratch& scratch)
-    : model_(&model), scratch_(&scratch), layer_memory_(&scratch.layers[0]), cache_(options.cache) {
-  if (cache_ != nullptr && options.write_slots.size() != batch.ids.size()) {
+    : model_(&model),
+      scratch_(&scratch),
+      stack_(options.stack),
+      layer_memory_(&scratch.layers[0]),
+      dropout_(options.dropout),
+      cross_rows_(options.cross.rows) {
+  if (options.cache != nullptr && options.write_slots.size() != batch.ids.size()) {
     fail(ErrorKind::internal, "a pass of {} tokens was given {} cache slots", batch.ids.size(),
          options.write_slots.size());
   }
@@ -62,16 +83,15 @@ Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, S
   Workspace& memory = scratch.lasting;
   ids_ = upload_list(memory, batch.ids);
   positions_ = upload_list(memory, batch.positions);
-  static_assert(sizeof(AttentionRow) == 5 * sizeof(std::int32_t));
-  keys_.rows = memory.upload({static_cast<std::int64_t>(batch.rows.size()), 5}, Dtype::i32,
-                             batch.rows.data());
-  keys_.slot = upload_list(memory, batch.slot);
-  keys_.begin = upload_list(memory, batch.begin);
-  keys_.end = upload_list(memory, batch.end);
-  keys_.visible_pairs = visible_pairs(batch);
-  write_slots_ = upload_list(memory, options.write_slots);
+  // Rotated keys carry their position themselves.
+  const bool with_positions = !model.spec().keys_carry_position;
+  self_ = upload_keys(memory, batch.keys, options.cache, options.write_slots, with_positions);
+  if (stack().reads_encoder) {
+    cross_ = upload_keys(memory, batch.cross, options.cross.cache, options.cross.write_slots,
+                         with_positions);
+  }
 
-  const StackSpec& stack = model.spec().stacks[0];
+  const StackSpec& stack = this->stack();
   const StoredKeys stored = stored_keys(options.placed, stack);
   const auto n_stored = static_cast<std::int64_t>(stored.slots.size());
   placed_.positions = upload_list(memory, stored.positions);
@@ -103,20 +123,31 @@ Tensor Pass::rotation(std::span<const float> inv_freq, float scale, const Tensor
   return table;
 }
 
-void Pass::begin_layer(int layer) {
-  layer_ = layer;
-  turn_ = 1 - turn_;
-  layer_memory_ = &scratch_->layers[turn_];
-  layer_memory_->reset();
-  tape_ = nullptr;
+Dropout Pass::next_dropout(float probability) {
+  if (!dropout_ || probability == 0) return {};
+  const std::uint64_t place = std::uint64_t{dropout_->pass} << 24 |
+                              static_cast<std::uint64_t>(stack_) << 23 |
+                              static_cast<std::uint64_t>(part_) << 8 | part_dropouts_++;
+  return {probability, dropout_->seed, dropout_->step << 32 | place};
 }
 
-void Pass::begin_recorded_layer(int layer, Workspace& memory, Tape& tape) {
+void Pass::begin(int part, int layer, Workspace& memory, Tape* tape) {
+  part_ = part;
   layer_ = layer;
+  part_dropouts_ = 0;
   layer_memory_ = &memory;
   layer_memory_->reset();
-  tape_ = &tape;
-  tape_->clear();
+  tape_ = tape;
+}
+
+void Pass::begin_part(int part, int layer) {
+  turn_ = 1 - turn_;
+  begin(part, layer, scratch_->layers[turn_], nullptr);
+}
+
+void Pass::begin_recorded_part(int part, int layer, Workspace& memory, Tape& tape) {
+  begin(part, layer, memory, &tape);
+  tape.clear();
 }
 
 }  // namespace gist

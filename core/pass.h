@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,12 +23,29 @@ struct PlacedGist {
   std::vector<std::int32_t> slots;  // [tokens] in the cache
 };
 
+/// What the cross-attention of a pass reads.
+struct CrossInput {
+  Tensor rows;  // [m, d_model]: rows of the encoder's output that get keys and values in this pass
+  KeyValueCache* cache = nullptr;         // where these go, and others stand; none: rows alone
+  std::vector<std::int32_t> write_slots;  // [m] with a cache
+};
+
+/// Dropout of a training pass: the streams of a step are its own.
+struct PassDropout {
+  std::uint64_t seed = 0;
+  std::uint64_t step = 0;  // of the run, below 2^32
+  std::uint32_t pass = 0;  // of the step, below 256
+};
+
 /// What may be asked of a pass.
 struct PassOptions {
+  int stack = 0;
   KeyValueCache* cache = nullptr;  // keys are read from and written to it; none: the batch's own
   std::vector<std::int32_t> write_slots;  // [n] with a cache: the slot of each token's key
   std::vector<PlacedGist> placed;         // with a cache
   std::vector<std::int32_t> capture;      // tokens of the batch whose keys and values are kept
+  CrossInput cross;                       // in a stack that reads the encoder
+  std::optional<PassDropout> dropout;     // in training
 };
 
 /// The memory of the passes of one engine, which run one after the other.
@@ -45,14 +63,24 @@ class Pass {
   Pass(const Model& model, const Batch& batch, const PassOptions& options, Scratch& scratch);
 
   const Model& model() const { return *model_; }
+  int stack_index() const { return stack_; }
+  const StackSpec& stack() const { return model_->spec().stacks[static_cast<std::size_t>(stack_)]; }
   Backend& backend() const { return model_->backend(); }
   std::int64_t tokens() const { return ids_.shape[0]; }
 
   const Tensor& ids() const { return ids_; }              // i32 [n]
   const Tensor& positions() const { return positions_; }  // i32 [n]
-  const AttentionKeys& keys() const { return keys_; }
-  KeyValueCache* cache() const { return cache_; }
-  const Tensor& write_slots() const { return write_slots_; }
+  /// The keys of one kind of attention, and where they stand.
+  struct Attended {
+    AttentionKeys keys;
+    Tensor positions;                // i32 [list], of the keys, where they carry none themselves
+    KeyValueCache* cache = nullptr;  // none: the slots are those of the pass' own keys
+    Tensor write_slots;              // i32 [n] with a cache: where the pass' own keys go
+  };
+  const Attended& self() const { return self_; }
+  const Attended& cross() const { return cross_; }
+  /// [m, d_model]: what the pass makes keys and values for cross-attention of.
+  const Tensor& cross_rows() const { return cross_rows_; }
   /// Stored keys and values on the device, [layers, tokens, heads, dim]; `tokens` may be 0.
   struct Placed {
     Tensor positions, slots, key, value;
@@ -76,22 +104,32 @@ class Pass {
   int layer() const { return layer_; }
   /// Where operations record their gradients; null outside training.
   Tape* tape() const { return tape_; }
+  /// A dropout of its own for the next operation that asks; with probability 0 outside training. A
+  /// layer that is computed again asks in the same order, and gets the same.
+  Dropout next_dropout(float probability);
 
-  /// Starts a layer: the memory of the last but one becomes free.
-  void begin_layer(int layer);
-  /// Starts a layer whose tensors stay in `memory` and whose operations are recorded.
-  void begin_recorded_layer(int layer, Workspace& memory, Tape& tape);
+  /// Starts a part, `enter`, a layer or `leave`, with the weights of `layer`: the memory of the
+  /// last but one becomes free. `part` tells its dropouts from other parts'.
+  void begin_part(int part, int layer);
+  /// The same for a part whose tensors stay in `memory` and whose operations are recorded.
+  void begin_recorded_part(int part, int layer, Workspace& memory, Tape& tape);
 
  private:
+  void begin(int part, int layer, Workspace& memory, Tape* tape);
+
   const Model* model_;
   Scratch* scratch_;
+  int stack_;
   int turn_ = 0;
   Workspace* layer_memory_;
+  int part_ = 0;
   int layer_ = 0;
+  std::uint32_t part_dropouts_ = 0;  // that the running part has asked for
   Tape* tape_ = nullptr;
-  KeyValueCache* cache_;
-  Tensor ids_, positions_, write_slots_;
-  AttentionKeys keys_;
+  std::optional<PassDropout> dropout_;
+  Tensor ids_, positions_;
+  Attended self_, cross_;
+  Tensor cross_rows_;
   Placed placed_;
   Captured captured_;
   struct Rotation {

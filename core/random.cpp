@@ -5,17 +5,10 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/philox.h"
+
 namespace gist {
 namespace {
-
-struct Product {
-  std::uint32_t high, low;
-};
-
-Product multiply(std::uint32_t a, std::uint32_t b) {
-  const std::uint64_t product = std::uint64_t{a} * b;
-  return {static_cast<std::uint32_t>(product >> 32), static_cast<std::uint32_t>(product)};
-}
 
 /// FNV-1a: names become streams.
 std::uint64_t hash_of(std::string_view text) {
@@ -28,19 +21,9 @@ std::uint64_t hash_of(std::string_view text) {
 
 std::array<std::uint32_t, 4> random_words(std::uint64_t seed, RandomUse use, std::uint64_t stream,
                                           std::uint32_t index) {
-  std::array<std::uint32_t, 4> counter{static_cast<std::uint32_t>(stream),
-                                       static_cast<std::uint32_t>(stream >> 32), index,
-                                       static_cast<std::uint32_t>(use)};
-  std::array<std::uint32_t, 2> key{static_cast<std::uint32_t>(seed),
-                                   static_cast<std::uint32_t>(seed >> 32)};
-  for (int round = 0; round < 10; ++round) {
-    const Product a = multiply(0xD2511F53u, counter[0]);
-    const Product b = multiply(0xCD9E8D57u, counter[2]);
-    counter = {b.high ^ counter[1] ^ key[0], b.low, a.high ^ counter[3] ^ key[1], a.low};
-    key[0] += 0x9E3779B9u;
-    key[1] += 0xBB67AE85u;
-  }
-  return counter;
+  return philox_words(
+      seed, {static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32), index,
+             static_cast<std::uint32_t>(use)});
 }
 
 float uniform_draw(std::uint64_t seed, std::uint64_t ordinal, std::uint32_t step) {
@@ -68,7 +51,7 @@ std::vector<std::uint32_t> shuffled(std::uint64_t seed, std::uint64_t epoch, std
   std::iota(order.begin(), order.end(), 0);
   for (std::uint32_t i = n; i > 1; --i) {  // Fisher and Yates
     const std::uint32_t word = random_words(seed, RandomUse::shuffling, epoch, i)[0];
-    std::swap(order[i - 1], order[multiply(word, i).high]);
+    std::swap(order[i - 1], order[static_cast<std::uint32_t>(std::uint64_t{word} * i >> 32)]);
   }
   return order;
 }

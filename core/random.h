@@ -11,7 +11,7 @@
 
 namespace gist {
 
-/// Different purposes draw different numbers from one seed.
+/// Different purposes draw different numbers from one seed. 3 is dropout's (kernels/philox.h).
 enum class RandomUse : std::uint32_t { sampling = 0, initialisation = 1, shuffling = 2 };
 
 /// Four random words for a place (stream, index).

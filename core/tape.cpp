@@ -38,17 +38,19 @@ Gradients::Target Gradients::target(const Tensor& x) {
   return {slot->second.gradient.reshaped(x.shape), true};
 }
 
-Tensor Tape::backward(const Tensor& output, const Tensor& gradient, const Tensor& input,
-                      Workspace& memory) {
+Tape::Result Tape::backward(const Tensor& output, const Tensor& gradient, const Tensor& input,
+                            const Tensor& other, Workspace& memory) {
   Gradients gradients(memory);
   gradients.share(output, gradient);
   for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) (*step)(gradients);
   steps_.clear();
-  const Tensor result = gradients.of(input);
-  if (result.data == nullptr || result.data != gradient.data) return result;
-  const Tensor kept = memory.allocate(result.shape);  // what was given belongs to the caller
-  memory.backend().copy(result, kept);
-  return kept;
+  Result result{gradients.of(input), other.data == nullptr ? Tensor{} : gradients.of(other)};
+  if (result.input.data != nullptr && result.input.data == gradient.data) {
+    const Tensor kept = memory.allocate(gradient.shape);  // what was given belongs to the caller
+    memory.backend().copy(gradient, kept);
+    result.input = kept;
+  }
+  return result;
 }
 
 }  // namespace gist

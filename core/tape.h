@@ -52,10 +52,14 @@ class Tape {
   void record(Step step) { steps_.push_back(std::move(step)); }
   void clear() { steps_.clear(); }
 
-  /// The gradient of `input`, given that of `output`; without data where output doesn't depend on
-  /// it. It lives in `memory`, as all others meanwhile. The steps are forgotten.
-  Tensor backward(const Tensor& output, const Tensor& gradient, const Tensor& input,
-                  Workspace& memory);
+  /// The gradients of `input` and of another tensor that the part read, given that of `output`;
+  /// without data where output doesn't depend on it. They live in `memory`, as all others
+  /// meanwhile. The steps are forgotten.
+  struct Result {
+    Tensor input, other;
+  };
+  Result backward(const Tensor& output, const Tensor& gradient, const Tensor& input,
+                  const Tensor& other, Workspace& memory);
 
  private:
   std::vector<Step> steps_;

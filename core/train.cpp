@@ -51,12 +51,16 @@ StepResult train_step(const Model& model, Parameters& parameters,
   backend.zero(parameters.all(Parameters::Kind::gradient));
   const double factor = 1 / static_cast<double>(result.labels);
   double sum = 0;
+  PassDropout dropout{options.seed, static_cast<std::uint64_t>(options.adamw.step), 0};
   for (const auto& batch : micro_batches(records, options.batch_tokens)) {
-    sum += add_loss_gradient(model, batch, static_cast<float>(factor), options.recompute, scratch);
+    LossOptions loss_options{static_cast<float>(factor), options.recompute, std::nullopt};
+    if (options.dropout) loss_options.dropout = dropout;
+    sum += add_loss_gradient(model, batch, loss_options, scratch);
+    ++dropout.pass;
   }
   result.loss = sum * factor;
 
-  Workspace& memory = scratch.pass.lasting;
+  Workspace& memory = scratch.stacks[0].pass.lasting;
   const Tensor norm = memory.allocate({1});
   backend.norm(parameters.all(Parameters::Kind::gradient), norm);
   float value = 0;

@@ -23,25 +23,72 @@ std::optional<Condition> condition_named(std::string_view name) {
   return std::nullopt;
 }
 
-std::vector<Interval> causal_visibility(std::int32_t n, std::span<const Interval> gists,
-                                        Condition condition, std::int32_t window) {
-  if (condition != Condition::pos && gists.empty()) {
-    fail(ErrorKind::data, "condition {} needs a gist token in every row, and a row has none",
-         name_of(condition));
-  }
-  std::vector<Interval> visible(static_cast<std::size_t>(n));
+namespace {
+
+void require_gist(std::span<const Interval> gists, Condition condition) {
+  if (condition == Condition::pos || !gists.empty()) return;
+  fail(ErrorKind::data, "condition {} needs a gist token in every row, and a row has none",
+       name_of(condition));
+}
+
+/// For each of n keys, the query from which on it is hidden: n where it never is.
+std::vector<std::int32_t> hidden_from(std::int32_t n, std::span<const Interval> gists,
+                                      Condition condition) {
+  std::vector<std::int32_t> ends(static_cast<std::size_t>(n), n);
+  if (condition == Condition::pos) return ends;
   auto gist = gists.begin();  // the first that hides key j
   for (std::int32_t j = 0; j < n; ++j) {
     const auto hides = [&](const Interval& each) {
       return j < (condition == Condition::neg ? each.end : each.begin);
     };
     while (gist != gists.end() && !hides(*gist)) ++gist;
-    std::int32_t end = n;
-    if (condition != Condition::pos && gist != gists.end()) end = gist->end;
+    if (gist != gists.end()) ends[static_cast<std::size_t>(j)] = gist->end;
+  }
+  return ends;
+}
+
+}  // namespace
+
+std::vector<Interval> causal_visibility(std::int32_t n, std::span<const Interval> gists,
+                                        Condition condition, std::int32_t window) {
+  require_gist(gists, condition);
+  const std::vector<std::int32_t> ends = hidden_from(n, gists, condition);
+  std::vector<Interval> visible(static_cast<std::size_t>(n));
+  for (std::int32_t j = 0; j < n; ++j) {
+    std::int32_t end = ends[static_cast<std::size_t>(j)];
     if (window > 0 && window < end - j) end = j + window;
     visible[static_cast<std::size_t>(j)] = {j, end};
   }
   return visible;
+}
+
+std::vector<Interval> bidirectional_visibility(std::int32_t n, std::span<const Interval> gists,
+                                               Condition condition) {
+  require_gist(gists, condition);
+  const std::vector<std::int32_t> ends = hidden_from(n, gists, condition);
+  std::vector<Interval> visible(static_cast<std::size_t>(n));
+  auto gist = gists.begin();
+  std::int32_t begin = 0;  // where the last gist before key j ends
+  for (std::int32_t j = 0; j < n; ++j) {
+    for (; condition != Condition::pos && gist != gists.end() && gist->end <= j; ++gist) {
+      begin = gist->end;
+    }
+    visible[static_cast<std::size_t>(j)] = {begin, ends[static_cast<std::size_t>(j)]};
+  }
+  return visible;
+}
+
+Interval decoder_visibility(std::int32_t n, std::span<const Interval> gists, Condition condition) {
+  require_gist(gists, condition);
+  switch (condition) {
+    case Condition::pos:
+      return {0, n};
+    case Condition::gist:
+      return {gists.back().begin, n};
+    case Condition::neg:
+      return {gists.back().end, n};
+  }
+  return {0, n};
 }
 
 }  // namespace gist

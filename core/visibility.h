@@ -32,4 +32,14 @@ struct Interval {
 std::vector<Interval> causal_visibility(std::int32_t n, std::span<const Interval> gists,
                                         Condition condition, std::int32_t window = 0);
 
+/// The same for an encoder's row: a key is seen by all queries, but what stands before a gist only
+/// until that gist's end (condition gist; neg: the gist likewise), and what follows only from there
+/// on: a gist never sees the input. Of several gists each hides all before it.
+std::vector<Interval> bidirectional_visibility(std::int32_t n, std::span<const Interval> gists,
+                                               Condition condition);
+
+/// The tokens of an encoder's row that its decoder sees: from the last gist on (gist), from its end
+/// on (neg), or all.
+Interval decoder_visibility(std::int32_t n, std::span<const Interval> gists, Condition condition);
+
 }  // namespace gist

@@ -55,6 +55,16 @@ PromptTemplate PromptTemplate::decoder_default() {
   return parse(pieces, "the default template");
 }
 
+PromptTemplate PromptTemplate::encoder_default() {
+  // Published checkpoints have a lone "▁" before the gist: it comes from a newline there.
+  const nlohmann::json pieces = {{{"text", "Instruction: {instruction}"}},
+                                 {{"piece", "▁"}},
+                                 "gist",
+                                 {{"text", "Input: {input}"}},
+                                 "eos"};
+  return parse(pieces, "the default template");
+}
+
 PromptTemplate PromptTemplate::parse(const nlohmann::json& pieces, const std::string& where) {
   if (!pieces.is_array()) {
     fail(ErrorKind::data, "{}: a template should be a list of pieces, not {}", where,

@@ -26,6 +26,10 @@ class PromptTemplate {
   /// ["bos", {"text": "Instruction: {instruction}"}, "gist",
   ///  {"text": "Input: {input}\nOutput:", "else": "Output:"}]
   static PromptTemplate decoder_default();
+  /// Likewise for encoder-decoders:
+  /// [{"text": "Instruction: {instruction}"}, {"piece": "▁"}, "gist", {"text": "Input: {input}"},
+  ///  "eos"]
+  static PromptTemplate encoder_default();
   /// Throws Error(data): `where` (a path) and the piece that is wrong. A template has exactly one
   /// gist.
   static PromptTemplate parse(const nlohmann::json& pieces, const std::string& where);

@@ -51,7 +51,9 @@ class Matrix {
   virtual std::size_t bytes() const = 0;
 };
 
-enum class Activation : std::uint8_t { silu };
+/// silu(x) = x sigmoid(x); relu(x) = max(x, 0);
+/// gelu_new(x) = 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+enum class Activation : std::uint8_t { silu, relu, gelu_new };
 
 /// Which dimensions of a head form a pair that is rotated together: (i, i + rotary_dims / 2), as
 /// Hugging Face stores LLaMA, or (2 i, 2 i + 1).
@@ -80,9 +82,37 @@ struct AttentionKeys {
       0;  // (query, key) pairs that see each other: what FLOPs are counted by
 };
 
+/// Elements become 0 with this probability, or else grow by 1 / (1 - probability). Which ones is
+/// drawn from a counter (kernels/philox.h): a function of seed, stream and the element's index
+/// alone. Streams tell the dropouts of a model and the steps of a run apart.
+struct Dropout {
+  float probability = 0;  // within [0, 1)
+  std::uint64_t seed = 0;
+  std::uint64_t stream = 0;
+};
+
+/// T5's relative position bias (Raffel et al. 2020): a score is scale * q . k plus
+/// table[bucket(key position - query position), head], before the soft cap where there is one. The
+/// buckets are those of transformers' T5Attention: with n of them in a direction (half of the
+/// table's where bidirectional, of which the second half is for keys after the query; otherwise all
+/// for keys before it, and those after it count as distance 0), n / 2 are for the smallest
+/// distances, one each, and the others grow logarithmically up to max_distance; the last one takes
+/// all that is beyond.
+struct RelativeBias {
+  Tensor table;                     // f32 [buckets, heads]; without data: no bias
+  Tensor query_positions;           // i32 [m], between -2^30 and 2^30
+  Tensor key_positions;             // i32 [list], likewise: parallel to AttentionKeys.slot
+  std::int32_t max_distance = 128;  // above n / 2
+  bool bidirectional = false;
+};
+
 struct AttentionSpec {
   float scale = 1;     // of the scores, before the soft cap
   float soft_cap = 0;  // score = cap * tanh(score / cap); 0: none
+  RelativeBias bias;
+  /// Of the probabilities, after the softmax. That of query i and head h for entry j of the key
+  /// list has the index (i * heads + h) * 4 (list / 4 + 1) + j, whatever the order of computation.
+  Dropout dropout;
 };
 
 /// One step of AdamW (Loshchilov and Hutter 2019), in the order of PyTorch's:
@@ -146,6 +176,8 @@ class Backend {
   virtual void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y) = 0;
   /// y = a + b.
   virtual void add(const Tensor& a, const Tensor& b, const Tensor& y) = 0;
+  /// y = activation(x).
+  virtual void activation(Activation activation, const Tensor& x, const Tensor& y) = 0;
   /// y = activation(gate) * up.
   virtual void gated_activation(Activation activation, const Tensor& gate, const Tensor& up,
                                 const Tensor& y) = 0;
@@ -162,12 +194,13 @@ class Backend {
   virtual void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y) = 0;
   /// y[rows[i]] = x[i]; rows holds no row twice.
   virtual void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& y) = 0;
-  /// y[m, heads, value_dim] = softmax(scale q k^T) v over each query's visible keys, in f32; a
-  /// query that sees no key yields zeros. q: [m, heads, key_dim]; keys: [slots, kv_heads, key_dim];
-  /// values: [slots, kv_heads, value_dim]; query head h reads key head h / (heads / kv_heads).
-  /// Online softmax over key blocks (Dao 2023); blocks that no query of a tile may see are not
-  /// read. log_sum_exp[m, heads], which may have no data, is what attention_backward needs: the
-  /// logarithm of each softmax' denominator, -infinity for a query that sees no key.
+  /// y[m, heads, value_dim] = dropout(softmax(scale q k^T + bias)) v over each query's visible
+  /// keys, in f32; a query that sees no key yields zeros. q: [m, heads, key_dim]; keys: [slots,
+  /// kv_heads, key_dim]; values: [slots, kv_heads, value_dim]; query head h reads key head h /
+  /// (heads / kv_heads). Online softmax over key blocks (Dao 2023); blocks that no query of a tile
+  /// may see are not read. log_sum_exp[m, heads], which may have no data, is what
+  /// attention_backward needs: the logarithm of each softmax' denominator, -infinity for a query
+  /// that sees no key.
   virtual void attention(const Tensor& q, const Tensor& keys, const Tensor& values,
                          const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
                          const Tensor& log_sum_exp) = 0;
@@ -188,6 +221,8 @@ class Backend {
   // The operations above backwards. `dx` is the gradient of the loss by x. Gradients of weights are
   // added to what their tensor holds; those of other inputs overwrite it, unless said otherwise.
   virtual void zero(const Tensor& x) = 0;
+  /// y[i] = x[i] * (0 or 1 / (1 - probability)). The same call on dy gives dx.
+  virtual void dropout(const Tensor& x, const Dropout& dropout, const Tensor& y) = 0;
   /// dx[m, k] = dy[m, n] w[n, k], added to what dx holds where `accumulate`.
   virtual void gemm_input_gradient(const Tensor& dy, const Tensor& w, bool accumulate,
                                    const Tensor& dx) = 0;
@@ -198,17 +233,21 @@ class Backend {
   virtual void embedding_backward(const Tensor& ids, const Tensor& dy, const Tensor& dtable) = 0;
   virtual void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const Tensor& dy,
                                  const Tensor& dx, const Tensor& dweight) = 0;
+  virtual void activation_backward(Activation activation, const Tensor& x, const Tensor& dy,
+                                   const Tensor& dx) = 0;
   virtual void gated_activation_backward(Activation activation, const Tensor& gate,
                                          const Tensor& up, const Tensor& dy, const Tensor& dgate,
                                          const Tensor& dup) = 0;
   /// Probabilities are computed again from log_sum_exp, tile by tile (Dao 2023, algorithm 2). y and
   /// log_sum_exp are what `attention` gave. Keys that are not listed get zeros; one that is listed
   /// several times in a row gets the sum. No two rows list the same slot. dkeys and dvalues may not
-  /// be keys or values.
+  /// be keys or values. dtable[buckets, heads], the bias table's gradient, is added to; it may have
+  /// no data.
   virtual void attention_backward(const Tensor& q, const Tensor& keys, const Tensor& values,
                                   const AttentionKeys& visible, const AttentionSpec& spec,
                                   const Tensor& y, const Tensor& log_sum_exp, const Tensor& dy,
-                                  const Tensor& dq, const Tensor& dkeys, const Tensor& dvalues) = 0;
+                                  const Tensor& dq, const Tensor& dkeys, const Tensor& dvalues,
+                                  const Tensor& dtable) = 0;
   /// linear_cross_entropy with its gradient: loss[m] as there, for a head [vocabulary, d] where it
   /// stands, and the gradients of factor * (sum of loss). In chunks of rows, too.
   virtual void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head,

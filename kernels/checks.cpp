@@ -1,66 +1,10 @@
 #include "kernels/checks.h"
 
 #include <cmath>
-#include <initializer_list>
-#include <string_view>
 
-#include "kernels/error.h"
+#include "kernels/check_tensors.h"
 
 namespace gist::checks {
-namespace {
-
-struct Named {
-  std::string_view name;
-  const Tensor& tensor;
-};
-
-[[noreturn]] void refuse(std::string_view op, std::string_view expected,
-                         std::initializer_list<Named> found) {
-  std::string list;
-  for (const Named& each : found) {
-    if (!list.empty()) list += ", ";
-    list += fmt::format("{} {} {}", each.name, name_of(each.tensor.dtype),
-                        to_string(each.tensor.shape));
-    if (each.tensor.data == nullptr) list += " without data";
-  }
-  fail(ErrorKind::internal, "{}: expected {}; found {}", op, expected, list);
-}
-
-bool present(const Tensor& t) {
-  return t.data != nullptr || t.shape.elements() == 0;
-}
-
-bool is(const Tensor& t, Dtype dtype, const Shape& shape) {
-  return present(t) && t.dtype == dtype && t.shape == shape;
-}
-
-bool is_f32(const Tensor& t, const Shape& shape) {
-  return is(t, Dtype::f32, shape);
-}
-bool is_i32(const Tensor& t, const Shape& shape) {
-  return is(t, Dtype::i32, shape);
-}
-
-bool is_float(Dtype dtype) {
-  return dtype != Dtype::i32;
-}
-
-/// Same dtype and same dimensions but the outermost.
-bool same_row(const Tensor& a, const Tensor& b) {
-  if (a.dtype != b.dtype || a.shape.rank != b.shape.rank || a.shape.rank < 1) return false;
-  Shape other = b.shape;
-  other.dims[0] = a.shape[0];
-  return a.shape == other;
-}
-
-void require_finite(std::string_view op, std::string_view name, float value, bool positive) {
-  if (!std::isfinite(value) || value < 0 || (positive && value == 0)) {
-    fail(ErrorKind::internal, "{}: expected {} to be a finite number {} 0; found {}", op, name,
-         positive ? "above" : "not below", value);
-  }
-}
-
-}  // namespace
 
 void copy(const Tensor& source, const Tensor& target) {
   if (!present(source) || !present(target) || source.dtype != target.dtype ||
@@ -113,6 +57,12 @@ void add(const Tensor& a, const Tensor& b, const Tensor& y) {
   }
 }
 
+void activation(const Tensor& x, const Tensor& y) {
+  if (!is_f32(x, x.shape) || !is_f32(y, x.shape)) {
+    refuse("activation", "x and y f32 of one shape", {{"x", x}, {"y", y}});
+  }
+}
+
 void gated_activation(const Tensor& gate, const Tensor& up, const Tensor& y) {
   if (!is_f32(gate, gate.shape) || !is_f32(up, gate.shape) || !is_f32(y, gate.shape)) {
     refuse("gated_activation", "gate, up and y f32 of one shape",
@@ -153,46 +103,6 @@ void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& y) {
     refuse("scatter_rows", "rows i32 [m], x [m, ..] and y [r, ..] with rows of one dtype and shape",
            {{"x", x}, {"rows", rows}, {"y", y}});
   }
-}
-
-AttentionSizes attention(const Tensor& q, const Tensor& keys, const Tensor& values,
-                         const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
-                         const Tensor& log_sum_exp) {
-  AttentionSizes s;
-  s.queries = q.shape[0];
-  s.heads = q.shape[1];
-  s.key_dim = q.shape[2];
-  s.slots = keys.shape[0];
-  s.kv_heads = keys.shape[1];
-  s.value_dim = values.shape[2];
-  s.rows = visible.rows.shape[0];
-  s.list = visible.slot.shape[0];
-  const bool ranks = q.shape.rank == 3 && keys.shape.rank == 3 && values.shape.rank == 3 &&
-                     visible.rows.shape.rank == 2 && visible.slot.shape.rank == 1;
-  const bool heads = s.kv_heads > 0 && s.heads > 0 && s.heads % s.kv_heads == 0;
-  if (!ranks || !heads || s.key_dim < 1 || s.value_dim < 1 || !is_f32(q, q.shape) ||
-      !is_f32(keys, {s.slots, s.kv_heads, s.key_dim}) ||
-      !is_f32(values, {s.slots, s.kv_heads, s.value_dim}) ||
-      !is_f32(y, {s.queries, s.heads, s.value_dim}) ||
-      (log_sum_exp.data != nullptr && !is_f32(log_sum_exp, {s.queries, s.heads})) ||
-      !is_i32(visible.rows, {s.rows, 5}) || !is_i32(visible.slot, {s.list}) ||
-      !is_i32(visible.begin, {s.list}) || !is_i32(visible.end, {s.list})) {
-    refuse("attention",
-           "q f32 [m, heads, key_dim], keys f32 [slots, kv_heads, key_dim], values f32 [slots, "
-           "kv_heads, value_dim], y f32 [m, heads, value_dim], log_sum_exp f32 [m, heads], heads a "
-           "multiple of kv_heads, rows i32 [rows, 5] and slot, begin, end i32 [list]",
-           {{"q", q},
-            {"keys", keys},
-            {"values", values},
-            {"y", y},
-            {"log_sum_exp", log_sum_exp},
-            {"rows", visible.rows},
-            {"slot", visible.slot},
-            {"begin", visible.begin},
-            {"end", visible.end}});
-  }
-  require_finite("attention", "soft_cap", spec.soft_cap, false);
-  return s;
 }
 
 GemmSizes linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias,
@@ -255,6 +165,13 @@ void zero(const Tensor& x) {
   if (!present(x)) refuse("zero", "a tensor", {{"x", x}});
 }
 
+void dropout(const Tensor& x, const Dropout& dropout, const Tensor& y) {
+  if (!is_f32(x, x.shape) || !is_f32(y, x.shape)) {
+    refuse("dropout", "x and y f32 of one shape", {{"x", x}, {"y", y}});
+  }
+  require_probability("dropout", dropout);
+}
+
 GemmSizes gemm_input_gradient(const Tensor& dy, const Tensor& w, const Tensor& dx) {
   const GemmSizes s{dy.shape[0], w.shape[0], w.shape[1]};
   if (w.shape.rank != 2 || !is_f32(w, {s.n, s.k}) || !is_f32(dy, {s.m, s.n}) ||
@@ -295,6 +212,13 @@ void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const T
   require_finite("rms_norm_backward", "eps", eps, false);
 }
 
+void activation_backward(const Tensor& x, const Tensor& dy, const Tensor& dx) {
+  if (!is_f32(x, x.shape) || !is_f32(dy, x.shape) || !is_f32(dx, x.shape)) {
+    refuse("activation_backward", "x, dy and dx f32 of one shape",
+           {{"x", x}, {"dy", dy}, {"dx", dx}});
+  }
+}
+
 void gated_activation_backward(const Tensor& gate, const Tensor& up, const Tensor& dy,
                                const Tensor& dgate, const Tensor& dup) {
   for (const Tensor* each : {&gate, &up, &dy, &dgate, &dup}) {
@@ -302,29 +226,6 @@ void gated_activation_backward(const Tensor& gate, const Tensor& up, const Tenso
     refuse("gated_activation_backward", "gate, up, dy, dgate and dup f32 of one shape",
            {{"gate", gate}, {"up", up}, {"dy", dy}, {"dgate", dgate}, {"dup", dup}});
   }
-}
-
-AttentionSizes attention_backward(const Tensor& q, const Tensor& keys, const Tensor& values,
-                                  const AttentionKeys& visible, const AttentionSpec& spec,
-                                  const Tensor& y, const Tensor& log_sum_exp, const Tensor& dy,
-                                  const Tensor& dq, const Tensor& dkeys, const Tensor& dvalues) {
-  const AttentionSizes s = attention(q, keys, values, visible, spec, y, log_sum_exp);
-  if (!is_f32(log_sum_exp, {s.queries, s.heads}) || !is_f32(dy, y.shape) || !is_f32(dq, q.shape) ||
-      !is_f32(dkeys, keys.shape) || !is_f32(dvalues, values.shape)) {
-    refuse("attention_backward",
-           "log_sum_exp f32 [m, heads], and dy, dq, dkeys, dvalues f32 with the shapes of y, q, "
-           "keys, values",
-           {{"q", q},
-            {"keys", keys},
-            {"values", values},
-            {"y", y},
-            {"log_sum_exp", log_sum_exp},
-            {"dy", dy},
-            {"dq", dq},
-            {"dkeys", dkeys},
-            {"dvalues", dvalues}});
-  }
-  return s;
 }
 
 GemmSizes linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head,

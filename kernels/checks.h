@@ -22,6 +22,7 @@ GemmSizes gemm(const Tensor& x, const Matrix& w, const Tensor& bias, const Tenso
 void embedding(const Tensor& table, const Tensor& ids, const Tensor& y);
 void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y);
 void add(const Tensor& a, const Tensor& b, const Tensor& y);
+void activation(const Tensor& x, const Tensor& y);
 void gated_activation(const Tensor& gate, const Tensor& up, const Tensor& y);
 void rotation(const Tensor& positions, const Tensor& inv_freq, float scale, const Tensor& rotation);
 void rotate(const Tensor& x, const Tensor& rotation, const Tensor& y);
@@ -38,18 +39,21 @@ void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& 
             const Tensor& ids);
 void plain(const Tensor& weight);
 void zero(const Tensor& x);
+void dropout(const Tensor& x, const Dropout& dropout, const Tensor& y);
 GemmSizes gemm_input_gradient(const Tensor& dy, const Tensor& w, const Tensor& dx);
 GemmSizes gemm_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw,
                                const Tensor& dbias);
 void embedding_backward(const Tensor& ids, const Tensor& dy, const Tensor& dtable);
 void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const Tensor& dy,
                        const Tensor& dx, const Tensor& dweight);
+void activation_backward(const Tensor& x, const Tensor& dy, const Tensor& dx);
 void gated_activation_backward(const Tensor& gate, const Tensor& up, const Tensor& dy,
                                const Tensor& dgate, const Tensor& dup);
 AttentionSizes attention_backward(const Tensor& q, const Tensor& keys, const Tensor& values,
                                   const AttentionKeys& visible, const AttentionSpec& spec,
                                   const Tensor& y, const Tensor& log_sum_exp, const Tensor& dy,
-                                  const Tensor& dq, const Tensor& dkeys, const Tensor& dvalues);
+                                  const Tensor& dq, const Tensor& dkeys, const Tensor& dvalues,
+                                  const Tensor& dtable);
 GemmSizes linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head,
                                         const Tensor& bias, float scale, float soft_cap,
                                         const Tensor& labels, float factor, const Tensor& loss,

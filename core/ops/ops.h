@@ -20,21 +20,41 @@ Tensor add(Pass& pass, const Tensor& a, const Tensor& b);
 /// activation(gate) * up.
 Tensor gated_activation(Pass& pass, Activation activation, const Tensor& gate, const Tensor& up);
 
+/// activation(x).
+Tensor activation(Pass& pass, Activation activation, const Tensor& x);
+/// In a training pass, x with a share of its values zeroed and the others scaled up; else x.
+Tensor dropout(Pass& pass, const Tensor& x, float probability);
+
 /// How keys and queries carry their position.
 struct PositionSpec {
-  enum class Kind : std::uint8_t { none, rope };
+  enum class Kind : std::uint8_t { none, rope, relative_bias };
   Kind kind = Kind::none;
+  // rope
   std::span<const float>
       inv_freq;  // [rotary_dims / 2]; must stay valid until the operation returns
   float scale = 1;
-  int rotary_dims = 0;
   bool interleaved = false;
+  // relative_bias
+  int bias_table = -1;  // a table [buckets, heads] that no layer owns
+  int max_distance = 0;
 };
 
-/// Self-attention of a packed batch. q: [n, heads * key_dim], k: [n, kv_heads * key_dim], v: [n,
-/// kv_heads * value_dim], all before any rotation. Returns [n, heads * value_dim]. Captures, places
-/// stored gists, caches and applies the visibility of the pass: a family knows nothing of these.
+enum class AttentionSource : std::uint8_t { self, cross };
+
+struct AttentionOptions {
+  AttentionSource source = AttentionSource::self;
+  PositionSpec position;
+  float scale = 1;     // of the scores
+  float soft_cap = 0;  // 0: none
+  float dropout = 0;   // of the probabilities, in a training pass
+};
+
+/// Attention of a packed batch's n tokens to themselves or, with keys and values made of the pass'
+/// cross rows, to the encoder's output. q: [n, heads * key_dim], k: [m, kv_heads * key_dim], v: [m,
+/// kv_heads * value_dim], all before any rotation; m is n or the number of cross rows. Returns [n,
+/// heads * value_dim]. Captures, places stored gists, caches and applies the visibility of the
+/// pass: a family knows nothing of these.
 Tensor attention(Pass& pass, const Tensor& q, const Tensor& k, const Tensor& v,
-                 const PositionSpec& position, const AttentionSpec& spec);
+                 const AttentionOptions& options);
 
 }  // namespace gist

@@ -5,6 +5,8 @@
 // Must follow highway.h.
 #include <hwy/contrib/math/math-inl.h>
 
+#include "kernels/cpu/attention_bias-inl.h"
+#include "kernels/cpu/attention_dropout-inl.h"
 #include "kernels/cpu/attention_vectors-inl.h"
 
 #include <algorithm>
@@ -89,6 +91,16 @@ void score_panel(const TileCall& t, std::int64_t panel, std::int64_t columns, Ke
   if (v < columns) score_columns<1>(w, q, v, t.key_dim, range, scores);
 }
 
+void add_bias_to_panel(const TileCall& t, std::int64_t panel, std::int64_t columns,
+                       KeyRange range) {
+  const TileWorkspace& w = t.workspace;
+  float* scores = w.scores + (panel * block_keys + range.begin) * panel_columns;
+  for (std::int64_t v = 0; v < columns; v += lanes) {
+    add_bias_to_columns(t.bias, panel * panel_columns + v, w.key_position + range.begin,
+                        range.end - range.begin, scores + v, panel_columns);
+  }
+}
+
 /// The online softmax of a block: scores become exp(score - maximum), and the columns' maxima and
 /// sums are brought up to date. factor: by how much the earlier sums shrink.
 void exponentiate_panel(const TileCall& t, std::int64_t panel, std::int64_t columns,
@@ -120,6 +132,15 @@ void exponentiate_panel(const TileCall& t, std::int64_t panel, std::int64_t colu
     hn::Store(factor, f, w.factor + column);
     hn::Store(hn::MulAdd(hn::Load(f, w.sum + column), factor, sum), f, w.sum + column);
     hn::Store(largest, f, w.maximum + column);
+  }
+}
+
+/// The sums of the softmax have been taken.
+void drop_panel(const TileCall& t, std::int64_t panel, std::int64_t columns, KeyRange range) {
+  float* weights = t.workspace.scores + (panel * block_keys + range.begin) * panel_columns;
+  for (std::int64_t v = 0; v < columns; v += lanes) {
+    drop_columns(t.dropout, panel * panel_columns + v, range.begin, range.end, weights + v,
+                 panel_columns);
   }
 }
 
@@ -211,7 +232,17 @@ void exponentiate_few(const TileCall& t, std::int64_t n, bool all_visible) {
 
 void attend_few(const TileCall& t, std::int64_t n, bool all_visible) {
   score_few(t, n);
+  if (t.bias.rising_keys != nullptr) {
+    for (std::int64_t c = 0; c < t.columns; ++c) {
+      add_bias_to_keys(t.bias, c, t.workspace.key_position, n, t.workspace.scores + c * block_keys);
+    }
+  }
   exponentiate_few(t, n, all_visible);
+  if (t.dropout.draw.on()) {
+    for (std::int64_t c = 0; c < t.columns; ++c) {
+      drop_keys(t.dropout, c, n, t.workspace.scores + c * block_keys);
+    }
+  }
   for (std::int64_t next = 0; next < block_keys; ++next) prefetch_value(t, next);
   const ListedRows values{t.values};
   if (t.columns == 1) {
@@ -228,7 +259,9 @@ void attend_many(const TileCall& t, std::int64_t n, bool all_visible) {
     const KeyRange range = all_visible ? KeyRange{0, n, true} : visible_range(t, panel, columns, n);
     if (range.begin >= range.end) continue;
     score_panel(t, panel, columns, range);
+    if (t.bias.rising_queries != nullptr) add_bias_to_panel(t, panel, columns, range);
     exponentiate_panel(t, panel, columns, range);
+    if (t.dropout.draw.on()) drop_panel(t, panel, columns, range);
     const float* weights = w.scores + (panel * block_keys + range.begin) * panel_columns;
     const DenseRows values{w.values + range.begin * w.value_stride, w.value_stride};
     add_values<rows>(t, panel * panel_columns, columns, weights, 1, panel_columns, values,
@@ -273,6 +306,7 @@ void Attention::run(const Tensor& q, const Tensor& keys, const Tensor& values,
       static_cast<float*>(log_sum_exp.data),
       partials_.reserve_array<float>(
           static_cast<std::size_t>(plan_.partial_columns * (2 + sizes.value_dim))),
+      bias_.make(spec.bias, sizes),
   };
   const TileKernels kernels{HWY_DYNAMIC_DISPATCH(attend_block), HWY_DYNAMIC_DISPATCH(transpose)};
   parallel_items(threads_, static_cast<std::int64_t>(plan_.tiles.size()),

@@ -1,18 +1,19 @@
-// Interval attention: softmax(scale q k^T) v over visible keys, by tiles of queries and blocks of
-// keys with an online softmax (Dao 2023).
+// Interval attention: softmax(scale q k^T + bias) v over visible keys, by tiles of queries and
+// blocks of keys with an online softmax (Dao 2023).
 #pragma once
 
 #include "kernels/backend.h"
 #include "kernels/checks.h"
 #include "kernels/cpu/attention_plan.h"
 #include "kernels/cpu/memory.h"
+#include "kernels/cpu/relative_bias.h"
 
 namespace gist::cpu {
 
 class Attention {
  public:
   Attention(int threads, MemoryAccount& account)
-      : threads_(threads), workspace_(account), partials_(account) {}
+      : threads_(threads), bias_(account), workspace_(account), partials_(account) {}
 
   /// The tensors have been checked.
   void run(const Tensor& q, const Tensor& keys, const Tensor& values, const AttentionKeys& visible,
@@ -22,6 +23,7 @@ class Attention {
  private:
   int threads_;
   AttentionPlan plan_;
+  BiasTableMaker bias_;
   Scratch workspace_;  // one AttentionWorkspace a thread
   Scratch partials_;   // [partial_columns, 2 + value_dim]: maximum, sum, weighted values
 };

@@ -3,9 +3,7 @@
 #include <hwy/foreach_target.h>  // compiles this file once a target
 #include <hwy/highway.h>
 // Must follow highway.h.
-#include <hwy/contrib/math/math-inl.h>
-
-#include "kernels/cpu/attention_vectors-inl.h"
+#include "kernels/cpu/attention_pairs-inl.h"
 
 #include <algorithm>
 #include <cstring>
@@ -15,30 +13,10 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/workspace_pieces.h"
 
-// With P = softmax(S) and the gradient dY of Y = P V (rows are queries here):
-//   dV = P^T dY,  dP = dY V^T,  dS = P * (dP - rowsum(dY * Y)),  dQ = scale dS K,  dK = dS^T Q
-//   scale
-// Columns of a tile lie side by side in vectors where pairs are computed (S, dP), dimensions of a
-// head where pairs are summed over (dV, dK, dQ).
-
 HWY_BEFORE_NAMESPACE();
 namespace gist::cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-/// One row and key head at work, and its present tile.
-struct BackwardItem {
-  const BackwardTensors& tensors;
-  const checks::AttentionSizes& sizes;
-  const AttentionSpec& spec;
-  const AttentionRow& row;
-  std::int64_t kv_head;
-  std::int64_t group;  // query heads of the key head
-  BackwardWorkspace w;
-  std::int64_t first_column = 0;
-  std::int64_t columns = 0;
-  std::int64_t padded_columns = 0;  // whole vectors
-};
 
 /// Walks the columns of a tile: which of [queries, heads] each is.
 struct ColumnPlace {
@@ -92,149 +70,36 @@ void load_columns(const BackwardItem& t) {
   clear(w.dq, t.padded_columns * w.key_stride);
 }
 
+/// The bias of a tile's columns.
+void load_bias(BackwardItem& t) {
+  if (t.bias.rising_queries == nullptr) return;
+  load_bias_columns(t.tensors.bias.query_positions + t.row.query_begin, t.first_column, t.columns,
+                    t.padded_columns, t.bias);
+  if (t.bias_sums.sums == nullptr) return;
+  // Diagonals are read from a vector before the columns to one behind them.
+  float* dscores = t.w.dscores;
+  clear(dscores - widest_vector, widest_vector);
+  for (std::int64_t k = 0; k < block_keys; ++k, dscores += pair_stride) {
+    clear(dscores + t.padded_columns, widest_vector);
+    clear(dscores + tile_columns, widest_vector);
+  }
+}
+
+void load_dropout(const BackwardItem& t) {
+  if (!t.dropout.draw.on()) return;
+  ColumnPlace column(t);
+  for (std::int64_t c = 0; c < t.columns; ++c, column.advance()) {
+    t.dropout.set_column(c, column.place, t.sizes.list);
+  }
+  for (std::int64_t c = t.columns; c < t.padded_columns; ++c) t.dropout.set_column(c, 0, 0);
+}
+
 void store_columns(const BackwardItem& t) {
   ColumnPlace column(t);
   for (std::int64_t c = 0; c < t.columns; ++c, column.advance()) {
     store_row(t.w.dq + c * t.w.key_stride, t.sizes.key_dim, t.spec.scale,
               t.tensors.dq + column.place * t.sizes.key_dim);
   }
-}
-
-// --- pairs: scores, probabilities and their gradients ---
-
-/// weights become probabilities and dscores the scores' gradients, for R keys and a vector of
-/// columns.
-template <int R, bool capped, bool all_visible>
-HWY_INLINE void weigh(const BackwardItem& t, std::int64_t k, std::int64_t column) {
-  const BackwardWorkspace& w = t.w;
-  const V log_sum_exp = hn::Load(f, w.log_sum_exp + column);
-  const V mean = hn::Load(f, w.mean + column);
-  const auto columns = hn::Iota(i32, static_cast<std::int32_t>(column));
-  for (int r = 0; r < R; ++r) {
-    float* weights = w.weights + (k + r) * pair_stride + column;
-    float* dscores = w.dscores + (k + r) * pair_stride + column;
-    V score = hn::Load(f, weights);
-    V slope = hn::Set(f, 1.0F);  // of the soft cap
-    if constexpr (capped) {
-      const V cap = hn::Set(f, t.spec.soft_cap);
-      const V part = hn::Tanh(f, hn::Div(score, cap));
-      score = hn::Mul(cap, part);
-      slope = hn::NegMulAdd(part, part, slope);
-    }
-    V weight = exp_of_negative(hn::Sub(score, log_sum_exp));
-    V dscore = hn::Mul(weight, hn::Sub(hn::Load(f, dscores), mean));
-    if constexpr (capped) dscore = hn::Mul(dscore, slope);
-    if constexpr (!all_visible) {
-      const auto visible =
-          hn::RebindMask(f, hn::AndNot(hn::Lt(columns, hn::Set(i32, w.column_begin[k + r])),
-                                       hn::Lt(columns, hn::Set(i32, w.column_end[k + r]))));
-      weight = hn::IfThenElseZero(visible, weight);
-      dscore = hn::IfThenElseZero(visible, dscore);
-    }
-    hn::Store(weight, f, weights);
-    hn::Store(dscore, f, dscores);
-  }
-}
-
-template <int R>
-HWY_INLINE void weigh(const BackwardItem& t, const KeyGroup& keys, std::int64_t column) {
-  const bool all_visible = keys.all_begin <= column && column + lanes <= keys.all_end;
-  if (t.spec.soft_cap > 0) {
-    weigh<R, true, false>(t, keys.first, column);
-  } else if (all_visible) {
-    weigh<R, false, true>(t, keys.first, column);
-  } else {
-    weigh<R, false, false>(t, keys.first, column);
-  }
-}
-
-template <int R, int N>
-HWY_INLINE void compute_pairs(const BackwardItem& t, const KeyGroup& keys, std::int64_t column) {
-  const BackwardWorkspace& w = t.w;
-  const std::int64_t panel = column / panel_columns * panel_columns;
-  const std::int64_t pair = keys.first * pair_stride + column;
-  register_tile<R, N, Sums::fresh>(w.keys + keys.first * w.key_stride, w.key_stride, 1,
-                                   DenseRows{w.q_panels + panel * w.key_width, panel_columns},
-                                   column - panel, t.sizes.key_dim, nullptr, w.weights + pair,
-                                   pair_stride);
-  register_tile<R, N, Sums::fresh>(w.values + keys.first * w.value_stride, w.value_stride, 1,
-                                   DenseRows{w.dy_panels + panel * w.value_width, panel_columns},
-                                   column - panel, t.sizes.value_dim, nullptr, w.dscores + pair,
-                                   pair_stride);
-  for (int j = 0; j < N; ++j) weigh<R>(t, keys, column + j * lanes);
-}
-
-/// The pairs of a group of keys and a panel.
-template <int R>
-void compute_pairs(const BackwardItem& t, const KeyGroup& keys, std::int64_t panel) {
-  const std::int64_t end = std::min(keys.any_end, panel + panel_columns);
-  std::int64_t column = std::max(keys.any_begin / lanes * lanes, panel);
-  // The first vector may stand in the middle of a panel: what is left is counted in vectors.
-  for (; column + lanes < end; column += vectors * lanes) {
-    if (column + vectors * lanes > panel + panel_columns) break;
-    compute_pairs<R, vectors>(t, keys, column);
-  }
-  for (; column < end; column += lanes) compute_pairs<R, 1>(t, keys, column);
-}
-
-/// Columns that see none of a group's keys count as zero where columns are summed in groups.
-void clear_hidden(const BackwardItem& t, const KeyGroup& keys) {
-  const std::int64_t begin = keys.any_begin / lanes * lanes;
-  const std::int64_t end = round_up(keys.any_end, lanes);
-  for (std::int64_t k = keys.first; k < keys.first + keys.count; ++k) {
-    float* dscores = t.w.dscores + k * pair_stride;
-    for (std::int64_t c = 0; c < begin; c += lanes) hn::Store(hn::Zero(f), f, dscores + c);
-    for (std::int64_t c = end; c < t.padded_columns; c += lanes) {
-      hn::Store(hn::Zero(f), f, dscores + c);
-    }
-  }
-}
-
-// --- sums over pairs ---
-
-/// c[R, width] = start + sum over s < steps of a[r * a_row + s * a_step] b[s].
-template <int R, Sums start>
-HWY_INLINE void sum_pairs(const float* a, std::int64_t a_row, std::int64_t a_step, DenseRows b,
-                          std::int64_t steps, std::int64_t width, float* c, std::int64_t c_row) {
-  std::int64_t i = 0;
-  for (; i + vectors * lanes <= width; i += vectors * lanes) {
-    register_tile<R, vectors, start>(a, a_row, a_step, b, i, steps, nullptr, c + i, c_row);
-  }
-  for (; i < width; i += lanes) {
-    register_tile<R, 1, start>(a, a_row, a_step, b, i, steps, nullptr, c + i, c_row);
-  }
-}
-
-/// The gradients of a group of keys and of their values.
-template <int R>
-void sum_over_columns(const BackwardItem& t, const KeyGroup& keys) {
-  const BackwardWorkspace& w = t.w;
-  const std::int64_t pair = keys.first * pair_stride + keys.any_begin;
-  const std::int64_t steps = keys.any_end - keys.any_begin;
-  sum_pairs<R, Sums::fresh>(w.weights + pair, pair_stride, 1,
-                            {w.dy + keys.any_begin * w.value_stride, w.value_stride}, steps,
-                            w.value_width, w.dvalues + keys.first * w.value_stride, w.value_stride);
-  sum_pairs<R, Sums::fresh>(w.dscores + pair, pair_stride, 1,
-                            {w.q + keys.any_begin * w.key_stride, w.key_stride}, steps, w.key_width,
-                            w.dkeys + keys.first * w.key_stride, w.key_stride);
-}
-
-/// Adds to the gradients of R columns.
-template <int R>
-void sum_over_keys(const BackwardItem& t, std::int64_t column, const KeyGroup* groups,
-                   std::int64_t count, std::int64_t n) {
-  const BackwardWorkspace& w = t.w;
-  std::int64_t begin = n;
-  std::int64_t end = 0;
-  for (std::int64_t g = 0; g < count; ++g) {
-    if (groups[g].any_begin >= column + R || groups[g].any_end <= column) continue;
-    begin = std::min(begin, groups[g].first);
-    end = std::min(n, groups[g].first + groups[g].count);
-  }
-  if (begin >= end) return;
-  sum_pairs<R, Sums::kept>(w.dscores + begin * pair_stride + column, 1, pair_stride,
-                           {w.keys + begin * w.key_stride, w.key_stride}, end - begin, w.key_width,
-                           w.dq + column * w.key_stride, w.key_stride);
 }
 
 // --- blocks of keys ---
@@ -246,10 +111,12 @@ void pad_block(const BackwardWorkspace& w, std::int64_t n) {
     clear(w.values + k * w.value_stride, w.value_width);
     w.column_begin[k] = tile_columns;
     w.column_end[k] = 0;
+    w.key_position[k] = 0;
+    w.list_entry[k] = 0;
   }
 }
 
-void finish_block(const BackwardItem& t, std::int64_t n) {
+void finish_block(BackwardItem& t, std::int64_t n) {
   const BackwardWorkspace& w = t.w;
   pad_block(w, n);
   KeyGroup groups[block_keys / rows];
@@ -270,6 +137,9 @@ void finish_block(const BackwardItem& t, std::int64_t n) {
     } else {
       sum_over_columns<few_rows>(t, groups[g]);
     }
+  }
+  if (t.bias_sums.sums != nullptr) {
+    sum_bias_gradients(t.bias, w.key_position, n, t.columns, w.dscores, pair_stride, t.bias_sums);
   }
   for (std::int64_t k = 0; k < n; ++k) {
     add_row(w.dkeys + k * w.key_stride, t.sizes.key_dim,
@@ -292,9 +162,11 @@ HWY_INLINE std::int32_t column_of(const BackwardItem& t, std::int32_t index) {
   return static_cast<std::int32_t>(std::clamp<std::int64_t>(column, 0, t.columns));
 }
 
-void take_tile(const BackwardItem& t, const KeyBlock* blocks) {
+void take_tile(BackwardItem& t, const KeyBlock* blocks) {
   const BackwardWorkspace& w = t.w;
   load_columns(t);
+  load_bias(t);
+  load_dropout(t);
   const auto index_of = [&](std::int64_t c) {
     return t.row.query_index + static_cast<std::int32_t>((t.first_column + c) / t.group);
   };
@@ -313,6 +185,10 @@ void take_tile(const BackwardItem& t, const KeyBlock* blocks) {
                w.keys + n * w.key_stride);
       load_row(t.tensors.values + w.entry[n] * t.sizes.value_dim, t.sizes.value_dim, w.value_width,
                1, w.values + n * w.value_stride);
+      w.list_entry[n] = static_cast<std::int32_t>(j);
+      if (t.bias.rising_queries != nullptr) {
+        w.key_position[n] = t.tensors.bias.key_positions[j];
+      }
       if (++n == block_keys) {
         finish_block(t, n);
         n = 0;
@@ -321,6 +197,45 @@ void take_tile(const BackwardItem& t, const KeyBlock* blocks) {
   }
   if (n > 0) finish_block(t, n);
   store_columns(t);
+}
+
+/// The item's sums by distance become sums by bucket: [buckets, group], as of the item's row and
+/// key head.
+void store_bias_sums(const BackwardItem& t, std::int64_t row_index) {
+  const std::int64_t size = t.tensors.buckets * t.group;
+  double* to = t.tensors.bias_sums + (row_index * t.sizes.kv_heads + t.kv_head) * size;
+  std::fill_n(to, size, 0.0);
+  for (std::int64_t i = t.bias_sums.begin; i < t.bias_sums.end; ++i) {
+    to[t.tensors.bias.buckets[i / t.group] * t.group + i % t.group] += double{t.bias_sums.sums[i]};
+  }
+}
+
+BackwardItem start_item(const BackwardTensors& tensors, const checks::AttentionSizes& sizes,
+                        const AttentionSpec& spec, const AttentionRow& row, std::int64_t kv_head,
+                        float* workspace) {
+  const std::int64_t group = sizes.heads / sizes.kv_heads;
+  const bool biased = tensors.bias.rising_queries != nullptr;
+  const std::int64_t places = biased ? tensors.bias.distances.count() * group : 0;
+  BackwardItem t{tensors,
+                 sizes,
+                 spec,
+                 row,
+                 kv_head,
+                 group,
+                 lay_out_backward(sizes, places, workspace),
+                 bias_of_head(tensors.bias, kv_head, group),
+                 {nullptr, places, 0},
+                 {DropoutDraw(spec.dropout)}};
+  t.dropout.low = t.w.index_low;
+  t.dropout.high = t.w.index_high;
+  t.dropout.entry = t.w.list_entry;
+  t.bias.position = t.w.query_position;
+  t.bias.member = t.w.member;
+  if (tensors.bias_sums != nullptr) {
+    t.bias_sums.sums = t.w.dbias;
+    clear(t.w.dbias, round_up(places, widest_vector));
+  }
+  return t;
 }
 
 /// The gradients of a row's queries that read a key head, and of the keys and values that they see.
@@ -333,19 +248,14 @@ void take_row(const BackwardTensors& tensors, const checks::AttentionSizes& size
     clear_row(tensors.dkeys + entry * sizes.key_dim, sizes.key_dim);
     clear_row(tensors.dvalues + entry * sizes.value_dim, sizes.value_dim);
   }
-  BackwardItem t{tensors,
-                 sizes,
-                 spec,
-                 row,
-                 kv_head,
-                 sizes.heads / sizes.kv_heads,
-                 lay_out_backward(sizes, workspace)};
+  BackwardItem t = start_item(tensors, sizes, spec, row, kv_head, workspace);
   const std::int64_t columns = (row.query_end - row.query_begin) * t.group;
   for (; t.first_column < columns; t.first_column += tile_columns) {
     t.columns = std::min(tile_columns, columns - t.first_column);
     t.padded_columns = round_up(t.columns, widest_vector);
     take_tile(t, blocks.of_row(row_index));
   }
+  if (t.bias_sums.sums != nullptr) store_bias_sums(t, row_index);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -380,7 +290,12 @@ void AttentionBackward::run(const Tensor& q, const Tensor& keys, const Tensor& v
                             const Tensor& log_sum_exp, const Tensor& dy,
                             const AttentionGradients& gradients) {
   plan_attention_backward(visible, sizes, plan_);
-  const std::size_t floats = backward_workspace_floats(sizes);
+  const BiasTables bias = bias_.make(spec.bias, sizes);
+  const bool biased = bias.rising_queries != nullptr;
+  const bool sums_bias = biased && gradients.dtable.data != nullptr;
+  const std::int64_t buckets = biased ? spec.bias.table.shape[0] : 0;
+  const std::size_t floats = backward_workspace_floats(
+      sizes, biased ? bias.distances.count() * (sizes.heads / sizes.kv_heads) : 0);
   auto* workspace = workspace_.reserve_array<float>(floats * static_cast<std::size_t>(threads_));
   const BackwardTensors tensors{
       static_cast<const float*>(q.data),
@@ -396,6 +311,11 @@ void AttentionBackward::run(const Tensor& q, const Tensor& keys, const Tensor& v
       static_cast<float*>(gradients.dq.data),
       static_cast<float*>(gradients.dkeys.data),
       static_cast<float*>(gradients.dvalues.data),
+      bias,
+      buckets,
+      sums_bias ? bias_sums_.reserve_array<double>(
+                      static_cast<std::size_t>(sizes.rows * buckets * sizes.heads))
+                : nullptr,
   };
   clear_others(plan_.has_row, sizes.heads * sizes.key_dim, tensors.dq, threads_);
   clear_others(plan_.has_key, sizes.kv_heads * sizes.key_dim, tensors.dkeys, threads_);
@@ -406,6 +326,9 @@ void AttentionBackward::run(const Tensor& q, const Tensor& keys, const Tensor& v
          plan_.rows[static_cast<std::size_t>(item / sizes.kv_heads)], item % sizes.kv_heads,
          workspace + floats * static_cast<std::size_t>(thread));
   });
+  if (sums_bias) {
+    add_bias_sums(tensors.bias_sums, sizes, buckets, static_cast<float*>(gradients.dtable.data));
+  }
 }
 
 }  // namespace gist::cpu

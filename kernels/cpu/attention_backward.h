@@ -7,16 +7,18 @@
 #include "kernels/checks.h"
 #include "kernels/cpu/attention_backward_plan.h"
 #include "kernels/cpu/memory.h"
+#include "kernels/cpu/relative_bias.h"
 
 namespace gist::cpu {
 
 struct AttentionGradients {
-  Tensor dq, dkeys, dvalues;
+  Tensor dq, dkeys, dvalues, dtable;
 };
 
 class AttentionBackward {
  public:
-  AttentionBackward(int threads, MemoryAccount& account) : threads_(threads), workspace_(account) {}
+  AttentionBackward(int threads, MemoryAccount& account)
+      : threads_(threads), bias_(account), bias_sums_(account), workspace_(account) {}
 
   /// The tensors have been checked.
   void run(const Tensor& q, const Tensor& keys, const Tensor& values, const AttentionKeys& visible,
@@ -26,6 +28,8 @@ class AttentionBackward {
  private:
   int threads_;
   AttentionBackwardPlan plan_;
+  BiasTableMaker bias_;
+  Scratch bias_sums_;  // [rows, kv_heads, buckets, group]
   Scratch workspace_;  // one BackwardWorkspace a thread
 };
 

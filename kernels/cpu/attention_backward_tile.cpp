@@ -12,7 +12,8 @@ constexpr std::int64_t stride_of(std::int64_t width) {
   return width % 128 == 0 ? width + widest_vector : width;
 }
 
-BackwardWorkspace lay_out(const checks::AttentionSizes& sizes, Pieces& pieces) {
+BackwardWorkspace lay_out(const checks::AttentionSizes& sizes, std::int64_t bias_places,
+                          Pieces& pieces) {
   BackwardWorkspace w{};
   w.key_width = round_up(sizes.key_dim, widest_vector);
   w.key_stride = stride_of(w.key_width);
@@ -30,10 +31,17 @@ BackwardWorkspace lay_out(const checks::AttentionSizes& sizes, Pieces& pieces) {
   w.dkeys = pieces.take(block_keys * w.key_stride);
   w.dvalues = pieces.take(block_keys * w.value_stride);
   w.weights = pieces.take(block_keys * pair_stride);
-  w.dscores = pieces.take(block_keys * pair_stride);
+  w.dscores = pieces.take(widest_vector + block_keys * pair_stride) + widest_vector;
   w.entry = reinterpret_cast<std::int64_t*>(pieces.take(2 * block_keys));
   w.column_begin = pieces.take_integers(block_keys);
   w.column_end = pieces.take_integers(block_keys);
+  w.query_position = pieces.take_integers(tile_columns);
+  w.member = pieces.take_integers(tile_columns);
+  w.key_position = pieces.take_integers(block_keys);
+  w.dbias = pieces.take(bias_places);
+  w.index_low = pieces.take_words(tile_columns);
+  w.index_high = pieces.take_words(tile_columns);
+  w.list_entry = pieces.take_integers(block_keys);
   return w;
 }
 
@@ -55,15 +63,31 @@ std::int64_t group_keys(const BackwardWorkspace& w, std::int64_t n, std::int64_t
   return count;
 }
 
-BackwardWorkspace lay_out_backward(const checks::AttentionSizes& sizes, float* memory) {
+BackwardWorkspace lay_out_backward(const checks::AttentionSizes& sizes, std::int64_t bias_places,
+                                   float* memory) {
   Pieces pieces(memory);
-  return lay_out(sizes, pieces);
+  return lay_out(sizes, bias_places, pieces);
 }
 
-std::size_t backward_workspace_floats(const checks::AttentionSizes& sizes) {
+std::size_t backward_workspace_floats(const checks::AttentionSizes& sizes,
+                                      std::int64_t bias_places) {
   Pieces pieces(nullptr);
-  lay_out(sizes, pieces);
+  lay_out(sizes, bias_places, pieces);
   return static_cast<std::size_t>(pieces.used());
+}
+
+void add_bias_sums(const double* sums, const checks::AttentionSizes& sizes, std::int64_t buckets,
+                   float* dtable) {
+  const std::int64_t group = sizes.heads / sizes.kv_heads;
+  const std::int64_t item = buckets * group;
+  for (std::int64_t i = 0; i < buckets * sizes.heads; ++i) {
+    const std::int64_t bucket = i / sizes.heads;
+    const std::int64_t head = i % sizes.heads;
+    const double* first = sums + head / group * item + bucket * group + head % group;
+    double sum = 0;
+    for (std::int64_t row = 0; row < sizes.rows; ++row) sum += first[row * sizes.kv_heads * item];
+    dtable[i] += static_cast<float>(sum);
+  }
 }
 
 }  // namespace gist::cpu

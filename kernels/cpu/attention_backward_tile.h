@@ -8,6 +8,7 @@
 #include "kernels/backend.h"
 #include "kernels/checks.h"
 #include "kernels/cpu/attention_plan.h"
+#include "kernels/cpu/relative_bias.h"
 
 namespace gist::cpu {
 
@@ -25,6 +26,9 @@ struct BackwardTensors {
   float* dq;                 // as q
   float* dkeys;              // as keys
   float* dvalues;            // as values
+  BiasTables bias;
+  std::int64_t buckets;  // of the bias' table
+  double* bias_sums;     // [rows, kv_heads, buckets, group]: the table's gradients; or null
 };
 
 /// A thread's working memory. Arrays are 64-byte aligned. Columns are as in attention_plan.h. Rows
@@ -43,10 +47,20 @@ struct BackwardWorkspace {
   float* dkeys;         // [block_keys, key_stride]: what the tile adds
   float* dvalues;       // [block_keys, value_stride]
   float* weights;       // [block_keys, pair_stride]: scores, then probabilities
-  float* dscores;       // [block_keys, pair_stride]: gradients of probabilities, then of scores
+  float* dscores;       // [block_keys, pair_stride]: gradients of probabilities, then of scores;
+                        // a vector before them can be read
   std::int64_t* entry;  // [block_keys]: where the key stands, in [slots, kv_heads]
   std::int32_t* column_begin;  // [block_keys]: the key is visible to columns [begin, end)
   std::int32_t* column_end;    // [block_keys]
+  // Where there is a bias:
+  std::int32_t* query_position;  // [tile_columns]
+  std::int32_t* member;          // [tile_columns]
+  std::int32_t* key_position;    // [block_keys]
+  float* dbias;                  // [distances, group]: sums of the scores' gradients
+  // Where there is dropout, as in TileDropout:
+  std::uint32_t* index_low;   // [tile_columns]
+  std::uint32_t* index_high;  // [tile_columns]
+  std::int32_t* list_entry;   // [block_keys]
   std::int64_t key_width, key_stride;
   std::int64_t value_width, value_stride;
 };
@@ -68,7 +82,14 @@ struct KeyGroup {
 std::int64_t group_keys(const BackwardWorkspace& w, std::int64_t n, std::int64_t rows,
                         std::int64_t few_rows, KeyGroup* groups);
 
-BackwardWorkspace lay_out_backward(const checks::AttentionSizes& sizes, float* memory);
-std::size_t backward_workspace_floats(const checks::AttentionSizes& sizes);
+/// `bias_places`: the size of dbias.
+BackwardWorkspace lay_out_backward(const checks::AttentionSizes& sizes, std::int64_t bias_places,
+                                   float* memory);
+std::size_t backward_workspace_floats(const checks::AttentionSizes& sizes,
+                                      std::int64_t bias_places);
+
+/// dtable[buckets, heads] += the sums of all rows, in their order.
+void add_bias_sums(const double* sums, const checks::AttentionSizes& sizes, std::int64_t buckets,
+                   float* dtable);
 
 }  // namespace gist::cpu

@@ -26,6 +26,12 @@ TileWorkspace lay_out(const checks::AttentionSizes& sizes, Pieces& pieces) {
   w.query_index = pieces.take_integers(tile_columns);
   w.begin = pieces.take_integers(block_keys);
   w.end = pieces.take_integers(block_keys);
+  w.query_position = pieces.take_integers(tile_columns);
+  w.member = pieces.take_integers(tile_columns);
+  w.key_position = pieces.take_integers(block_keys);
+  w.index_low = pieces.take_words(tile_columns);
+  w.index_high = pieces.take_words(tile_columns);
+  w.entry = pieces.take_integers(block_keys);
   return w;
 }
 
@@ -140,6 +146,38 @@ void copy_rows(const Tile& t, TileCall& call) {
   }
 }
 
+/// Places past the list hold keys that nothing sees: they go on from the last one.
+void load_key_positions(const Tile& t, const KeyList& list, const TileWorkspace& w) {
+  for (std::int64_t k = 0; k < list.count; ++k) {
+    w.key_position[k] = t.tensors.bias.key_positions[list.entries[k]];
+  }
+  if (list.count == 0) return;
+  for (std::int64_t k = list.count; k < block_keys; ++k) {
+    w.key_position[k] = w.key_position[k - 1] + 1;
+  }
+}
+
+/// The bias of the tile's columns.
+TileBias load_bias(const Tile& t, const TileWorkspace& w) {
+  const BiasTables& tables = t.tensors.bias;
+  TileBias bias = bias_of_head(tables, t.tile.kv_head, t.group);
+  if (tables.rising_keys == nullptr) return bias;
+  bias.position = w.query_position;
+  bias.member = w.member;
+  load_bias_columns(tables.query_positions + t.row.query_begin, t.tile.column_begin, t.columns(),
+                    round_up(t.columns(), widest_vector), bias);
+  return bias;
+}
+
+TileDropout load_dropout(const Tile& t, const Dropout& dropout, const TileWorkspace& w) {
+  const TileDropout tile{DropoutDraw(dropout), w.index_low, w.index_high, w.entry};
+  if (!tile.draw.on()) return tile;
+  for (std::int64_t c = 0; c < round_up(t.columns(), widest_vector); ++c) {
+    tile.set_column(c, t.position(std::min(c, t.columns() - 1)), t.sizes.list);
+  }
+  return tile;
+}
+
 void load_block(const Tile& t, const KeyList& list, TileCall& call) {
   const TileWorkspace& w = call.workspace;
   if (reads_in_place(t, w)) {
@@ -154,6 +192,13 @@ void load_block(const Tile& t, const KeyList& list, TileCall& call) {
   }
   std::fill(w.begin + list.count, w.begin + block_keys, std::numeric_limits<std::int32_t>::max());
   std::fill(w.end + list.count, w.end + block_keys, std::numeric_limits<std::int32_t>::min());
+  if (call.bias.rising_keys != nullptr) load_key_positions(t, list, w);
+  if (call.dropout.draw.on()) {
+    for (std::int64_t k = 0; k < list.count; ++k) {
+      w.entry[k] = static_cast<std::int32_t>(list.entries[k]);
+    }
+    std::fill(w.entry + list.count, w.entry + block_keys, 0);
+  }
   // Four keys are scored together: the last one stands in for those that are missing.
   if (list.count > 0) {
     for (std::int64_t k = list.count; k % 4 != 0; ++k) call.keys[k] = call.keys[list.count - 1];
@@ -208,6 +253,8 @@ void attend_tile(const AttentionTensors& tensors, const AttentionPlan& plan,
   call.soft_cap = spec.soft_cap;
   const TileWorkspace& w = call.workspace;
   load_queries(t, spec.scale, kernels.transpose, w);
+  call.bias = load_bias(t, w);
+  call.dropout = load_dropout(t, spec.dropout, w);
   start(t, w);
 
   // The tile's queries have the indices [first, last].

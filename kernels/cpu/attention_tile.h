@@ -8,6 +8,8 @@
 #include "kernels/backend.h"
 #include "kernels/checks.h"
 #include "kernels/cpu/attention_plan.h"
+#include "kernels/cpu/dropout.h"
+#include "kernels/cpu/relative_bias.h"
 
 namespace gist::cpu {
 
@@ -25,6 +27,7 @@ struct AttentionTensors {
   float* y;            // [queries, heads, value_dim]
   float* log_sum_exp;  // [queries, heads], or null
   float* partials;     // [partial columns, 2 + value_dim]
+  BiasTables bias;
 };
 
 /// A thread's working memory. Arrays are 64-byte aligned.
@@ -38,10 +41,16 @@ struct TileWorkspace {
   float* maximum;  // [tile_columns], of the scores so far
   float* sum;      // [tile_columns], of exp(score - maximum)
   float* factor;   // [tile_columns]
-  std::int32_t* query_index;  // [tile_columns], within the row
-  std::int32_t* begin;        // [block_keys]
-  std::int32_t* end;          // [block_keys]
-  std::int64_t key_stride;    // key_dim and value_dim, rounded up to whole vectors
+  std::int32_t* query_index;     // [tile_columns], within the row
+  std::int32_t* begin;           // [block_keys]
+  std::int32_t* end;             // [block_keys]
+  std::int32_t* query_position;  // [tile_columns], where there is a bias
+  std::int32_t* member;          // [tile_columns], likewise
+  std::int32_t* key_position;    // [block_keys], likewise
+  std::uint32_t* index_low;      // [tile_columns], of dropout's draws, where there are any
+  std::uint32_t* index_high;     // [tile_columns], likewise
+  std::int32_t* entry;           // [block_keys], likewise
+  std::int64_t key_stride;       // key_dim and value_dim, rounded up to whole vectors
   std::int64_t value_stride;
 };
 
@@ -51,6 +60,8 @@ struct TileCall {
   std::int64_t key_dim;
   std::int64_t value_dim;
   float soft_cap;
+  TileBias bias;
+  TileDropout dropout;
   // For few columns: the rows of the block's keys and values. Rows up to a multiple of four can be
   // read, and all of a row up to its stride.
   const float* keys[block_keys];

@@ -66,6 +66,10 @@ class CpuBackend final : public Backend {
     checks::add(a, b, y);
     cpu::add(a, b, y, threads_);
   }
+  void activation(Activation activation, const Tensor& x, const Tensor& y) override {
+    checks::activation(x, y);
+    cpu::activation(activation, x, y, threads_);
+  }
   void gated_activation(Activation activation, const Tensor& gate, const Tensor& up,
                         const Tensor& y) override {
     checks::gated_activation(gate, up, y);
@@ -116,6 +120,10 @@ class CpuBackend final : public Backend {
     checks::zero(x);
     if (x.bytes() > 0) std::memset(x.data, 0, x.bytes());
   }
+  void dropout(const Tensor& x, const Dropout& dropout, const Tensor& y) override {
+    checks::dropout(x, dropout, y);
+    cpu::dropout(x, dropout, y, threads_);
+  }
   void gemm_input_gradient(const Tensor& dy, const Tensor& w, bool accumulate,
                            const Tensor& dx) override {
     const auto s = checks::gemm_input_gradient(dy, w, dx);
@@ -136,6 +144,11 @@ class CpuBackend final : public Backend {
     checks::rms_norm_backward(x, weight, eps, dy, dx, dweight);
     cpu::rms_norm_backward(x, weight, eps, dy, dx, dweight, threads_, scratch_);
   }
+  void activation_backward(Activation activation, const Tensor& x, const Tensor& dy,
+                           const Tensor& dx) override {
+    checks::activation_backward(x, dy, dx);
+    cpu::activation_backward(activation, x, dy, dx, threads_);
+  }
   void gated_activation_backward(Activation activation, const Tensor& gate, const Tensor& up,
                                  const Tensor& dy, const Tensor& dgate,
                                  const Tensor& dup) override {
@@ -145,11 +158,12 @@ class CpuBackend final : public Backend {
   void attention_backward(const Tensor& q, const Tensor& keys, const Tensor& values,
                           const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
                           const Tensor& log_sum_exp, const Tensor& dy, const Tensor& dq,
-                          const Tensor& dkeys, const Tensor& dvalues) override {
+                          const Tensor& dkeys, const Tensor& dvalues,
+                          const Tensor& dtable) override {
     const auto sizes = checks::attention_backward(q, keys, values, visible, spec, y, log_sum_exp,
-                                                  dy, dq, dkeys, dvalues);
+                                                  dy, dq, dkeys, dvalues, dtable);
     attention_backward_.run(q, keys, values, visible, spec, sizes, y, log_sum_exp, dy,
-                            {dq, dkeys, dvalues});
+                            {dq, dkeys, dvalues, dtable});
   }
   void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
                                      float scale, float soft_cap, const Tensor& labels,

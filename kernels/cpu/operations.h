@@ -12,6 +12,7 @@ class Gemm;
 void embedding(const Tensor& table, const Tensor& ids, const Tensor& y, int threads);
 void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y, int threads);
 void add(const Tensor& a, const Tensor& b, const Tensor& y, int threads);
+void activation(Activation activation, const Tensor& x, const Tensor& y, int threads);
 void gated_activation(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y,
                       int threads);
 void rotation(const Tensor& positions, const Tensor& inv_freq, float scale, const Tensor& rotation,
@@ -27,11 +28,14 @@ void scale_and_cap(const Tensor& x, float scale, float soft_cap, int threads);
 void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& uniform,
             const Tensor& ids, int threads, Scratch& scratch);
 
+void dropout(const Tensor& x, const Dropout& dropout, const Tensor& y, int threads);
 void gemm_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, const Tensor& dbias,
                           int threads, Gemm& gemm);
 void embedding_backward(const Tensor& ids, const Tensor& dy, const Tensor& dtable, int threads);
 void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const Tensor& dy,
                        const Tensor& dx, const Tensor& dweight, int threads, Scratch& scratch);
+void activation_backward(Activation activation, const Tensor& x, const Tensor& dy, const Tensor& dx,
+                         int threads);
 void gated_activation_backward(Activation activation, const Tensor& gate, const Tensor& up,
                                const Tensor& dy, const Tensor& dgate, const Tensor& dup,
                                int threads);

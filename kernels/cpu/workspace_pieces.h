@@ -23,6 +23,9 @@ class Pieces {
   std::int32_t* take_integers(std::int64_t count) {
     return reinterpret_cast<std::int32_t*>(take(count));
   }
+  std::uint32_t* take_words(std::int64_t count) {
+    return reinterpret_cast<std::uint32_t*>(take(count));
+  }
   std::int64_t used() const { return used_; }
 
  private:

@@ -89,6 +89,10 @@ class Meta final : public MetaBackend {
     checks::add(a, b, y);
     count("add", y.shape.elements(), {&a, &b}, {&y});
   }
+  void activation(Activation, const Tensor& x, const Tensor& y) override {
+    checks::activation(x, y);
+    count("activation", y.shape.elements(), {&x}, {&y});
+  }
   void gated_activation(Activation, const Tensor& gate, const Tensor& up,
                         const Tensor& y) override {
     checks::gated_activation(gate, up, y);
@@ -117,9 +121,13 @@ class Meta final : public MetaBackend {
                  const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
                  const Tensor& log_sum_exp) override {
     const auto s = checks::attention(q, keys, values, visible, spec, y, log_sum_exp);
-    const std::int64_t flops = 2 * visible.visible_pairs * s.heads * (s.key_dim + s.value_dim);
+    const RelativeBias& bias = spec.bias;
+    const std::int64_t flops = 2 * visible.visible_pairs * s.heads * (s.key_dim + s.value_dim) +
+                               biased_scores(visible, spec, s) + dropped_scores(visible, spec, s);
     const std::int64_t listed = s.list * s.kv_heads * (s.key_dim + s.value_dim) * 4;
-    count("attention", flops, {&q, &visible.rows, &visible.slot, &visible.begin, &visible.end},
+    count("attention", flops,
+          {&q, &visible.rows, &visible.slot, &visible.begin, &visible.end, &bias.table,
+           &bias.query_positions, &bias.key_positions},
           {&y, &log_sum_exp}, static_cast<std::size_t>(listed));
   }
   void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias,
@@ -146,6 +154,10 @@ class Meta final : public MetaBackend {
     checks::zero(x);
     count("zero", 0, {}, {&x});
   }
+  void dropout(const Tensor& x, const Dropout& dropout, const Tensor& y) override {
+    checks::dropout(x, dropout, y);
+    count("dropout", y.shape.elements(), {&x}, {&y});
+  }
   void gemm_input_gradient(const Tensor& dy, const Tensor& w, bool accumulate,
                            const Tensor& dx) override {
     const auto s = checks::gemm_input_gradient(dy, w, dx);
@@ -167,6 +179,11 @@ class Meta final : public MetaBackend {
     count("rms_norm_backward", 10 * x.shape.elements(), {&x, &weight, &dy, &dweight},
           {&dx, &dweight});
   }
+  void activation_backward(Activation, const Tensor& x, const Tensor& dy,
+                           const Tensor& dx) override {
+    checks::activation_backward(x, dy, dx);
+    count("activation_backward", 5 * dx.shape.elements(), {&x, &dy}, {&dx});
+  }
   void gated_activation_backward(Activation, const Tensor& gate, const Tensor& up, const Tensor& dy,
                                  const Tensor& dgate, const Tensor& dup) override {
     checks::gated_activation_backward(gate, up, dy, dgate, dup);
@@ -175,16 +192,20 @@ class Meta final : public MetaBackend {
   void attention_backward(const Tensor& q, const Tensor& keys, const Tensor& values,
                           const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
                           const Tensor& log_sum_exp, const Tensor& dy, const Tensor& dq,
-                          const Tensor& dkeys, const Tensor& dvalues) override {
+                          const Tensor& dkeys, const Tensor& dvalues,
+                          const Tensor& dtable) override {
     const auto s = checks::attention_backward(q, keys, values, visible, spec, y, log_sum_exp, dy,
-                                              dq, dkeys, dvalues);
+                                              dq, dkeys, dvalues, dtable);
+    const RelativeBias& bias = spec.bias;
     // Scores again, and the gradients of queries and keys; those of probabilities and values.
     const std::int64_t flops =
-        2 * visible.visible_pairs * s.heads * (3 * s.key_dim + 2 * s.value_dim);
+        2 * visible.visible_pairs * s.heads * (3 * s.key_dim + 2 * s.value_dim) +
+        (dtable.data != nullptr ? 2 : 1) * biased_scores(visible, spec, s) +
+        2 * dropped_scores(visible, spec, s);
     count("attention_backward", flops,
           {&q, &keys, &values, &visible.rows, &visible.slot, &visible.begin, &visible.end, &y,
-           &log_sum_exp, &dy},
-          {&dq, &dkeys, &dvalues});
+           &log_sum_exp, &dy, &bias.table, &bias.query_positions, &bias.key_positions, &dtable},
+          {&dq, &dkeys, &dvalues, &dtable});
   }
   void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
                                      float scale, float soft_cap, const Tensor& labels,
@@ -223,6 +244,16 @@ class Meta final : public MetaBackend {
  private:
   static std::int64_t product_flops(const checks::GemmSizes& s, const Tensor& bias) {
     return 2 * s.m * s.n * s.k + (bias.data != nullptr ? s.m * s.n : 0);
+  }
+
+  /// Pairs and heads: what a bias is added to and dropout multiplies.
+  static std::int64_t biased_scores(const AttentionKeys& visible, const AttentionSpec& spec,
+                                    const checks::AttentionSizes& s) {
+    return spec.bias.table.data != nullptr ? visible.visible_pairs * s.heads : 0;
+  }
+  static std::int64_t dropped_scores(const AttentionKeys& visible, const AttentionSpec& spec,
+                                     const checks::AttentionSizes& s) {
+    return spec.dropout.probability > 0 ? visible.visible_pairs * s.heads : 0;
   }
 
   void count(const char* op, std::int64_t flops, std::initializer_list<const Tensor*> read,

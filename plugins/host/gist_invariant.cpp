@@ -9,6 +9,7 @@
 
 #include "core/cached_row.h"
 #include "core/compress.h"
+#include "core/evaluate.h"
 #include "core/forward.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/error.h"
@@ -64,7 +65,7 @@ class RandomWeights {
   };
 
   std::vector<float> draw(const WeightSpec& weight) {
-    const bool ones = weight.init.kind == Initializer::Kind::ones;
+    const bool ones = weight.init.kind == Initializer::Kind::constant && weight.init.value != 0;
     float std = 0.1F;
     if (weight.use == WeightUse::matrix) std = 1 / std::sqrt(static_cast<float>(weight.shape[1]));
     if (weight.use == WeightUse::table) std = 1;
@@ -98,7 +99,7 @@ std::vector<Sequence> sequences_of(const ModelSpec& spec) {
 using RowLogits = std::vector<std::vector<float>>;
 
 void append_logits(Pass& pass, const Tensor& hidden, std::vector<float>& target) {
-  const Tensor values = logits(pass, hidden);
+  const Tensor values = logits(pass.model(), hidden, pass.lasting());
   const std::size_t before = target.size();
   target.resize(before + static_cast<std::size_t>(values.shape.elements()));
   pass.backend().download(values, target.data() + before);
@@ -106,12 +107,14 @@ void append_logits(Pass& pass, const Tensor& hidden, std::vector<float>& target)
 
 RowLogits full_pass(const Model& model, const std::vector<Sequence>& sequences, Scratch& scratch) {
   Batch batch;
-  for (const Sequence& sequence : sequences) add_sequence(batch, sequence, Condition::gist);
+  for (const Sequence& sequence : sequences) {
+    add_sequence(batch, sequence, Condition::gist, StackKind::causal);
+  }
   Pass pass(model, batch, {}, scratch);
   const Tensor hidden = forward(pass);
   RowLogits result(sequences.size());
   for (std::size_t r = 0; r < sequences.size(); ++r) {
-    const AttentionRow& row = batch.rows[r];
+    const AttentionRow& row = batch.keys.rows[r];
     append_logits(pass, hidden.rows(row.query_begin + sequences[r].gists[0].end - 1, row.query_end),
                   result[r]);
   }
@@ -134,7 +137,8 @@ std::vector<GistActivations> stored_gists(const Model& model,
 RowLogits from_store(const Model& model, const std::vector<Sequence>& sequences,
                      const std::vector<GistActivations>& stored, Scratch& scratch) {
   KeyValueCache cache(
-      model, static_cast<std::int32_t>(std::size(cases)) * (longest + KeyValueCache::block_size));
+      model, 0,
+      static_cast<std::int32_t>(std::size(cases)) * (longest + KeyValueCache::block_size));
   std::vector<CachedRow> rows(sequences.size());
   RowLogits result(sequences.size());
   CachedBatch batch;
@@ -148,7 +152,8 @@ RowLogits from_store(const Model& model, const std::vector<Sequence>& sequences,
       const auto begin =
           static_cast<std::size_t>(gist.end) + static_cast<std::size_t>(rows[r].queries);
       const std::size_t count = step == 0 ? static_cast<std::size_t>(cases[r].input) : 1;
-      extend_row(rows[r], ids.subspan(begin, count), {}, Condition::pos, cache, batch);
+      extend_row(rows[r], ids.subspan(begin, count), {}, Condition::pos, StackKind::causal, cache,
+                 batch);
     }
     Pass pass(model, batch.batch, batch.options, scratch);
     const Tensor hidden = forward(pass);
@@ -158,11 +163,41 @@ RowLogits from_store(const Model& model, const std::vector<Sequence>& sequences,
         const float* last = stored[r].hidden.data() + stored[r].hidden.size() - d;
         append_logits(pass, pass.lasting().upload({1, d}, Dtype::f32, last), result[r]);
       }
-      const AttentionRow& row = batch.batch.rows[r];
+      const AttentionRow& row = batch.batch.keys.rows[r];
       if (row.query_end > row.query_begin) {
         append_logits(pass, hidden.rows(row.query_begin, row.query_end), result[r]);
       }
     }
+  }
+  return result;
+}
+
+/// Logits of the decoder of an encoder-decoder, for the completion of each sequence: its encoder
+/// reads all before it, or, behind `stored`, what follows the gist.
+RowLogits answer_logits(const Model& model, const std::vector<Sequence>& sequences,
+                        const std::vector<GistActivations>* stored) {
+  std::vector<LabelledSequence> answers;
+  for (std::size_t r = 0; r < sequences.size(); ++r) {
+    LabelledSequence& answer = answers.emplace_back();
+    answer.sequence = sequences[r];
+    answer.labels = completion;
+    answer.condition = Condition::gist;
+    if (stored == nullptr) continue;
+    const Interval gist = sequences[r].gists[0];
+    answer.sequence = {{sequences[r].ids.begin() + gist.end, sequences[r].ids.end()}, {}};
+    answer.condition = Condition::pos;
+    answer.stored = &(*stored)[r];
+    answer.stored_position = gist.begin;
+  }
+  Scratch scratch(model.backend());
+  const Predictions predictions = predict(model, answers, scratch);
+  RowLogits result(sequences.size());
+  for (std::size_t r = 0; r < sequences.size(); ++r) {
+    const auto first = static_cast<std::int64_t>(r) * completion;
+    const Tensor values =
+        logits(model, predictions.hidden.rows(first, first + completion), scratch.lasting);
+    result[r].resize(static_cast<std::size_t>(values.shape.elements()));
+    model.backend().download(values, result[r].data());
   }
   return result;
 }
@@ -208,8 +243,12 @@ std::string broken_gist_invariant(std::unique_ptr<Family> family) {
   const Model model(std::move(family), *backend, weights.source());
   Scratch scratch(*backend);
   const std::vector<Sequence> sequences = sequences_of(spec);
-  const RowLogits full = full_pass(model, sequences, scratch);
   const std::vector<GistActivations> stored = stored_gists(model, sequences, scratch);
+  if (spec.encoder_decoder()) {
+    return difference(answer_logits(model, sequences, nullptr),
+                      answer_logits(model, sequences, &stored), spec.vocabulary);
+  }
+  const RowLogits full = full_pass(model, sequences, scratch);
   return difference(full, from_store(model, sequences, stored, scratch), spec.vocabulary);
 }
 

@@ -50,21 +50,46 @@ const T& element(const T* array, std::uint32_t index, std::string_view what) {
   return result;
 }
 
-StackSpec checked_stack(const gist_stack& stack) {
-  if (stack.kind != GIST_STACK_CAUSAL) {
-    fail(ErrorKind::unavailable, "stack 0 has kind {}, which this gist doesn't know", stack.kind);
-  }
+StackSpec checked_stack(const gist_stack& stack, std::size_t index) {
+  const auto size = [&](const char* what, std::int32_t value, std::int64_t largest) {
+    return checked_size(fmt::format("stack {}: {}", index, what), value, largest);
+  };
   StackSpec spec;
-  spec.layers = checked_size("stack 0: layers", stack.layers, most_layers);
-  spec.heads = checked_size("stack 0: heads", stack.heads, most_heads);
-  spec.kv_heads = checked_size("stack 0: kv_heads", stack.kv_heads, most_heads);
-  spec.key_dim = checked_size("stack 0: key_dim", stack.key_dim, most_heads);
-  spec.value_dim = checked_size("stack 0: value_dim", stack.value_dim, most_heads);
+  spec.kind = stack.kind == GIST_STACK_CAUSAL ? StackKind::causal : StackKind::bidirectional;
+  spec.reads_encoder = stack.reads != GIST_NONE;
+  spec.layers = size("layers", stack.layers, most_layers);
+  spec.heads = size("heads", stack.heads, most_heads);
+  spec.kv_heads = size("kv_heads", stack.kv_heads, most_heads);
+  spec.key_dim = size("key_dim", stack.key_dim, most_heads);
+  spec.value_dim = size("value_dim", stack.value_dim, most_heads);
   if (spec.heads % spec.kv_heads != 0) {
-    fail(ErrorKind::unavailable, "stack 0: kv_heads is {}, expected a divisor of heads ({})",
-         spec.kv_heads, spec.heads);
+    fail(ErrorKind::unavailable, "stack {}: kv_heads is {}, expected a divisor of heads ({})",
+         index, spec.kv_heads, spec.heads);
   }
   return spec;
+}
+
+/// A causal stack, or a bidirectional one and a causal one that reads it.
+std::vector<StackSpec> checked_stacks(const gist_model& model) {
+  const std::uint32_t count = model.stacks == nullptr ? 0 : model.n_stacks;
+  if (count != 1 && count != 2) {
+    fail(ErrorKind::unavailable, "{} stacks are declared, expected 1 or 2", count);
+  }
+  std::vector<StackSpec> stacks;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const gist_stack& stack = element(model.stacks, i, "stack");
+    const bool encoder = count == 2 && i == 0;
+    const std::uint32_t kind = encoder ? GIST_STACK_BIDIRECTIONAL : GIST_STACK_CAUSAL;
+    const std::int32_t reads = i == 1 ? 0 : GIST_NONE;
+    if (stack.kind != kind || stack.reads != reads) {
+      fail(ErrorKind::unavailable,
+           "stack {} of {} has kind {} and reads {}, expected kind {} and {}: this gist knows "
+           "decoders and encoder-decoders",
+           i, count, stack.kind, stack.reads, kind, reads);
+    }
+    stacks.push_back(checked_stack(stack, i));
+  }
+  return stacks;
 }
 
 WeightUse checked_use(const std::string& name, const gist_weight& weight) {
@@ -106,17 +131,16 @@ Shape checked_shape(const std::string& name, const gist_weight& weight, WeightUs
 Initializer checked_initializer(const std::string& name, const gist_weight& weight) {
   switch (weight.init) {
     case GIST_INIT_NORMAL:
-      if (!(weight.init_std >= 0) || !std::isfinite(weight.init_std)) break;
-      return {Initializer::Kind::normal, weight.init_std};
-    case GIST_INIT_ZEROS:
-      return {Initializer::Kind::zeros, 0};
-    case GIST_INIT_ONES:
-      return {Initializer::Kind::ones, 0};
+      if (!(weight.init_value >= 0) || !std::isfinite(weight.init_value)) break;
+      return {Initializer::Kind::normal, weight.init_value};
+    case GIST_INIT_CONSTANT:
+      if (!std::isfinite(weight.init_value)) break;
+      return {Initializer::Kind::constant, weight.init_value};
     default:
       break;
   }
-  fail(ErrorKind::unavailable, "weight \"{}\" starts from init {} with std {}, which is no start",
-       name, weight.init, weight.init_std);
+  fail(ErrorKind::unavailable, "weight \"{}\" starts from init {} with {}, which is no start", name,
+       weight.init, weight.init_value);
 }
 
 WeightSpec checked_weight(const gist_weight& weight, std::uint32_t index, std::size_t stacks) {
@@ -143,6 +167,10 @@ WeightSpec checked_weight(const gist_weight& weight, std::uint32_t index, std::s
   spec.use = checked_use(spec.name, weight);
   spec.shape = checked_shape(spec.name, weight, spec.use);
   spec.init = checked_initializer(spec.name, weight);
+  if (weight.other_name != nullptr) {
+    spec.other_name =
+        checked_text(weight.other_name, fmt::format("other_name of \"{}\"", spec.name));
+  }
   if (weight.tied_to != nullptr) {
     spec.tied_to = checked_text(weight.tied_to, fmt::format("tied_to of \"{}\"", spec.name));
   }
@@ -206,11 +234,10 @@ ModelSpec checked_declaration(const gist_model& model) {
   spec.max_positions = checked_size("max_positions", model.max_positions, INT32_MAX, 0);
   spec.keys_carry_position =
       checked_size("keys_carry_position", model.keys_carry_position, 1, 0) == 1;
-  if (model.n_stacks != 1 || model.stacks == nullptr) {
-    fail(ErrorKind::unavailable, "{} stacks are declared, expected 1",
-         model.stacks == nullptr ? 0 : model.n_stacks);
+  spec.stacks = checked_stacks(model);
+  if (spec.encoder_decoder()) {
+    spec.decoder_start = checked_size("decoder_start", model.decoder_start, spec.vocabulary - 1, 0);
   }
-  spec.stacks.push_back(checked_stack(element(model.stacks, 0, "stack")));
 
   if (model.n_weights == 0 || model.n_weights > most_weights || model.weights == nullptr) {
     fail(ErrorKind::unavailable, "{} weights are declared, expected 1 to {}",

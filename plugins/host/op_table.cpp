@@ -24,6 +24,11 @@ const WeightSpec& weight_spec(const gist_pass& running, std::int32_t index, Weig
   if (spec.stack && !running.in_layer) {
     fail(ErrorKind::unavailable, "weight \"{}\" belongs to layers, and none runs", spec.name);
   }
+  if (spec.stack && *spec.stack != running.pass->stack_index()) {
+    fail(ErrorKind::unavailable,
+         "weight \"{}\" belongs to the layers of stack {}, not to those of {}", spec.name,
+         *spec.stack, running.pass->stack_index());
+  }
   return spec;
 }
 
@@ -121,50 +126,129 @@ gist_tensor add_op(gist_pass* running, gist_tensor a, gist_tensor b) {
   });
 }
 
-gist_tensor gated_activation_op(gist_pass* running, std::uint32_t activation, gist_tensor gate,
-                                gist_tensor up) {
-  return guarded(running, "gated_activation", {gate, up}, [&] {
-    if (activation != GIST_ACTIVATION_SILU) {
+Activation checked_activation(std::uint32_t activation) {
+  switch (activation) {
+    case GIST_ACTIVATION_SILU:
+      return Activation::silu;
+    case GIST_ACTIVATION_RELU:
+      return Activation::relu;
+    case GIST_ACTIVATION_GELU_NEW:
+      return Activation::gelu_new;
+    default:
       fail(ErrorKind::unavailable, "activation {} is not known to this gist", activation);
-    }
-    expect_equal(running->tensor(gate), running->tensor(up));
-    return gated_activation(*running->pass, Activation::silu, running->tensor(gate),
-                            running->tensor(up));
+  }
+}
+
+float checked_dropout(float probability) {
+  if (probability >= 0 && probability < 1) return probability;
+  fail(ErrorKind::unavailable, "dropout is {}, expected a number from 0 to below 1", probability);
+}
+
+gist_tensor activation_op(gist_pass* running, std::uint32_t kind, gist_tensor x) {
+  return guarded(running, "activation", {x}, [&] {
+    return activation(*running->pass, checked_activation(kind), running->tensor(x));
   });
 }
 
-PositionSpec checked_position(const gist_attention& asked, const ModelSpec& model) {
-  PositionSpec position;
-  if (asked.position == GIST_POSITION_NONE) return position;
-  if (asked.position != GIST_POSITION_ROPE) {
-    fail(ErrorKind::unavailable, "position kind {} is not known to this gist", asked.position);
-  }
-  if (!model.keys_carry_position) {
+gist_tensor gated_activation_op(gist_pass* running, std::uint32_t kind, gist_tensor gate,
+                                gist_tensor up) {
+  return guarded(running, "gated_activation", {gate, up}, [&] {
+    const Activation activation = checked_activation(kind);
+    expect_equal(running->tensor(gate), running->tensor(up));
+    return gated_activation(*running->pass, activation, running->tensor(gate), running->tensor(up));
+  });
+}
+
+gist_tensor dropout_op(gist_pass* running, gist_tensor x, float probability) {
+  return guarded(running, "dropout", {x}, [&] {
+    return dropout(*running->pass, running->tensor(x), checked_dropout(probability));
+  });
+}
+
+gist_tensor cross_input_op(gist_pass* running) {
+  return guarded(running, "cross_input", {}, [&] {
+    if (!running->in_layer || !running->pass->stack().reads_encoder) {
+      fail(ErrorKind::unavailable, "called outside a layer of a stack that reads another");
+    }
+    return running->pass->cross_rows();
+  });
+}
+
+PositionSpec checked_rope(const gist_attention& asked, const Pass& pass) {
+  if (!pass.model().spec().keys_carry_position) {
     fail(ErrorKind::unavailable,
          "keys are rotated, but the model declares that they carry no position");
   }
-  const int key_dim = model.stacks[0].key_dim;
+  const int key_dim = pass.stack().key_dim;
   if (asked.rope_inv_freq == nullptr || asked.rope_dims < 2 || asked.rope_dims % 2 != 0 ||
       asked.rope_dims > key_dim) {
     fail(ErrorKind::unavailable,
          "{} dimensions are rotated{}, expected an even number from 2 to {}", asked.rope_dims,
          asked.rope_inv_freq == nullptr ? " by no inv_freq" : "", key_dim);
   }
+  PositionSpec position;
   position.kind = PositionSpec::Kind::rope;
   position.inv_freq = {asked.rope_inv_freq, static_cast<std::size_t>(asked.rope_dims / 2)};
   position.scale = asked.rope_scale;
-  position.rotary_dims = asked.rope_dims;
   position.interleaved = asked.rope_interleaved != 0;
   return position;
+}
+
+PositionSpec checked_bias(const gist_attention& asked, const gist_pass& running) {
+  const WeightSpec& table = weight_spec(running, asked.bias_table, WeightUse::table, "table");
+  const StackSpec& stack = running.pass->stack();
+  const std::int64_t buckets = table.shape[0];
+  const bool bidirectional = stack.kind == StackKind::bidirectional;
+  const std::int64_t exact = buckets / (bidirectional ? 4 : 2);
+  if (table.stack || table.shape[1] != stack.heads || exact < 1 ||
+      asked.bias_max_distance <= exact) {
+    fail(ErrorKind::unavailable,
+         "bias table \"{}\" {} with max_distance {}: expected one that no layer owns, [buckets, "
+         "{}], and a distance above {}",
+         table.name, to_string(table.shape), asked.bias_max_distance, stack.heads, exact);
+  }
+  PositionSpec position;
+  position.kind = PositionSpec::Kind::relative_bias;
+  position.bias_table = asked.bias_table;
+  position.max_distance = asked.bias_max_distance;
+  return position;
+}
+
+PositionSpec checked_position(const gist_attention& asked, const gist_pass& running) {
+  switch (asked.position) {
+    case GIST_POSITION_NONE:
+      return {};
+    case GIST_POSITION_ROPE:
+      return checked_rope(asked, *running.pass);
+    case GIST_POSITION_RELATIVE_BIAS:
+      return checked_bias(asked, running);
+    default:
+      fail(ErrorKind::unavailable, "position kind {} is not known to this gist", asked.position);
+  }
+}
+
+/// Each kind of attention is called once a layer. Throws at the second call, and where the stack
+/// has none of the kind.
+AttentionSource take_source(gist_pass& running, std::uint32_t source) {
+  const bool cross = source == GIST_ATTENTION_CROSS;
+  if (!cross && source != GIST_ATTENTION_SELF) {
+    fail(ErrorKind::unavailable, "source {} is not known to this gist", source);
+  }
+  if (cross && !running.pass->stack().reads_encoder) {
+    fail(ErrorKind::unavailable, "cross-attention in a stack that reads no other");
+  }
+  bool& attended = cross ? running.attended_cross : running.attended;
+  if (attended) {
+    fail(ErrorKind::unavailable, "called twice in a layer: a layer has one list of keys");
+  }
+  attended = true;
+  return cross ? AttentionSource::cross : AttentionSource::self;
 }
 
 gist_tensor attention_op(gist_pass* running, gist_tensor q, gist_tensor k, gist_tensor v,
                          const gist_attention* asked) {
   return guarded(running, "attention", {q, k, v}, [&] {
     if (!running->in_layer) fail(ErrorKind::unavailable, "called outside a layer");
-    if (running->attended) {
-      fail(ErrorKind::unavailable, "called twice in a layer: a layer has one list of keys");
-    }
     if (asked == nullptr || asked->size < sizeof(gist_attention)) {
       fail(ErrorKind::unavailable, "gist_attention is {} bytes, expected {}",
            asked == nullptr ? 0 : asked->size, sizeof(gist_attention));
@@ -174,10 +258,18 @@ gist_tensor attention_op(gist_pass* running, gist_tensor q, gist_tensor k, gist_
       fail(ErrorKind::unavailable, "softmax_scale {}, rope_scale {}, soft_cap {}: expected numbers",
            asked->softmax_scale, asked->rope_scale, asked->soft_cap);
     }
-    const PositionSpec position = checked_position(*asked, running->pass->model().spec());
-    running->attended = true;
+    AttentionOptions options;
+    options.source = take_source(*running, asked->source);
+    options.position = checked_position(*asked, *running);
+    if (options.source == AttentionSource::cross &&
+        options.position.kind != PositionSpec::Kind::none) {
+      fail(ErrorKind::unavailable, "cross-attention with positions: this gist knows none");
+    }
+    options.scale = asked->softmax_scale;
+    options.soft_cap = asked->soft_cap;
+    options.dropout = checked_dropout(asked->dropout);
     return attention(*running->pass, running->tensor(q), running->tensor(k), running->tensor(v),
-                     position, {asked->softmax_scale, asked->soft_cap});
+                     options);
   });
 }
 
@@ -194,9 +286,21 @@ const void* extension(const char*) {
 }  // namespace
 
 const gist_ops& op_table() {
-  static constexpr gist_ops ops = {sizeof(gist_ops), 0,        embedding_op,        linear_op,
-                                   rms_norm_op,      add_op,   gated_activation_op, attention_op,
-                                   fail_op,          extension};
+  static constexpr gist_ops ops = {
+      .size = sizeof(gist_ops),
+      .reserved = 0,
+      .embedding = embedding_op,
+      .linear = linear_op,
+      .rms_norm = rms_norm_op,
+      .add = add_op,
+      .gated_activation = gated_activation_op,
+      .attention = attention_op,
+      .activation = activation_op,
+      .dropout = dropout_op,
+      .cross_input = cross_input_op,
+      .fail = fail_op,
+      .extension = extension,
+  };
   return ops;
 }
 
@@ -207,6 +311,7 @@ void gist_pass::begin(gist::Pass& running, bool layer) {
   pass = &running;
   in_layer = layer;
   attended = false;
+  attended_cross = false;
   callback = (callback + 1) % callbacks;
   tensors.clear();
 }

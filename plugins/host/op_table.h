@@ -20,7 +20,8 @@ struct gist_pass {
 
   gist::Pass* pass = nullptr;  // null while no callback runs
   bool in_layer = false;
-  bool attended = false;
+  bool attended = false;  // to the stack's own tokens
+  bool attended_cross = false;
   std::uint32_t callback = 0;
   std::vector<gist::Tensor> tensors;
   std::optional<Failure> failure;  // the first

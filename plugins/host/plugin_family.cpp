@@ -83,6 +83,11 @@ class PluginFamily : public Family {
       fail(ErrorKind::unavailable, "{}: it never called attention, which every layer does once",
            where(name, pass));
     }
+    if (in_layer && pass.stack().reads_encoder && !running_.attended_cross) {
+      fail(ErrorKind::unavailable,
+           "{}: it never called attention to the stack that it reads, which every layer does once",
+           where(name, pass));
+    }
     return tensor;
   }
 

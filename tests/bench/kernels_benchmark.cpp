@@ -77,6 +77,34 @@ struct AttentionCase {
   std::int64_t heads, kv_heads, dim;
 };
 
+/// T5's buckets, for queries and keys that stand where they are listed.
+RelativeBias relative_bias(const AttentionCase& c, Device& device) {
+  std::vector<std::int32_t> queries, keys;
+  for (std::int32_t r = 0; r < c.rows; ++r) {
+    for (std::int32_t i = 0; i < c.queries; ++i) queries.push_back(c.keys - c.queries + i);
+    for (std::int32_t j = 0; j < c.keys; ++j) keys.push_back(j);
+  }
+  return {device.floats({32, c.heads}),
+          device.integers({static_cast<std::int64_t>(queries.size())}, queries),
+          device.integers({static_cast<std::int64_t>(keys.size())}, keys), 128, true};
+}
+
+/// What attention does besides its products.
+enum class Extras : std::uint8_t { none, bias, dropout };
+struct NamedExtras {
+  Extras extras;
+  const char* name;
+};
+constexpr NamedExtras all_extras[] = {
+    {Extras::none, ""}, {Extras::bias, ", bias"}, {Extras::dropout, ", dropout"}};
+
+AttentionSpec spec_of(Extras extras, const AttentionCase& c, Device& device) {
+  AttentionSpec spec{0.1F, 0, {}, {}};
+  if (extras == Extras::bias) spec.bias = relative_bias(c, device);
+  if (extras == Extras::dropout) spec.dropout.probability = 0.1F;
+  return spec;
+}
+
 /// What an attention call reads and writes.
 struct AttentionCall {
   AttentionCall(const AttentionCase& c, Device& device);
@@ -109,15 +137,14 @@ AttentionCall::AttentionCall(const AttentionCase& c, Device& device) {
   log_sum_exp = device.floats({queries, c.heads});
 }
 
-constexpr AttentionSpec attention_spec{0.1F, 0};
-
-void attention(benchmark::State& state, const AttentionCase& c, bool training,
+void attention(benchmark::State& state, const AttentionCase& c, bool training, Extras extras,
                const MachineLimits& limits) {
   Device device(Dtype::f32);
   const AttentionCall call(c, device);
+  const AttentionSpec spec = spec_of(extras, c, device);
   const Tensor log_sum_exp = training ? call.log_sum_exp : Tensor{};
   for (auto _ : state) {
-    device.backend().attention(call.q, call.keys, call.values, call.visible, attention_spec, call.y,
+    device.backend().attention(call.q, call.keys, call.values, call.visible, spec, call.y,
                                log_sum_exp);
   }
   report(state, 4.0 * static_cast<double>(call.visible.visible_pairs * c.heads * c.dim),
@@ -125,24 +152,38 @@ void attention(benchmark::State& state, const AttentionCase& c, bool training,
 }
 
 /// Five products: scores, and the gradients of probabilities, queries, keys and values.
-void attention_backward(benchmark::State& state, const AttentionCase& c,
+void attention_backward(benchmark::State& state, const AttentionCase& c, Extras extras,
                         const MachineLimits& limits) {
   Device device(Dtype::f32);
   const AttentionCall call(c, device);
+  const AttentionSpec spec = spec_of(extras, c, device);
   const Tensor dy = device.floats(call.y.shape);
   const Tensor dq = device.floats(call.q.shape);
   const Tensor dkeys = device.floats(call.keys.shape);
   const Tensor dvalues = device.floats(call.values.shape);
-  device.backend().attention(call.q, call.keys, call.values, call.visible, attention_spec, call.y,
+  const Tensor dtable = extras == Extras::bias ? device.floats(spec.bias.table.shape) : Tensor{};
+  device.backend().attention(call.q, call.keys, call.values, call.visible, spec, call.y,
                              call.log_sum_exp);
   for (auto _ : state) {
-    device.backend().attention_backward(call.q, call.keys, call.values, call.visible,
-                                        attention_spec, call.y, call.log_sum_exp, dy, dq, dkeys,
-                                        dvalues);
+    device.backend().attention_backward(call.q, call.keys, call.values, call.visible, spec, call.y,
+                                        call.log_sum_exp, dy, dq, dkeys, dvalues, dtable);
   }
   report(state, 10.0 * static_cast<double>(call.visible.visible_pairs * c.heads * c.dim),
          static_cast<double>(2 * (call.keys.bytes() + call.values.bytes())), limits.f32_flops,
          limits);
+}
+
+/// What positions cost where they are rotated into queries and keys: biases stand in for it.
+void rotate(benchmark::State& state, const AttentionCase& c) {
+  Device device(Dtype::f32);
+  const AttentionCall call(c, device);
+  const Tensor of_queries = device.floats({call.q.shape[0], 2, c.dim / 2});
+  const Tensor of_keys = device.floats({call.keys.shape[0], 2, c.dim / 2});
+  const auto forward = RotateDirection::forward;
+  for (auto _ : state) {
+    device.backend().rotate(call.q, of_queries, RopePairs::half, forward, call.q);
+    device.backend().rotate(call.keys, of_keys, RopePairs::half, forward, call.keys);
+  }
 }
 
 constexpr AttentionCase attention_cases[] = {
@@ -162,6 +203,12 @@ constexpr AttentionCase training_cases[] = {
     {"causal 2048, dim 128", 1, 2048, 2048, 0, 8, 8, 128},
 };
 
+/// Without groups, as T5's.
+constexpr AttentionCase bias_cases[] = {
+    {"decode 1 x 2048, dim 64", 1, 1, 2048, 0, 16, 16, 64},
+    {"decode 16 x 128, dim 64", 16, 1, 128, 0, 16, 16, 64},
+};
+
 template <typename Body>
 void register_attention(const std::string& name, Body body) {
   benchmark::RegisterBenchmark(name.c_str(), body)->UseRealTime()->Unit(benchmark::kMillisecond);
@@ -177,14 +224,31 @@ void register_benchmarks(const MachineLimits& limits) {
         benchmark::kMillisecond);
   }
   for (const AttentionCase& c : attention_cases) {
-    register_attention(std::string("attention ") + c.name,
-                       [=](benchmark::State& state) { attention(state, c, false, limits); });
+    register_attention(std::string("attention ") + c.name, [=](benchmark::State& state) {
+      attention(state, c, false, Extras::none, limits);
+    });
   }
   for (const AttentionCase& c : training_cases) {
-    register_attention(std::string("training attention ") + c.name,
-                       [=](benchmark::State& state) { attention(state, c, true, limits); });
-    register_attention(std::string("attention_backward ") + c.name,
-                       [=](benchmark::State& state) { attention_backward(state, c, limits); });
+    for (const auto& [extras, name] : all_extras) {
+      register_attention(std::string("training attention ") + c.name + name,
+                         [=, extras = extras](benchmark::State& state) {
+                           attention(state, c, true, extras, limits);
+                         });
+      register_attention(std::string("attention_backward ") + c.name + name,
+                         [=, extras = extras](benchmark::State& state) {
+                           attention_backward(state, c, extras, limits);
+                         });
+    }
+    register_attention(std::string("rotate queries and keys ") + c.name,
+                       [=](benchmark::State& state) { rotate(state, c); });
+  }
+  for (const AttentionCase& c : bias_cases) {
+    for (const auto& [extras, name] : all_extras) {
+      register_attention(std::string("attention ") + c.name + name,
+                         [=, extras = extras](benchmark::State& state) {
+                           attention(state, c, false, extras, limits);
+                         });
+    }
   }
 }
 

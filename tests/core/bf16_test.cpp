@@ -33,9 +33,9 @@ TEST_P(Bf16, ErrorIsAtMostTwiceThatOfThePlainComputation) {
       const LabelledSequence row{golden.sequence, golden.labels, condition, nullptr, 0};
       const auto logits = label_logits(*loaded.model, {&row, 1}, scratch)[0];
       const auto plain =
-          plain_logits(loaded.shape, weights, golden.sequence, condition, Products::bf16);
+          plain_logits(shape_of(GetParam()), weights, golden.sequence, condition, Products::bf16);
       const auto first = static_cast<std::size_t>(golden.sequence.tokens() - golden.labels - 1) *
-                         static_cast<std::size_t>(loaded.shape.vocabulary);
+                         static_cast<std::size_t>(shape_of(GetParam()).vocabulary);
       const double error = relative_error(logits, golden.logits);
       const double plain_error =
           relative_error(std::span(plain).subspan(first, logits.size()), golden.logits);

@@ -19,21 +19,21 @@ class CachedRows : public testing::Test {
   std::unique_ptr<MetaBackend> backend_ = make_meta_backend();
   Model model_{std::make_unique<LlamaFamily>(small_shape()), *backend_,
                shapes_only(LlamaFamily(small_shape()).spec(), Dtype::f32)};
-  KeyValueCache cache_{model_, slots};
+  KeyValueCache cache_{model_, 0, slots};
   CachedBatch batch_;
   CachedRow row_;
 
   void extend(std::int32_t tokens, std::vector<Interval> gists, Condition condition) {
     extend_row(row_, std::vector<std::int32_t>(static_cast<std::size_t>(tokens), 1), gists,
-               condition, cache_, batch_);
+               condition, StackKind::causal, cache_, batch_);
   }
 };
 
 TEST_F(CachedRows, TheCacheHasTheBlocksItWasAskedFor) {
   EXPECT_EQ(cache_.free_blocks(), blocks);
-  EXPECT_EQ(KeyValueCache(model_, 17).free_blocks(), 2);
+  EXPECT_EQ(KeyValueCache(model_, 0, 17).free_blocks(), 2);
   EXPECT_EQ(cache_.keys(1).shape, (Shape{blocks * 16, 2, 8}));
-  EXPECT_EQ(KeyValueCache::bytes_per_slot(model_.spec()), 4U * 2 * 2 * (8 + 8));
+  EXPECT_EQ(KeyValueCache::bytes_per_slot(model_.spec().stacks[0]), 4U * 2 * 2 * (8 + 8));
 }
 
 TEST_F(CachedRows, ThePromptsBlocksAreFreeAgainAfterTheGist) {
@@ -81,8 +81,8 @@ TEST_F(CachedRows, AStoredGistStandsBeforeTheRow) {
   extend(1, {}, Condition::pos);
   const Batch& batch = batch_.batch;
   EXPECT_EQ(batch.positions, (std::vector<std::int32_t>{53, 54, 55}));
-  EXPECT_EQ(batch.rows[1].query_index, 2);
-  EXPECT_EQ(batch.rows[1].key_end - batch.rows[1].key_begin, 6);
+  EXPECT_EQ(batch.keys.rows[1].query_index, 2);
+  EXPECT_EQ(batch.keys.rows[1].key_end - batch.keys.rows[1].key_begin, 6);
   EXPECT_EQ(batch_.options.placed[0].slots, (std::vector<std::int32_t>{0, 1, 2}));
   EXPECT_EQ(batch_.options.write_slots, (std::vector<std::int32_t>{3, 4, 5}));
 }
@@ -114,9 +114,9 @@ TEST_F(CachedRows, QueriesSeeWhatTheySeeInTheWholeSequence) {
       }
       for (std::int32_t query = at; query < at + tokens; ++query) {
         std::vector<bool> seen(static_cast<std::size_t>(n), false);
-        for (std::size_t j = 0; j < batch_.batch.slot.size(); ++j) {
-          if (batch_.batch.begin[j] <= query && query < batch_.batch.end[j]) {
-            seen[static_cast<std::size_t>(token_in.at(batch_.batch.slot[j]))] = true;
+        for (std::size_t j = 0; j < batch_.batch.keys.slot.size(); ++j) {
+          if (batch_.batch.keys.begin[j] <= query && query < batch_.batch.keys.end[j]) {
+            seen[static_cast<std::size_t>(token_in.at(batch_.batch.keys.slot[j]))] = true;
           }
         }
         for (std::int32_t key = 0; key < n; ++key) {

@@ -61,7 +61,7 @@ TEST(Forward, KeepsHiddenStatesThatLayersHandOnUnchanged) {
   const Model model(std::move(family), *backend, source);
   Scratch scratch(*backend);
   Batch batch;
-  add_sequence(batch, {{2, 0}, {}}, Condition::pos);
+  add_sequence(batch, {{2, 0}, {}}, Condition::pos, StackKind::causal);
   Pass pass(model, batch, {}, scratch);
   std::vector<float> hidden(4);
   backend->download(forward(pass), hidden.data());

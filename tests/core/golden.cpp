@@ -1,5 +1,6 @@
 #include "tests/core/golden.h"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -67,16 +68,21 @@ Golden load_golden(const std::string& set, Condition condition, int k, int promp
   std::int32_t begin = 0;
   while (golden.sequence.ids.at(static_cast<std::size_t>(begin)) != gist_token) ++begin;
   golden.sequence.gists = {{begin, begin + k}};
-  for (const std::int32_t label : read<std::int32_t>(file, prefix + "labels")) {
-    if (label != -100) ++golden.labels;
+  const auto labels = read<std::int32_t>(file, prefix + "labels");
+  golden.labels =
+      static_cast<std::int32_t>(labels.size() - std::ranges::count(labels, std::int32_t{-100}));
+  const bool encoder_decoder = set.find("-t5-") != std::string::npos;
+  if (encoder_decoder) {  // the answer stands apart
+    golden.sequence.ids.insert(golden.sequence.ids.end(), labels.begin(), labels.end());
   }
   golden.logits = read<float>(file, prefix + "logits");
   golden.loss = read<float>(file, prefix + "loss").at(0);
   golden.greedy = read<std::int32_t>(file, prefix + "greedy");
   if (golden.greedy == std::vector<std::int32_t>{-1}) golden.greedy.clear();
   if (condition == Condition::gist) {
-    golden.key = read<float>(file, prefix + "key_prerope");
+    golden.key = read<float>(file, prefix + (encoder_decoder ? "key" : "key_prerope"));
     golden.value = read<float>(file, prefix + "value");
+    if (encoder_decoder) golden.hidden = read<float>(file, prefix + "hidden");
   }
   return golden;
 }

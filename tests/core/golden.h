@@ -18,6 +18,7 @@ struct Golden {
   float loss = 0;                    // mean over the labels
   std::vector<std::int32_t> greedy;  // at most 24 tokens after the prompt, without eos
   std::vector<float> key, value;     // condition gist: [layers, kv_heads, k, dim], before RoPE
+  std::vector<float> hidden;         // of an encoder-decoder: [k, d_model], the encoder's output
 
   Interval gist() const { return sequence.gists[0]; }
   /// The sequence up to its answer.

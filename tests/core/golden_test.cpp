@@ -47,6 +47,9 @@ void expect_activations(const GistActivations& gist, const Golden& golden, const
   EXPECT_LE(relative_error(gist.value, tokens_outermost(golden.value, stack.kv_heads, gist.tokens,
                                                         stack.value_dim)),
             tolerance);
+  if (!golden.hidden.empty()) {
+    EXPECT_LE(relative_error(gist.hidden, golden.hidden), tolerance);
+  }
 }
 
 GenerationOptions greedy_options(const LoadedModel& loaded, const std::string& set) {
@@ -105,7 +108,8 @@ TEST_P(GoldenOne, GreedyTokens) {
 
 INSTANTIATE_TEST_SUITE_P(, GoldenOne,
                          testing::Combine(testing::Values("stories260K-gist",
-                                                          "wordtasks-llama-gist"),
+                                                          "wordtasks-llama-gist",
+                                                          "wordtasks-t5-gist"),
                                           testing::ValuesIn(conditions), testing::Values(1, 3),
                                           testing::Range(0, golden_prompts)),
                          [](const testing::TestParamInfo<One>& suite) {
@@ -180,7 +184,9 @@ TEST_P(GoldenBatch, GreedyTokensOfAllConditionsTogether) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, GoldenBatch, testing::Values("stories260K-gist", "wordtasks-llama-gist"),
+INSTANTIATE_TEST_SUITE_P(, GoldenBatch,
+                         testing::Values("stories260K-gist", "wordtasks-llama-gist",
+                                         "wordtasks-t5-gist"),
                          [](const auto& suite) { return set_name(suite.param); });
 
 }  // namespace

@@ -73,10 +73,13 @@ class LlamaFamily final : public Family {
   Tensor enter(Pass& pass, int) override { return embedding(pass, embedding_); }
 
   Tensor layer(Pass& pass, int, int, const Tensor& hidden) override {
-    const PositionSpec rope{PositionSpec::Kind::rope, inv_freq_, 1, rotary_dims_, false};
+    AttentionOptions options;
+    options.position.kind = PositionSpec::Kind::rope;
+    options.position.inv_freq = inv_freq_;
+    options.scale = scale_;
     const Tensor x = rms_norm(pass, hidden, attention_norm_, eps_);
-    const Tensor mixed = attention(pass, linear(pass, x, q_), linear(pass, x, k_),
-                                   linear(pass, x, v_), rope, {scale_, 0});
+    const Tensor mixed =
+        attention(pass, linear(pass, x, q_), linear(pass, x, k_), linear(pass, x, v_), options);
     const Tensor attended = add(pass, hidden, linear(pass, mixed, o_));
     const Tensor y = rms_norm(pass, attended, mlp_norm_, eps_);
     const Tensor gated =

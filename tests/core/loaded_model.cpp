@@ -5,6 +5,7 @@
 #include <random>
 
 #include "formats/checkpoint.h"
+#include "plugins/host/plugin_host.h"
 
 namespace gist {
 namespace {
@@ -36,14 +37,18 @@ LlamaShape shape_of(const std::string& model) {
   return shape;
 }
 
+std::unique_ptr<Family> plugin_family(const std::string& model) {
+  return load_family(plugin_directories({GIST_PLUGINS}), config_of(model), model + "/config.json",
+                     "");
+}
+
 LoadedModel load_model(const std::string& model, const CpuOptions& options) {
   LoadedModel loaded;
-  loaded.shape = shape_of(model);
   loaded.eos = config_of(model)["eos_token_id"];
   loaded.backend = make_cpu_backend(options);
   const Checkpoint checkpoint(directory_of(model));
-  loaded.model = std::make_unique<Model>(std::make_unique<LlamaFamily>(loaded.shape),
-                                         *loaded.backend, checkpoint.source());
+  loaded.model =
+      std::make_unique<Model>(plugin_family(model), *loaded.backend, checkpoint.source());
   return loaded;
 }
 
@@ -66,7 +71,7 @@ Weights random_weights(const ModelSpec& spec, std::uint32_t seed) {
   for (const WeightSpec& weight : spec.weights) {
     if (!weight.tied_to.empty()) continue;
     std::normal_distribution<float> normal(weight.use == WeightUse::vector ? 1.0F : 0.0F, 0.3F);
-    const int copies = weight.stack ? spec.stacks[0].layers : 1;
+    const int copies = copies_of(weight, spec);
     for (int layer = 0; layer < copies; ++layer) {
       std::vector<float>& values = weights[weight_name(weight, layer)];
       for (std::int64_t i = 0; i < weight.shape.elements(); ++i) values.push_back(normal(random));

@@ -25,6 +25,8 @@ struct LoadedModel {
 /// Where the model "stories260K-gist" or "wordtasks-llama-gist" stands.
 std::filesystem::path directory_of(const std::string& model);
 LlamaShape shape_of(const std::string& model);
+/// The family that serves the model, as a plugin.
+std::unique_ptr<Family> plugin_family(const std::string& model);
 LoadedModel load_model(const std::string& model, const CpuOptions& options = {});
 
 /// Every weight in f32, by name.

@@ -125,7 +125,7 @@ TEST_F(LossGradient, TheLossIsThatOfTheLoadedModel) {
 TEST_F(LossGradient, TheFactorIsOfTheGradientAndNotOfTheLoss) {
   TrainingScratch scratch(*training_.backend);
   const auto add = [&](float factor) {
-    return add_loss_gradient(*training_.model, rows_, factor, false, scratch);
+    return add_loss_gradient(*training_.model, rows_, {factor, false, std::nullopt}, scratch);
   };
   const double loss = add(1);
   std::vector<float> expected = gradients();
@@ -161,7 +161,7 @@ TEST_F(LossGradient, APackedBatchEqualsItsRowsOneByOne) {
     training_.backend->zero(training_.parameters->all(Kind::gradient));
     for (std::size_t i = 0; i < rows_.size(); i += size) {
       const auto part = std::span(rows_).subspan(i, std::min(size, rows_.size() - i));
-      add_loss_gradient(*training_.model, part, 1 / labels, false, scratch);
+      add_loss_gradient(*training_.model, part, {1 / labels, false, std::nullopt}, scratch);
     }
     expect_near(together);
   }
@@ -172,7 +172,7 @@ TEST_F(LossGradient, RowsMayDifferInTheirCondition) {
   TrainingScratch scratch(*training_.backend);
   for (std::size_t i = 0; i < mixed.size(); ++i) {
     mixed[i].condition = conditions[i % 3];
-    add_loss_gradient(*training_.model, {&mixed[i], 1}, 1.0F / 15, false, scratch);
+    add_loss_gradient(*training_.model, {&mixed[i], 1}, {1.0F / 15, false, std::nullopt}, scratch);
   }
   const auto one_by_one = gradients();
   take_gradient(training_, mixed);
@@ -194,9 +194,10 @@ TEST_F(LossGradient, IsTheSameBitsInEveryRunWhateverTheScratchHeld) {
   const auto first = gradients();
   TrainingScratch scratch(*training_.backend);
   const auto others = training_rows(Condition::pos);
-  add_loss_gradient(*training_.model, std::span(others).subspan(1), 1, true, scratch);
+  add_loss_gradient(*training_.model, std::span(others).subspan(1), {1, true, std::nullopt},
+                    scratch);
   training_.backend->zero(training_.parameters->all(Kind::gradient));
-  add_loss_gradient(*training_.model, rows_, 1.0F / 15, false, scratch);
+  add_loss_gradient(*training_.model, rows_, {1.0F / 15, false, std::nullopt}, scratch);
   EXPECT_EQ(gradients(), first);
 }
 
@@ -215,7 +216,7 @@ TrainingCost cost_of(bool recompute) {
   LabelledSequence row;
   row.sequence.ids.assign(5000, 1);
   row.labels = 100;
-  add_loss_gradient(model, {&row, 1}, 1, recompute, scratch);
+  add_loss_gradient(model, {&row, 1}, {1, recompute, std::nullopt}, scratch);
   return {meta->memory().peak, meta->total_flops()};
 }
 

@@ -175,8 +175,9 @@ TEST(ShapesOnly, AForwardPassTakesTheFlopsOfTheClosedFormula) {
   for (const LlamaShape& shape : {llama_7b(), grouped, small_shape()}) {
     MetaModel meta(shape, Dtype::f32);
     Batch batch;
-    add_sequence(batch, {std::vector<std::int32_t>(20), {}}, Condition::pos);
-    add_sequence(batch, {std::vector<std::int32_t>(10), {{6, 7}}}, Condition::gist);
+    add_sequence(batch, {std::vector<std::int32_t>(20), {}}, Condition::pos, StackKind::causal);
+    add_sequence(batch, {std::vector<std::int32_t>(10), {{6, 7}}}, Condition::gist,
+                 StackKind::causal);
     // 20 * 21 / 2; 7 * 8 / 2 up to the gist, then 2 + 3 + 4.
     constexpr std::int64_t pairs = 210 + 28 + 9;
     meta.backend->reset_costs();
@@ -186,7 +187,8 @@ TEST(ShapesOnly, AForwardPassTakesTheFlopsOfTheClosedFormula) {
     EXPECT_EQ(meta.backend->total_flops(), forward_flops(shape, 30, pairs));
 
     meta.backend->reset_costs();
-    EXPECT_EQ(logits(pass, hidden.rows(0, 3)).shape, (Shape{3, shape.vocabulary}));
+    EXPECT_EQ(logits(meta.model, hidden.rows(0, 3), pass.lasting()).shape,
+              (Shape{3, shape.vocabulary}));
     EXPECT_EQ(meta.backend->total_flops(), 2 * 3 * std::int64_t{shape.vocabulary} * shape.d_model);
   }
 }
@@ -197,12 +199,12 @@ TEST(ShapesOnly, TheGistSavesTheFlopsOfThePrompt) {
   const GistActivations stored = compress_one(meta.model, whole, meta.scratch);
   EXPECT_EQ(stored.key.size(), 2U * 2 * 8);
   EXPECT_EQ(stored.hidden.size(), 32U);
-  KeyValueCache cache(meta.model, 64);
+  KeyValueCache cache(meta.model, 0, 64);
   CachedBatch batch;
   batch.options.cache = &cache;
   CachedRow row;
   place_gist(row, stored, 30, cache, batch);
-  extend_row(row, tail_of(whole).ids, {}, Condition::pos, cache, batch);
+  extend_row(row, tail_of(whole).ids, {}, Condition::pos, StackKind::causal, cache, batch);
   meta.backend->reset_costs();
   Pass pass(meta.model, batch.batch, batch.options, meta.scratch);
   forward(pass);

@@ -188,8 +188,8 @@ ModelSpec spec_to_initialise() {
   ModelSpec spec = LlamaFamily(shape).spec();
   for (WeightSpec& weight : spec.weights) {
     weight.init = {Initializer::Kind::normal, weight.use == WeightUse::table ? 0.5F : 0.02F};
-    if (weight.use == WeightUse::vector) weight.init = {Initializer::Kind::ones, 0};
-    if (weight.name == "model.norm.weight") weight.init = {Initializer::Kind::zeros, 0};
+    if (weight.use == WeightUse::vector) weight.init = {Initializer::Kind::constant, 1};
+    if (weight.name == "model.norm.weight") weight.init = {Initializer::Kind::constant, 0};
   }
   return spec;
 }

@@ -26,50 +26,16 @@ double relative_error(std::span<const float> a, std::span<const float> b) {
 std::vector<std::vector<float>> label_logits(const Model& model,
                                              std::span<const LabelledSequence> sequences,
                                              Scratch& scratch) {
-  std::int32_t keys = 0;
-  for (const LabelledSequence& each : sequences) {
-    const std::int32_t stored = each.stored == nullptr ? 0 : each.stored->tokens;
-    keys += blocks_for(each.sequence.tokens() + stored) * KeyValueCache::block_size;
-  }
-  const bool cached = std::any_of(sequences.begin(), sequences.end(),
-                                  [](const auto& each) { return each.stored != nullptr; });
-  KeyValueCache cache;
-  CachedBatch batch;
-  if (cached) {
-    cache = KeyValueCache(model, keys);
-    batch.options.cache = &cache;
-  }
-  for (const LabelledSequence& each : sequences) {
-    if (!cached) {
-      add_sequence(batch.batch, each.sequence, each.condition);
-      continue;
-    }
-    CachedRow row;
-    if (each.stored != nullptr) place_gist(row, *each.stored, each.stored_position, cache, batch);
-    extend_row(row, each.sequence.ids, each.sequence.gists, each.condition, cache, batch);
-  }
-
-  Pass pass(model, batch.batch, batch.options, scratch);
-  const Tensor hidden = forward(pass);
-  std::vector<std::vector<float>> results;
-  for (std::size_t i = 0; i < sequences.size(); ++i) {
-    const LabelledSequence& each = sequences[i];
-    const std::int32_t first = batch.batch.rows[i].query_begin;
-    const std::int32_t n = each.sequence.tokens();
-    const Tensor states = pass.lasting().allocate({each.labels, hidden.shape[1]});
-    for (std::int32_t label = 0; label < each.labels; ++label) {
-      const std::int32_t token = n - each.labels + label - 1;  // the one that predicts it
-      const Tensor state = states.rows(label, label + 1);
-      if (token >= 0) {
-        model.backend().copy(hidden.rows(first + token, first + token + 1), state);
-      } else {
-        const std::vector<float>& stored = each.stored->hidden;
-        model.backend().upload(state, stored.data() + stored.size() - hidden.shape[1]);
-      }
-    }
-    const Tensor result = logits(pass, states);
-    std::vector<float>& values = results.emplace_back(result.shape.elements());
-    model.backend().download(result, values.data());
+  const Predictions predictions = predict(model, sequences, scratch);
+  const Tensor values = logits(model, predictions.hidden, scratch.lasting);
+  const auto vocabulary = static_cast<std::size_t>(values.shape[1]);
+  std::vector<float> all(static_cast<std::size_t>(values.shape.elements()));
+  model.backend().download(values, all.data());
+  std::vector<std::vector<float>> results(sequences.size());
+  for (std::size_t i = 0; i < predictions.labels.size(); ++i) {
+    std::vector<float>& result = results[predictions.sequence[i]];
+    result.insert(result.end(), all.begin() + static_cast<std::ptrdiff_t>(i * vocabulary),
+                  all.begin() + static_cast<std::ptrdiff_t>((i + 1) * vocabulary));
   }
   return results;
 }

@@ -105,13 +105,13 @@ TEST_F(TapeTest, StepsRunBackwardsAndOnce) {
   for (const int step : {1, 2, 3}) {
     tape.record([&order, step](Gradients&) { order.push_back(step); });
   }
-  tape.backward(x_, make({1, 1}), x_, memory_);
+  tape.backward(x_, make({1, 1}), x_, {}, memory_);
   EXPECT_EQ(order, (std::vector<int>{3, 2, 1}));
-  tape.backward(x_, make({1, 1}), x_, memory_);
+  tape.backward(x_, make({1, 1}), x_, {}, memory_);
   EXPECT_EQ(order.size(), 3U);
   tape.record([&order](Gradients&) { order.push_back(4); });
   tape.clear();
-  tape.backward(x_, make({1, 1}), x_, memory_);
+  tape.backward(x_, make({1, 1}), x_, {}, memory_);
   EXPECT_EQ(order.size(), 3U);
 }
 
@@ -127,20 +127,20 @@ TEST_F(TapeTest, GivesTheGradientOfTheInputByTheChainOfItsSteps) {
   add(x_, x_, y);
   add(y, x_, z);
   const Tensor gradient = make({1, 10});
-  EXPECT_EQ(values_of(tape.backward(z, gradient, x_, memory_)), (Floats{3, 30}));
+  EXPECT_EQ(values_of(tape.backward(z, gradient, x_, {}, memory_).input), (Floats{3, 30}));
   EXPECT_EQ(values_of(gradient), (Floats{1, 10}));
 }
 
 TEST_F(TapeTest, GivesNothingWhereTheOutputDoesNotDependOnTheInput) {
   Tape tape;
-  EXPECT_EQ(tape.backward(make({0, 0}), make({1, 1}), x_, memory_).data, nullptr);
+  EXPECT_EQ(tape.backward(make({0, 0}), make({1, 1}), x_, {}, memory_).input.data, nullptr);
 }
 
 // The caller may reuse the memory of the output's gradient while that of the input is still needed.
 TEST_F(TapeTest, GivesAGradientOfItsOwnMemoryEvenForTheOutputItself) {
   Tape tape;
   const Tensor gradient = make({1, 2});
-  const Tensor found = tape.backward(x_, gradient, x_, memory_);
+  const Tensor found = tape.backward(x_, gradient, x_, {}, memory_).input;
   EXPECT_NE(found.data, gradient.data);
   EXPECT_EQ(values_of(found), (Floats{1, 2}));
 }

@@ -37,7 +37,7 @@ TrainingModel training_model(std::unique_ptr<Family> family, const Weights& weig
 }
 
 TrainingModel training_model(const std::string& name, const CpuOptions& options) {
-  return training_model(std::make_unique<LlamaFamily>(shape_of(name)), weights_of(name), options);
+  return training_model(plugin_family(name), weights_of(name), options);
 }
 
 TrainingModel random_training_model(const LlamaShape& shape, std::uint32_t seed) {
@@ -65,9 +65,8 @@ double take_gradient(const TrainingModel& training, std::span<const LabelledSequ
   std::int32_t labels = 0;
   for (const LabelledSequence& each : sequences) labels += each.labels;
   TrainingScratch scratch(*training.backend);
-  return add_loss_gradient(*training.model, sequences, 1 / static_cast<float>(labels), recompute,
-                           scratch) /
-         labels;
+  const LossOptions options{1 / static_cast<float>(labels), recompute, std::nullopt};
+  return add_loss_gradient(*training.model, sequences, options, scratch) / labels;
 }
 
 double relative_l2(std::span<const float> a, std::span<const float> b) {

@@ -94,10 +94,10 @@ TEST(CausalVisibility, RefusesARowWithoutGist) {
 
 TEST(Batch, CountsVisiblePairsOfItsOwnRowsOnly) {
   Batch batch;
-  add_sequence(batch, {{5, 5, 5}, {}}, Condition::pos);
-  add_sequence(batch, {{5, 5, 5, 5, 5}, {{2, 3}}}, Condition::gist);
+  add_sequence(batch, {{5, 5, 5}, {}}, Condition::pos, StackKind::causal);
+  add_sequence(batch, {{5, 5, 5, 5, 5}, {{2, 3}}}, Condition::gist, StackKind::causal);
   // Causal: 1 + 2 + 3. Gist: 1 + 2 + 3, then the gist and what follows: 2 + 3.
-  EXPECT_EQ(visible_pairs(batch), 6 + 11);
+  EXPECT_EQ(visible_pairs(batch.keys), 6 + 11);
 }
 
 TEST(Condition, IsFoundByItsName) {

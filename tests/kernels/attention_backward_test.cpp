@@ -218,7 +218,7 @@ TEST_F(AttentionBackwardRules, GradientsMayOverwriteTheQueriesAndTheOutput) {
     const Tensor dq = over_queries ? t.q : y;
     backend_->attention_backward(t.q, t.keys, t.values, t.visible, p.spec, y, log_sum_exp,
                                  arrays.of(y.shape, dy), dq, arrays.empty(t.keys.shape),
-                                 arrays.empty(t.values.shape));
+                                 arrays.empty(t.values.shape), {});
     EXPECT_EQ(arrays.floats(dq), expected.dq);
   }
 }

@@ -61,7 +61,7 @@ inline AttentionResult attend_and_back(Backend& backend, const AttentionProblem&
   const Tensor dvalues = filled(t.values.shape);
   backend.attention(t.q, t.keys, t.values, t.visible, p.spec, t.y, log_sum_exp);
   backend.attention_backward(t.q, t.keys, t.values, t.visible, p.spec, t.y, log_sum_exp,
-                             arrays.of(t.y.shape, dy), dq, dkeys, dvalues);
+                             arrays.of(t.y.shape, dy), dq, dkeys, dvalues, {});
   return {arrays.floats(t.y), arrays.floats(log_sum_exp), arrays.floats(dq), arrays.floats(dkeys),
           arrays.floats(dvalues)};
 }

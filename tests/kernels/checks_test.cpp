@@ -191,13 +191,13 @@ TEST_P(Checks, RefuseTensorsOfTheGradientOfAttentionThatDoNotFit) {
     const auto each = [&](int i) { return f32(i == wrong ? Shape{2, 4, 5} : right[i]); };
     expect_refused("attention_backward", [&] {
       backend_->attention_backward(f32({2, 4, 4}), f32({2, 2, 4}), f32({2, 2, 6}), keys, {},
-                                   f32({2, 4, 6}), each(0), each(1), each(2), each(3), each(4));
+                                   f32({2, 4, 6}), each(0), each(1), each(2), each(3), each(4), {});
     });
   }
   expect_refused("attention_backward", [&] {
     backend_->attention_backward(f32({2, 4, 4}), f32({2, 2, 4}), f32({2, 2, 6}), keys, {},
                                  f32({2, 4, 6}), {}, f32({2, 4, 6}), f32({2, 4, 4}), f32({2, 2, 4}),
-                                 f32({2, 2, 6}));
+                                 f32({2, 2, 6}), {});
   });
 }
 

@@ -80,7 +80,7 @@ TEST(Meta, CountsTheGradientOfAttentionByVisiblePairs) {
   const Tensor q = arrays.empty({6, 4, 8}), keys = arrays.empty({6, 2, 8});
   const Tensor values = arrays.empty({6, 2, 16}), y = arrays.empty({6, 4, 16});
   meta->attention_backward(q, keys, values, visible, {}, y, arrays.empty({6, 4}), y, q, keys,
-                           values);
+                           values, {});
   EXPECT_EQ(meta->total_flops(), 2 * 21 * 4 * (3 * 8 + 2 * 16));
 }
 

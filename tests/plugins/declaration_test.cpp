@@ -13,7 +13,7 @@ using testing::HasSubstr;
 
 /// A sound declaration: a tied model with one weight a layer.
 struct Declared {
-  gist_stack stack = {sizeof(gist_stack), GIST_STACK_CAUSAL, 2, 4, 2, 8, 8, 0};
+  gist_stack stack = {sizeof(gist_stack), GIST_STACK_CAUSAL, 2, 4, 2, 8, 8, GIST_NONE};
   gist_weight weights[4] = {
       weight("table", GIST_NONE, GIST_USE_TABLE, {32, 16}),
       weight("layers.{layer}.q", 0, GIST_USE_MATRIX, {32, 16}),
@@ -77,7 +77,7 @@ TEST(Declaration, RefusesImpossibleNumbers) {
   EXPECT_THAT(spoiled([](Declared& d) { d.model.vocabulary = -5; }), HasSubstr("vocabulary is -5"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.max_positions = -1; }), HasSubstr("max_positions"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.keys_carry_position = 7; }), HasSubstr("is 7"));
-  EXPECT_THAT(spoiled([](Declared& d) { d.model.n_stacks = 2; }), HasSubstr("2 stacks"));
+  EXPECT_THAT(spoiled([](Declared& d) { d.model.n_stacks = 3; }), HasSubstr("3 stacks"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.stacks = nullptr; }), HasSubstr("0 stacks"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.n_weights = 4'000'000'000; }),
               HasSubstr("4000000000 weights"));
@@ -109,7 +109,7 @@ TEST(Declaration, RefusesImpossibleWeights) {
   EXPECT_THAT(spoiled([](Declared& d) { d.weights[0].shape[1] = INT64_MAX; }),
               HasSubstr("dimension 1 is"));
   EXPECT_THAT(spoiled([](Declared& d) { d.weights[0].init = 5; }), HasSubstr("init 5"));
-  EXPECT_THAT(spoiled([](Declared& d) { d.weights[0].init_std = NAN; }), HasSubstr("init 0"));
+  EXPECT_THAT(spoiled([](Declared& d) { d.weights[0].init_value = NAN; }), HasSubstr("init 0"));
 }
 
 TEST(Declaration, DemandsTheLayerMarkExactlyInLayersWeights) {

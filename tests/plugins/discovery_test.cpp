@@ -114,7 +114,7 @@ TEST(FindPlugins, LetsARefusedPluginTakeNoId) {
 TEST(FindPlugins, RefusesAnotherAbiByTheManifest) {
   const Sandbox sandbox;
   sandbox.plugin("misbehaving", {{"abi", {GIST_ABI_MAJOR, GIST_ABI_MINOR + 1}}});
-  EXPECT_THAT(found_in({&sandbox}).at(0).refused, HasSubstr("built for plugin ABI 0.2"));
+  EXPECT_THAT(found_in({&sandbox}).at(0).refused, HasSubstr("built for plugin ABI 0.3"));
 }
 
 TEST(FindPlugins, RefusesALibraryWithoutManifest) {

@@ -78,9 +78,9 @@ TEST(Llama, NamesWeightsAsHuggingFaceDoes) {
   EXPECT_EQ(weight(spec, layer + "input_layernorm.weight")->shape, (Shape{64}));
   EXPECT_EQ(weight(spec, layer + "post_attention_layernorm.weight")->shape, (Shape{64}));
   EXPECT_EQ(weight(spec, "model.embed_tokens.weight")->use, WeightUse::table);
-  EXPECT_EQ(weight(spec, "model.norm.weight")->init.kind, Initializer::Kind::ones);
+  EXPECT_EQ(weight(spec, "model.norm.weight")->init.kind, Initializer::Kind::constant);
   EXPECT_EQ(weight(spec, "lm_head.weight")->tied_to, "");
-  EXPECT_FLOAT_EQ(weight(spec, "lm_head.weight")->init.std, 0.02F);
+  EXPECT_FLOAT_EQ(weight(spec, "lm_head.weight")->init.value, 0.02F);
 }
 
 TEST(Llama, TiesTheHeadWhereTheConfigurationDoes) {

@@ -24,7 +24,7 @@ void run(const std::string& behaviour) {
   const WeightSource source = shapes_only(family->spec(), Dtype::f32);
   const Model model(std::move(family), *backend, source);
   Batch batch;
-  add_sequence(batch, {{1, 2}, {}}, Condition::pos);
+  add_sequence(batch, {{1, 2}, {}}, Condition::pos, StackKind::causal);
   Scratch scratch(*backend);
   Pass pass(model, batch, {}, scratch);
   forward(pass);

@@ -29,7 +29,7 @@ extern "C" {
 
 #define GIST_PLUGIN_MAGIC 0x54534947u /* "GIST", little-endian */
 #define GIST_ABI_MAJOR 0
-#define GIST_ABI_MINOR 1
+#define GIST_ABI_MINOR 2
 
 typedef int32_t gist_status;
 enum {
@@ -65,8 +65,8 @@ typedef struct gist_config_host {
 
 /* Which values the fields of these names take. */
 enum { GIST_USE_MATRIX = 0, GIST_USE_TABLE = 1, GIST_USE_VECTOR = 2 };
-enum { GIST_INIT_NORMAL = 0, GIST_INIT_ZEROS = 1, GIST_INIT_ONES = 2 };
-enum { GIST_STACK_CAUSAL = 0 };
+enum { GIST_INIT_NORMAL = 0, GIST_INIT_CONSTANT = 1 };
+enum { GIST_STACK_CAUSAL = 0, GIST_STACK_BIDIRECTIONAL = 1 };
 enum { GIST_NONE = -1 };
 
 /* A weight as the checkpoint names it. */
@@ -75,6 +75,7 @@ typedef struct gist_weight {
   int32_t stack;    /* the stack whose every layer has one: "{layer}" in the name is the layer's
                        number. GIST_NONE: one weight, shared by all. */
   const char* name; /* "model.layers.{layer}.mlp.up_proj.weight"; no name twice */
+  const char* other_name; /* what some checkpoints call it instead, or NULL */
   uint32_t use;  /* GIST_USE_MATRIX: [n, k], for linear. GIST_USE_TABLE: [rows, d], for embedding.
                     GIST_USE_VECTOR: [n], norms and biases. */
   uint32_t rank; /* 1 to 4 */
@@ -82,7 +83,7 @@ typedef struct gist_weight {
   const char* tied_to; /* the name of the shared weight of the same shape whose values this shared
                           weight has, and which is not tied itself; NULL: its own */
   uint32_t init;       /* GIST_INIT_*: how training from scratch starts it */
-  float init_std;      /* of GIST_INIT_NORMAL */
+  float init_value;    /* the deviation of GIST_INIT_NORMAL, the value of GIST_INIT_CONSTANT */
 } gist_weight;
 
 typedef struct gist_stack {
@@ -93,7 +94,7 @@ typedef struct gist_stack {
   int32_t kv_heads; /* of keys and values; divides heads */
   int32_t key_dim;
   int32_t value_dim;
-  int32_t reserved;
+  int32_t reads; /* the stack whose output the layers' cross-attention reads, or GIST_NONE */
 } gist_stack;
 
 /* What `configure` fills in. The host has set size to what it will read, and everything else to
@@ -106,14 +107,15 @@ typedef struct gist_model {
   int32_t max_positions; /* 0: unlimited */
   int32_t
       keys_carry_position; /* 1: keys are rotated to their position (RoPE); 0: they carry none */
-  uint32_t n_stacks;       /* 1: other counts are refused in this version */
+  uint32_t n_stacks; /* 1: causal (a decoder); or 2: bidirectional, then causal that reads stack 0
+                        (an encoder-decoder). Other combinations are refused in this version */
   const gist_stack* stacks;
   uint32_t n_weights;
-  int32_t head_weight; /* index of the head's matrix [vocabulary, d_model] */
-  int32_t head_bias;   /* index of its bias, or GIST_NONE */
-  float head_scale;    /* logits = cap(scale * (hidden weight^T + bias)) */
-  float head_soft_cap; /* cap(x) = c tanh(x / c); 0: none */
-  uint32_t reserved;
+  int32_t head_weight;   /* index of the head's matrix [vocabulary, d_model] */
+  int32_t head_bias;     /* index of its bias, or GIST_NONE */
+  float head_scale;      /* logits = cap(scale * (hidden weight^T + bias)) */
+  float head_soft_cap;   /* cap(x) = c tanh(x / c); 0: none */
+  int32_t decoder_start; /* of an encoder-decoder: the token that every answer begins after */
   const gist_weight* weights;
   void* self; /* the model's own state, handed to its callbacks */
 } gist_model;
@@ -126,8 +128,9 @@ typedef struct gist_model {
 typedef struct gist_pass gist_pass;
 typedef uint32_t gist_tensor;
 
-enum { GIST_ACTIVATION_SILU = 0 };
-enum { GIST_POSITION_NONE = 0, GIST_POSITION_ROPE = 1 };
+enum { GIST_ACTIVATION_SILU = 0, GIST_ACTIVATION_RELU = 1, GIST_ACTIVATION_GELU_NEW = 2 };
+enum { GIST_POSITION_NONE = 0, GIST_POSITION_ROPE = 1, GIST_POSITION_RELATIVE_BIAS = 2 };
+enum { GIST_ATTENTION_SELF = 0, GIST_ATTENTION_CROSS = 1 };
 
 /* Attention as the family defines it; what sees what is the host's. */
 typedef struct gist_attention {
@@ -139,7 +142,10 @@ typedef struct gist_attention {
   float rope_scale;           /* of sine and cosine; 1 but for yarn and the like */
   float softmax_scale;        /* of the scores, usually key_dim^-0.5 */
   float soft_cap;             /* score = c tanh(score / c); 0: none */
-  uint32_t reserved;
+  uint32_t source;            /* GIST_ATTENTION_*: whose keys and values these are */
+  float dropout;              /* of the probabilities, in training; 0: none */
+  int32_t bias_table;         /* GIST_POSITION_RELATIVE_BIAS: the table [buckets, heads] */
+  int32_t bias_max_distance;  /* beyond which distances share a bucket */
 } gist_attention;
 
 /* The host's operations. Tensors are [n, width] for the n tokens of the pass, f32 to the plugin
@@ -159,10 +165,20 @@ typedef struct gist_ops {
   /* activation(gate) * up; GIST_ACTIVATION_* */
   gist_tensor (*gated_activation)(gist_pass* pass, uint32_t activation, gist_tensor gate,
                                   gist_tensor up);
-  /* Self-attention, exactly once in each call of `layer`. q [n, heads * key_dim], k [n, kv_heads *
-   * key_dim], v [n, kv_heads * value_dim], before any rotation. Returns [n, heads * value_dim]. */
+  /* Attention: exactly once in each call of `layer` to itself, and in a stack that reads another,
+   * exactly once to that. q [n, heads * key_dim], k [m, kv_heads * key_dim], v [m, kv_heads *
+   * value_dim], before any rotation, for the stack's own n tokens (self: m = n) or made of
+   * cross_input. Returns [n, heads * value_dim]. T5's relative bias (Raffel et al. 2020) is
+   * two-sided in a bidirectional stack. */
   gist_tensor (*attention)(gist_pass* pass, gist_tensor q, gist_tensor k, gist_tensor v,
                            const gist_attention* attention);
+  /* activation(x); GIST_ACTIVATION_* */
+  gist_tensor (*activation)(gist_pass* pass, uint32_t activation, gist_tensor x);
+  /* x with a share of its values zeroed and the rest scaled up, in training; else x */
+  gist_tensor (*dropout)(gist_pass* pass, gist_tensor x, float probability);
+  /* In a stack that reads another: the rows [m, d_model] of that one's output whose keys and values
+   * this pass is to make. They may be none: the host keeps those of earlier passes. */
+  gist_tensor (*cross_input)(gist_pass* pass);
   /* Fails the callback with a message of the plugin's; it is copied. Returns the poisoned tensor.
    */
   gist_tensor (*fail)(gist_pass* pass, const char* message);

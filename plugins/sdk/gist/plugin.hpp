@@ -35,7 +35,7 @@
 #include "gist/plugin.h"
 
 namespace gist::sdk {
-inline namespace v0_1 {
+inline namespace v0_2 {
 
 /// Why a configuration can't be served.
 class Rejected : public std::runtime_error {
@@ -135,13 +135,16 @@ class Config {
 /// How training from scratch starts a weight.
 struct Init {
   std::uint32_t kind = GIST_INIT_NORMAL;
-  float std = 0;
+  float value = 0;  // the deviation, or the constant
 };
 constexpr Init normal(double std) {
   return {GIST_INIT_NORMAL, static_cast<float>(std)};
 }
-inline constexpr Init zeros{GIST_INIT_ZEROS, 0};
-inline constexpr Init ones{GIST_INIT_ONES, 0};
+constexpr Init constant(double value) {
+  return {GIST_INIT_CONSTANT, static_cast<float>(value)};
+}
+inline constexpr Init zeros = constant(0);
+inline constexpr Init ones = constant(1);
 
 /// A declared weight; one without an index stands for none.
 struct Weight {
@@ -170,16 +173,14 @@ class Declaration {
   std::int32_t max_positions = 0;  // 0: unlimited
   bool keys_carry_position = true;
 
-  Stack causal_stack(const StackShape& shape) {
-    stacks_.push_back({.size = sizeof(gist_stack),
-                       .kind = GIST_STACK_CAUSAL,
-                       .layers = shape.layers,
-                       .heads = shape.heads,
-                       .kv_heads = shape.kv_heads,
-                       .key_dim = shape.key_dim,
-                       .value_dim = shape.value_dim,
-                       .reserved = 0});
-    return {static_cast<std::int32_t>(stacks_.size()) - 1};
+  std::int32_t decoder_start = 0;  // of an encoder-decoder
+
+  /// The stack of a decoder, or, reading another, that of an encoder-decoder's decoder.
+  Stack causal_stack(const StackShape& shape, Stack reads = {}) {
+    return add_stack(GIST_STACK_CAUSAL, shape, reads);
+  }
+  Stack bidirectional_stack(const StackShape& shape) {
+    return add_stack(GIST_STACK_BIDIRECTIONAL, shape, {});
   }
 
   // Weights that all layers share.
@@ -189,6 +190,10 @@ class Declaration {
   Weight table(std::string name, std::int64_t rows, std::int64_t d, Init init) {
     return add(Stack{}, std::move(name), GIST_USE_TABLE, {rows, d}, init);
   }
+  /// What some checkpoints call a weight instead.
+  void also_named(Weight weight, std::string name) {
+    weights_.at(static_cast<std::size_t>(weight.index)).other_name = keep(std::move(name));
+  }
   Weight vector(std::string name, std::int64_t n, Init init) {
     return add(Stack{}, std::move(name), GIST_USE_VECTOR, {n}, init);
   }
@@ -197,6 +202,7 @@ class Declaration {
     const gist_weight& source = weights_.at(static_cast<std::size_t>(other.index));
     gist_weight weight = source;
     weight.name = keep(std::move(name));
+    weight.other_name = nullptr;
     weight.use = GIST_USE_MATRIX;
     weight.tied_to = source.name;
     return push(weight);
@@ -233,10 +239,23 @@ class Declaration {
     model.head_bias = head_bias_.index;
     model.head_scale = head_scale_;
     model.head_soft_cap = head_soft_cap_;
+    model.decoder_start = decoder_start;
   }
 
  private:
   const char* keep(std::string name) { return names_.emplace_back(std::move(name)).c_str(); }
+
+  Stack add_stack(std::uint32_t kind, const StackShape& shape, Stack reads) {
+    stacks_.push_back({.size = sizeof(gist_stack),
+                       .kind = kind,
+                       .layers = shape.layers,
+                       .heads = shape.heads,
+                       .kv_heads = shape.kv_heads,
+                       .key_dim = shape.key_dim,
+                       .value_dim = shape.value_dim,
+                       .reads = reads.index});
+    return {static_cast<std::int32_t>(stacks_.size()) - 1};
+  }
 
   Weight push(const gist_weight& weight) {
     weights_.push_back(weight);
@@ -252,7 +271,7 @@ class Declaration {
     weight.use = use;
     for (const std::int64_t dim : shape) weight.shape[weight.rank++] = dim;
     weight.init = init.kind;
-    weight.init_std = init.std;
+    weight.init_value = init.value;
     return push(weight);
   }
 
@@ -276,6 +295,9 @@ struct Pass {
   const gist_ops* ops = nullptr;
   gist_pass* pass = nullptr;
 
+  /// In a stack that reads another: the rows [m, d_model] to make keys and values for
+  /// cross-attention of.
+  Tensor cross_input() const { return {ops, pass, ops->cross_input(pass)}; }
   /// The rows of a table for the pass' token ids: [n, d].
   Tensor embedding(Weight table) const { return {ops, pass, ops->embedding(pass, table.index)}; }
   Tensor fail(const std::string& message) const {
@@ -294,10 +316,28 @@ inline Tensor rms_norm(Tensor x, Weight weight, float eps) {
 inline Tensor operator+(Tensor a, Tensor b) {
   return {a.ops, a.pass, a.ops->add(a.pass, a.handle, b.handle)};
 }
+enum class Activation : std::uint32_t {
+  silu = GIST_ACTIVATION_SILU,
+  relu = GIST_ACTIVATION_RELU,
+  gelu_new = GIST_ACTIVATION_GELU_NEW,  // the tanh form
+};
+/// activation(gate) * up.
+inline Tensor gated(Activation activation, Tensor gate, Tensor up) {
+  return {gate.ops, gate.pass,
+          gate.ops->gated_activation(gate.pass, static_cast<std::uint32_t>(activation), gate.handle,
+                                     up.handle)};
+}
+inline Tensor activate(Activation activation, Tensor x) {
+  return {x.ops, x.pass,
+          x.ops->activation(x.pass, static_cast<std::uint32_t>(activation), x.handle)};
+}
 /// silu(gate) * up.
 inline Tensor silu_gate(Tensor gate, Tensor up) {
-  return {gate.ops, gate.pass,
-          gate.ops->gated_activation(gate.pass, GIST_ACTIVATION_SILU, gate.handle, up.handle)};
+  return gated(Activation::silu, gate, up);
+}
+/// In training, x with a share of its values zeroed and the rest scaled up; else x.
+inline Tensor dropout(Tensor x, float probability) {
+  return {x.ops, x.pass, x.ops->dropout(x.pass, x.handle, probability)};
 }
 
 /// Rotary position embedding of the leading 2 * inv_freq.size() dimensions of each head.
@@ -307,20 +347,38 @@ struct Rope {
   float scale = 1;           // of sine and cosine
 };
 
+/// T5's bias of scores by the distance of key and query, [buckets, heads].
+struct RelativeBias {
+  Weight table;
+  std::int32_t max_distance = 0;  // beyond which distances share a bucket
+};
+
 struct Attention {
   float scale = 1;     // of the scores
   float soft_cap = 0;  // 0: none
   const Rope* rope = nullptr;
+  const RelativeBias* bias = nullptr;  // instead of rope
+  float dropout = 0;                   // of the probabilities, in training
+  bool cross = false;                  // keys and values are made of cross_input()
 };
 
-/// Self-attention of q [n, heads * key_dim], k [n, kv_heads * key_dim] and v [n, kv_heads *
-/// value_dim], none of them rotated: [n, heads * value_dim]. Exactly once a layer.
+/// Attention of q [n, heads * key_dim], k [m, kv_heads * key_dim] and v [m, kv_heads * value_dim],
+/// none of them rotated: [n, heads * value_dim]. Exactly once a layer; in a stack that reads
+/// another, once more with `cross`.
 inline Tensor attention(Tensor q, Tensor k, Tensor v, const Attention& attention) {
   gist_attention spec{};
   spec.size = sizeof(gist_attention);
   spec.softmax_scale = attention.scale;
   spec.soft_cap = attention.soft_cap;
   spec.rope_scale = 1;
+  spec.source = attention.cross ? GIST_ATTENTION_CROSS : GIST_ATTENTION_SELF;
+  spec.dropout = attention.dropout;
+  spec.bias_table = GIST_NONE;
+  if (attention.bias != nullptr) {
+    spec.position = GIST_POSITION_RELATIVE_BIAS;
+    spec.bias_table = attention.bias->table.index;
+    spec.bias_max_distance = attention.bias->max_distance;
+  }
   if (attention.rope != nullptr) {
     spec.position = GIST_POSITION_ROPE;
     spec.rope_inv_freq = attention.rope->inv_freq.data();
@@ -410,7 +468,7 @@ constexpr gist_plugin_info describe_plugin(const char* name, const char* version
           sizeof...(Families), families<Families...>, name,           version};
 }
 
-}  // namespace v0_1
+}  // namespace v0_2
 }  // namespace gist::sdk
 
 /// Defines the exported symbol of a plugin with these families: once in a library, outside

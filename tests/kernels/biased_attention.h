@@ -1,0 +1,82 @@
+// Attention calls with a bias, and what a backend makes of them.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <memory>
+
+#include "tests/kernels/attention_problem.h"
+#include "tests/kernels/bias_oracle.h"
+
+namespace gist::test {
+
+struct BiasedAttentionFound {
+  Floats y, log_sum_exp, dq, dkeys, dvalues, dtable;
+  bool operator==(const BiasedAttentionFound&) const = default;
+};
+
+/// Numbers the queries and keys of each row as they stand in it, and makes up what they hold.
+inline void fill(BiasedAttention& a, Random& random) {
+  fill(a.p, random);
+  a.table = random.floats(a.buckets * a.p.heads);
+  a.query_positions.assign(static_cast<std::size_t>(a.p.queries), 0);
+  a.key_positions.assign(a.p.slot.size(), 0);
+  for (const AttentionRow& row : a.p.rows) {
+    std::iota(a.query_positions.begin() + row.query_begin,
+              a.query_positions.begin() + row.query_end, row.query_index);
+    std::iota(a.key_positions.begin() + row.key_begin, a.key_positions.begin() + row.key_end, 0);
+  }
+}
+
+/// The problem's spec, with its bias on the backend.
+inline AttentionSpec upload_spec(const BiasedAttention& a, DeviceArrays& arrays) {
+  AttentionSpec spec = a.p.spec;
+  spec.bias.table = arrays.of({a.buckets, a.p.heads}, a.table);
+  spec.bias.query_positions = arrays.of({a.p.queries}, a.query_positions);
+  spec.bias.key_positions =
+      arrays.of({static_cast<std::int64_t>(a.key_positions.size())}, a.key_positions);
+  spec.bias.max_distance = a.max_distance;
+  spec.bias.bidirectional = a.bidirectional;
+  return spec;
+}
+
+/// Attention and its gradients; dtable is added to zeros.
+inline BiasedAttentionFound attend_and_back(Backend& backend, const BiasedAttention& a,
+                                            const Floats& dy) {
+  DeviceArrays arrays(backend);
+  const AttentionTensors t = upload(a.p, arrays);
+  const AttentionSpec spec = upload_spec(a, arrays);
+  const Tensor log_sum_exp = arrays.empty({a.p.queries, a.p.heads});
+  const Tensor dq = arrays.empty(t.q.shape);
+  const Tensor dkeys = arrays.empty(t.keys.shape);
+  const Tensor dvalues = arrays.empty(t.values.shape);
+  const Tensor dtable = arrays.of(spec.bias.table.shape, Floats(a.table.size()));
+  backend.attention(t.q, t.keys, t.values, t.visible, spec, t.y, log_sum_exp);
+  backend.attention_backward(t.q, t.keys, t.values, t.visible, spec, t.y, log_sum_exp,
+                             arrays.of(t.y.shape, dy), dq, dkeys, dvalues, dtable);
+  return {arrays.floats(t.y),   arrays.floats(log_sum_exp), arrays.floats(dq),
+          arrays.floats(dkeys), arrays.floats(dvalues),     arrays.floats(dtable)};
+}
+
+/// Queries that see no key have an infinite log_sum_exp, which no error can be taken of.
+inline void expect_equals_oracle(Backend& backend, const BiasedAttention& a) {
+  Random random(5);
+  const Floats dy = random.floats(a.p.queries * a.p.heads * a.p.value_dim);
+  BiasedAttentionFound found = attend_and_back(backend, a, dy);
+  BiasedAttentionResult expected = biased_attention_oracle(a, dy);
+  for (std::size_t i = 0; i < expected.log_sum_exp.size(); ++i) {
+    if (expected.log_sum_exp[i] != -std::numeric_limits<double>::infinity()) continue;
+    EXPECT_EQ(found.log_sum_exp[i], expected.log_sum_exp[i]) << i;
+    found.log_sum_exp[i] = 0;
+    expected.log_sum_exp[i] = 0;
+  }
+  EXPECT_LT(relative_error(found.y, expected.y), 2e-6);
+  EXPECT_LT(relative_error(found.log_sum_exp, expected.log_sum_exp), 2e-6);
+  EXPECT_LT(relative_l2(found.dq, expected.dq), 2e-5);
+  EXPECT_LT(relative_l2(found.dkeys, expected.dkeys), 2e-5);
+  EXPECT_LT(relative_l2(found.dvalues, expected.dvalues), 2e-5);
+  EXPECT_LT(relative_l2(found.dtable, expected.dtable), 2e-5);
+}
+
+}  // namespace gist::test

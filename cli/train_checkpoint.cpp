@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <system_error>
+#include <tuple>
 #include <vector>
 
 #include "formats/atomic_directory.h"
@@ -158,8 +159,8 @@ void write_run_state(const fs::path& directory, const RunState& state) {
   write_file_atomically(directory / state_name, content.dump(2) + "\n");
 }
 
-void write_model(const fs::path& directory, const Parameters& parameters, const BaseModel& base,
-                 const TrainTask& task) {
+std::vector<std::string> write_model(const fs::path& directory, const Parameters& parameters,
+                                     const BaseModel& base, const TrainTask& task) {
   ModelContent content;
   content.config = base.config;
   content.config["torch_dtype"] = "float32";
@@ -169,15 +170,14 @@ void write_model(const fs::path& directory, const Parameters& parameters, const 
   content.tokenizer = base.tokenizer_path;
   content.with_gist_token = task.gisting.gist_tokens > 0;
   content.source = base.directory;
-  // A fast tokenizer that is left out is made anew from the other files.
-  [[maybe_unused]] const auto left_out = write_model_directory(directory, content);
+  return write_model_directory(directory, content);
 }
 
 void save_checkpoint(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
                      const RunState& state) {
   AtomicDirectory directory(task.output / fmt::format("{}{}", checkpoint_prefix, state.step),
                             AtomicDirectory::Existing::replace);
-  write_model(directory.path(), parameters, base, task);
+  std::ignore = write_model(directory.path(), parameters, base, task);  // publishing tells
   std::vector<NamedTensor> moments;
   add_tensors(parameters, Kind::first_moment, first_prefix, moments);
   add_tensors(parameters, Kind::second_moment, second_prefix, moments);
@@ -211,7 +211,7 @@ void save_best(const Parameters& parameters, const BaseModel& base, const TrainT
                std::int64_t step) {
   AtomicDirectory directory(task.output / fmt::format("{}{}", best_prefix, step),
                             AtomicDirectory::Existing::replace);
-  write_model(directory.path(), parameters, base, task);
+  std::ignore = write_model(directory.path(), parameters, base, task);  // publishing tells
   directory.commit();
   for (const NumberedDirectory& best : numbered(task.output, best_prefix)) {
     if (best.number != step) remove_or_warn(best.path);

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -39,9 +40,11 @@ void check_same_run(const RunState& checkpoint, const RunState& run, const std::
 std::optional<RunState> read_run_state(const std::filesystem::path& directory);
 void write_run_state(const std::filesystem::path& directory, const RunState& state);
 
-/// Writes the model as transformers loads it.
-void write_model(const std::filesystem::path& directory, const Parameters& parameters,
-                 const BaseModel& base, const TrainTask& task);
+/// Writes the model as transformers loads it. The answer is the tokenizer's files that were left
+/// out, as they would contradict the new gist token.
+[[nodiscard]] std::vector<std::string> write_model(const std::filesystem::path& directory,
+                                                   const Parameters& parameters,
+                                                   const BaseModel& base, const TrainTask& task);
 
 /// Writes DIR/checkpoint-STEP.
 void save_checkpoint(const Parameters& parameters, const BaseModel& base, const TrainTask& task,

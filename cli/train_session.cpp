@@ -187,7 +187,10 @@ void TrainSession::save() {
 }
 
 void TrainSession::publish() {
-  write_model(task_.output, parameters_, base_, task_);
+  for (const std::string& name : write_model(task_.output, parameters_, base_, task_)) {
+    spdlog::warn("{} of {} lacks the gist token and is left out: transformers makes a new one",
+                 name, base_.name);
+  }
   write_run_state(task_.output, state_);
 }
 

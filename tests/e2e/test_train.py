@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import unittest
 
 from gist_cli import FIXTURES, records_of, run
@@ -58,6 +59,15 @@ class Result(TrainTest):
         # A checkpoint that others published has a gist token, but no gist.json.
         self.trained("third", model=FIXTURES / "models" / "stories260K-gist", steps=2)
         self.assertEqual(self.json_in("third", "config.json")["vocab_size"], 513)
+
+    def test_a_fast_tokenizer_without_the_gist_token_is_left_out_and_named(self):
+        shutil.copytree(STORIES, self.path("base"))
+        with open(self.path("base") + "/tokenizer.json", "w") as file:
+            file.write("{}")
+        done = self.train("out", model=self.path("base"), steps=1)
+        self.assertEqual(done.code, 0, done.err)
+        self.assertRegex(done.err, "^gist: tokenizer.json of .* left out: .*\n$")
+        self.assertNotIn("tokenizer.json", tree(self.path("out")))
 
     def test_a_new_model_is_drawn_from_the_seed(self):
         config = self.write("config.json", CONFIG)

@@ -68,7 +68,7 @@ void fill(Parameters& parameters, const BaseModel& base, const ModelSpec& spec,
     initialise(parameters, seed);
     return;
   }
-  const WeightSource source = base.checkpoint->source();
+  const WeightSource source = under_declared_names(base.checkpoint->source(), spec);
   const bool added = with_gist_token && base.gist_token_is_new();
   load(parameters, added ? with_new_token(source, spec, base.gist_token()) : source);
 }

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import unittest
 
 from gist_cli import FIXTURES, ROOT, TempDirTest, records_of, run
@@ -15,6 +16,18 @@ GIST = ["--condition", "gist", "--gist-tokens", 1]
 def records(split, count):
     with gzip.open(DATA / f"wordtasks_{split}.jsonl.gz", "rt") as lines:
         return "".join(next(lines) for _ in range(count))
+
+
+def rename_tensor(path, name, other):
+    with open(path, "rb") as file:
+        data = file.read()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header = {other if key == name else key: value for key, value in header.items()}
+    assert other in header
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text + data[end:])
 
 
 class EncoderDecoder(TempDirTest):
@@ -50,11 +63,11 @@ class EncoderDecoder(TempDirTest):
         self.assertEqual(done.code, 64)
         self.assertRegex(done.err, "(?s)^gist: --full-prompt: .*encoder.*\n$")
 
-    def train(self, output, *args):
+    def train(self, output, *args, model=MODEL):
         data = self.path("data.jsonl")
         with open(data, "w") as file:
             file.write(records("seen", 24))
-        self.succeed("train", "--model", MODEL, GIST, "--data", data, "--output", self.path(output),
+        self.succeed("train", "--model", model, GIST, "--data", data, "--output", self.path(output),
                      "--steps", 4, "--batch-records", 6, "--lr", "1e-3", "--threads", 1, *args)
         with open(self.path(output) + "/model.safetensors", "rb") as file:
             return file.read()
@@ -64,6 +77,15 @@ class EncoderDecoder(TempDirTest):
         self.assertEqual(self.train("again"), whole)
         self.assertEqual(self.train("recomputed", "--recompute"), whole)
         self.assertNotEqual(self.train("other", "--seed", 1), whole)
+
+    def test_the_embedding_may_stand_under_the_encoders_name(self):
+        renamed = self.path("renamed")
+        shutil.copytree(MODEL, renamed)
+        rename_tensor(renamed + "/model.safetensors", "shared.weight", "encoder.embed_tokens.weight")
+        text = records("seen", 5)
+        self.assertEqual(self.succeed("generate", "--model", renamed, GIST, stdin=text),
+                         self.succeed("generate", "--model", MODEL, GIST, stdin=text))
+        self.assertEqual(self.train("from-renamed", model=renamed), self.train("from-shared"))
 
 
 if __name__ == "__main__":

@@ -26,13 +26,22 @@ void Batch::clear() {
   cross.clear();
 }
 
+std::vector<Interval> visibility(StackKind stack, std::int32_t n, std::span<const Interval> gists,
+                                 Condition condition) {
+  switch (stack) {
+    case StackKind::causal:
+      return causal_visibility(n, gists, condition);
+    case StackKind::bidirectional:
+      return bidirectional_visibility(n, gists, condition);
+  }
+  return {};
+}
+
 void add_sequence(Batch& batch, const Sequence& sequence, Condition condition, StackKind stack) {
   const std::int32_t n = sequence.tokens();
   const std::int32_t first = batch.tokens();
   const std::int32_t first_key = batch.keys.size();
-  const std::vector<Interval> visible =
-      stack == StackKind::causal ? causal_visibility(n, sequence.gists, condition)
-                                 : bidirectional_visibility(n, sequence.gists, condition);
+  const std::vector<Interval> visible = visibility(stack, n, sequence.gists, condition);
   for (std::int32_t j = 0; j < n; ++j) {
     batch.ids.push_back(sequence.ids[static_cast<std::size_t>(j)]);
     batch.positions.push_back(j);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/model.h"
@@ -41,6 +42,10 @@ struct Batch {
   std::int32_t tokens() const { return static_cast<std::int32_t>(ids.size()); }
   void clear();
 };
+
+/// Which of a row's n queries see each of its n tokens, in a stack of this kind.
+std::vector<Interval> visibility(StackKind stack, std::int32_t n, std::span<const Interval> gists,
+                                 Condition condition);
 
 /// Adds a whole sequence as one row that starts at position 0 and sees only itself, to the batch of
 /// a causal or a bidirectional stack.

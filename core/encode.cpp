@@ -1,7 +1,6 @@
 #include "core/encode.h"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 
 #include "core/cached_row.h"
@@ -21,7 +20,7 @@ KeyValueCache cache_for(const Model& model, std::span<const EncoderInput> inputs
   std::int32_t blocks = 0;
   for (const EncoderInput& input : inputs) {
     const std::int32_t stored = input.stored == nullptr ? 0 : input.stored->tokens;
-    blocks += blocks_for(stored + input.sequence->tokens());
+    blocks += blocks_for(stored + input.sequence.tokens());
   }
   return {model, encoder, blocks * KeyValueCache::block_size};
 }
@@ -33,14 +32,14 @@ CachedBatch batch_of(std::span<const EncoderInput> inputs, KeyValueCache* cache)
   batch.options.cache = cache;
   for (const EncoderInput& input : inputs) {
     if (cache == nullptr) {
-      add_sequence(batch.batch, *input.sequence, input.condition, StackKind::bidirectional);
+      add_sequence(batch.batch, input.sequence, input.condition, StackKind::bidirectional);
       continue;
     }
     CachedRow row;
     if (input.stored != nullptr) {
       place_gist(row, *input.stored, input.stored_position, *cache, batch);
     }
-    extend_row(row, input.sequence->ids, input.sequence->gists, input.condition,
+    extend_row(row, input.sequence.ids, input.sequence.gists, input.condition,
                StackKind::bidirectional, *cache, batch);
   }
   return batch;
@@ -83,8 +82,8 @@ DecoderView decoder_view(std::span<const EncoderInput> inputs) {
   DecoderView view;
   std::int32_t first = 0;
   for (const EncoderInput& input : inputs) {
-    const std::int32_t n = input.sequence->tokens();
-    const Interval seen = decoder_visibility(n, input.sequence->gists, input.condition);
+    const std::int32_t n = input.sequence.tokens();
+    const Interval seen = decoder_visibility(n, input.sequence.gists, input.condition);
     for (std::int32_t j = seen.begin; j < seen.end; ++j) view.tokens.push_back(first + j);
     view.row_end.push_back(static_cast<std::int32_t>(view.tokens.size()));
     first += n;

@@ -14,7 +14,7 @@ namespace gist {
 
 /// One input of the encoder.
 struct EncoderInput {
-  const Sequence* sequence = nullptr;  // with a stored gist: what follows it
+  Sequence sequence;  // with a stored gist: what follows it
   Condition condition = Condition::pos;
   const GistActivations* stored = nullptr;
   std::int32_t stored_position = 0;

@@ -1,9 +1,9 @@
 #include "core/evaluate.h"
 
 #include <optional>
+#include <utility>
 
 #include "core/cached_row.h"
-#include "core/encode.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -105,14 +105,7 @@ Predictions predict_in_decoder(const Model& model, std::span<const LabelledSeque
 Predictions predict_in_encoder_decoder(const Model& model,
                                        std::span<const LabelledSequence> sequences,
                                        Scratch& encoder, Scratch& decoder) {
-  std::vector<Sequence> contexts;
-  for (const LabelledSequence& each : sequences) contexts.push_back(context_of(each));
-  std::vector<EncoderInput> inputs;
-  for (std::size_t i = 0; i < sequences.size(); ++i) {
-    const LabelledSequence& each = sequences[i];
-    inputs.push_back({&contexts[i], each.condition, each.stored, each.stored_position});
-  }
-  const Encoded encoded = encode(model, inputs, encoder);
+  const Encoded encoded = encode(model, encoder_inputs(sequences), encoder);
   Batch batch = decoder_batch(model.spec(), sequences);
   attend_rows(batch, encoded.row_end);
   PassOptions options;
@@ -130,14 +123,18 @@ Predictions predict_in_encoder_decoder(const Model& model,
 
 }  // namespace
 
-Sequence context_of(const LabelledSequence& sequence) {
-  Sequence context = sequence.sequence;
-  context.ids.resize(context.ids.size() - static_cast<std::size_t>(sequence.labels));
-  return context;
-}
-
 std::span<const std::int32_t> answer_of(const LabelledSequence& sequence) {
   return std::span(sequence.sequence.ids).last(static_cast<std::size_t>(sequence.labels));
+}
+
+std::vector<EncoderInput> encoder_inputs(std::span<const LabelledSequence> sequences) {
+  std::vector<EncoderInput> inputs;
+  for (const LabelledSequence& each : sequences) {
+    Sequence context = each.sequence;
+    context.ids.resize(context.ids.size() - static_cast<std::size_t>(each.labels));
+    inputs.push_back({std::move(context), each.condition, each.stored, each.stored_position});
+  }
+  return inputs;
 }
 
 Batch decoder_batch(const ModelSpec& spec, std::span<const LabelledSequence> sequences) {

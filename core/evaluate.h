@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/batch.h"
+#include "core/encode.h"
 #include "core/forward.h"
 #include "core/gist_activations.h"
 #include "core/model.h"
@@ -23,6 +24,14 @@ struct LabelledSequence {
   std::int32_t stored_position = 0;
 };
 
+std::span<const std::int32_t> answer_of(const LabelledSequence& sequence);
+
+/// What an encoder-decoder's encoder reads of each sequence: all up to the answer.
+std::vector<EncoderInput> encoder_inputs(std::span<const LabelledSequence> sequences);
+/// The batch of its decoder, for answers that are known: each row is decoder_start and the answer
+/// but its last token, so that token i predicts label i.
+Batch decoder_batch(const ModelSpec& spec, std::span<const LabelledSequence> sequences);
+
 /// What predicts the labels of some sequences, in their order.
 struct Predictions {
   Tensor hidden;                      // [labels, d_model]: what the head reads, in scratch memory
@@ -39,14 +48,7 @@ struct AnswerLoss {
   std::int32_t correct = 0;  // labels that are the model's first choice
 };
 
-/// The sequence up to its answer, and the answer.
-Sequence context_of(const LabelledSequence& sequence);
-std::span<const std::int32_t> answer_of(const LabelledSequence& sequence);
-
-/// The batch of an encoder-decoder's decoder for answers that are known: each row is decoder_start
-/// and the answer but its last token, so that token i predicts label i.
-Batch decoder_batch(const ModelSpec& spec, std::span<const LabelledSequence> sequences);
-
+/// Of each sequence, with its head fused into the loss.
 std::vector<AnswerLoss> answer_loss(const Model& model, std::span<const LabelledSequence> sequences,
                                     Scratch& scratch);
 

@@ -188,7 +188,7 @@ class Generator {
       if (row.cached.queries > 0) continue;
       const GenerationRequest& request = row.request;
       inputs.push_back(
-          {&request.sequence, request.condition, request.stored, request.stored_position});
+          {request.sequence, request.condition, request.stored, request.stored_position});
       readers.push_back(&row);
     }
     batch_.options.cross.rows = {nullptr, Dtype::f32, {0, model_.spec().d_model}};

@@ -189,13 +189,10 @@ double decoder_gradient(const Model& model, std::span<const LabelledSequence> se
 
 double encoder_decoder_gradient(const Model& model, std::span<const LabelledSequence> sequences,
                                 const LossOptions& options, TrainingScratch& scratch) {
-  std::vector<Sequence> contexts;
-  for (const LabelledSequence& each : sequences) contexts.push_back(context_of(each));
-  std::vector<EncoderInput> inputs;
+  const std::vector<EncoderInput> inputs = encoder_inputs(sequences);
   Batch inputs_batch;
-  for (std::size_t i = 0; i < sequences.size(); ++i) {
-    inputs.push_back({&contexts[i], sequences[i].condition, nullptr, 0});
-    add_sequence(inputs_batch, contexts[i], sequences[i].condition, StackKind::bidirectional);
+  for (const EncoderInput& input : inputs) {
+    add_sequence(inputs_batch, input.sequence, input.condition, StackKind::bidirectional);
   }
   PassOptions encoder_options;
   encoder_options.dropout = options.dropout;

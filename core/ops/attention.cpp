@@ -51,7 +51,7 @@ void place_stored(Pass& pass, const PositionSpec& position) {
 struct Call {
   Tensor q, k, v;  // as the family gave them
   Tensor rotation;
-  RopePairs pairs;
+  RopePairs pairs = RopePairs::half;
   AttentionKeys visible;
   AttentionSpec spec;
   Tensor queries, keys, values, y, log_sum_exp;
@@ -114,19 +114,13 @@ Tensor attention(Pass& pass, const Tensor& q, const Tensor& k, const Tensor& v,
   expect_shapes(pass, q, k, v, n_keys);
 
   const Tensor keys = k.reshaped({n_keys, stack.kv_heads, stack.key_dim});
-  Call call{q,
-            k,
-            v,
-            rotation_of(pass, position, pass.positions()),
-            pairs_of(position),
-            attended.keys,
-            {},
-            {},
-            {},
-            {},
-            {},
-            {},
-            {}};
+  Call call;
+  call.q = q;
+  call.k = k;
+  call.v = v;
+  call.rotation = rotation_of(pass, position, pass.positions());
+  call.pairs = pairs_of(position);
+  call.visible = attended.keys;
   call.values = v.reshaped({n_keys, stack.kv_heads, stack.value_dim});
   if (!cross && pass.captured().tokens.shape[0] > 0) capture_rows(pass, keys, call.values);
   call.spec.scale = options.scale;

@@ -1,19 +1,16 @@
 // Each SIMD target that this processor has gives the oracle's results, not only the best one.
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <cmath>
 
 #include "tests/kernels/attention_problem.h"
+#include "tests/kernels/simd_targets.h"
 
 namespace gist::test {
 namespace {
 
-class SimdTarget : public testing::TestWithParam<std::int64_t> {
+class SimdTarget : public OnSimdTarget {
  protected:
-  void SetUp() override { hwy::SetSupportedTargetsForTest(GetParam()); }
-  void TearDown() override { hwy::SetSupportedTargetsForTest(0); }
-
   std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
   DeviceArrays arrays_{*backend_};
   Random random_{1};
@@ -169,16 +166,8 @@ TEST_P(SimdTarget, TakesNormsAndStepsOfAdamw) {
   EXPECT_LT(relative_error(arrays_.floats(w), expected), 1e-6);
 }
 
-std::vector<std::int64_t> targets_here() {
-  std::vector<std::int64_t> targets;
-  for (std::int64_t left = hwy::SupportedTargets(); left != 0; left &= left - 1) {
-    targets.push_back(left & -left);
-  }
-  return targets;
-}
-
-INSTANTIATE_TEST_SUITE_P(Here, SimdTarget, testing::ValuesIn(targets_here()),
-                         [](const auto& target) { return hwy::TargetName(target.param); });
+INSTANTIATE_TEST_SUITE_P(Here, SimdTarget, testing::ValuesIn(simd_targets_here()),
+                         simd_target_name);
 
 }  // namespace
 }  // namespace gist::test

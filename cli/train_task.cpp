@@ -73,6 +73,10 @@ void read_optimiser(const Options& options, TrainTask& task) {
   if (adamw.beta2 == 1) fail(ErrorKind::usage, "--beta2: expected a number below 1, found 1");
   adamw.weight_decay = options.real("weight-decay", 0, 1e3);
   adamw.max_norm = options.real("clip", 0, 1e9);
+  task.training.label_smoothing = options.real("label-smoothing", 0, 1);
+  if (task.training.label_smoothing == 1) {
+    fail(ErrorKind::usage, "--label-smoothing: expected a number below 1, found 1");
+  }
 }
 
 }  // namespace
@@ -109,6 +113,8 @@ std::vector<OptionSpec> train_options() {
       {"beta2", OptionKind::real, "X", "0.999", "AdamW's; beta1 is 0.9, eps 1e-8"},
       {"weight-decay", OptionKind::real, "X", "0", "AdamW's, of matrices and tables"},
       {"clip", OptionKind::real, "X", "1", "largest norm of the gradient; 0: any"},
+      {"label-smoothing", OptionKind::real, "X", "0",
+       "share of the target that is spread over the vocabulary"},
       {"seed", OptionKind::integer, "N", "0", "of the order of records and of new weights"},
       {"eval-data", OptionKind::text, "FILE", "", "held-out records: the best checkpoint is kept"},
       {"eval-every", OptionKind::integer, "N", "500", "steps between evaluations"},
@@ -167,6 +173,7 @@ nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t tot
           {"beta2", adamw.beta2},
           {"weight-decay", adamw.weight_decay},
           {"clip", adamw.max_norm},
+          {"label-smoothing", task.training.label_smoothing},
           {"seed", task.seed},
           {"dtype", name_of(dtype)}};
 }

@@ -145,7 +145,7 @@ struct HeadGradient {
 };
 
 HeadGradient through_head(const Model& model, const Tensor& hidden, const Labels& labels,
-                          float factor, Workspace& memory) {
+                          const LossOptions& options, Workspace& memory) {
   Backend& backend = model.backend();
   const auto count = static_cast<std::int64_t>(labels.ids.size());
   const Tensor tokens = memory.upload({count}, Dtype::i32, labels.tokens.data());
@@ -157,10 +157,11 @@ HeadGradient through_head(const Model& model, const Tensor& hidden, const Labels
   static const Weight none;
   const Weight& bias = head.bias < 0 ? none : model.weight(head.bias, 0);
   const Tensor dstates = memory.allocate(states.shape);
-  backend.linear_cross_entropy_gradient(states, weight.tensor, bias.tensor, head.scale,
-                                        head.soft_cap,
-                                        memory.upload({count}, Dtype::i32, labels.ids.data()),
-                                        factor, loss, dstates, weight.gradient, bias.gradient);
+  backend.linear_cross_entropy_gradient(
+      states, weight.tensor, bias.tensor,
+      {head.scale, head.soft_cap, options.factor, options.label_smoothing},
+      memory.upload({count}, Dtype::i32, labels.ids.data()), loss, dstates, weight.gradient,
+      bias.gradient);
   HeadGradient result;
   result.dhidden = memory.allocate(hidden.shape);
   backend.zero(result.dhidden);
@@ -181,8 +182,8 @@ double decoder_gradient(const Model& model, std::span<const LabelledSequence> se
   pass_options.dropout = options.dropout;
   StackGradient stack(model, batch, pass_options, options.recompute, scratch.stacks[0]);
   const Tensor hidden = stack.forward();
-  const HeadGradient head = through_head(model, hidden, labels_of(sequences, batch), options.factor,
-                                         stack.pass().lasting());
+  const HeadGradient head =
+      through_head(model, hidden, labels_of(sequences, batch), options, stack.pass().lasting());
   stack.backward(head.dhidden);
   return head.sum;
 }
@@ -214,8 +215,8 @@ double encoder_decoder_gradient(const Model& model, std::span<const LabelledSequ
   decoder_options.dropout = options.dropout;
   StackGradient decoder(model, batch, decoder_options, options.recompute, scratch.stacks[1]);
   const Tensor hidden = decoder.forward();
-  const HeadGradient head = through_head(model, hidden, labels_of(sequences, batch), options.factor,
-                                         decoder.pass().lasting());
+  const HeadGradient head =
+      through_head(model, hidden, labels_of(sequences, batch), options, decoder.pass().lasting());
   const Tensor drows = decoder.backward(head.dhidden);
   const Tensor dencoded = memory.allocate(encoded.shape);
   backend.zero(dencoded);

@@ -39,6 +39,7 @@ struct LossOptions {
   /// the same numbers from less memory.
   bool recompute = false;
   std::optional<PassDropout> dropout;
+  float label_smoothing = 0;  // as CrossEntropySpec's
 };
 
 /// Adds the gradient of factor * (the sum of the labels' cross-entropy) to the gradients of the

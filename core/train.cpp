@@ -53,7 +53,8 @@ StepResult train_step(const Model& model, Parameters& parameters,
   double sum = 0;
   PassDropout dropout{options.seed, static_cast<std::uint64_t>(options.adamw.step), 0};
   for (const auto& batch : micro_batches(records, options.batch_tokens)) {
-    LossOptions loss_options{static_cast<float>(factor), options.recompute, std::nullopt};
+    LossOptions loss_options{static_cast<float>(factor), options.recompute, std::nullopt,
+                             static_cast<float>(options.label_smoothing)};
     if (options.dropout) loss_options.dropout = dropout;
     sum += add_loss_gradient(model, batch, loss_options, scratch);
     ++dropout.pass;

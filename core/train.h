@@ -14,8 +14,9 @@ struct TrainingOptions {
   AdamwOptions adamw;             // lr and step are the step's own
   std::int64_t batch_tokens = 0;  // of one pass; a step of more is split; 0: never
   bool recompute = false;
-  bool dropout = true;     // as the family asks for it
-  std::uint64_t seed = 0;  // of dropout
+  double label_smoothing = 0;  // as CrossEntropySpec's
+  bool dropout = true;         // as the family asks for it
+  std::uint64_t seed = 0;      // of dropout
 };
 
 /// What one step found. The loss is the mean over all labels of the step, however it was split.

@@ -129,6 +129,17 @@ struct AdamwOptions {
   std::int64_t step = 1;  // counted from 1
 };
 
+/// A head's logits, z = soft_cap * tanh(scale x / soft_cap) of x = hidden head^T + bias (z = scale
+/// x where soft_cap is 0), and the loss that is taken of them:
+///   loss = log sum exp(z) - (1 - label_smoothing) z[label] - label_smoothing * (mean of z)
+struct CrossEntropySpec {
+  float scale = 1;
+  float soft_cap = 0;
+  float factor = 1;           // of the loss, in its gradient alone
+  float label_smoothing = 0;  // in [0, 1): the share of the target spread over the vocabulary
+                              // (Szegedy et al. 2015, section 7)
+};
+
 /// How the next token of a row is chosen.
 struct SamplingOptions {
   float temperature = 0;     // 0: the largest logit (the smallest id among equals)
@@ -248,11 +259,12 @@ class Backend {
                                   const Tensor& y, const Tensor& log_sum_exp, const Tensor& dy,
                                   const Tensor& dq, const Tensor& dkeys, const Tensor& dvalues,
                                   const Tensor& dtable) = 0;
-  /// linear_cross_entropy with its gradient: loss[m] as there, for a head [vocabulary, d] where it
-  /// stands, and the gradients of factor * (sum of loss). In chunks of rows, too.
+  /// linear_cross_entropy with its gradient: loss[m] as there but for label smoothing, for a head
+  /// [vocabulary, d] where it stands, and the gradients of factor * (sum of loss). In chunks of
+  /// rows, too.
   virtual void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head,
-                                             const Tensor& bias, float scale, float soft_cap,
-                                             const Tensor& labels, float factor, const Tensor& loss,
+                                             const Tensor& bias, const CrossEntropySpec& spec,
+                                             const Tensor& labels, const Tensor& loss,
                                              const Tensor& dhidden, const Tensor& dhead,
                                              const Tensor& dbias) = 0;
   /// y[1] = the square root of the sum of x's squares.

@@ -229,8 +229,8 @@ void gated_activation_backward(const Tensor& gate, const Tensor& up, const Tenso
 }
 
 GemmSizes linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head,
-                                        const Tensor& bias, float scale, float soft_cap,
-                                        const Tensor& labels, float factor, const Tensor& loss,
+                                        const Tensor& bias, const CrossEntropySpec& spec,
+                                        const Tensor& labels, const Tensor& loss,
                                         const Tensor& dhidden, const Tensor& dhead,
                                         const Tensor& dbias) {
   const GemmSizes s{hidden.shape[0], head.shape[0], head.shape[1]};
@@ -251,12 +251,17 @@ GemmSizes linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head
             {"dhead", dhead},
             {"dbias", dbias}});
   }
-  if (!std::isfinite(scale) || !std::isfinite(factor)) {
+  if (!std::isfinite(spec.scale) || !std::isfinite(spec.factor)) {
     fail(ErrorKind::internal,
          "linear_cross_entropy_gradient: expected a finite scale and factor; found {} and {}",
-         scale, factor);
+         spec.scale, spec.factor);
   }
-  require_finite("linear_cross_entropy_gradient", "soft_cap", soft_cap, false);
+  require_finite("linear_cross_entropy_gradient", "soft_cap", spec.soft_cap, false);
+  if (!(spec.label_smoothing >= 0 && spec.label_smoothing < 1)) {
+    fail(ErrorKind::internal,
+         "linear_cross_entropy_gradient: expected a label_smoothing in [0, 1); found {}",
+         spec.label_smoothing);
+  }
   return s;
 }
 

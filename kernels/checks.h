@@ -55,8 +55,8 @@ AttentionSizes attention_backward(const Tensor& q, const Tensor& keys, const Ten
                                   const Tensor& dq, const Tensor& dkeys, const Tensor& dvalues,
                                   const Tensor& dtable);
 GemmSizes linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head,
-                                        const Tensor& bias, float scale, float soft_cap,
-                                        const Tensor& labels, float factor, const Tensor& loss,
+                                        const Tensor& bias, const CrossEntropySpec& spec,
+                                        const Tensor& labels, const Tensor& loss,
                                         const Tensor& dhidden, const Tensor& dhead,
                                         const Tensor& dbias);
 void norm(const Tensor& x, const Tensor& y);

@@ -166,13 +166,13 @@ class CpuBackend final : public Backend {
                             {dq, dkeys, dvalues, dtable});
   }
   void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
-                                     float scale, float soft_cap, const Tensor& labels,
-                                     float factor, const Tensor& loss, const Tensor& dhidden,
-                                     const Tensor& dhead, const Tensor& dbias) override {
-    checks::linear_cross_entropy_gradient(hidden, head, bias, scale, soft_cap, labels, factor, loss,
-                                          dhidden, dhead, dbias);
-    cpu::linear_cross_entropy_gradient(hidden, head, bias, scale, soft_cap, labels, factor, loss,
-                                       dhidden, dhead, dbias, threads_, gemm_, scratch_);
+                                     const CrossEntropySpec& spec, const Tensor& labels,
+                                     const Tensor& loss, const Tensor& dhidden, const Tensor& dhead,
+                                     const Tensor& dbias) override {
+    checks::linear_cross_entropy_gradient(hidden, head, bias, spec, labels, loss, dhidden, dhead,
+                                          dbias);
+    cpu::linear_cross_entropy_gradient(hidden, head, bias, spec, labels, loss, dhidden, dhead,
+                                       dbias, threads_, gemm_, scratch_);
   }
   void norm(const Tensor& x, const Tensor& y) override {
     checks::norm(x, y);

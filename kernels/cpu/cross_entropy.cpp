@@ -59,17 +59,30 @@ float sum_of_exponentials(const float* x, std::int64_t n, float shift) {
   return result;
 }
 
-/// x[n] = factor * exp(x - shift) * the derivative of scale_and_cap, of which x is the result
-void softmax_gradient(float* x, std::int64_t n, float shift, float factor, float scale,
-                      float soft_cap) {
+float sum_of_values(const float* x, std::int64_t n) {
+  const hn::ScalableTag<float> tag;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  auto sum = hn::Zero(tag);
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) sum = hn::Add(sum, hn::LoadU(tag, x + i));
+  float result = hn::GetLane(hn::SumOfLanes(tag, sum));
+  for (; i < n; ++i) result += x[i];
+  return result;
+}
+
+/// x[n] = factor * (exp(x - shift) - spread) * the derivative of scale_and_cap, of which x is the
+/// result
+void softmax_gradient(float* x, std::int64_t n, float shift, float spread,
+                      const CrossEntropySpec& spec) {
   const hn::ScalableTag<float> tag;
   const hn::CappedTag<float, 1> one_lane;
   const auto each = [&](auto d, std::int64_t i) {
     const auto value = hn::LoadU(d, x + i);
+    const auto probability = hn::Exp(d, hn::Sub(value, hn::Set(d, shift)));
     auto result =
-        hn::Mul(hn::Exp(d, hn::Sub(value, hn::Set(d, shift))), hn::Set(d, factor * scale));
-    if (soft_cap > 0) {
-      const auto ratio = hn::Mul(value, hn::Set(d, 1 / soft_cap));
+        hn::Mul(hn::Sub(probability, hn::Set(d, spread)), hn::Set(d, spec.factor * spec.scale));
+    if (spec.soft_cap > 0) {
+      const auto ratio = hn::Mul(value, hn::Set(d, 1 / spec.soft_cap));
       result = hn::Mul(result, hn::NegMulAdd(ratio, ratio, hn::Set(d, 1.0F)));
     }
     hn::StoreU(result, d, x + i);
@@ -90,6 +103,7 @@ namespace gist::cpu {
 HWY_EXPORT(scale_and_cap_values);
 HWY_EXPORT(largest_value);
 HWY_EXPORT(sum_of_exponentials);
+HWY_EXPORT(sum_of_values);
 HWY_EXPORT(softmax_gradient);
 
 namespace {
@@ -148,7 +162,7 @@ void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor
 }
 
 void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
-                                   float scale, float soft_cap, const Tensor& labels, float factor,
+                                   const CrossEntropySpec& spec, const Tensor& labels,
                                    const Tensor& loss, const Tensor& dhidden, const Tensor& dhead,
                                    const Tensor& dbias, int threads, Gemm& gemm, Scratch& scratch) {
   const std::int64_t m = hidden.shape[0];
@@ -162,7 +176,11 @@ void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, con
   const auto cap = HWY_DYNAMIC_DISPATCH(scale_and_cap_values);
   const auto largest = HWY_DYNAMIC_DISPATCH(largest_value);
   const auto sum = HWY_DYNAMIC_DISPATCH(sum_of_exponentials);
+  const auto sum_values = HWY_DYNAMIC_DISPATCH(sum_of_values);
   const auto gradient = HWY_DYNAMIC_DISPATCH(softmax_gradient);
+  const float scale = spec.scale, soft_cap = spec.soft_cap;
+  const float of_label = 1 - spec.label_smoothing;
+  const float of_each = spec.label_smoothing / static_cast<float>(vocabulary);
   for (std::int64_t first = 0; first < m; first += chunk) {
     const std::int64_t rows = std::min(chunk, m - first);
     const Tensor states = hidden.rows(first, first + rows);
@@ -176,10 +194,11 @@ void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, con
                         const float peak = largest(row, vocabulary);
                         const float log_sum = peak + std::log(sum(row, vocabulary, peak));
                         float& wanted = row[label[first + i]];
-                        losses[first + i] = log_sum - wanted;
+                        losses[first + i] = log_sum - of_label * wanted;
+                        if (of_each > 0) losses[first + i] -= of_each * sum_values(row, vocabulary);
                         const float ratio = soft_cap > 0 ? wanted / soft_cap : 0;
-                        gradient(row, vocabulary, log_sum, factor, scale, soft_cap);
-                        wanted -= factor * scale * (1 - ratio * ratio);
+                        gradient(row, vocabulary, log_sum, of_each, spec);
+                        wanted -= of_label * spec.factor * scale * (1 - ratio * ratio);
                       }
                     });
     gemm.plain().run({logits}, {static_cast<const float*>(head.data)}, rows, head.shape[1],

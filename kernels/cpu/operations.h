@@ -40,7 +40,7 @@ void gated_activation_backward(Activation activation, const Tensor& gate, const 
                                const Tensor& dy, const Tensor& dgate, const Tensor& dup,
                                int threads);
 void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
-                                   float scale, float soft_cap, const Tensor& labels, float factor,
+                                   const CrossEntropySpec& spec, const Tensor& labels,
                                    const Tensor& loss, const Tensor& dhidden, const Tensor& dhead,
                                    const Tensor& dbias, int threads, Gemm& gemm, Scratch& scratch);
 void norm(const Tensor& x, const Tensor& y, int threads, Scratch& scratch);

@@ -208,11 +208,11 @@ class Meta final : public MetaBackend {
           {&dq, &dkeys, &dvalues, &dtable});
   }
   void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
-                                     float scale, float soft_cap, const Tensor& labels,
-                                     float factor, const Tensor& loss, const Tensor& dhidden,
-                                     const Tensor& dhead, const Tensor& dbias) override {
-    const auto s = checks::linear_cross_entropy_gradient(
-        hidden, head, bias, scale, soft_cap, labels, factor, loss, dhidden, dhead, dbias);
+                                     const CrossEntropySpec& spec, const Tensor& labels,
+                                     const Tensor& loss, const Tensor& dhidden, const Tensor& dhead,
+                                     const Tensor& dbias) override {
+    const auto s = checks::linear_cross_entropy_gradient(hidden, head, bias, spec, labels, loss,
+                                                         dhidden, dhead, dbias);
     const std::int64_t softmax = 5 * s.m * s.n;
     count("linear_cross_entropy_gradient", 3 * product_flops(s, bias) + softmax,
           {&hidden, &head, &bias, &labels, &dhead, &dbias}, {&loss, &dhidden, &dhead, &dbias});

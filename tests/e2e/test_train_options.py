@@ -43,7 +43,8 @@ class BadOptions(TrainTest):
         bad = [("gist_tokens", (0, -1, "x")), ("condition", ("none",)), ("steps", (0, -1, "1.5")),
                ("batch_records", (0, -4)), ("batch_tokens", (0,)), ("max_tokens", (-1,)),
                ("lr", (-1, "nan", "inf", "fast")), ("schedule", ("step",)), ("warmup", (-1,)),
-               ("beta2", (1, -0.1, "x")), ("weight_decay", (-1,)), ("clip", (-1,)), ("seed", (-1, "x")),
+               ("beta2", (1, -0.1, "x")), ("weight_decay", (-1,)), ("clip", (-1,)), ("label_smoothing", (-1, 1)),
+               ("seed", (-1, "x")),
                ("eval_every", (0,)), ("save_every", (-1,)), ("keep", (0,)), ("dtype", ("f16",)),
                ("device", ("gpu",)), ("threads", (-1,)), ("fields", ("output", "a=b,a=c", "=x", "x="))]
         self.assertRefused([(64, {name: value}, ("--" + name.replace("_", "-"),))

@@ -161,14 +161,14 @@ TEST_P(Checks, RefuseOptionsOfAdamwOutOfRange) {
 TEST_P(Checks, RefuseTensorsOfTheLossGradientThatDoNotFit) {
   struct Call {
     Shape hidden{5, 3}, head{7, 3}, labels{5}, loss{5}, dhidden{5, 3}, dhead{7, 3}, dbias{7};
-    float factor = 1, soft_cap = 0;
+    CrossEntropySpec spec;
   };
   const auto refused = [&](const std::function<void(Call&)>& change) {
     Call c;
     change(c);
     expect_refused("linear_cross_entropy_gradient", [&] {
-      backend_->linear_cross_entropy_gradient(f32(c.hidden), f32(c.head), f32({7}), 1, c.soft_cap,
-                                              i32(c.labels), c.factor, f32(c.loss), f32(c.dhidden),
+      backend_->linear_cross_entropy_gradient(f32(c.hidden), f32(c.head), f32({7}), c.spec,
+                                              i32(c.labels), f32(c.loss), f32(c.dhidden),
                                               f32(c.dhead), f32(c.dbias));
     });
   };
@@ -179,8 +179,9 @@ TEST_P(Checks, RefuseTensorsOfTheLossGradientThatDoNotFit) {
   refused([](Call& c) { c.dhidden = {3, 5}; });
   refused([](Call& c) { c.dhead = {7, 4}; });
   refused([](Call& c) { c.dbias = {5}; });
-  refused([](Call& c) { c.factor = std::nanf(""); });
-  refused([](Call& c) { c.soft_cap = -1; });
+  refused([](Call& c) { c.spec.factor = std::nanf(""); });
+  refused([](Call& c) { c.spec.soft_cap = -1; });
+  refused([](Call& c) { c.spec.label_smoothing = 1; });
 }
 
 TEST_P(Checks, RefuseTensorsOfTheGradientOfAttentionThatDoNotFit) {

@@ -13,7 +13,7 @@ constexpr double tolerance = 1e-5;
 CrossEntropyProblem problem(std::int64_t m, std::int64_t d, std::int64_t vocabulary, bool bias,
                             float scale, float soft_cap, float deviation = 1) {
   Random random(3);
-  CrossEntropyProblem p{m, d, vocabulary, {}, {}, {}, {}, scale, soft_cap, 0.3F};
+  CrossEntropyProblem p{m, d, vocabulary, {}, {}, {}, {}, {scale, soft_cap, 0.3F}};
   p.hidden = random.floats(m * d);
   p.head = random.floats(vocabulary * d, deviation);
   if (bias) p.bias = random.floats(vocabulary);
@@ -33,10 +33,10 @@ Gradients take(Backend& backend, const CrossEntropyProblem& p) {
   const Tensor dhidden = arrays.of({p.m, p.d}, Floats(p.hidden.size(), 99.0F));
   const Tensor dhead = arrays.of({p.vocabulary, p.d}, Floats(p.head.size()));
   const Tensor dbias = bias ? arrays.of({p.vocabulary}, Floats(p.bias.size())) : Tensor{};
-  backend.linear_cross_entropy_gradient(
-      arrays.of({p.m, p.d}, p.hidden), arrays.of({p.vocabulary, p.d}, p.head),
-      bias ? arrays.of({p.vocabulary}, p.bias) : Tensor{}, p.scale, p.soft_cap,
-      arrays.of({p.m}, p.labels), p.factor, loss, dhidden, dhead, dbias);
+  backend.linear_cross_entropy_gradient(arrays.of({p.m, p.d}, p.hidden),
+                                        arrays.of({p.vocabulary, p.d}, p.head),
+                                        bias ? arrays.of({p.vocabulary}, p.bias) : Tensor{}, p.spec,
+                                        arrays.of({p.m}, p.labels), loss, dhidden, dhead, dbias);
   return {arrays.floats(loss), arrays.floats(dhidden), arrays.floats(dhead),
           bias ? arrays.floats(dbias) : Floats{}};
 }
@@ -51,16 +51,17 @@ void expect_oracle(const Gradients& found, const CrossEntropyProblem& p) {
 }
 
 TEST(CrossEntropyGradientOracle, IsTheGradientOfTheForwardOracle) {
-  for (const float cap : {0.0F, 5.0F}) {
-    const CrossEntropyProblem p = problem(3, 4, 7, true, 1.5F, cap);
+  for (const auto& [cap, smoothing] : {std::pair(0.0F, 0.0F), {5.0F, 0.0F}, {0.0F, 0.2F}}) {
+    CrossEntropyProblem p = problem(3, 4, 7, true, 1.5F, cap);
+    p.spec.label_smoothing = smoothing;
     const CrossEntropyGradients found = cross_entropy_gradients_oracle(p);
     const auto loss = [&](const Doubles& hidden, const Doubles& head, const Doubles& bias) {
       return cross_entropy_oracle(gemm_oracle(hidden, head, bias, p.m, p.vocabulary, p.d), p.labels,
-                                  p.scale, p.soft_cap)
+                                  p.spec)
           .loss;
     };
     const auto expect_numerical = [&](const Doubles& gradient, const Floats& x, auto forward) {
-      const Doubles numerical = numerical_gradient(x, Floats(3, p.factor), forward);
+      const Doubles numerical = numerical_gradient(x, Floats(3, p.spec.factor), forward);
       EXPECT_LT(relative_l2(Floats(gradient.begin(), gradient.end()), numerical), 1e-6) << cap;
     };
     const Doubles hidden = doubles(p.hidden), head = doubles(p.head), bias = doubles(p.bias);
@@ -77,6 +78,15 @@ TEST(CrossEntropyGradient, EqualsTheOracle) {
         problem(5, 33, 129, true, 0.5F, 0), problem(5, 33, 129, true, 0.5F, 3),
         problem(40, 7, 13, true, -2, 30)}) {
     SCOPED_TRACE(p.vocabulary);
+    expect_oracle(take(*backend, p), p);
+  }
+}
+
+TEST(CrossEntropyGradient, EqualsTheOracleWithSmoothedLabels) {
+  const auto backend = make_cpu_backend({.threads = 2});
+  for (const float cap : {0.0F, 3.0F}) {
+    CrossEntropyProblem p = problem(5, 33, 129, true, 0.5F, cap);
+    p.spec.label_smoothing = 0.1F;
     expect_oracle(take(*backend, p), p);
   }
 }
@@ -102,7 +112,7 @@ TEST(CrossEntropyGradient, TheLossIsThatOfLinearCrossEntropy) {
   const Tensor loss = arrays.empty({p.m}), best = arrays.empty(Dtype::i32, {p.m});
   const auto head = backend->plain(arrays.of({p.vocabulary, p.d}, p.head));
   backend->linear_cross_entropy(arrays.of({p.m, p.d}, p.hidden), *head,
-                                arrays.of({p.vocabulary}, p.bias), p.scale, p.soft_cap,
+                                arrays.of({p.vocabulary}, p.bias), p.spec.scale, p.spec.soft_cap,
                                 arrays.of({p.m}, p.labels), loss, best);
   EXPECT_EQ(take(*backend, p).loss, arrays.floats(loss));
 }
@@ -115,9 +125,8 @@ TEST(CrossEntropyGradient, IsAddedToThoseOfTheWeights) {
   const Tensor head = arrays.of({5, 2}, p.head), bias = arrays.of({5}, p.bias);
   const Tensor dhead = arrays.of({5, 2}, Floats(10, 8.0F)), dbias = arrays.of({5}, Floats(5, 8.0F));
   const Tensor loss = arrays.empty({3}), dhidden = arrays.empty({3, 2});
-  backend->linear_cross_entropy_gradient(arrays.of({3, 2}, p.hidden), head, bias, 1, 0,
-                                         arrays.of({3}, p.labels), p.factor, loss, dhidden, dhead,
-                                         dbias);
+  backend->linear_cross_entropy_gradient(arrays.of({3, 2}, p.hidden), head, bias, p.spec,
+                                         arrays.of({3}, p.labels), loss, dhidden, dhead, dbias);
   const Floats heads = arrays.floats(dhead), biases = arrays.floats(dbias);
   for (std::size_t i = 0; i < heads.size(); ++i) EXPECT_NEAR(heads[i], 8 + alone.dhead[i], 1e-6);
   for (std::size_t i = 0; i < biases.size(); ++i) EXPECT_NEAR(biases[i], 8 + alone.dbias[i], 1e-6);
@@ -140,12 +149,12 @@ TEST(CrossEntropyGradient, OfBf16HasTheErrorOfPlainRounding) {
   const CrossEntropyGradients exact = cross_entropy_gradients_oracle(p);
 
   Floats dlogits = plain_bf16_gemm(p.hidden, p.head, {}, p.m, p.vocabulary, p.d);
-  const Doubles loss = cross_entropy_oracle(doubles(dlogits), p.labels, 1, 0).loss;
+  const Doubles loss = cross_entropy_oracle(doubles(dlogits), p.labels, {}).loss;
   for (std::size_t i = 0; i < loss.size(); ++i) {
     float* row = &dlogits[i * static_cast<std::size_t>(p.vocabulary)];
     const double log_sum_exp = loss[i] + row[p.labels[i]];
     for (std::int64_t j = 0; j < p.vocabulary; ++j) {
-      row[j] = static_cast<float>(p.factor *
+      row[j] = static_cast<float>(p.spec.factor *
                                   (std::exp(row[j] - log_sum_exp) - (j == p.labels[i] ? 1 : 0)));
     }
   }

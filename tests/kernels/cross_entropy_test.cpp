@@ -35,7 +35,7 @@ TEST_P(LinearCrossEntropy, EqualsTheOracle) {
                                 c.soft_cap, arrays.of({c.m}, labels), loss, best);
 
   const Doubles logits = gemm_oracle(hidden, head, bias, c.m, c.vocabulary, c.d);
-  const CrossEntropy expected = cross_entropy_oracle(logits, labels, c.scale, c.soft_cap);
+  const CrossEntropy expected = cross_entropy_oracle(logits, labels, {c.scale, c.soft_cap});
   const double error = relative_error(arrays.floats(loss), expected.loss);
   if (dtype == Dtype::f32) {
     EXPECT_LT(error, 1e-6);
@@ -44,7 +44,7 @@ TEST_P(LinearCrossEntropy, EqualsTheOracle) {
   }
   const Floats plain = plain_bf16_gemm(hidden, head, bias, c.m, c.vocabulary, c.d);
   const CrossEntropy plain_result =
-      cross_entropy_oracle({plain.begin(), plain.end()}, labels, c.scale, c.soft_cap);
+      cross_entropy_oracle({plain.begin(), plain.end()}, labels, {c.scale, c.soft_cap});
   const Floats plain_loss(plain_result.loss.begin(), plain_result.loss.end());
   EXPECT_LE(error, 2 * relative_error(plain_loss, expected.loss));
   EXPECT_EQ(arrays.integers(best), plain_result.best);

@@ -149,19 +149,24 @@ double scaled_and_capped(double x, double scale, double soft_cap) {
   return soft_cap > 0 ? soft_cap * std::tanh(scale * x / soft_cap) : scale * x;
 }
 
-CrossEntropy cross_entropy_oracle(const Doubles& logits, const Integers& labels, double scale,
-                                  double soft_cap) {
+CrossEntropy cross_entropy_oracle(const Doubles& logits, const Integers& labels,
+                                  const CrossEntropySpec& spec) {
   const std::size_t vocabulary = logits.size() / labels.size();
   CrossEntropy result;
   for (std::size_t i = 0; i < labels.size(); ++i) {
     Doubles row(vocabulary);
     for (std::size_t j = 0; j < vocabulary; ++j) {
-      row[j] = scaled_and_capped(logits[i * vocabulary + j], scale, soft_cap);
+      row[j] = scaled_and_capped(logits[i * vocabulary + j], spec.scale, spec.soft_cap);
     }
     const auto largest = std::max_element(row.begin(), row.end());
-    double sum = 0;
-    for (const double each : row) sum += std::exp(each - *largest);
-    result.loss.push_back(*largest + std::log(sum) - row[at(labels[i])]);
+    double sum = 0, mean = 0;
+    for (const double each : row) {
+      sum += std::exp(each - *largest);
+      mean += each / static_cast<double>(vocabulary);
+    }
+    const double smoothing = spec.label_smoothing;
+    result.loss.push_back(*largest + std::log(sum) - (1 - smoothing) * row[at(labels[i])] -
+                          smoothing * mean);
     result.best.push_back(static_cast<std::int32_t>(largest - row.begin()));
   }
   return result;
@@ -169,18 +174,24 @@ CrossEntropy cross_entropy_oracle(const Doubles& logits, const Integers& labels,
 
 CrossEntropyGradients cross_entropy_gradients_oracle(const CrossEntropyProblem& p) {
   Doubles dlogits = gemm_oracle(p.hidden, p.head, p.bias, p.m, p.vocabulary, p.d);
-  CrossEntropyGradients g{cross_entropy_oracle(dlogits, p.labels, p.scale, p.soft_cap).loss,
+  const double scale = p.spec.scale, soft_cap = p.spec.soft_cap, smoothing = p.spec.label_smoothing;
+  CrossEntropySpec plain = p.spec;
+  plain.label_smoothing = 0;
+  const Doubles plain_loss = cross_entropy_oracle(dlogits, p.labels, plain).loss;
+  CrossEntropyGradients g{cross_entropy_oracle(dlogits, p.labels, p.spec).loss,
                           Doubles(p.hidden.size()), Doubles(p.head.size()),
                           Doubles(at(p.vocabulary))};
   for (std::int64_t i = 0; i < p.m; ++i) {
     const double label_logit = dlogits[at(i * p.vocabulary + p.labels[at(i)])];
-    const double log_sum_exp = g.loss[at(i)] + scaled_and_capped(label_logit, p.scale, p.soft_cap);
+    const double log_sum_exp = plain_loss[at(i)] + scaled_and_capped(label_logit, scale, soft_cap);
     for (std::int64_t j = 0; j < p.vocabulary; ++j) {
       double& logit = dlogits[at(i * p.vocabulary + j)];
-      const double capped = scaled_and_capped(logit, p.scale, p.soft_cap);
-      const double ratio = p.soft_cap > 0 ? capped / p.soft_cap : 0;
-      const double error = std::exp(capped - log_sum_exp) - (j == p.labels[at(i)] ? 1 : 0);
-      logit = p.factor * error * p.scale * (1 - ratio * ratio);
+      const double capped = scaled_and_capped(logit, scale, soft_cap);
+      const double ratio = soft_cap > 0 ? capped / soft_cap : 0;
+      const double wanted = (j == p.labels[at(i)] ? 1 - smoothing : 0) +
+                            smoothing / static_cast<double>(p.vocabulary);
+      const double error = std::exp(capped - log_sum_exp) - wanted;
+      logit = p.spec.factor * error * scale * (1 - ratio * ratio);
       g.dbias[at(j)] += logit;
       for (std::int64_t l = 0; l < p.d; ++l) {
         g.dhidden[at(i * p.d + l)] += logit * p.head[at(j * p.d + l)];

@@ -51,10 +51,10 @@ struct CrossEntropy {
   Doubles loss;
   Integers best;
 };
-CrossEntropy cross_entropy_oracle(const Doubles& logits, const Integers& labels, double scale,
-                                  double soft_cap);
+CrossEntropy cross_entropy_oracle(const Doubles& logits, const Integers& labels,
+                                  const CrossEntropySpec& spec);
 
-/// Of factor * (the sum of the losses of hidden[m, d] and head[v, d]).
+/// Of spec.factor * (the sum of the losses of hidden[m, d] and head[v, d]).
 struct CrossEntropyGradients {
   Doubles loss, dhidden, dhead, dbias;
 };
@@ -62,7 +62,7 @@ struct CrossEntropyProblem {
   std::int64_t m = 0, d = 0, vocabulary = 0;
   Floats hidden, head, bias;
   Integers labels;
-  float scale = 1, soft_cap = 0, factor = 1;
+  CrossEntropySpec spec;
 };
 CrossEntropyGradients cross_entropy_gradients_oracle(const CrossEntropyProblem& p);
 

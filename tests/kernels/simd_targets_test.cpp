@@ -90,7 +90,7 @@ TEST_P(SimdTarget, TakesCrossEntropy) {
   backend_->linear_cross_entropy(arrays_.of({m, d}, hidden), *packed, {}, 1, 0,
                                  arrays_.of({m}, labels), loss, best);
   const CrossEntropy expected =
-      cross_entropy_oracle(gemm_oracle(hidden, head, {}, m, vocabulary, d), labels, 1, 0);
+      cross_entropy_oracle(gemm_oracle(hidden, head, {}, m, vocabulary, d), labels, {});
   EXPECT_LT(relative_error(arrays_.floats(loss), expected.loss), 1e-6);
   EXPECT_EQ(arrays_.integers(best), expected.best);
 }
@@ -122,7 +122,7 @@ TEST_P(SimdTarget, TakesTheGradientsOfNormsGatesAndRotations) {
 
 TEST_P(SimdTarget, TakesTheGradientOfCrossEntropy) {
   for (const float cap : {0.0F, 3.0F}) {
-    CrossEntropyProblem p{3, 8, 53, {}, {}, {}, {0, 52, 7}, 0.5F, cap, 2};
+    CrossEntropyProblem p{3, 8, 53, {}, {}, {}, {0, 52, 7}, {0.5F, cap, 2, 0.1F}};
     p.hidden = random_.floats(p.m * p.d);
     p.head = random_.floats(p.vocabulary * p.d);
     p.bias = random_.floats(p.vocabulary);
@@ -131,8 +131,8 @@ TEST_P(SimdTarget, TakesTheGradientOfCrossEntropy) {
     const Tensor dbias = arrays_.of({p.vocabulary}, Floats(p.bias.size()));
     backend_->linear_cross_entropy_gradient(
         arrays_.of({p.m, p.d}, p.hidden), arrays_.of({p.vocabulary, p.d}, p.head),
-        arrays_.of({p.vocabulary}, p.bias), p.scale, p.soft_cap, arrays_.of({p.m}, p.labels),
-        p.factor, loss, dhidden, dhead, dbias);
+        arrays_.of({p.vocabulary}, p.bias), p.spec, arrays_.of({p.m}, p.labels), loss, dhidden,
+        dhead, dbias);
     const CrossEntropyGradients expected = cross_entropy_gradients_oracle(p);
     EXPECT_LT(relative_error(arrays_.floats(loss), expected.loss), 1e-6);
     EXPECT_LT(relative_l2(arrays_.floats(dhidden), expected.dhidden), 1e-5);

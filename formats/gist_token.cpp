@@ -1,7 +1,6 @@
 #include "formats/gist_token.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -41,21 +40,32 @@ Settings settings_in(const std::filesystem::path& directory) {
           object_in(directory / config_name)};
 }
 
-/// Those of a vocabulary that comes alone.
+/// Whether a vocabulary that comes alone is for LlamaTokenizer, or, having no bos, for T5Tokenizer.
+bool is_llamas(const Tokenizer& vocabulary) {
+  return vocabulary.bos().has_value();
+}
+
+/// The settings under which transformers gives a vocabulary that comes alone the file's own ids.
 Settings settings_of(const Tokenizer& vocabulary) {
   Settings settings;
-  settings.config = {{"tokenizer_class", "LlamaTokenizer"}, {"legacy", true}};
-  const std::array<std::pair<const char*, std::optional<std::int32_t>>, 3> tokens = {
-      {{"bos_token", vocabulary.bos()},
-       {"eos_token", vocabulary.eos()},
-       {"unk_token", vocabulary.unk()}}};
-  for (const auto& [key, id] : tokens) {
-    // null, as LlamaTokenizer has defaults of its own
+  const auto set = [&](const char* key, std::optional<std::int32_t> id) {
+    // null, as the classes have defaults of their own
     settings.config[key] = id ? Json(vocabulary.piece_of_id(*id)) : Json();
     if (id) settings.special_tokens[key] = vocabulary.piece_of_id(*id);
+  };
+  const bool llamas = is_llamas(vocabulary);
+  settings.config = {{"tokenizer_class", llamas ? "LlamaTokenizer" : "T5Tokenizer"},
+                     {"legacy", true}};
+  if (llamas) set("bos_token", vocabulary.bos());
+  set("eos_token", vocabulary.eos());
+  set("unk_token", vocabulary.unk());
+  if (llamas) {
+    settings.config["add_bos_token"] = true;
+    settings.config["add_eos_token"] = false;
+  } else {
+    set("pad_token", vocabulary.id_of_piece("<pad>"));
+    settings.config["extra_ids"] = 0;
   }
-  settings.config["add_bos_token"] = vocabulary.bos().has_value();
-  settings.config["add_eos_token"] = false;
   return settings;
 }
 
@@ -150,8 +160,8 @@ std::vector<std::string> write_tokenizer(const std::filesystem::path& source,
   const Tokenizer tokenizer = Tokenizer::open(source);
   const bool is_directory = tokenizer.path() != source;
   const bool adds = with_gist_token && !tokenizer.gist_token();
-  copy_durably(tokenizer.path(),
-               target / (is_directory ? tokenizer.path().filename() : "tokenizer.model"));
+  const char* bare_name = is_llamas(tokenizer) ? "tokenizer.model" : "spiece.model";
+  copy_durably(tokenizer.path(), target / (is_directory ? tokenizer.path().filename() : bare_name));
   if (is_directory && !adds) {
     for (const char* name : {added_tokens_name, special_tokens_name, config_name, fast_name}) {
       if (may_exist(source / name)) copy_durably(source / name, target / name);

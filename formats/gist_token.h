@@ -11,8 +11,9 @@ namespace gist {
 ///
 /// `source` is a Hugging Face directory, whose vocabulary, added_tokens.json,
 /// special_tokens_map.json, tokenizer_config.json and tokenizer.json are copied where they exist;
-/// or a SentencePiece file, written as tokenizer.model with the settings of a LlamaTokenizer, whose
-/// bos, eos and unk are the file's.
+/// or a SentencePiece file, written as tokenizer.model with the settings of a LlamaTokenizer, or,
+/// if it has no bos, as spiece.model with those of a T5Tokenizer without extra ids; special tokens
+/// are the file's.
 ///
 /// With `with_gist_token` a tokenizer that has no <GIST> gets it, its id the tokenizer's size
 /// (added tokens included), in the three JSON files as Hugging Face writes it. Files that would

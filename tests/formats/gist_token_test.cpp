@@ -163,6 +163,16 @@ TEST_F(GistToken, AVocabularyFileAloneGetsTheSettingsOfItsModel) {
   }
 }
 
+TEST_F(GistToken, AVocabularyFileWithoutBosGetsT5sSettings) {
+  const std::filesystem::path expected = fixtures / "models/wordtasks-t5-gist";
+  std::filesystem::copy_file(expected / "spiece.model", source_ / "words.model");
+  EXPECT_THAT(write_tokenizer(source_ / "words.model", target_, true), IsEmpty());
+  for (const char* name : json_names) {
+    EXPECT_EQ(written(name), json::parse(content_of(expected / name))) << name;
+  }
+  EXPECT_EQ(Tokenizer::open(target_).path(), target_ / "spiece.model");
+}
+
 TEST_F(GistToken, KeepsTheNameOfADirectorysVocabulary) {
   std::filesystem::rename(source_ / "tokenizer.model", source_ / "spiece.model");
   EXPECT_THAT(write(), IsEmpty());

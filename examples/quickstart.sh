@@ -11,7 +11,7 @@ need_packages $build_packages jq
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 run() { printf '$ %s\n' "$*" | sed "s|$root/||g; s|$work/||g" >&2; "$@"; }
 
-say "Building gist and the llama plugin"
+say "Building gist and its plugins"
 cd "$root"
 cmake --preset release -DGIST_TESTS=OFF >/dev/null
 cmake --build --preset release
@@ -21,30 +21,36 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 gunzip -c "$root/examples/data/wordtasks_seen.jsonl.gz" >"$work/seen.jsonl"
 
-say "Compressing 500 instructions, each into one gist token"
-run "$gist" compress --model "$models/wordtasks-llama-gist" --input "$work/seen.jsonl" \
-  --output "$work/gists.h5" >"$work/receipts.jsonl"
-echo "the first receipt:"
-head -n 1 "$work/receipts.jsonl"
-run "$gist" inspect "$work/gists.h5"
+# Compresses all instructions with the family's gist model, and answers three of them from the store.
+compress_and_answer() {
+  model=$models/wordtasks-$1-gist
+  say "$1: compressing 500 instructions, each into one gist token"
+  run "$gist" compress --model "$model" --input "$work/seen.jsonl" --output "$work/$1.h5" >"$work/receipts.jsonl"
+  echo "the first receipt:"
+  head -n 1 "$work/receipts.jsonl"
+  run "$gist" inspect "$work/$1.h5"
 
-say "Answering from the stored gists"
-head -n 3 "$work/receipts.jsonl" | jq -c '{gist: .id, input: "cat, lake, red, axe"}' >"$work/asked.jsonl"
-run "$gist" generate --model "$models/wordtasks-llama-gist" --store "$work/gists.h5" \
-  --input "$work/asked.jsonl" | jq -r '.completion' >"$work/answers"
-head -n 3 "$work/seen.jsonl" | jq -r '.instruction' |
-  paste "$work/answers" - | while IFS="$(printf '\t')" read -r answer instruction; do
-    printf '%s\n    cat, lake, red, axe -> %s\n' "$instruction" "$answer"
-  done
+  say "$1: answering from the stored gists"
+  head -n 3 "$work/receipts.jsonl" | jq -c '{gist: .id, input: "cat, lake, red, axe"}' >"$work/asked.jsonl"
+  run "$gist" generate --model "$model" --store "$work/$1.h5" --input "$work/asked.jsonl" |
+    jq -r '.completion' >"$work/answers"
+  head -n 3 "$work/seen.jsonl" | jq -r '.instruction' |
+    paste "$work/answers" - | while IFS="$(printf '\t')" read -r answer instruction; do
+      printf '%s\n    cat, lake, red, axe -> %s\n' "$instruction" "$answer"
+    done
+}
+compress_and_answer llama
+compress_and_answer t5
 
 say "The whole prompt (pos), its gist (gist), and no prompt at all (neg), on 500 records"
-for condition in pos gist neg; do
-  "$gist" evaluate --model "$models/wordtasks-llama-$condition" --data "$work/seen.jsonl" \
+for model in llama-pos llama-gist llama-neg t5-gist; do
+  "$gist" evaluate --model "$models/wordtasks-$model" --data "$work/seen.jsonl" \
     --max-new-tokens 24 --json
 done | jq -rs '
-  ["condition", "exact match", "loss", "seconds", "bytes kept of a prompt"],
-  (.[] | [.condition, "\(.all.exact_match * 1000 | round / 10) %", (.all.loss * 10000 | round / 10000),
-          (.all.generation_seconds * 100 | round / 100), (.all.prompt_bytes | round)]) | @tsv' |
+  ["model", "exact match", "loss", "seconds", "bytes kept of a prompt"],
+  (.[] | [(.model | split("/wordtasks-")[-1]), "\(.all.exact_match * 1000 | round / 10) %",
+          (.all.loss * 10000 | round / 10000), (.all.generation_seconds * 100 | round / 100),
+          (.all.prompt_bytes | round)]) | @tsv' |
   while IFS="$(printf '\t')" read -r a b c d e; do
     printf '%-10s %12s %8s %9s %23s\n' "$a" "$b" "$c" "$d" "$e"
   done

@@ -1,27 +1,34 @@
 #!/bin/sh
-# Trains the small LLaMA models that stand under examples/models: a base model from scratch, then, from it,
-# one model for each condition. About five minutes on two cores.
+# Trains the small models of a family that stand under examples/models: a base model from scratch, then,
+# from it, one model for each condition. Five to six minutes on two cores.
 #
-# usage: sh examples/train.sh OUTPUT [SEED]
+# usage: sh examples/train.sh llama|t5 OUTPUT [SEED]
 #
-# OUTPUT gets wordtasks-llama-base, -pos, -gist and -neg; the shipped ones have seed 1. GIST names the
+# OUTPUT gets wordtasks-FAMILY-base, -pos, -gist and -neg; the shipped ones have seed 1. GIST names the
 # binary, if it is not build/release/bin/gist.
 set -eu
-output=$1
-seed=${2-1}
+family=$1
+output=$2
+seed=${3-1}
 here=$(cd "$(dirname "$0")" && pwd)
 gist=${GIST-$here/../build/release/bin/gist}
-data=$here/data/wordtasks_train.jsonl.gz
+case $family in
+  llama) from_scratch="--steps 2500 --lr 2e-3" ;;
+  t5) from_scratch="--steps 3000 --lr 4e-3" ;;
+  *) echo "expected llama or t5, found $family" >&2; exit 64 ;;
+esac
+config=$here/models/wordtasks-$family
+base=$output/wordtasks-$family-base
 
 train() {
-  "$gist" train --data "$data" --gist-tokens 1 --batch-records 64 \
+  "$gist" train --data "$here/data/wordtasks_train.jsonl.gz" --gist-tokens 1 --batch-records 64 \
     --schedule linear --warmup 100 --beta2 0.98 --clip 1 --seed "$seed" --save-every 0 "$@"
 }
 
 mkdir -p "$output"
-train --init "$here/models/wordtasks-llama.json" --tokenizer "$here/models/wordtasks-llama.model" \
-  --output "$output/wordtasks-llama-base" --condition pos --steps 2500 --lr 2e-3
+# shellcheck disable=SC2086 # a list of words
+train --init "$config.json" --tokenizer "$config.model" --output "$base" --condition pos $from_scratch
 for condition in pos gist neg; do
-  train --model "$output/wordtasks-llama-base" --output "$output/wordtasks-llama-$condition" \
-    --condition "$condition" --steps 1000 --lr 1e-3
+  train --model "$base" --output "$output/wordtasks-$family-$condition" --condition "$condition" \
+    --steps 1000 --lr 1e-3
 done

@@ -1,6 +1,6 @@
 """The reference implementation's training runs on the word tasks, run again by `gist train`.
 
-usage: word_tasks.py GIST WORKDIR [SEED ...]
+usage: word_tasks.py GIST llama|t5 WORKDIR [SEED ...]
 
 Trains base, pos, gist and neg with each seed (0, 1 and 2 if none is named) by examples/train.sh into
 WORKDIR/SEED, unless they stand there already; evaluates them; prints a table beside the reference's
@@ -19,18 +19,27 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SPLITS = ("seen", "unseen")
 # Exact match in per cent and mean loss over label tokens on (seen, unseen): PyTorch 2.5.1, seed 0.
 REFERENCE = {
-    "base": ((90.6, 44.0), (0.1195, 2.2343)),
-    "pos": ((94.2, 49.8), (0.0895, 2.3696)),
-    "gist": ((92.2, 44.8), (0.0969, 2.2471)),
-    "neg": ((6.6, 5.2), (1.4102, 1.5043)),
+    "llama": {
+        "base": ((90.6, 44.0), (0.1195, 2.2343)),
+        "pos": ((94.2, 49.8), (0.0895, 2.3696)),
+        "gist": ((92.2, 44.8), (0.0969, 2.2471)),
+        "neg": ((6.6, 5.2), (1.4102, 1.5043)),
+    },
+    "t5": {
+        "base": ((89.4, 47.4), (0.1066, 1.8417)),
+        "pos": ((91.6, 51.6), (0.0775, 2.1462)),
+        "gist": ((82.8, 37.0), (0.1934, 1.7047)),
+        "neg": ((8.0, 8.0), (1.2410, 1.3634)),
+    },
 }
 
 
-def train(gist, directory, seed):
-    if not all((directory / f"wordtasks-llama-{run}" / "training.json").exists() for run in REFERENCE):
+def train(gist, family, directory, seed):
+    runs = [directory / f"wordtasks-{family}-{run}" for run in REFERENCE[family]]
+    if not all((run / "training.json").exists() for run in runs):
         environment = {**os.environ, "GIST": gist}
         script = ROOT / "examples" / "train.sh"
-        subprocess.run(["sh", script, directory, str(seed)], env=environment, check=True)
+        subprocess.run(["sh", script, family, directory, str(seed)], env=environment, check=True)
 
 
 def evaluate(gist, model, split):
@@ -41,33 +50,34 @@ def evaluate(gist, model, split):
     return 100 * total["exact_match"], total["loss"]
 
 
-def within_band(run, exact, loss):
+def within_band(run, reference, exact, loss):
     """Whether the means on the seen split are near the reference's."""
-    (reference_exact, _), (reference_loss, _) = REFERENCE[run]
+    (reference_exact, _), (reference_loss, _) = reference
     if run == "neg":
         return abs(loss / reference_loss - 1) <= 0.03
     return exact >= reference_exact - 5 and loss <= 1.25 * reference_loss
 
 
 def main():
-    gist, work = str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(sys.argv[2])
-    seeds = [int(seed) for seed in sys.argv[3:]] or [0, 1, 2]
+    gist, family, work = str(pathlib.Path(sys.argv[1]).resolve()), sys.argv[2], pathlib.Path(sys.argv[3])
+    seeds = [int(seed) for seed in sys.argv[4:]] or [0, 1, 2]
     for seed in seeds:
-        train(gist, work / str(seed), seed)
+        train(gist, family, work / str(seed), seed)
     print("| run | exact match seen | unseen | loss seen | unseen | reference: seen | unseen | loss seen | unseen |")
     print("|---|---|---|---|---|---|---|---|---|")
     outside = []
-    for run, (exact_reference, loss_reference) in REFERENCE.items():
+    for run, reference in REFERENCE[family].items():
+        exact_reference, loss_reference = reference
         exact, loss = {}, {}
         for split in SPLITS:
-            results = [evaluate(gist, work / str(s) / f"wordtasks-llama-{run}", split) for s in seeds]
+            results = [evaluate(gist, work / str(s) / f"wordtasks-{family}-{run}", split) for s in seeds]
             exact[split] = [each[0] for each in results]
             loss[split] = [each[1] for each in results]
         cells = [f"{statistics.mean(exact[s]):.1f} ({', '.join(f'{e:.1f}' for e in exact[s])})" for s in SPLITS]
         cells += [f"{statistics.mean(loss[s]):.4f}" for s in SPLITS]
         cells += [f"{e:.1f}" for e in exact_reference] + [f"{value:.4f}" for value in loss_reference]
         print(f"| {run} | " + " | ".join(cells) + " |")
-        if not within_band(run, statistics.mean(exact["seen"]), statistics.mean(loss["seen"])):
+        if not within_band(run, reference, statistics.mean(exact["seen"]), statistics.mean(loss["seen"])):
             outside.append(run)
     if outside:
         sys.exit(f"outside the bands: {', '.join(outside)}")

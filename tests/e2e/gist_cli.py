@@ -1,5 +1,7 @@
 """Runs the gist binary that the environment variable GIST names."""
 
+import gzip
+import itertools
 import json
 import os
 import shutil
@@ -12,6 +14,7 @@ from types import SimpleNamespace
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "examples" / "models"
 FIXTURES = ROOT / "tests" / "fixtures"
+WORDTASKS = ROOT / "examples" / "data" / "wordtasks_seen.jsonl.gz"
 GIST = os.environ["GIST"]
 TIMEOUT = 300  # seconds
 
@@ -40,6 +43,15 @@ def run(*args, stdin=None, env=None, preexec=None):
         out=done.stdout.decode("utf-8", "surrogateescape"),
         err=done.stderr.decode("utf-8", "surrogateescape"),
     )
+
+
+def jsonl(records):
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def wordtasks(first, last):
+    with gzip.open(WORDTASKS, "rt") as lines:
+        return [json.loads(line) for line in itertools.islice(lines, first, last)]
 
 
 def records_of(text):

@@ -1,17 +1,14 @@
 """Small gist stores for tests."""
 
-import json
-
-from gist_cli import FIXTURES, run
-
-MODEL = FIXTURES / "models" / "wordtasks-llama-gist"
+from families import LLAMA
+from gist_cli import jsonl, run
 
 
-def write_store(path, prompts, *options, gist_tokens=1):
+def write_store(path, prompts, *options, gist_tokens=1, family=LLAMA):
     """Compresses {id: instruction} into a store at `path`."""
-    records = [{"id": name, "instruction": text} for name, text in prompts.items()]
-    result = run("compress", "--model", MODEL, "--output", path, "--gist-tokens", gist_tokens,
-                 *options, stdin="".join(json.dumps(record) + "\n" for record in records))
+    records = jsonl({"id": name, "instruction": text} for name, text in prompts.items())
+    result = run("compress", "--model", family.model, "--output", path, "--gist-tokens", gist_tokens,
+                 *options, stdin=records)
     if result.code != 0:
         raise AssertionError(f"gist compress ended with {result.code}: {result.err}")
     return path

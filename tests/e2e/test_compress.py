@@ -11,9 +11,9 @@ import subprocess
 import time
 import unittest
 
-from gist_cli import FIXTURES, GIST, MODELS, TempDirTest, records_of, run
+from families import LLAMA, for_each_family
+from gist_cli import FIXTURES, GIST, MODELS, TempDirTest, jsonl, records_of, run
 
-MODEL = FIXTURES / "models" / "wordtasks-llama-gist"
 PLAIN_MODEL = FIXTURES / "models" / "stories260K-gist"  # has a gist token and no gist.json
 
 
@@ -31,13 +31,24 @@ def prompts(count, repeat_every=7):
     return records
 
 
-def jsonl(records):
-    return "".join(json.dumps(record) + "\n" for record in records)
+class CompressTest(TempDirTest):
+    family = LLAMA
+
+    def command(self, *options, store="out.h5", model=None):
+        return ["compress", "--model", model or self.family.model, "--output", self.path(store), *options]
+
+    def compress(self, text, *options, **where):
+        return run(self.command(*options, **where), stdin=text)
+
+    def start(self, *options):
+        return subprocess.Popen([GIST, *self.command(*options)], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-class Compress(TempDirTest):
-    def compress(self, text, *options, store="out.h5", model=MODEL):
-        return run("compress", "--model", model, "--output", self.path(store), *options, stdin=text)
+@for_each_family
+class Proofs(CompressTest):
+    def command(self, *options, **where):  # without a gist.json to rely on
+        return super().command("--gist-tokens", "1", *options, **where)
 
     def test_receipts_say_what_became_of_each_record(self):
         result = self.compress(jsonl([
@@ -65,17 +76,6 @@ class Compress(TempDirTest):
         self.assertEqual(one.out, two.out)
         self.assertEqual(self.read("one.h5"), self.read("two.h5"))
 
-    def test_resumes_a_run_that_was_killed_in_its_first_commit(self):
-        partial = self.path("out.h5.partial")
-        staging = sqlite3.connect(partial)  # bytes, but nothing in them
-        staging.execute("create table t (x)")
-        staging.execute("drop table t")
-        staging.close()
-        self.assertGreater(os.path.getsize(partial), 0)
-        result = self.compress(jsonl(prompts(3)), "--resume")
-        self.assertEqual(result.code, 0, result.err)
-        self.assertTrue(os.path.exists(self.path("out.h5")))
-
     def test_survives_kill_9_at_any_moment(self):
         text = jsonl(prompts(150))
         with open(self.path("in.jsonl"), "w") as file:
@@ -87,25 +87,22 @@ class Compress(TempDirTest):
         self.compress(None, *options, store="timed.h5")
         duration = time.monotonic() - start
         rng = random.Random(2)
-        for attempt in range(50):
-            store = self.path(f"killed{attempt}.h5")
-            command = [GIST, "compress", "--model", MODEL, "--output", store, *options]
+        for attempt in range(25):
+            store = f"killed{attempt}.h5"
+            command = [GIST, *self.command(*options, store=store)]
             with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
                 time.sleep(rng.uniform(0, 1.1) * duration)
                 process.kill()
-            resumed = run("compress", "--model", MODEL, "--output", store, *options, "--resume")
+            resumed = self.compress(None, *options, "--resume", store=store)
             self.assertEqual(resumed.code, 0, resumed.err)
             self.assertEqual(resumed.out, undisturbed.out)
             self.assertEqual(self.read(store), self.read("calm.h5"))
             self.assertEqual([n for n in os.listdir(self.directory) if n.startswith(f"killed{attempt}.")],
-                             [f"killed{attempt}.h5"])
-            os.remove(store)
+                             [store])
+            os.remove(self.path(store))
 
     def test_an_interrupt_stages_whole_batches_and_says_how_to_resume(self):
-        with subprocess.Popen(
-            [GIST, "compress", "--model", MODEL, "--output", self.path("out.h5"), "--line-buffered"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        ) as process:
+        with self.start("--line-buffered") as process:
             process.stdin.write(jsonl(prompts(3)))
             process.stdin.flush()
             for _ in range(3):
@@ -120,12 +117,32 @@ class Compress(TempDirTest):
         self.assertEqual(resumed.code, 0, resumed.err)
         self.assertEqual(len(records_of(resumed.out)), 5)
 
+    def test_a_dry_run_states_what_it_would_take_and_writes_nothing(self):
+        result = self.compress(jsonl(prompts(10)), "--dry-run")
+        self.assertEqual(result.code, 0, result.err)
+        plan = json.loads(result.out)
+        self.assertEqual(plan["records"], 10)
+        self.assertEqual(plan["rows"], 9)
+        self.assertGreater(plan["flops"], 0)
+        self.assertGreaterEqual(plan["memory_bytes"], plan["weight_bytes"])
+        self.assertEqual(os.listdir(self.directory), [])
+
+
+class Compress(CompressTest):
+    def test_resumes_a_run_that_was_killed_in_its_first_commit(self):
+        partial = self.path("out.h5.partial")
+        staging = sqlite3.connect(partial)  # bytes, but nothing in them
+        staging.execute("create table t (x)")
+        staging.execute("drop table t")
+        staging.close()
+        self.assertGreater(os.path.getsize(partial), 0)
+        result = self.compress(jsonl(prompts(3)), "--resume")
+        self.assertEqual(result.code, 0, result.err)
+        self.assertTrue(os.path.exists(self.path("out.h5")))
+
     def interrupted_at_its_input(self, *options):
         """A run that a signal meets while it waits for more than two prompts."""
-        with subprocess.Popen(
-            [GIST, "compress", "--model", MODEL, "--output", self.path("out.h5"), *options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        ) as process:
+        with self.start(*options) as process:
             process.stdin.write(jsonl(prompts(2)))
             process.stdin.flush()
             time.sleep(0.5)
@@ -150,15 +167,12 @@ class Compress(TempDirTest):
         self.assertEqual(self.compress(jsonl(prompts(3)), "--resume").code, 0)
 
     def test_a_closed_stdout_does_not_lose_the_store(self):
-        with subprocess.Popen(
-            [GIST, "compress", "--model", MODEL, "--output", self.path("out.h5")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        ) as process:
+        with self.start() as process:
             process.stdout.close()
-            process.stdin.write(jsonl(prompts(10)).encode())
+            process.stdin.write(jsonl(prompts(10)))
             process.stdin.close()
             self.assertEqual(process.wait(), 0)
-            self.assertEqual(process.stderr.read(), b"")
+            self.assertEqual(process.stderr.read(), "")
         self.assertEqual(run("inspect", self.path("out.h5"), "--verify").code, 0)
 
     def test_an_existing_output_is_kept_unless_forced(self):
@@ -218,10 +232,7 @@ class Compress(TempDirTest):
         self.assertEqual(self.compress(jsonl(prompts(2)), "--resume").code, 0)
 
     def test_a_second_run_on_the_same_output_is_told_who_holds_it(self):
-        with subprocess.Popen(
-            [GIST, "compress", "--model", MODEL, "--output", self.path("out.h5"), "--line-buffered"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        ) as process:
+        with self.start("--line-buffered") as process:
             process.stdin.write(jsonl(prompts(1)))
             process.stdin.flush()
             process.stdout.readline()
@@ -231,18 +242,6 @@ class Compress(TempDirTest):
                 self.assertIn(str(process.pid), second.err)
             process.stdin.close()
             self.assertEqual(process.wait(), 0)
-
-    def test_shards_merged_equal_one_run(self):
-        text = jsonl(prompts(40))
-        self.compress(text, store="whole.h5")
-        for i in range(3):
-            self.assertEqual(self.compress(text, "--shard", f"{i}/3", store=f"{i}.h5").code, 0)
-        merged = run("merge", "--output", self.path("merged.h5"),
-                     *(self.path(f"{i}.h5") for i in (2, 0, 1)))
-        self.assertEqual(merged.code, 0, merged.err)
-        rows = [records_of(run("inspect", self.path(name), "--rows").out)
-                for name in ("whole.h5", "merged.h5")]
-        self.assertEqual(*rows)
 
     def test_known_prompts_are_skipped(self):
         self.compress(jsonl(prompts(6)), store="old.h5")
@@ -347,8 +346,7 @@ class Compress(TempDirTest):
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
         options = ("--input", self.path("in.jsonl"), "--batch-tokens", "200")
-        result = run("compress", "--model", MODEL, "--output", self.path("out.h5"), *options,
-                     preexec=small_files)
+        result = run(self.command(*options), preexec=small_files)
         self.assertEqual(result.code, 74, result.err)
         self.assertIn("--resume", result.err)
         resumed = self.compress(None, *options, "--resume")
@@ -370,7 +368,7 @@ class Compress(TempDirTest):
         import shutil
         import struct
         target = self.path("model")
-        shutil.copytree(MODEL, target)
+        shutil.copytree(self.family.model, target)
         path = os.path.join(target, "model.safetensors")
         with open(path, "rb") as file:
             data = bytearray(file.read())
@@ -383,16 +381,6 @@ class Compress(TempDirTest):
             file.write(data)
         return target
 
-    def test_a_dry_run_states_what_it_would_take_and_writes_nothing(self):
-        result = self.compress(jsonl(prompts(10)), "--dry-run")
-        self.assertEqual(result.code, 0, result.err)
-        plan = json.loads(result.out)
-        self.assertEqual(plan["records"], 10)
-        self.assertEqual(plan["rows"], 9)
-        self.assertGreater(plan["flops"], 0)
-        self.assertGreaterEqual(plan["memory_bytes"], plan["weight_bytes"])
-        self.assertEqual(os.listdir(self.directory), [])
-
     @unittest.skipIf(os.environ.get("SANITIZED") == "ON", "sanitizers need all the address space")
     def test_a_dry_run_refuses_what_does_not_fit_in_memory(self):
         # A pass of very many tokens, in an address space that is too small for its activations.
@@ -401,8 +389,8 @@ class Compress(TempDirTest):
         def little_memory():
             resource.setrlimit(resource.RLIMIT_AS, (3 << 29, resource.RLIM_INFINITY))
 
-        result = run("compress", "--model", MODEL, "--output", self.path("out.h5"), "--dry-run",
-                     "--batch-tokens", "1000000", stdin=text, preexec=little_memory)
+        result = run(self.command("--dry-run", "--batch-tokens", "1000000"), stdin=text,
+                     preexec=little_memory)
         self.assertEqual(result.code, 69, result.err)
         self.assertIn("GiB", result.err)
 

@@ -1,91 +1,83 @@
 """Encoder-decoders through the same commands: what is theirs alone."""
 
-import gzip
 import json
+import os
 import shutil
 import unittest
 
-from gist_cli import FIXTURES, ROOT, TempDirTest, records_of, run
+from families import T5, UNDER_GIST
+from gist_cli import jsonl, run, wordtasks
+from training import TrainTest
 
-MODEL = FIXTURES / "models" / "wordtasks-t5-gist"
-STORE = FIXTURES / "stores" / "wordtasks-t5-gist-k1.h5"
-DATA = ROOT / "examples" / "data"
-GIST = ["--condition", "gist", "--gist-tokens", 1]
-
-
-def records(split, count):
-    with gzip.open(DATA / f"wordtasks_{split}.jsonl.gz", "rt") as lines:
-        return "".join(next(lines) for _ in range(count))
+SHARED, ENCODER, DECODER = (
+    name + ".weight" for name in ("shared", "encoder.embed_tokens", "decoder.embed_tokens"))
 
 
-def rename_tensor(path, name, other):
+def rename_tensor(path, name, others):
+    """Writes a safetensors file anew, with a copy of tensor `name` under each of the other names."""
     with open(path, "rb") as file:
         data = file.read()
     end = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:end])
-    header = {other if key == name else key: value for key, value in header.items()}
-    assert other in header
+    header, body = {}, b""
+    for key, entry in json.loads(data[8:end]).items():
+        if key == "__metadata__":
+            continue
+        begin, stop = entry["data_offsets"]
+        for each in others if key == name else (key,):
+            header[each] = {**entry, "data_offsets": [len(body), len(body) + stop - begin]}
+            body += data[end + begin : end + stop]
     text = json.dumps(header).encode()
     with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text + data[end:])
+        file.write(len(text).to_bytes(8, "little") + text + body)
 
 
-class EncoderDecoder(TempDirTest):
-    def succeed(self, *args, **kwargs):
-        done = run(*args, **kwargs)
-        self.assertEqual(done.code, 0, done.err)
+class EncoderDecoder(TrainTest):
+    family = T5
+
+    def copy_of_model(self, name, **config):
+        shutil.copytree(T5.model, self.path(name))
+        self.write(f"{name}/config.json", {**self.json_in(name, "config.json"), **config})
+        return self.path(name)
+
+    def answers(self, model=T5.model):
+        done = run("generate", "--model", model, UNDER_GIST, stdin=jsonl(wordtasks(0, 10)))
+        self.assertEqual((done.code, done.err), (0, ""))
         return done.out
 
-    def test_answers_as_well_as_the_reference(self):
-        report = json.loads(self.succeed(
-            "evaluate", "--model", MODEL, GIST, "--data", DATA / "wordtasks_seen.jsonl.gz",
-            "--max-new-tokens", 24, "--json"))["all"]
-        self.assertAlmostEqual(100 * report["exact_match"], 82.8, delta=0.5)
-        self.assertAlmostEqual(report["loss"] / 0.1934, 1, delta=1e-3)
-
-    def test_answers_from_the_store_are_those_under_the_mask(self):
-        text = records("seen", 40) + '{"instruction": "Leave out the first word.", "input": ""}\n'
-        store = self.path("gists.h5")
-        self.succeed("compress", "--model", MODEL, "--gist-tokens", 1, "--output", store, stdin=text)
-        under_mask = self.succeed("generate", "--model", MODEL, GIST, stdin=text)
-        from_store = self.succeed("generate", "--model", MODEL, "--store", store, stdin=text)
-        self.assertEqual(from_store, under_mask)
-        self.assertEqual(len(records_of(under_mask)), 41)
-
-    def test_reads_a_store_that_others_wrote(self):
-        asked = "".join(f'{{"gist": "prompt-{i}", "input": "cat, lake, red, axe"}}\n' for i in range(4))
-        out = records_of(self.succeed("generate", "--model", MODEL, "--store", STORE, stdin=asked))
-        self.assertTrue(all(record["finish_reason"] == "eos" for record in out))
-
     def test_a_whole_prompt_can_not_be_kept(self):
-        done = run("compress", "--model", MODEL, "--gist-tokens", 1, "--full-prompt",
-                   "--output", self.path("out.h5"), stdin=records("seen", 1))
-        self.assertEqual(done.code, 64)
-        self.assertRegex(done.err, "(?s)^gist: --full-prompt: .*encoder.*\n$")
+        done = run("compress", "--model", T5.model, "--gist-tokens", 1, "--full-prompt",
+                   "--output", self.path("out.h5"), stdin=jsonl(wordtasks(0, 1)))
+        self.assertFails(done, 64, "--full-prompt: ", "encoder")
 
-    def train(self, output, *args, model=MODEL):
-        data = self.path("data.jsonl")
-        with open(data, "w") as file:
-            file.write(records("seen", 24))
-        self.succeed("train", "--model", model, GIST, "--data", data, "--output", self.path(output),
-                     "--steps", 4, "--batch-records", 6, "--lr", "1e-3", "--threads", 1, *args)
-        with open(self.path(output) + "/model.safetensors", "rb") as file:
-            return file.read()
+    def test_the_decoder_starts_with_the_token_of_the_configuration(self):
+        self.assertEqual(self.answers(self.copy_of_model("pad", decoder_start_token_id=0)),
+                         self.answers())
+        self.assertNotEqual(self.answers(self.copy_of_model("other", decoder_start_token_id=5)),
+                            self.answers())
 
-    def test_dropout_leaves_runs_and_recomputation_equal_bit_for_bit(self):
-        whole = self.train("whole")
-        self.assertEqual(self.train("again"), whole)
-        self.assertEqual(self.train("recomputed", "--recompute"), whole)
-        self.assertNotEqual(self.train("other", "--seed", 1), whole)
+    def test_a_table_with_more_rows_than_tokens_is_kept(self):
+        config = self.write("config.json", {**T5.config, "vocab_size": 768})
+        self.trained(model=None, init=config, tokenizer=T5.tokenizer, steps=1)
+        self.assertEqual(self.json_in("out", "config.json")["vocab_size"], 768)
+        self.assertEqual(self.json_in("out", "added_tokens.json"), {"<GIST>": T5.gist_token})
 
-    def test_the_embedding_may_stand_under_the_encoders_name(self):
-        renamed = self.path("renamed")
-        shutil.copytree(MODEL, renamed)
-        rename_tensor(renamed + "/model.safetensors", "shared.weight", "encoder.embed_tokens.weight")
-        text = records("seen", 5)
-        self.assertEqual(self.succeed("generate", "--model", renamed, GIST, stdin=text),
-                         self.succeed("generate", "--model", MODEL, GIST, stdin=text))
-        self.assertEqual(self.train("from-renamed", model=renamed), self.train("from-shared"))
+    def test_dropout_is_that_of_the_configuration(self):
+        self.trained("unsaid", steps=2)
+        for name, rate in (("usual", 0.1), ("none", 0)):
+            self.trained(name, model=self.copy_of_model(name + "-base", dropout_rate=rate), steps=2)
+        self.assertEqual(self.weights("usual"), self.weights("unsaid"))
+        self.assertNotEqual(self.weights("none"), self.weights("unsaid"))
+
+    def test_the_embedding_may_stand_under_any_of_its_names(self):
+        self.trained("from-shared", steps=2)
+        for names in ((ENCODER,), (ENCODER, DECODER), (SHARED, ENCODER, DECODER)):
+            with self.subTest(names):
+                name = str(len(names))
+                model = self.copy_of_model(name)
+                rename_tensor(os.path.join(model, "model.safetensors"), SHARED, names)
+                self.assertEqual(self.answers(model), self.answers())
+                self.trained("from-" + name, model=model, steps=2)
+                self.assertEqual(self.weights("from-" + name), self.weights("from-shared"))
 
 
 if __name__ == "__main__":

@@ -5,17 +5,12 @@ import json
 import math
 import unittest
 
-from gist_cli import FIXTURES, MODELS, ROOT, TempDirTest, records_of, run
-from stores import MODEL, write_store
+from families import LLAMA, UNDER_GIST, for_each_family
+from gist_cli import FIXTURES, ROOT, TempDirTest, jsonl, records_of, run
+from stores import write_store
 
 DATA = ROOT / "examples" / "data"
-
-# Of the training runs that made the models: (exact match in per cent, loss) on seen and unseen.
-SCORES = {
-    MODEL: {"seen": (92.2, 0.0969), "unseen": (44.8, 2.2471)},
-    MODELS / "wordtasks-llama-pos": {"seen": (91.6, 0.0818), "unseen": (41.0, 2.7751)},
-    MODELS / "wordtasks-llama-neg": {"seen": (7.0, 1.3747), "unseen": (6.0, 1.4913)},
-}
+MODEL = LLAMA.model
 RECORDS = [
     {"instruction": "Leave out the first word.", "input": "cat, lake, indigo",
      "output": "lake indigo", "split": "a"},
@@ -24,10 +19,6 @@ RECORDS = [
      "input": "grey, camel, axe, apple, brown", "output": "camel axe apple brown grey",
      "split": "a"},
 ]
-
-
-def jsonl(records):
-    return "".join(json.dumps(record) + "\n" for record in records)
 
 
 def evaluate(*options, stdin=None):
@@ -48,18 +39,67 @@ class EvaluateTest(TempDirTest):
         self.assertAlmostEqual(one["loss"], other["loss"], delta=1e-5)
 
 
-class Models(EvaluateTest):
+@for_each_family
+class Proofs(EvaluateTest):
+    def scores(self, *options, records=RECORDS, model=None):
+        """Of all records, which stand on standard input unless options say otherwise."""
+        data = () if "--data" in options else ("--data", "-")
+        return self.report("--model", model or self.family.model, *data, *options,
+                           stdin=jsonl(records))["all"]
+
+    def store(self, gist_tokens=1):
+        prompts = {str(i): record["instruction"] for i, record in enumerate(RECORDS)}
+        return write_store(self.path("s.h5"), prompts, gist_tokens=gist_tokens, family=self.family)
+
     def test_the_word_tasks_score_as_when_they_were_trained(self):
-        for model, splits in SCORES.items():
+        for model, splits in self.family.scores.items():
             for split, (exact_match, loss) in splits.items():
                 with self.subTest(model=model.name, split=split):
-                    report = self.report("--model", model, "--data",
-                                         DATA / f"wordtasks_{split}.jsonl.gz", "--max-new-tokens", 24)
-                    self.assertEqual(report["condition"], model.name.rsplit("-", 1)[1])
-                    self.assertEqual(report["all"]["records"], 500)
-                    self.assertAlmostEqual(100 * report["all"]["exact_match"], exact_match, delta=0.5)
-                    self.assertAlmostEqual(report["all"]["loss"] / loss, 1, delta=1e-3)
+                    scores = self.scores("--condition", model.name.rsplit("-", 1)[1], "--gist-tokens", 1,
+                                         "--data", DATA / f"wordtasks_{split}.jsonl.gz",
+                                         "--max-new-tokens", 24, model=model)
+                    self.assertEqual(scores["records"], 500)
+                    self.assertAlmostEqual(100 * scores["exact_match"], exact_match, delta=0.5)
+                    self.assertAlmostEqual(scores["loss"] / loss, 1, delta=1e-3)
 
+    def test_bytes_are_those_of_what_the_answer_sees_before_the_input(self):
+        store = self.store(gist_tokens=3)
+        (header,) = records_of(run("inspect", "--json", store).out)
+        token_bytes = 4 * header["n_layers"] * header["n_kv_heads"] * (
+            header["key_dim"] + header["value_dim"])
+        one = RECORDS[:1]
+        gist, pos, neg = (
+            self.scores("--condition", condition, "--gist-tokens", 3, "--max-new-tokens", 1, records=one)
+            for condition in ("gist", "pos", "neg"))
+        self.assertEqual(gist["prompt_bytes"], 3 * token_bytes)
+        self.assertEqual(neg["prompt_bytes"], 0)
+        stored = self.scores("--store", store, "--max-new-tokens", 1, records=one)
+        self.assertEqual(stored["prompt_bytes"], gist["prompt_bytes"])
+        # What is stored is not read again: the prompt and the gist.
+        before = pos["prompt_bytes"] / token_bytes
+        self.assertEqual(stored["prompt_tokens"], pos["prompt_tokens"] - before)
+        self.assertGreater(before, 5)
+
+    def test_a_store_scores_as_its_prompts_do(self):
+        store = self.store()
+        whole = self.scores(*UNDER_GIST)
+        self.assertSameScores(self.scores("--store", store), whole)
+        named = [{"gist": i, "input": r["input"], "output": r["output"]}
+                 for i, r in enumerate(RECORDS)]
+        self.assertSameScores(self.scores("--store", store, records=named), whole)
+
+    def test_small_batches_score_as_large_ones(self):
+        self.assertSameScores(self.scores(*UNDER_GIST, "--batch-tokens", 1, "--batch-rows", 1),
+                              self.scores(*UNDER_GIST))
+
+    def test_what_generate_writes_is_what_evaluate_reads(self):
+        answers = run("generate", "--model", self.family.model, *UNDER_GIST, stdin=jsonl(RECORDS))
+        self.assertEqual(answers.code, 0, answers.err)
+        scores = self.report("--data", "-", stdin=answers.out)["all"]
+        self.assertEqual(scores["exact_match"], self.scores(*UNDER_GIST)["exact_match"])
+
+
+class Models(EvaluateTest):
     def test_a_report_says_what_was_measured(self):
         report = self.report("--model", MODEL, "--data", "-", "--max-new-tokens", 5,
                              stdin=jsonl(RECORDS))
@@ -74,43 +114,11 @@ class Models(EvaluateTest):
         self.assertGreater(scores["loss_seconds"], 0)
         self.assertGreater(scores["generation_seconds"], 0)
 
-    def test_bytes_are_those_of_what_the_answer_sees_before_the_input(self):
-        config = json.loads((MODEL / "config.json").read_text())
-        token_bytes = 2 * 4 * config["num_hidden_layers"] * config["hidden_size"]
-        scores = {}
-        for condition in ("gist", "pos", "neg"):
-            scores[condition] = self.report(
-                "--model", MODEL, "--condition", condition, "--gist-tokens", 3, "--data", "-",
-                "--max-new-tokens", 1, stdin=jsonl(RECORDS[:1]))["all"]
-        self.assertEqual(scores["gist"]["prompt_bytes"], 3 * token_bytes)
-        self.assertEqual(scores["neg"]["prompt_bytes"], 0)
-        store = write_store(self.path("s.h5"), {"a": RECORDS[0]["instruction"]}, gist_tokens=3)
-        stored = self.report("--model", MODEL, "--store", store, "--data", "-", "--max-new-tokens", 1,
-                             stdin=jsonl(RECORDS[:1]))["all"]
-        self.assertEqual(stored["prompt_bytes"], scores["gist"]["prompt_bytes"])
-        # What is stored is not read again: bos, the prompt and the gist.
-        before = scores["pos"]["prompt_bytes"] / token_bytes
-        self.assertEqual(stored["prompt_tokens"], scores["pos"]["prompt_tokens"] - before)
-        self.assertGreater(before, 5)
-
-    def test_a_store_scores_as_its_prompts_do(self):
-        store = write_store(self.path("s.h5"), {str(i): r["instruction"]
-                                                for i, r in enumerate(RECORDS)})
-        whole = self.report("--model", MODEL, "--data", "-", stdin=jsonl(RECORDS))
-        by_prompt = self.report("--model", MODEL, "--store", store, "--data", "-",
-                                stdin=jsonl(RECORDS))
-        self.assertEqual(by_prompt["store"], store)
-        self.assertSameScores(by_prompt["all"], whole["all"])
-        named = [{"gist": i, "input": r["input"], "output": r["output"]}
-                 for i, r in enumerate(RECORDS)]
-        self.assertSameScores(self.report("--model", MODEL, "--store", store, "--data", "-",
-                                          stdin=jsonl(named))["all"], whole["all"])
-
     def test_a_full_prompt_scores_as_pos_does(self):
         store = write_store(self.path("s.h5"), {str(i): r["instruction"]
                                                 for i, r in enumerate(RECORDS)}, "--full-prompt")
         cached = self.report("--model", MODEL, "--store", store, "--data", "-", stdin=jsonl(RECORDS))
-        self.assertEqual(cached["condition"], "pos")
+        self.assertEqual((cached["condition"], cached["store"]), ("pos", store))
         whole = self.report("--model", MODEL, "--condition", "pos", "--data", "-",
                             stdin=jsonl(RECORDS))
         self.assertSameScores(cached["all"], whole["all"])
@@ -126,12 +134,6 @@ class Models(EvaluateTest):
         self.assertAlmostEqual(
             a["loss"] * a["label_tokens"] + b["loss"] * b["label_tokens"],
             report["all"]["loss"] * labels)
-
-    def test_small_batches_score_as_large_ones(self):
-        large = self.report("--model", MODEL, "--data", "-", stdin=jsonl(RECORDS))
-        small = self.report("--model", MODEL, "--data", "-", "--batch-tokens", 1, "--batch-rows", 1,
-                            stdin=jsonl(RECORDS))
-        self.assertSameScores(small["all"], large["all"])
 
     def test_without_a_condition_nothing_is_guessed(self):
         stories = FIXTURES / "models" / "stories260K"
@@ -173,13 +175,6 @@ class Completions(EvaluateTest):
         self.assertEqual([line.split() for line in result.out.splitlines()],
                          [["records", "exact", "match"], ["1", "1", "100.0", "%"],
                           ["2", "2", "50.0", "%"], ["all", "3", "66.7", "%"]])
-
-    def test_what_generate_writes_is_what_evaluate_reads(self):
-        answers = run("generate", "--model", MODEL, stdin=jsonl(RECORDS))
-        self.assertEqual(answers.code, 0, answers.err)
-        scores = self.report("--data", "-", stdin=answers.out)["all"]
-        whole = self.report("--model", MODEL, "--data", "-", stdin=jsonl(RECORDS))["all"]
-        self.assertEqual(scores["exact_match"], whole["exact_match"])
 
     def test_options_for_a_model_need_one(self):
         for options in (("--store", "x"), ("--condition", "pos"), ("--gist-tokens", 1),

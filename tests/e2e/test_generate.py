@@ -1,14 +1,15 @@
 """gist generate: what it answers, from stored gists, under a condition, and to plain text."""
 
-import gzip
 import json
 import os
 import pty
 import subprocess
 import unittest
 
-from gist_cli import FIXTURES, GIST, MODELS, ROOT, TempDirTest, environment, records_of, run
-from stores import MODEL, write_store
+from families import LLAMA, UNDER_GIST, for_each_family
+from gist_cli import (FIXTURES, GIST, MODELS, TempDirTest, environment, jsonl, records_of, run,
+                      wordtasks)
+from stores import write_store
 
 STORIES = FIXTURES / "models" / "stories260K"
 STORY = ("Once upon a time, there was a little girl named Lily. She loved to play outside in the "
@@ -17,17 +18,11 @@ ONCE = '{"text": "Once upon a time"}\n'
 
 
 def tasks(count):
-    """The first lines of the word tasks, without what is not read."""
-    with gzip.open(ROOT / "examples" / "data" / "wordtasks_seen.jsonl.gz", "rt") as lines:
-        records = [json.loads(line) for line, _ in zip(lines, range(count))]
-    return [{name: record[name] for name in ("instruction", "input")} for record in records]
+    """Word tasks without what is not read."""
+    return [{name: record[name] for name in ("instruction", "input")} for record in wordtasks(0, count)]
 
 
-def jsonl(records):
-    return "".join(json.dumps(record) + "\n" for record in records)
-
-
-def generate(*options, stdin=None, model=MODEL):
+def generate(*options, stdin=None, model=LLAMA.model):
     return run("generate", "--model", model, *options, stdin=stdin)
 
 
@@ -152,45 +147,77 @@ class Records(TempDirTest):
         self.assertFails(stories("--input", self.path("none.jsonl")), 66, "none.jsonl")
 
 
-class Gists(TempDirTest):
+class GistsTest(TempDirTest):
+    family = LLAMA
+
     @classmethod
     def setUpClass(cls):
-        cls.records = tasks(40)
+        # One asks for nothing of an input: from a store, an encoder then has nothing to read.
+        cls.records = [*tasks(40), {"instruction": "Leave out the first word.", "input": ""}]
 
     def store(self, *options, gist_tokens=1):
         prompts = {str(i): record["instruction"] for i, record in enumerate(self.records)}
-        return write_store(self.path("gists.h5"), prompts, *options, gist_tokens=gist_tokens)
+        return write_store(self.path("gists.h5"), prompts, *options, gist_tokens=gist_tokens,
+                           family=self.family)
 
     def completions(self, result):
         self.assertEqual((result.code, result.err), (0, ""))
         return [(r["completion"], r["finish_reason"]) for r in records_of(result.out)]
+
+
+@for_each_family
+class Proofs(GistsTest):
+    def generate(self, *options, stdin):
+        return generate(*options, stdin=stdin, model=self.family.model)
+
+    def under_mask(self, *options):
+        return self.generate(*UNDER_GIST, *options, stdin=jsonl(self.records))
 
     def test_a_stored_gist_answers_as_its_prompt_does(self):
         for k in (1, 3):
             with self.subTest(k=k):
                 store = self.store("--force", gist_tokens=k)
                 asked = jsonl({"gist": i, "input": r["input"]} for i, r in enumerate(self.records))
-                stored = generate("--store", store, stdin=asked)
-                whole = generate("--condition", "gist", "--gist-tokens", k,
-                                 stdin=jsonl(self.records))
+                stored = self.generate("--store", store, stdin=asked)
+                whole = self.generate("--condition", "gist", "--gist-tokens", k,
+                                      stdin=jsonl(self.records))
                 self.assertEqual(self.completions(stored), self.completions(whole))
 
+    def test_a_store_that_others_wrote_answers_as_its_prompts_do(self):
+        golden = FIXTURES / "golden" / self.family.model.name / "golden.json"
+        prompts = json.loads(golden.read_text())["prompts"]
+        asked = jsonl({"gist": f"prompt-{i}", "input": p["input"]} for i, p in enumerate(prompts))
+        whole = jsonl({"instruction": p["instruction"], "input": p["input"]} for p in prompts)
+        self.assertEqual(
+            self.completions(self.generate("--store", self.family.store, stdin=asked)),
+            self.completions(self.generate(*UNDER_GIST, stdin=whole)))
+
     def test_a_full_prompt_answers_as_pos_does(self):
-        store = self.store("--full-prompt")
-        cached = generate("--store", store, stdin=jsonl(self.records))
-        whole = generate("--condition", "pos", "--gist-tokens", 1, stdin=jsonl(self.records))
+        if not self.family.keeps_whole_prompts:
+            self.skipTest("an encoder's prompt sees the input")
+        cached = self.generate("--store", self.store("--full-prompt"), stdin=jsonl(self.records))
+        whole = self.generate("--condition", "pos", "--gist-tokens", 1, stdin=jsonl(self.records))
         self.assertEqual(self.completions(cached), self.completions(whole))
 
     def test_rows_end_with_eos_or_at_the_limit(self):
-        records = jsonl(self.records)
-        ended = self.completions(generate(stdin=records))
+        ended = self.completions(self.under_mask())
         self.assertEqual({reason for _, reason in ended}, {"eos"})
-        cut = records_of(generate("--max-new-tokens", 1, stdin=records).out)
+        cut = records_of(self.under_mask("--max-new-tokens", 1).out)
         self.assertEqual({r["completion_tokens"] for r in cut if r["finish_reason"] == "length"},
                          {1})
         self.assertEqual([r["completion"] for r in cut],
                          [text.split(" ")[0] for text, _ in ended])
 
+    def test_rows_of_a_batch_answer_as_alone(self):
+        together = self.under_mask("--batch-rows", 64)
+        self.assertEqual(self.completions(together),
+                         self.completions(self.under_mask("--batch-rows", 1)))
+        self.assertEqual(together.out, self.under_mask("--batch-rows", 7, "--batch-tokens", 50).out)
+        self.assertEqual([r["input"] for r in records_of(together.out)],
+                         [r["input"] for r in self.records])
+
+
+class Gists(GistsTest):
     def test_gist_json_says_condition_and_gist_tokens(self):
         for condition in ("gist", "pos", "neg"):
             with self.subTest(condition=condition):
@@ -198,7 +225,7 @@ class Gists(TempDirTest):
                 told = generate("--condition", condition, "--gist-tokens", 1,
                                 stdin=jsonl(self.records), model=model)
                 self.assertEqual(told.out, generate(stdin=jsonl(self.records), model=model).out)
-                self.assertEqual(len(self.completions(told)), 40)
+                self.assertEqual(len(self.completions(told)), 41)
 
     def test_a_record_without_gist_is_found_by_its_prompt(self):
         store = self.store()
@@ -225,16 +252,6 @@ class Gists(TempDirTest):
                          "model_sha256")
         allowed = generate("--store", store, "--allow-mismatch", stdin=asked, model=other)
         self.assertEqual(allowed.code, 0, allowed.err)
-
-    def test_rows_of_a_batch_answer_as_alone(self):
-        records = jsonl(self.records)
-        together = generate("--batch-rows", 64, stdin=records)
-        self.assertEqual(self.completions(together),
-                         self.completions(generate("--batch-rows", 1, stdin=records)))
-        self.assertEqual(together.out, generate("--batch-rows", 7, "--batch-tokens", 50,
-                                                stdin=records).out)
-        self.assertEqual([r["input"] for r in records_of(together.out)],
-                         [r["input"] for r in self.records])
 
 
 class Streaming(TempDirTest):

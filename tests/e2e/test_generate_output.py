@@ -9,32 +9,34 @@ import subprocess
 import time
 import unittest
 
-from gist_cli import FIXTURES, GIST, TempDirTest, environment, records_of, run
+from families import UNDER_GIST, for_each_family
+from gist_cli import (FIXTURES, GIST, TempDirTest, environment, jsonl, records_of, run, wordtasks)
 
 STORIES = FIXTURES / "models" / "stories260K"
 BEGINNINGS = ["Once upon a time", "Lily", "One day, Tim", "The cat", "A dog ran", "Mom said",
               "They were happy", "It was", "The sun", "Ben had a ball", "She", "He saw a"]
-INPUT = "".join(json.dumps({"n": n, "text": text}) + "\n" for n, text in enumerate(BEGINNINGS))
+INPUT = jsonl({"n": n, "text": text} for n, text in enumerate(BEGINNINGS))
 OPTIONS = ("--max-new-tokens", 20, "--batch-rows", 4)
 SAMPLED = (*OPTIONS, "--temperature", 0.9, "--top-p", 0.9, "--seed", 3)
 
 
-def start(*options, **streams):
-    return subprocess.Popen([GIST, "generate", "--model", str(STORIES), *map(str, options)],
-                            stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
-                            **streams)
-
-
 class OutputTest(TempDirTest):
+    command = ["generate", "--model", STORIES]
+    text = INPUT
+
     def setUp(self):
         super().setUp()
         self.output = self.path("out.jsonl")
         self.partial = self.output + ".partial"
 
-    def generate(self, *options, stdin=INPUT):
-        return run("generate", "--model", STORIES, *options, stdin=stdin)
+    def generate(self, *options, stdin=None):
+        return run(self.command, *options, stdin=self.text if stdin is None else stdin)
 
-    def to_file(self, *options, stdin=INPUT):
+    def start(self, *options, **streams):
+        return subprocess.Popen([GIST, *map(str, (*self.command, *options))], stdin=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env=environment(), **streams)
+
+    def to_file(self, *options, stdin=None):
         return self.generate("--output", self.output, *options, stdin=stdin)
 
     def write(self, path, text):
@@ -45,9 +47,58 @@ class OutputTest(TempDirTest):
         with open(path or self.output) as file:
             return file.read()
 
+    def wait_for_lines(self, count, process):
+        """Until the partial file has that many lines, or the run has ended."""
+        deadline = time.monotonic() + 300
+        while process.poll() is None:
+            try:
+                if self.read(self.partial).count("\n") >= count:
+                    return
+            except FileNotFoundError:
+                pass
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.002)
+
     def assertDone(self, result):
         self.assertEqual((result.code, result.out, result.err), (0, "", ""))
         self.assertFalse(os.path.exists(self.partial))
+
+
+@for_each_family
+class Proofs(OutputTest):
+    text = jsonl(wordtasks(0, 12))
+
+    @property
+    def command(self):
+        return ["generate", "--model", self.family.model, *UNDER_GIST]
+
+    def test_a_run_cut_anywhere_resumes_to_the_same_bytes(self):
+        for options in (OPTIONS, SAMPLED):
+            whole = self.generate(*options).out
+            lines = whole.splitlines(keepends=True)
+            for text in ("", lines[0][:10], lines[0], "".join(lines[:5]) + lines[5][:-1],
+                         "".join(lines[:7]), whole):
+                with self.subTest(options=options, bytes=len(text)):
+                    self.write(self.partial, text)
+                    self.assertDone(self.to_file("--resume", *options))
+                    self.assertEqual(self.read(), whole)
+                    os.remove(self.output)
+
+    def test_killed_again_and_again_a_run_resumes_to_the_same_bytes(self):
+        # At this temperature answers have no end: there is time to kill in.
+        options = ("--max-new-tokens", 200, "--batch-rows", 4, "--temperature", 50, "--seed", 3)
+        whole = self.generate(*options).out
+        for lines in (1, 2, 5, 8):
+            process = self.start("--output", self.output, "--resume", *options,
+                                 stdout=subprocess.DEVNULL)
+            process.stdin.write(self.text.encode())
+            process.stdin.close()
+            self.wait_for_lines(lines, process)
+            process.kill()
+            process.wait()
+            process.stderr.close()
+        self.assertDone(self.to_file("--resume", *options))
+        self.assertEqual(self.read(), whole)
 
 
 class Output(OutputTest):
@@ -98,8 +149,8 @@ class Output(OutputTest):
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
 
-        process = start("--output", self.output, *OPTIONS, stdout=subprocess.PIPE,
-                        preexec_fn=small_disk)
+        process = self.start("--output", self.output, *OPTIONS, stdout=subprocess.PIPE,
+                             preexec_fn=small_disk)
         out, err = process.communicate(INPUT.encode())
         self.assertEqual((process.returncode, out), (74, b""), err)
         self.assertIn(self.partial, err.decode())
@@ -107,18 +158,6 @@ class Output(OutputTest):
 
 
 class Resume(OutputTest):
-    def test_a_run_cut_anywhere_resumes_to_the_same_bytes(self):
-        for options in (OPTIONS, SAMPLED):
-            whole = self.generate(*options).out
-            lines = whole.splitlines(keepends=True)
-            for text in ("", lines[0][:10], lines[0], "".join(lines[:5]) + lines[5][:-1],
-                         "".join(lines[:7]), whole):
-                with self.subTest(options=options, bytes=len(text)):
-                    self.write(self.partial, text)
-                    self.assertDone(self.to_file("--resume", *options))
-                    self.assertEqual(self.read(), whole)
-                    os.remove(self.output)
-
     def test_without_anything_to_resume_a_run_starts_afresh(self):
         self.assertDone(self.to_file("--resume", *OPTIONS))
         self.assertEqual(self.read(), self.generate(*OPTIONS).out)
@@ -161,22 +200,10 @@ class Resume(OutputTest):
 class Ending(OutputTest):
     def started(self, *options, **streams):
         """A run that has three lines, and waits for more input."""
-        process = start(*options, **streams)
+        process = self.start(*options, **streams)
         process.stdin.write("".join(INPUT.splitlines(keepends=True)[:3]).encode())
         process.stdin.flush()
         return process
-
-    def wait_for_lines(self, count, process):
-        """Until the partial file has that many lines, or the run has ended."""
-        deadline = time.monotonic() + 300
-        while process.poll() is None:
-            try:
-                if self.read(self.partial).count("\n") >= count:
-                    return
-            except FileNotFoundError:
-                pass
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.002)
 
     def end(self, process, number):
         process.send_signal(number)
@@ -188,7 +215,7 @@ class Ending(OutputTest):
         return code, err
 
     def test_line_buffered_answers_each_record_before_it_reads_the_next(self):
-        process = start("--line-buffered", "--max-new-tokens", 5, stdout=subprocess.PIPE)
+        process = self.start("--line-buffered", "--max-new-tokens", 5, stdout=subprocess.PIPE)
         for line in INPUT.splitlines(keepends=True)[:4]:
             process.stdin.write(line.encode())
             process.stdin.flush()
@@ -222,9 +249,9 @@ class Ending(OutputTest):
 
     def test_a_signal_stops_rows_in_flight(self):
         self.write(self.path("long.jsonl"), INPUT * 400)  # far more than is done before the signal
-        process = start("--max-new-tokens", 100, "--temperature", 1, "--batch-rows", 4,
-                        "--output", self.output, "--input", self.path("long.jsonl"),
-                        stdout=subprocess.DEVNULL)
+        process = self.start("--max-new-tokens", 100, "--temperature", 1, "--batch-rows", 4,
+                             "--output", self.output, "--input", self.path("long.jsonl"),
+                             stdout=subprocess.DEVNULL)
         self.wait_for_lines(1, process)
         code, err = self.end(process, signal.SIGINT)
         self.assertEqual(code, -signal.SIGINT)
@@ -237,25 +264,11 @@ class Ending(OutputTest):
 
     def test_a_closed_standard_output_ends_the_run_quietly(self):
         reading, writing = os.pipe()
-        process = start("--max-new-tokens", 20, stdout=writing)
+        process = self.start("--max-new-tokens", 20, stdout=writing)
         os.close(writing)
         os.close(reading)
         _, err = process.communicate((INPUT * 50).encode())
         self.assertEqual((process.returncode, err), (0, b""))
-
-    def test_killed_again_and_again_a_run_resumes_to_the_same_bytes(self):
-        options = ("--max-new-tokens", 200, *SAMPLED[2:])
-        whole = self.generate(*options).out
-        for lines in (1, 2, 5, 8):
-            process = start("--output", self.output, "--resume", *options, stdout=subprocess.DEVNULL)
-            process.stdin.write(INPUT.encode())
-            process.stdin.close()
-            self.wait_for_lines(lines, process)
-            process.kill()
-            process.wait()
-            process.stderr.close()
-        self.assertDone(self.to_file("--resume", *options))
-        self.assertEqual(self.read(), whole)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import subprocess
 import tempfile
 import unittest
 
+from families import LLAMA, for_each_family
 from gist_cli import GIST, TempDirTest, environment, records_of, run
-from stores import MODEL, write_store
+from stores import write_store
 
 PROMPTS = {
     "first": "Count the words.",
@@ -18,32 +19,36 @@ PROMPTS = {
 }
 
 
-class Inspect(TempDirTest):
+class InspectTest(TempDirTest):
+    family = LLAMA
+
     @classmethod
     def setUpClass(cls):
         cls.stores = tempfile.mkdtemp(prefix="gist-e2e-")
         cls.addClassCleanup(shutil.rmtree, cls.stores)
-        cls.store = write_store(os.path.join(cls.stores, "store.h5"), PROMPTS, gist_tokens=2)
-        cls.empty = write_store(os.path.join(cls.stores, "empty.h5"), {})
+        cls.store = write_store(os.path.join(cls.stores, "store.h5"), PROMPTS, gist_tokens=2,
+                                family=cls.family)
 
+
+@for_each_family
+class Proofs(InspectTest):
     def test_json_has_the_header_under_the_attributes_names(self):
         result = run("inspect", "--json", self.store)
         self.assertEqual((result.code, result.err), (0, ""))
         (header,) = records_of(result.out)
-        config = json.loads((MODEL / "config.json").read_text())
-        self.assertEqual(header["family"], "llama")
-        self.assertEqual(header["architecture"], "LlamaForCausalLM")
-        self.assertEqual(header["n_layers"], config["num_hidden_layers"])
-        self.assertEqual(header["n_kv_heads"], config["num_attention_heads"])
-        self.assertEqual(header["d_model"], config["hidden_size"])
-        self.assertEqual(header["key_position"], "pre-rope")
+        self.assertEqual(header["family"], self.family.name)
+        self.assertEqual(header["architecture"], self.family.architecture)
+        (reference,) = records_of(run("inspect", "--json", self.family.store).out)
+        for name in ("n_layers", "n_kv_heads", "key_dim", "value_dim", "d_model", "key_position",
+                     "gist_token_id", "template", "model_sha256", "tokenizer_sha256"):
+            self.assertEqual(header[name], reference[name], name)
+        self.assertEqual(header["key_position"], self.family.key_position)
         self.assertEqual(header["gist_token"], "<GIST>")
         self.assertEqual(header["gist_tokens"], 2)
         self.assertEqual(header["condition"], "gist")
         self.assertIn("gist", header["template"])
-        tokenizer = (MODEL / "tokenizer.model").read_bytes()
+        tokenizer = (self.family.model / self.family.tokenizer.name).read_bytes()
         self.assertEqual(header["tokenizer_sha256"], hashlib.sha256(tokenizer).hexdigest())
-        self.assertRegex(header["model_sha256"], r"\A[0-9a-f]{64}\Z")
 
     def test_json_counts_rows_tokens_and_bytes(self):
         (counts,) = records_of(run("inspect", "--json", self.store).out)
@@ -90,6 +95,21 @@ class Inspect(TempDirTest):
             self.assertEqual(row["gist_tokens"], 2)
             self.assertEqual(row["position"], row["prompt_tokens"])
 
+    def test_verify_passes_a_sound_store(self):
+        self.assertIn("\nverified: ", run("inspect", "--verify", self.store).out)
+        self.assertNotIn("verified", run("inspect", self.store).out)
+        (header,) = records_of(run("inspect", "--verify", "--json", self.store).out)
+        self.assertIs(header["verified"], True)
+        self.assertEqual(run("inspect", "--verify", "--rows", self.store).code, 0)
+        self.assertEqual(run("inspect", "--verify", self.family.store).code, 0)
+
+
+class Inspect(InspectTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.empty = write_store(os.path.join(cls.stores, "empty.h5"), {})
+
     def test_empty_store_has_no_means(self):
         (counts,) = records_of(run("inspect", "--json", "--verify", self.empty).out)
         self.assertEqual((counts["rows"], counts["total_gist_tokens"]), (0, 0))
@@ -97,13 +117,6 @@ class Inspect(TempDirTest):
             self.assertIsNone(counts[name])
         self.assertEqual(run("inspect", "--rows", self.empty).out, "")
         self.assertEqual(run("inspect", self.empty).code, 0)
-
-    def test_verify_passes_a_sound_store(self):
-        self.assertIn("\nverified: ", run("inspect", "--verify", self.store).out)
-        self.assertNotIn("verified", run("inspect", self.store).out)
-        (header,) = records_of(run("inspect", "--verify", "--json", self.store).out)
-        self.assertIs(header["verified"], True)
-        self.assertEqual(run("inspect", "--verify", "--rows", self.store).code, 0)
 
     def test_verify_finds_a_damaged_activation(self):
         with open(self.store, "rb") as file:
@@ -135,7 +148,7 @@ class Inspect(TempDirTest):
 
     def test_partial_is_named_with_what_goes_on_with_it(self):
         # A record that is rejected leaves the partial behind.
-        result = run("compress", "--model", MODEL, "--output", self.path("out.h5"),
+        result = run("compress", "--model", self.family.model, "--output", self.path("out.h5"),
                      "--line-buffered", "--gist-tokens", 1,
                      stdin='{"instruction": "Count."}\n{"instruction": 1}\n')
         self.assertEqual(result.code, 65)
@@ -146,10 +159,10 @@ class Inspect(TempDirTest):
     def test_what_is_no_store_is_named(self):
         with open(self.path("text"), "w", encoding="utf-8") as file:
             file.write("hello\n")
-        self.assertFails(run("inspect", MODEL), 65, "a model directory")
+        self.assertFails(run("inspect", self.family.model), 65, "a model directory")
         self.assertFails(run("inspect", self.directory), 65, "a directory")
         self.assertFails(run("inspect", self.path("text")), 65, self.path("text"))
-        self.assertFails(run("inspect", MODEL / "model.safetensors"), 65, "model.safetensors")
+        self.assertFails(run("inspect", self.family.model / "model.safetensors"), 65, "model.safetensors")
         self.assertFails(run("inspect", self.path("none.h5")), 66, self.path("none.h5"))
 
     def test_wrong_arguments_are_usage_errors(self):

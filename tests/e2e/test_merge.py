@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import unittest
 
+from families import LLAMA, for_each_family
 from gist_cli import TempDirTest, records_of, run
 from stores import numbered, write_store
 
@@ -13,21 +14,19 @@ def ids_in(store):
     return [row["id"] for row in records_of(run("inspect", "--rows", store).out)]
 
 
-class Merge(TempDirTest):
+class MergeTest(TempDirTest):
+    family = LLAMA
+
     @classmethod
     def setUpClass(cls):
         cls.stores = tempfile.mkdtemp(prefix="gist-e2e-")
         cls.addClassCleanup(shutil.rmtree, cls.stores)
+        cls.whole = cls.store("whole.h5", numbered(0, 5))
 
-        def store(name, prompts, *options, **settings):
-            return write_store(os.path.join(cls.stores, name), prompts, *options, **settings)
-
-        cls.whole = store("whole.h5", numbered(0, 5))
-        cls.shards = [store(f"shard-{i}.h5", numbered(0, 5), "--shard", f"{i}/2") for i in (0, 1)]
-        cls.a = store("a.h5", numbered(0, 3))
-        cls.b = store("b.h5", numbered(2, 5))  # p2 is in both
-        cls.other_p0 = store("other-p0.h5", {"p0": "Another prompt."})
-        cls.two_tokens = store("two-tokens.h5", {"q": "Count."}, gist_tokens=2)
+    @classmethod
+    def store(cls, name, prompts, *options, **settings):
+        return write_store(os.path.join(cls.stores, name), prompts, *options, family=cls.family,
+                           **settings)
 
     def merge(self, *args, output="merged.h5", stdin=None):
         return run("merge", "--output", self.path(output), *args, stdin=stdin)
@@ -40,11 +39,26 @@ class Merge(TempDirTest):
         self.assertEqual(ids_in(self.path("merged.h5")), ids)
         self.assertEqual(run("inspect", "--verify", self.path("merged.h5")).code, 0)
 
-    def test_shards_come_back_in_input_order(self):
-        for shards in (self.shards, self.shards[::-1]):
-            self.assertMerged(self.merge("--force", shards), list(numbered(0, 5)))
-            self.assertEqual(run("inspect", "--rows", self.path("merged.h5")).out,
-                             run("inspect", "--rows", self.whole).out)
+
+@for_each_family
+class Proofs(MergeTest):
+    def test_shards_make_the_store_of_one_run_byte_for_byte(self):
+        shards = [self.store(f"{i}.h5", numbered(0, 5), "--shard", f"{i}/3") for i in range(3)]
+        with open(self.whole, "rb") as file:
+            whole = file.read()
+        for order in (shards, shards[::-1]):
+            self.assertMerged(self.merge("--force", order), list(numbered(0, 5)))
+            self.assertEqual(self.read("merged.h5"), whole)
+
+
+class Merge(MergeTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.a = cls.store("a.h5", numbered(0, 3))
+        cls.b = cls.store("b.h5", numbered(2, 5))  # p2 is in both
+        cls.other_p0 = cls.store("other-p0.h5", {"p0": "Another prompt."})
+        cls.two_tokens = cls.store("two-tokens.h5", {"q": "Count."}, gist_tokens=2)
 
     def test_other_stores_come_in_argument_order_and_identical_rows_once(self):
         self.assertMerged(self.merge(self.b, self.a), ["p2", "p3", "p4", "p0", "p1"], duplicates=1)

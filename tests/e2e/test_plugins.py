@@ -6,10 +6,13 @@ import shutil
 import subprocess
 import unittest
 
+from families import LLAMA, for_each_family
 from gist_cli import GIST, TempDirTest, environment, records_of, run
 
 
-class Plugins(TempDirTest):
+class PluginsTest(TempDirTest):
+    family = LLAMA
+
     def setUp(self):
         super().setUp()
         # So that the plugins of whoever runs the tests don't matter.
@@ -23,14 +26,38 @@ class Plugins(TempDirTest):
         self.assertEqual((result.code, result.err), (0, ""))
         return records_of(result.out)
 
-    def llama(self):
-        """The entry of the plugin that was built with gist."""
-        (entry,) = [entry for entry in self.listed() if entry["name"] == "llama"]
+    def built(self):
+        """The entry of the family's plugin that was built with gist."""
+        (entry,) = [entry for entry in self.listed() if entry["name"] == self.family.name]
         return entry
 
+
+@for_each_family
+class Proofs(PluginsTest):
+    def test_list_names_the_plugin_and_what_it_serves(self):
+        entry = self.built()
+        self.assertEqual(entry["families"], [self.family.name])
+        self.assertIn(self.family.architecture, entry["architectures"])
+        self.assertIsNone(entry["refused"])
+        self.assertTrue(os.path.isfile(entry["path"]))
+        result = self.plugins("list")
+        self.assertEqual(result.code, 0)
+        (line,) = [line for line in result.out.splitlines() if line.startswith(self.family.name + " ")]
+        for word in [entry["version"], self.family.architecture, entry["path"]]:
+            self.assertIn(word, line)
+
+    def test_check_passes_the_plugin(self):
+        result = self.plugins("check", self.built()["path"])
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertEqual(result.out.splitlines(),
+                         ["ok manifest", "ok abi", f"ok configure of {self.family.name}",
+                          f"ok gist invariant of {self.family.name}"])
+
+
+class Plugins(PluginsTest):
     def copy_of_llama(self, directory, manifest=None):
         """A copy of the plugin; `manifest` replaces what the manifest says, None removes it."""
-        source = self.llama()["path"]
+        source = self.built()["path"]
         target = self.path(directory)
         os.makedirs(target)
         library = shutil.copy(source, target)
@@ -41,18 +68,6 @@ class Plugins(TempDirTest):
             with open(os.path.join(target, "llama.gist.json"), "w", encoding="utf-8") as file:
                 json.dump(content, file)
         return library
-
-    def test_list_names_the_llama_plugin_and_what_it_serves(self):
-        entry = self.llama()
-        self.assertEqual(entry["families"], ["llama"])
-        self.assertEqual(entry["architectures"], ["LlamaForCausalLM"])
-        self.assertIsNone(entry["refused"])
-        self.assertTrue(os.path.isfile(entry["path"]))
-        result = self.plugins("list")
-        self.assertEqual(result.code, 0)
-        (line,) = [line for line in result.out.splitlines() if line.startswith("llama ")]
-        for word in [entry["version"], "LlamaForCausalLM", entry["path"]]:
-            self.assertIn(word, line)
 
     def test_list_says_why_a_plugin_is_refused(self):
         self.copy_of_llama("bare")
@@ -113,13 +128,6 @@ class Plugins(TempDirTest):
         self.assertEqual((done.returncode, done.stdout), (0, ""))
         self.assertIn("gist plugins where", done.stderr)
 
-    def test_check_passes_llama(self):
-        result = self.plugins("check", self.llama()["path"])
-        self.assertEqual((result.code, result.err), (0, ""))
-        self.assertEqual(result.out.splitlines(),
-                         ["ok manifest", "ok abi", "ok configure of llama",
-                          "ok gist invariant of llama"])
-
     def test_check_says_which_check_failed_and_why(self):
         bare = self.copy_of_llama("bare")
         result = self.plugins("check", bare)
@@ -136,7 +144,7 @@ class Plugins(TempDirTest):
 
     def test_check_of_several_libraries_names_them(self):
         bare = self.copy_of_llama("bare")
-        llama = self.llama()["path"]
+        llama = self.built()["path"]
         result = self.plugins("check", llama, bare)
         self.assertEqual(result.code, 65)
         self.assertIn(f"ok {llama}: manifest\n", result.out)

@@ -6,36 +6,47 @@ import os
 import shutil
 import unittest
 
-from gist_cli import FIXTURES, records_of, run
-from training import CONFIG, SANITIZED, STORIES, TrainTest, jsonl, tree, wordtasks
+from families import for_each_family
+from gist_cli import FIXTURES, jsonl, records_of, run, wordtasks
+from training import CONFIG, SANITIZED, STORIES, TrainTest, tree
 
 
-class Result(TrainTest):
+@for_each_family
+class Proofs(TrainTest):
+    def evaluate(self, model, data):
+        report = run("evaluate", "--model", model, "--data", data, "--json", "--max-new-tokens", 1,
+                     "--threads", 1)
+        self.assertEqual(report.code, 0, report.err)
+        return json.loads(report.out)
+
     def test_a_gist_model_is_a_hugging_face_directory(self):
-        out = self.trained(steps=12)
-        self.assertEqual(tree(out), [
-            "added_tokens.json", "config.json", "gist.json", "metrics.jsonl", "model.safetensors",
-            "special_tokens_map.json", "tokenizer.model", "tokenizer_config.json", "training.json"])
-        before = json.loads((STORIES / "config.json").read_text())
-        self.assertEqual(self.json_in("out", "config.json"), {**before, "vocab_size": 513})
-        self.assertEqual(self.json_in("out", "added_tokens.json"), {"<GIST>": 512})
+        base = self.new("base", condition="pos", gist_tokens=0, steps=1)
+        self.assertFalse(os.path.exists(self.path("base/added_tokens.json")))
+        self.assertEqual(self.json_in("base", "config.json"),
+                         {**self.family.config, "torch_dtype": "float32"})
+        out = self.trained(model=base, steps=2)
+        files = {"config.json", "gist.json", "metrics.jsonl", "model.safetensors",
+                 "special_tokens_map.json", "tokenizer_config.json", "training.json"}
+        self.assertLess(files, set(tree(base)))
+        (vocabulary,) = set(tree(base)) - files
+        self.assertEqual(self.read(f"base/{vocabulary}"), self.family.tokenizer.read_bytes())
+        self.assertEqual(tree(out), sorted([*tree(base), "added_tokens.json"]))
+        self.assertEqual(self.json_in("out", "config.json"), {
+            **self.json_in("base", "config.json"), "vocab_size": self.family.gist_token + 1})
+        self.assertEqual(self.json_in("out", "added_tokens.json"), {"<GIST>": self.family.gist_token})
         self.assertEqual(self.json_in("out", "tokenizer_config.json")["additional_special_tokens"],
                          ["<GIST>"])
         settings = self.json_in("out", "gist.json")
         self.assertEqual((settings["format"], settings["condition"], settings["gist_tokens"]),
                          ("gist-model", "gist", 2))
-
-        report = run("evaluate", "--model", out, "--data", self.path("data.jsonl"), "--json",
-                     "--max-new-tokens", 1, "--threads", 1)
-        self.assertEqual(report.code, 0, report.err)
-        self.assertEqual(json.loads(report.out)["gist_tokens"], 2)
+        self.assertEqual(self.evaluate(out, self.path("data.jsonl"))["gist_tokens"], 2)
         store = run("compress", "--model", out, "--input", self.path("data.jsonl"), "--output",
                     self.path("s.h5"), "--threads", 1)
         self.assertEqual(store.code, 0, store.err)
         self.assertEqual({receipt["gist_tokens"] for receipt in records_of(store.out)}, {2})
 
     def test_metrics_have_a_line_a_step_and_the_loss_falls(self):
-        self.trained(steps=12)
+        self.trained(steps=12, batch_records=40)  # the same records at every step
         lines = self.metrics()
         self.assertEqual([line["step"] for line in lines], list(range(1, 13)))
         for line in lines:
@@ -53,12 +64,90 @@ class Result(TrainTest):
     def test_a_gist_model_is_trained_on_as_it_was(self):
         first = self.trained("first", gist_tokens=3, steps=2)
         self.trained("second", model=first, condition=None, gist_tokens=None, steps=2)
-        self.assertEqual(self.json_in("first", "gist.json"), self.json_in("second", "gist.json"))
-        for name in ("config.json", "added_tokens.json", "tokenizer_config.json"):
+        for name in ("gist.json", "config.json", "added_tokens.json", "tokenizer_config.json"):
             self.assertEqual(self.json_in("first", name), self.json_in("second", name))
-        # A checkpoint that others published has a gist token, but no gist.json.
-        self.trained("third", model=FIXTURES / "models" / "stories260K-gist", steps=2)
-        self.assertEqual(self.json_in("third", "config.json")["vocab_size"], 513)
+
+    def test_a_new_model_is_drawn_from_the_seed(self):
+        for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+            self.evaluate(self.new(name, seed=seed, steps=2), self.path("data.jsonl"))
+        self.assertEqual(self.json_in("a", "config.json"), {
+            **self.family.config, "vocab_size": self.family.gist_token + 1, "torch_dtype": "float32"})
+        self.assertEqual(self.json_in("a", "added_tokens.json"), {"<GIST>": self.family.gist_token})
+        self.assertEqual(self.weights("a"), self.weights("b"))
+        self.assertNotEqual(self.weights("a"), self.weights("c"))
+
+    def test_the_controls_are_trained_too(self):
+        self.new("neg", condition="neg", steps=2)
+        self.assertEqual(self.json_in("neg", "gist.json")["condition"], "neg")
+        self.new("pos", condition="pos", steps=2)
+        self.assertEqual(self.json_in("pos", "gist.json")["condition"], "pos")
+        self.assertNotEqual(self.losses("neg"), self.losses("pos"))
+
+    def assertNearlySame(self, one, other, tolerance=1e-3):
+        self.assertEqual(len(one), len(other))
+        for a, b in zip(one, other):
+            self.assertLess(abs(a / b - 1), tolerance)
+
+    def test_recomputed_passes_give_the_same_bytes(self):
+        for dtype in ("f32", "bf16"):
+            for name, recompute in ((dtype, None), (dtype + "-recomputed", True)):
+                self.trained(name, dtype=dtype, recompute=recompute)
+            self.assertEqual(self.weights(dtype), self.weights(dtype + "-recomputed"))
+        # What is kept is in f32 all the same.
+        self.assertEqual(len(self.weights("f32")), len(self.weights("bf16")))
+        self.assertNearlySame(self.losses("f32"), self.losses("bf16"), 0.1)
+
+    def test_split_passes_give_the_same_losses(self):
+        # Without dropout: what it draws depends on the pass that a record is in.
+        base = self.path("base")
+        shutil.copytree(self.family.base, base)
+        self.write("base/config.json", {**self.json_in("base", "config.json"), "dropout_rate": 0})
+        self.trained("whole", model=base)
+        for tokens in (1, 100):
+            self.trained(f"split{tokens}", model=base, batch_tokens=tokens)
+            self.assertNearlySame(self.losses("whole"), self.losses(f"split{tokens}"))
+
+    def test_the_best_on_held_out_data_is_kept(self):
+        held_out = self.write("held_out.jsonl", jsonl(wordtasks(40, 60)))
+        # A rate at which the loss rises again.
+        self.trained(eval_data=held_out, eval_every=2, steps=7, lr=2e-2, schedule="constant")
+        evaluated = {line["step"]: line["eval_loss"]
+                     for line in self.metrics() if "eval_loss" in line}
+        self.assertEqual(list(evaluated), [2, 4, 6, 7])
+        best = min(evaluated, key=evaluated.get)
+        self.assertEqual([n for n in os.listdir(self.path("out")) if "-" in n], [f"best-{best}"])
+        loss = self.evaluate(self.path(f"out/best-{best}"), held_out)["all"]["loss"]
+        self.assertAlmostEqual(loss, evaluated[best], delta=1e-4)
+
+    def test_a_dry_run_prints_the_plan_and_writes_nothing(self):
+        result = self.train(dry_run=True, steps=None, epochs=3)
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertEqual(os.listdir(self.directory), ["data.jsonl"])
+        plan = json.loads(result.out)
+        self.assertEqual(list(plan), [
+            "records", "left_out", "steps", "tokens", "labels", "parameters", "flops", "weight_bytes",
+            "gradient_bytes", "optimiser_bytes", "activation_bytes", "memory_bytes",
+            "available_bytes"])
+        self.assertEqual((plan["records"], plan["left_out"], plan["steps"]), (40, 0, 30))
+        parts = ("weight_bytes", "gradient_bytes", "optimiser_bytes", "activation_bytes")
+        self.assertEqual(plan["memory_bytes"], sum(plan[part] for part in parts))
+        self.trained(steps=None, epochs=3)
+        lines = self.metrics()
+        self.assertEqual(plan["tokens"], sum(line["tokens"] for line in lines))
+        self.assertEqual(plan["labels"], sum(line["labels"] for line in lines))
+        less = json.loads(self.train("x", dry_run=True, recompute=True).out)
+        self.assertLess(less["activation_bytes"], plan["activation_bytes"])
+
+
+class Tokenizers(TrainTest):
+    def test_a_published_gist_model_keeps_its_gist_token(self):  # without a gist.json
+        self.trained(model=FIXTURES / "models" / "stories260K-gist", steps=2)
+        self.assertEqual(self.json_in("out", "config.json")["vocab_size"], 513)
+
+    def test_a_directory_has_the_tokenizer_of_its_file(self):
+        for tokenizer in (STORIES, STORIES / "tokenizer.model"):
+            self.new(tokenizer.name, tokenizer=tokenizer, steps=2)
+        self.assertEqual(self.weights("stories260K"), self.weights("tokenizer.model"))
 
     def test_a_fast_tokenizer_without_the_gist_token_is_left_out_and_named(self):
         shutil.copytree(STORIES, self.path("base"))
@@ -68,28 +157,6 @@ class Result(TrainTest):
         self.assertEqual(done.code, 0, done.err)
         self.assertRegex(done.err, "^gist: tokenizer.json of .* left out: .*\n$")
         self.assertNotIn("tokenizer.json", tree(self.path("out")))
-
-    def test_a_new_model_is_drawn_from_the_seed(self):
-        config = self.write("config.json", CONFIG)
-        for name, tokenizer, seed in (("a", STORIES, 1), ("b", STORIES / "tokenizer.model", 1),
-                                      ("c", STORIES, 2)):
-            out = self.trained(name, model=None, init=config, tokenizer=tokenizer, seed=seed, steps=2)
-            loss = run("evaluate", "--model", out, "--data", self.path("data.jsonl"), "--json",
-                       "--max-new-tokens", 1, "--threads", 1)
-            self.assertEqual(loss.code, 0, loss.err)
-        self.assertEqual(self.json_in("a", "config.json"),
-                         {**CONFIG, "vocab_size": 513, "torch_dtype": "float32"})
-        self.assertEqual(self.json_in("b", "added_tokens.json"), {"<GIST>": 512})
-        self.assertEqual(self.weights("a"), self.weights("b"))
-        self.assertNotEqual(self.weights("a"), self.weights("c"))
-
-    def test_the_controls_are_trained_too(self):
-        self.trained("neg", condition="neg", steps=2)
-        self.assertEqual(self.json_in("neg", "gist.json")["condition"], "neg")
-        self.trained("pos", condition="pos", gist_tokens=0, steps=2)
-        self.assertEqual(self.json_in("pos", "config.json")["vocab_size"], 512)
-        self.assertFalse(os.path.exists(self.path("pos/added_tokens.json")))
-        self.assertNotEqual(self.losses("neg"), self.losses("pos"))
 
 
 class Data(TrainTest):
@@ -167,19 +234,6 @@ class Data(TrainTest):
 
 
 class Passes(TrainTest):
-    def assertNearlySame(self, one, other, tolerance=1e-3):
-        self.assertEqual(len(one), len(other))
-        for a, b in zip(one, other):
-            self.assertLess(abs(a / b - 1), tolerance)
-
-    def test_recomputed_and_split_passes_give_the_same_losses(self):
-        self.trained("whole")
-        self.trained("recomputed", recompute=True)
-        self.assertNearlySame(self.losses("whole"), self.losses("recomputed"))
-        for tokens in (1, 100):
-            self.trained(f"split{tokens}", batch_tokens=tokens)
-            self.assertNearlySame(self.losses("whole"), self.losses(f"split{tokens}"))
-
     def test_epochs_see_every_record_in_a_new_order(self):
         data = self.write("ten.jsonl", jsonl(self.records[:10]))
         self.trained(data=data, steps=None, epochs=3, batch_records=4)
@@ -189,31 +243,11 @@ class Passes(TrainTest):
         self.assertEqual(len({sum(tokens[i:i + 3]) for i in (0, 3, 6)}), 1)
         self.assertNotEqual(tokens[0:3], tokens[3:6])
 
-    def test_bf16_keeps_weights_in_f32(self):
-        self.trained("f32")
-        self.trained("bf16", dtype="bf16")
-        self.assertEqual(len(self.weights("f32")), len(self.weights("bf16")))
-        self.assertNearlySame(self.losses("f32"), self.losses("bf16"), 0.1)
-
     def test_the_last_checkpoints_are_kept(self):
         self.trained(save_every=2, keep=2)
         checkpoints = [name for name in os.listdir(self.path("out")) if "-" in name]
         self.assertEqual(sorted(checkpoints), ["checkpoint-4", "checkpoint-6"])
         self.assertIn("optimizer.safetensors", os.listdir(self.path("out/checkpoint-4")))
-
-    def test_the_best_on_held_out_data_is_kept(self):
-        held_out = self.write("held_out.jsonl", jsonl(wordtasks(40, 60)))
-        # A rate at which the loss rises again.
-        self.trained(eval_data=held_out, eval_every=2, steps=7, lr=2e-2, schedule="constant")
-        evaluated = {line["step"]: line["eval_loss"]
-                     for line in self.metrics() if "eval_loss" in line}
-        self.assertEqual(list(evaluated), [2, 4, 6, 7])
-        best = min(evaluated, key=evaluated.get)
-        self.assertEqual([n for n in os.listdir(self.path("out")) if "-" in n], [f"best-{best}"])
-        report = run("evaluate", "--model", self.path(f"out/best-{best}"), "--data", held_out,
-                     "--json", "--max-new-tokens", 1, "--threads", 1)
-        self.assertEqual(report.code, 0, report.err)
-        self.assertAlmostEqual(json.loads(report.out)["all"]["loss"], evaluated[best], delta=1e-4)
 
     def test_a_spike_is_logged_with_its_records(self):
         odd = {"instruction": "a", "input": "b", "output": "Zq9 #|~ @@ %X"}
@@ -230,25 +264,6 @@ class Passes(TrainTest):
 
 
 class Plan(TrainTest):
-    def test_a_dry_run_prints_the_plan_and_writes_nothing(self):
-        result = self.train(dry_run=True, steps=None, epochs=3)
-        self.assertEqual((result.code, result.err), (0, ""))
-        self.assertEqual(os.listdir(self.directory), ["data.jsonl"])
-        plan = json.loads(result.out)
-        self.assertEqual(list(plan), [
-            "records", "left_out", "steps", "tokens", "labels", "parameters", "flops", "weight_bytes",
-            "gradient_bytes", "optimiser_bytes", "activation_bytes", "memory_bytes",
-            "available_bytes"])
-        self.assertEqual((plan["records"], plan["left_out"], plan["steps"]), (40, 0, 30))
-        parts = ("weight_bytes", "gradient_bytes", "optimiser_bytes", "activation_bytes")
-        self.assertEqual(plan["memory_bytes"], sum(plan[part] for part in parts))
-        self.trained(steps=None, epochs=3)
-        lines = self.metrics()
-        self.assertEqual(plan["tokens"], sum(line["tokens"] for line in lines))
-        self.assertEqual(plan["labels"], sum(line["labels"] for line in lines))
-        less = json.loads(self.train("x", dry_run=True, recompute=True).out)
-        self.assertLess(less["activation_bytes"], plan["activation_bytes"])
-
     def test_what_does_not_fit_is_refused_before_it_is_allocated(self):
         config = self.write("config.json", {
             **CONFIG, "hidden_size": 65536, "intermediate_size": 262144, "num_hidden_layers": 200,

@@ -4,8 +4,8 @@ import os
 import shutil
 import unittest
 
-from gist_cli import run
-from training import CONFIG, STORIES, WORDTASKS, TrainTest
+from gist_cli import WORDTASKS, run
+from training import CONFIG, STORIES, TrainTest
 
 NEW = {"model": None, "tokenizer": STORIES}
 

@@ -1,35 +1,19 @@
 """Small training runs for tests."""
 
-import gzip
 import json
 import os
 import shutil
 import struct
 import subprocess
+import time
 from pathlib import Path
 
-from gist_cli import FIXTURES, GIST, ROOT, TempDirTest, environment, records_of, run
+from families import LLAMA
+from gist_cli import GIST, TempDirTest, environment, jsonl, records_of, run, wordtasks
 
-STORIES = FIXTURES / "models" / "stories260K"
-WORDTASKS = ROOT / "examples" / "data" / "wordtasks_seen.jsonl.gz"
+STORIES = LLAMA.base
+CONFIG = LLAMA.config
 SANITIZED = os.environ.get("SANITIZED") == "ON"
-# A model of no size, for --init.
-CONFIG = {
-    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 16,
-    "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "num_key_value_heads": 2, "vocab_size": 512, "max_position_embeddings": 256,
-    "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": True,
-    "bos_token_id": 1, "eos_token_id": 2,
-}
-
-
-def wordtasks(first, last):
-    with gzip.open(WORDTASKS, "rt") as file:
-        return [json.loads(line) for line in file.readlines()[first:last]]
-
-
-def jsonl(records):
-    return "".join(json.dumps(record) + "\n" for record in records)
 
 
 def tree(directory):
@@ -47,6 +31,8 @@ def spoil(path, tensor, index):
 
 
 class TrainTest(TempDirTest):
+    family = LLAMA
+
     def setUp(self):
         super().setUp()
         self.records = wordtasks(0, 40)
@@ -59,7 +45,7 @@ class TrainTest(TempDirTest):
 
     def arguments(self, output="out", **options):
         """The words of a small run's command; an option that is None is not given."""
-        small = {"model": STORIES, "data": self.path("data.jsonl"), "output": self.path(output),
+        small = {"model": self.family.base, "data": self.path("data.jsonl"), "output": self.path(output),
                  "condition": "gist", "gist_tokens": 2, "steps": 8, "batch_records": 4, "lr": 1e-3,
                  "save_every": 0, "threads": 1, **options}
         words = ["train"]
@@ -80,10 +66,22 @@ class TrainTest(TempDirTest):
         self.assertEqual((result.code, result.out, result.err), (0, "", ""))
         return self.path(output)
 
+    def new(self, output, tokenizer=None, **options):
+        """A run that ends well, from new weights of no size and a tokenizer without a gist token."""
+        config = self.write("config.json", self.family.config)
+        return self.trained(output, model=None, init=config, tokenizer=tokenizer or self.family.tokenizer,
+                            **options)
+
     def start(self, output="out", **options):
         command = [GIST, *self.arguments(output, **options)]
         return subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def wait_for_step(self, process, output):
+        metrics = self.path(os.path.join(output, "metrics.jsonl"))
+        while not os.path.exists(metrics) or os.path.getsize(metrics) == 0:
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
 
     def weights(self, output="out"):
         return self.read(os.path.join(output, "model.safetensors"))

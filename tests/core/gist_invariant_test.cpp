@@ -169,14 +169,8 @@ TEST_P(GistInvariant, APlaceElsewhereMovesTheWholeRow) {
   EXPECT_GT(relative_error(logits[2], logits[0]), 1e-3);
 }
 
-INSTANTIATE_TEST_SUITE_P(, GistInvariant,
-                         testing::Values("stories260K-gist", "wordtasks-llama-gist",
-                                         "wordtasks-t5-gist"),
-                         [](const auto& suite) {
-                           std::string set = suite.param;
-                           std::erase(set, '-');
-                           return set;
-                         });
+INSTANTIATE_TEST_SUITE_P(, GistInvariant, testing::ValuesIn(golden_sets()),
+                         [](const auto& suite) { return set_name(suite.param); });
 
 }  // namespace
 }  // namespace gist

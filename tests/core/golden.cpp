@@ -15,6 +15,10 @@ std::filesystem::path golden_directory(const std::string& set) {
   return std::filesystem::path(GIST_FIXTURES) / "golden" / set;
 }
 
+bool holds(const SafetensorsFile& file, const std::string& name) {
+  return file.tensors().contains(name);
+}
+
 template <typename T>
 std::vector<T> read(const SafetensorsFile& file, const std::string& name) {
   const SafetensorsEntry& entry = file.tensors().at(name);
@@ -53,6 +57,11 @@ Sequence Golden::prompt() const {
   return result;
 }
 
+std::string set_name(std::string set) {
+  std::erase(set, '-');
+  return set;
+}
+
 std::int32_t gist_token_of(const std::string& set) {
   std::ifstream file(golden_directory(set) / "golden.json");
   return nlohmann::json::parse(file)["gist_token_id"];
@@ -71,8 +80,7 @@ Golden load_golden(const std::string& set, Condition condition, int k, int promp
   const auto labels = read<std::int32_t>(file, prefix + "labels");
   golden.labels =
       static_cast<std::int32_t>(labels.size() - std::ranges::count(labels, std::int32_t{-100}));
-  const bool encoder_decoder = set.find("-t5-") != std::string::npos;
-  if (encoder_decoder) {  // the answer stands apart
+  if (golden.labels == std::ssize(labels)) {  // an encoder-decoder's: the answer stands apart
     golden.sequence.ids.insert(golden.sequence.ids.end(), labels.begin(), labels.end());
   }
   golden.logits = read<float>(file, prefix + "logits");
@@ -80,9 +88,10 @@ Golden load_golden(const std::string& set, Condition condition, int k, int promp
   golden.greedy = read<std::int32_t>(file, prefix + "greedy");
   if (golden.greedy == std::vector<std::int32_t>{-1}) golden.greedy.clear();
   if (condition == Condition::gist) {
-    golden.key = read<float>(file, prefix + (encoder_decoder ? "key" : "key_prerope"));
+    const std::string before_rope = prefix + "key_prerope";
+    golden.key = read<float>(file, holds(file, before_rope) ? before_rope : prefix + "key");
     golden.value = read<float>(file, prefix + "value");
-    if (encoder_decoder) golden.hidden = read<float>(file, prefix + "hidden");
+    if (holds(file, prefix + "hidden")) golden.hidden = read<float>(file, prefix + "hidden");
   }
   return golden;
 }
@@ -100,6 +109,7 @@ GradientGolden load_gradient_golden(const std::string& set, Condition condition,
 
 AdamwGolden load_adamw_golden(const std::string& set) {
   const SafetensorsFile file(train_file(set));
+  if (!holds(file, "adamw.loss")) return {};
   return {read<float>(file, "adamw.loss"), read<float>(file, "adamw.grad_norm"),
           read_probes(file, "param_probe.")};
 }

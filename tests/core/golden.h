@@ -28,8 +28,15 @@ struct Golden {
 constexpr std::int32_t golden_prompts = 4;
 constexpr std::int32_t greedy_tokens = 24;
 
+/// The sets, each named as its model: a family more is a row more.
+inline std::vector<std::string> golden_sets() {
+  return {"stories260K-gist", "wordtasks-llama-gist", "wordtasks-t5-gist"};
+}
+/// The set's name as part of a test's.
+std::string set_name(std::string set);
+
 std::int32_t gist_token_of(const std::string& set);
-/// Prompt number `prompt` of a set ("stories260K-gist", "wordtasks-llama-gist") with k gist tokens.
+/// Prompt number `prompt` of a set with k gist tokens.
 Golden load_golden(const std::string& set, Condition condition, int k, int prompt);
 
 /// What stands for a whole tensor: its L2 norm and its sum over the flat index n of x[n] sin(n +
@@ -48,7 +55,7 @@ struct GradientGolden {
 };
 GradientGolden load_gradient_golden(const std::string& set, Condition condition, int k);
 
-/// AdamW steps on that batch under the condition gist, with the first k.
+/// AdamW steps on that batch under the condition gist, with the first k. None: empty.
 struct AdamwGolden {
   std::vector<float> loss, gradient_norm;  // before each step; the norm before clipping
   std::map<std::string, Probe> weights;    // after the last step

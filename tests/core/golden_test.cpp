@@ -67,11 +67,6 @@ GenerationRequest request_of(const Golden& golden, Condition condition) {
   return request;
 }
 
-std::string set_name(std::string set) {
-  std::erase_if(set, [](char c) { return c == '-'; });
-  return set;
-}
-
 // --- one by one ---
 
 using One = std::tuple<std::string, Condition, int, int>;
@@ -107,9 +102,7 @@ TEST_P(GoldenOne, GreedyTokens) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, GoldenOne,
-                         testing::Combine(testing::Values("stories260K-gist",
-                                                          "wordtasks-llama-gist",
-                                                          "wordtasks-t5-gist"),
+                         testing::Combine(testing::ValuesIn(golden_sets()),
                                           testing::ValuesIn(conditions), testing::Values(1, 3),
                                           testing::Range(0, golden_prompts)),
                          [](const testing::TestParamInfo<One>& suite) {
@@ -184,9 +177,7 @@ TEST_P(GoldenBatch, GreedyTokensOfAllConditionsTogether) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, GoldenBatch,
-                         testing::Values("stories260K-gist", "wordtasks-llama-gist",
-                                         "wordtasks-t5-gist"),
+INSTANTIATE_TEST_SUITE_P(, GoldenBatch, testing::ValuesIn(golden_sets()),
                          [](const auto& suite) { return set_name(suite.param); });
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "tests/core/loaded_model.h"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -14,6 +15,29 @@ nlohmann::json config_of(const std::string& model) {
   std::ifstream file(directory_of(model) / "config.json");
   return nlohmann::json::parse(file);
 }
+
+std::unique_ptr<Family> served(const nlohmann::json& config, const std::string& name) {
+  return load_family(plugin_directories({GIST_PLUGINS}), config, name, "");
+}
+
+struct SmallFamily {
+  const char* name;
+  const char* config;
+};
+constexpr SmallFamily small[] = {
+    {"llama", R"({"architectures": ["LlamaForCausalLM"], "hidden_size": 32, "intermediate_size": 48,
+      "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 50,
+      "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "initializer_range": 0.3})"},
+    {"t5",
+     R"({"architectures": ["T5ForConditionalGeneration"], "d_model": 32, "d_kv": 6, "d_ff": 48,
+      "num_layers": 2, "num_decoder_layers": 3, "num_heads": 4, "vocab_size": 50,
+      "feed_forward_proj": "gated-gelu", "tie_word_embeddings": false,
+      "relative_attention_num_buckets": 8, "relative_attention_max_distance": 16})"},
+    // No relu: at its kink, loss has no slope.
+    {"t5_tied", R"({"architectures": ["T5ForConditionalGeneration"], "d_model": 32, "d_kv": 8,
+      "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": 50,
+      "feed_forward_proj": "gated-silu"})"},
+};
 
 }  // namespace
 
@@ -38,8 +62,7 @@ LlamaShape shape_of(const std::string& model) {
 }
 
 std::unique_ptr<Family> plugin_family(const std::string& model) {
-  return load_family(plugin_directories({GIST_PLUGINS}), config_of(model), model + "/config.json",
-                     "");
+  return served(config_of(model), model + "/config.json");
 }
 
 LoadedModel load_model(const std::string& model, const CpuOptions& options) {
@@ -65,12 +88,17 @@ Weights weights_of(const std::string& model) {
   return weights;
 }
 
-Weights random_weights(const ModelSpec& spec, std::uint32_t seed) {
+namespace {
+
+/// deviation(weight): of a weight that is no vector.
+template <typename Deviation>
+Weights drawn_weights(const ModelSpec& spec, std::uint32_t seed, Deviation deviation) {
   std::mt19937 random(seed);
   Weights weights;
   for (const WeightSpec& weight : spec.weights) {
     if (!weight.tied_to.empty()) continue;
-    std::normal_distribution<float> normal(weight.use == WeightUse::vector ? 1.0F : 0.0F, 0.3F);
+    const bool vector = weight.use == WeightUse::vector;
+    std::normal_distribution<float> normal(vector ? 1.0F : 0.0F, vector ? 0.3F : deviation(weight));
     const int copies = copies_of(weight, spec);
     for (int layer = 0; layer < copies; ++layer) {
       std::vector<float>& values = weights[weight_name(weight, layer)];
@@ -78,6 +106,16 @@ Weights random_weights(const ModelSpec& spec, std::uint32_t seed) {
     }
   }
   return weights;
+}
+
+}  // namespace
+
+Weights random_weights(const ModelSpec& spec, std::uint32_t seed) {
+  return drawn_weights(spec, seed, [](const WeightSpec&) { return 0.3F; });
+}
+
+Weights initial_weights(const ModelSpec& spec, std::uint32_t seed) {
+  return drawn_weights(spec, seed, [](const WeightSpec& weight) { return weight.init.value; });
 }
 
 WeightSource source_of(const ModelSpec& spec, const Weights& weights) {
@@ -93,6 +131,17 @@ WeightSource source_of(const ModelSpec& spec, const Weights& weights) {
   return source;
 }
 
+std::vector<std::string> small_families() {
+  std::vector<std::string> names;
+  for (const SmallFamily& family : small) names.emplace_back(family.name);
+  return names;
+}
+
+std::unique_ptr<Family> small_family(const std::string& name) {
+  const auto* found = std::ranges::find(small, name, &SmallFamily::name);
+  return served(nlohmann::json::parse(found->config), name);
+}
+
 LlamaShape small_shape() {
   LlamaShape shape;
   shape.d_model = 32;
@@ -105,15 +154,30 @@ LlamaShape small_shape() {
   return shape;
 }
 
-LoadedModel random_model(const LlamaShape& shape, std::uint32_t seed) {
+namespace {
+
+LoadedModel model_of(std::unique_ptr<Family> family, const Weights& weights) {
   LoadedModel loaded;
-  loaded.shape = shape;
   loaded.backend = make_cpu_backend();
-  auto family = std::make_unique<LlamaFamily>(shape);
-  const Weights weights = random_weights(family->spec(), seed);
   const WeightSource source = source_of(family->spec(), weights);
   loaded.model = std::make_unique<Model>(std::move(family), *loaded.backend, source);
   return loaded;
+}
+
+}  // namespace
+
+LoadedModel random_model(const LlamaShape& shape, std::uint32_t seed) {
+  auto family = std::make_unique<LlamaFamily>(shape);
+  const Weights weights = random_weights(family->spec(), seed);
+  LoadedModel loaded = model_of(std::move(family), weights);
+  loaded.shape = shape;
+  return loaded;
+}
+
+LoadedModel small_model(const std::string& family) {
+  auto served = small_family(family);
+  const Weights weights = initial_weights(served->spec(), 1);
+  return model_of(std::move(served), weights);
 }
 
 }  // namespace gist

@@ -22,8 +22,9 @@ struct LoadedModel {
   std::int32_t eos = -1;
 };
 
-/// Where the model "stories260K-gist" or "wordtasks-llama-gist" stands.
+/// Where the fixtures' model of this name stands.
 std::filesystem::path directory_of(const std::string& model);
+/// Of a LLaMA.
 LlamaShape shape_of(const std::string& model);
 /// The family that serves the model, as a plugin.
 std::unique_ptr<Family> plugin_family(const std::string& model);
@@ -34,11 +35,20 @@ using Weights = std::map<std::string, std::vector<float>>;
 Weights weights_of(const std::string& model);
 /// Norms near 1, the rest normal with a deviation of 0.3: deep enough that every token matters.
 Weights random_weights(const ModelSpec& spec, std::uint32_t seed);
+/// With the deviations of the family's initial values; norms near 1.
+Weights initial_weights(const ModelSpec& spec, std::uint32_t seed);
 /// `weights` must outlive the source. Shapes are the declared ones.
 WeightSource source_of(const ModelSpec& spec, const Weights& weights);
+
+/// Small models with 50 tokens that the plugins serve, one or more a family: a family more is a row
+/// more.
+std::vector<std::string> small_families();
+std::unique_ptr<Family> small_family(const std::string& name);
 
 /// 2 layers, 4 heads on 2 key/value heads, 32 wide, vocabulary 50, 64 positions.
 LlamaShape small_shape();
 LoadedModel random_model(const LlamaShape& shape, std::uint32_t seed = 1);
+/// One of small_families(), with initial weights.
+LoadedModel small_model(const std::string& family);
 
 }  // namespace gist

@@ -25,9 +25,23 @@ LlamaShape tied_shape() {
   return shape;
 }
 
-class LossGradient : public testing::Test {
+/// Over all labels, without a gradient.
+double mean_loss(const Model& model, std::span<const LabelledSequence> rows) {
+  Scratch scratch(model.backend());
+  double sum = 0;
+  std::int32_t labels = 0;
+  for (const AnswerLoss& each : answer_loss(model, rows, scratch)) {
+    sum += each.sum;
+    labels += each.labels;
+  }
+  return sum / labels;
+}
+
+class GradientTest : public testing::Test {
  protected:
-  TrainingModel training_ = random_training_model(small_shape());
+  explicit GradientTest(TrainingModel training) : training_(std::move(training)) {}
+
+  TrainingModel training_;
   const std::vector<LabelledSequence> rows_ = training_rows(Condition::gist);
 
   std::vector<float> gradients() const { return training_.all(Kind::gradient); }
@@ -41,6 +55,30 @@ class LossGradient : public testing::Test {
                 rounding)
           << parameter.name;
     }
+  }
+};
+
+class LossGradient : public GradientTest {
+ protected:
+  LossGradient() : GradientTest(random_training_model(small_shape())) {}
+};
+
+class FamilyGradient : public GradientTest, public testing::WithParamInterface<std::string> {
+ protected:
+  FamilyGradient() : GradientTest(small_training_model(GetParam())) {}
+
+  /// The loss after a step of the parameter's values along a direction.
+  double loss_after(const Parameter& parameter, const std::vector<float>& values,
+                    const std::vector<float>& direction, double step) {
+    std::vector<float> moved = values;
+    for (std::size_t i = 0; i < moved.size(); ++i) {
+      moved[i] = static_cast<float>(moved[i] + step * direction[i]);
+    }
+    const Tensor tensor = training_.parameters->of(Kind::value, parameter);
+    training_.backend->upload(tensor, moved.data());
+    const double loss = mean_loss(*training_.model, rows_);
+    training_.backend->upload(tensor, values.data());
+    return loss;
   }
 };
 
@@ -107,18 +145,38 @@ INSTANTIATE_TEST_SUITE_P(, LossGradientOf,
                                   (std::get<1>(suite.param) ? "_tied" : "_untied");
                          });
 
+// The same in f32, along directions near the gradient, in which the loss moves most.
+TEST_P(FamilyGradient, EachWeightIsItsSlope) {
+  take_gradient(training_, rows_);
+  std::mt19937 random(7);
+  std::uniform_real_distribution<float> factor(0, 2);
+  for (const Parameter& parameter : training_.parameters->list()) {
+    const auto values = training_.of(Kind::value, parameter.name);
+    std::vector<float> direction = training_.of(Kind::gradient, parameter.name);
+    double expected = 0;
+    for (float& each : direction) {
+      const double gradient = each;
+      each *= factor(random);
+      expected += gradient * each;
+    }
+    ASSERT_GT(expected, 0) << parameter.name;
+    const double step = 5e-3 / expected;
+    const auto difference = [&](double length) {
+      return loss_after(parameter, values, direction, length) -
+             loss_after(parameter, values, direction, -length);
+    };
+    // The third derivative cancels out.
+    const double slope = (8 * difference(step) - difference(2 * step)) / (12 * step);
+    EXPECT_NEAR(slope / expected, 1, 1e-3) << parameter.name;
+  }
+}
+
 TEST_F(LossGradient, TheLossIsThatOfTheLoadedModel) {
   for (const Condition condition : conditions) {
     const auto rows = training_rows(condition);
     const LoadedModel loaded = random_model(small_shape());
-    Scratch scratch(*loaded.backend);
-    double sum = 0;
-    std::int32_t labels = 0;
-    for (const AnswerLoss& each : answer_loss(*loaded.model, rows, scratch)) {
-      sum += each.sum;
-      labels += each.labels;
-    }
-    EXPECT_NEAR(take_gradient(training_, rows), sum / labels, rounding * sum / labels);
+    const double expected = mean_loss(*loaded.model, rows);
+    EXPECT_NEAR(take_gradient(training_, rows), expected, rounding * expected);
   }
 }
 
@@ -152,7 +210,7 @@ TEST_F(LossGradient, OfATiedHeadIsTheSumOfBoth) {
 
 // --- however it is computed ---
 
-TEST_F(LossGradient, APackedBatchEqualsItsRowsOneByOne) {
+TEST_P(FamilyGradient, APackedBatchEqualsItsRowsOneByOne) {
   take_gradient(training_, rows_);
   const auto together = gradients();
   const auto labels = static_cast<float>(3 + 1 + 7 + 4);
@@ -167,7 +225,7 @@ TEST_F(LossGradient, APackedBatchEqualsItsRowsOneByOne) {
   }
 }
 
-TEST_F(LossGradient, RowsMayDifferInTheirCondition) {
+TEST_P(FamilyGradient, RowsMayDifferInTheirCondition) {
   auto mixed = rows_;
   TrainingScratch scratch(*training_.backend);
   for (std::size_t i = 0; i < mixed.size(); ++i) {
@@ -179,7 +237,7 @@ TEST_F(LossGradient, RowsMayDifferInTheirCondition) {
   expect_near(one_by_one);
 }
 
-TEST_F(LossGradient, RecomputingGivesTheSameBits) {
+TEST_P(FamilyGradient, RecomputingGivesTheSameBits) {
   for (const Condition condition : conditions) {
     const auto rows = training_rows(condition);
     const double loss = take_gradient(training_, rows);
@@ -189,7 +247,7 @@ TEST_F(LossGradient, RecomputingGivesTheSameBits) {
   }
 }
 
-TEST_F(LossGradient, IsTheSameBitsInEveryRunWhateverTheScratchHeld) {
+TEST_P(FamilyGradient, IsTheSameBitsInEveryRunWhateverTheScratchHeld) {
   take_gradient(training_, rows_);
   const auto first = gradients();
   TrainingScratch scratch(*training_.backend);
@@ -200,6 +258,9 @@ TEST_F(LossGradient, IsTheSameBitsInEveryRunWhateverTheScratchHeld) {
   add_loss_gradient(*training_.model, rows_, {1.0F / 15, false, std::nullopt}, scratch);
   EXPECT_EQ(gradients(), first);
 }
+
+INSTANTIATE_TEST_SUITE_P(, FamilyGradient, testing::ValuesIn(small_families()),
+                         [](const auto& suite) { return suite.param; });
 
 struct TrainingCost {
   std::size_t peak;

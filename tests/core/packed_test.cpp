@@ -7,9 +7,9 @@
 namespace gist {
 namespace {
 
-class Packed : public testing::Test {
+class Packed : public testing::TestWithParam<std::string> {
  protected:
-  LoadedModel loaded_ = random_model(small_shape());
+  LoadedModel loaded_ = small_model(GetParam());
   const Model& model_ = *loaded_.model;
   Scratch scratch_{*loaded_.backend};
 
@@ -28,7 +28,7 @@ class Packed : public testing::Test {
   }
 };
 
-TEST_F(Packed, LogitsAndLossEqualThoseOfEachRowAlone) {
+TEST_P(Packed, LogitsAndLossEqualThoseOfEachRowAlone) {
   const auto sequences = rows();
   const auto together = label_logits(model_, sequences, scratch_);
   const auto losses = answer_loss(model_, sequences, scratch_);
@@ -43,7 +43,7 @@ TEST_F(Packed, LogitsAndLossEqualThoseOfEachRowAlone) {
   }
 }
 
-TEST_F(Packed, CompressedPromptsEqualThoseOfEachRowAlone) {
+TEST_P(Packed, CompressedPromptsEqualThoseOfEachRowAlone) {
   std::vector<Sequence> sequences;
   std::vector<Interval> kept;
   for (const LabelledSequence& row : rows()) {
@@ -62,6 +62,9 @@ TEST_F(Packed, CompressedPromptsEqualThoseOfEachRowAlone) {
     EXPECT_LE(relative_error(together[i].hidden, alone.hidden), 1e-5);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(, Packed, testing::ValuesIn(small_families()),
+                         [](const auto& suite) { return suite.param; });
 
 }  // namespace
 }  // namespace gist

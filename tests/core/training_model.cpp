@@ -40,6 +40,12 @@ TrainingModel training_model(const std::string& name, const CpuOptions& options)
   return training_model(plugin_family(name), weights_of(name), options);
 }
 
+TrainingModel small_training_model(const std::string& family) {
+  auto served = small_family(family);
+  const Weights weights = initial_weights(served->spec(), 1);
+  return training_model(std::move(served), weights);
+}
+
 TrainingModel random_training_model(const LlamaShape& shape, std::uint32_t seed) {
   auto family = std::make_unique<LlamaFamily>(shape);
   const Weights weights = random_weights(family->spec(), seed);

@@ -30,8 +30,9 @@ TrainingModel training_model(std::unique_ptr<Family> family, const Weights& weig
 /// The model of the fixtures by this name.
 TrainingModel training_model(const std::string& name, const CpuOptions& options = {});
 
-/// A model of this shape with random weights.
 TrainingModel random_training_model(const LlamaShape& shape, std::uint32_t seed = 1);
+/// One of small_families(), with initial weights.
+TrainingModel small_training_model(const std::string& family);
 
 /// Rows of several lengths for a vocabulary of 50, each with a gist.
 std::vector<LabelledSequence> training_rows(Condition condition);

@@ -16,32 +16,27 @@ std::string stored_name(const WeightSpec& spec, int layer) {
   return spec.tied_to.empty() ? weight_name(spec, layer) : spec.tied_to;
 }
 
-Weight load(const WeightSpec& spec, const std::string& stored, Backend& backend,
-            const WeightSource& source) {
+Weight load(const WeightSpec& spec, const std::string& stored, std::int64_t vocabulary,
+            Backend& backend, const WeightSource& source) {
   const HostTensor found = found_weight(source, stored, spec.shape);
   Weight weight;
-  switch (spec.use) {
-    case WeightUse::matrix:
-      weight.matrix = backend.pack(found);
-      break;
-    case WeightUse::table:
-      weight.tensor = {nullptr, found.dtype, found.shape};
-      weight.buffer = backend.allocate(weight.tensor.bytes());
-      weight.tensor.data = weight.buffer.data();
-      backend.upload(weight.tensor, found.data);
-      break;
-    case WeightUse::vector: {
-      weight.tensor = {nullptr, Dtype::f32, found.shape};
-      weight.buffer = backend.allocate(weight.tensor.bytes());
-      weight.tensor.data = weight.buffer.data();
-      std::vector<float> values(static_cast<std::size_t>(found.shape.elements()));
-      if (found.data != nullptr) {
-        convert_to_f32(found.data, found.dtype, found.shape.elements(), values.data());
-      }
-      backend.upload(weight.tensor, values.data());
-      break;
-    }
+  if (spec.use == WeightUse::matrix) {
+    weight.matrix = backend.pack(found);
+    return weight;
   }
+  const bool as_stored = spec.use == WeightUse::table && spec.shape[0] == vocabulary;
+  weight.tensor = {nullptr, as_stored ? found.dtype : Dtype::f32, found.shape};
+  weight.buffer = backend.allocate(weight.tensor.bytes());
+  weight.tensor.data = weight.buffer.data();
+  if (as_stored) {
+    backend.upload(weight.tensor, found.data);
+    return weight;
+  }
+  std::vector<float> values(static_cast<std::size_t>(found.shape.elements()));
+  if (found.data != nullptr) {
+    convert_to_f32(found.data, found.dtype, found.shape.elements(), values.data());
+  }
+  backend.upload(weight.tensor, values.data());
   return weight;
 }
 
@@ -105,7 +100,7 @@ Model::Model(std::unique_ptr<Family> family, Backend& backend, const WeightSourc
     std::vector<Weight>& loaded = weights_.emplace_back();
     for (int layer = 0; layer < copies_of(weight, spec); ++layer) {
       const std::string stored = stored_name(weight, layer);
-      loaded.push_back(load(weight, stored, backend, source));
+      loaded.push_back(load(weight, stored, spec.vocabulary, backend, source));
       weight_bytes_ +=
           loaded.back().matrix ? loaded.back().matrix->bytes() : loaded.back().buffer.bytes();
       if (--readers[stored] == 0) source.done(stored);

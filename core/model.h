@@ -17,7 +17,7 @@ namespace gist {
 /// How a weight is used, which decides how it is kept.
 enum class WeightUse : std::uint8_t {
   matrix,  // [n, k], the right side of `linear`: packed
-  table,   // [rows, d], looked up by `embedding`: kept as the file has it
+  table,   // [rows, d]: the embedding is kept as the file has it, a relative bias in f32
   vector,  // norms and biases: f32
 };
 

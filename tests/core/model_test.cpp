@@ -97,16 +97,20 @@ TEST_F(ModelLoading, EachTensorIsDoneOnceAndNotReadAfterwards) {
   EXPECT_EQ(done.size(), weights.size());
 }
 
-TEST_F(ModelLoading, AHalfPrecisionCheckpointGivesItsValues) {
+class HalfPrecision : public testing::TestWithParam<std::string> {};
+
+TEST_P(HalfPrecision, CheckpointsGiveTheirValues) {
+  const ModelSpec spec = small_family(GetParam())->spec();
+  const Weights weights = initial_weights(spec, 1);
   std::map<std::string, std::vector<std::byte>> halves;
   Weights rounded;
-  for (const auto& [name, values] : weights_) {
+  for (const auto& [name, values] : weights) {
     halves[name].resize(values.size() * 2);
     convert_from_f32(values.data(), static_cast<std::int64_t>(values.size()), Dtype::bf16,
                      halves[name].data());
     for (const float value : values) rounded[name].push_back(bf16_to_f32(f32_to_bf16(value)));
   }
-  WeightSource source = source_of(spec_, weights_);
+  WeightSource source = source_of(spec, weights);
   source.find = [&, find = source.find](const std::string& name) {
     std::optional<HostTensor> tensor = find(name);
     tensor->dtype = Dtype::bf16;
@@ -116,12 +120,15 @@ TEST_F(ModelLoading, AHalfPrecisionCheckpointGivesItsValues) {
   const auto backend = make_cpu_backend();
   Scratch scratch(*backend);
   LabelledSequence row;
-  row.sequence.ids = {1, 2, 3, 4};
-  row.labels = 3;
-  const Model half(std::make_unique<LlamaFamily>(shape_), *backend, source);
-  const Model full(std::make_unique<LlamaFamily>(shape_), *backend, source_of(spec_, rounded));
+  row.sequence.ids = random_ids(30, 50, 1);
+  row.labels = 10;
+  const Model half(small_family(GetParam()), *backend, source);
+  const Model full(small_family(GetParam()), *backend, source_of(spec, rounded));
   EXPECT_EQ(label_logits(half, {&row, 1}, scratch), label_logits(full, {&row, 1}, scratch));
 }
+
+INSTANTIATE_TEST_SUITE_P(, HalfPrecision, testing::ValuesIn(small_families()),
+                         [](const auto& suite) { return suite.param; });
 
 // --- shapes only ---
 

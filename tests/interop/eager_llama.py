@@ -10,7 +10,7 @@ import numpy
 import torch
 from torch import nn
 
-from decoder_layout import NO_LABEL
+from layout import NO_LABEL
 
 
 def rotate_half(x):

@@ -23,8 +23,8 @@ import numpy
 import sentencepiece
 import torch
 
-from decoder_layout import NO_LABEL, lay_out, read_records
 from eager_llama import Llama, collate, visible
+from layout import NO_LABEL, decoder, read_records
 from safetensors_file import read_safetensors
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ def check_goldens():
     golden = read_safetensors(GOLDEN / "forward.safetensors")
     prompts = json.loads((GOLDEN / "golden.json").read_text())["prompts"]
     for k in (1, 3):
-        rows = [lay_out(prompt, tokenizer.encode, GIST_ID, k) for prompt in prompts]
+        rows = [decoder(prompt, tokenizer.encode, tokenizer.piece_to_id, [GIST_ID] * k) for prompt in prompts]
         for i, (ids, labels) in enumerate(rows):
             assert ids == golden[f"gist.k{k}.{i}.input_ids"].tolist(), f"prompt {i}: tokens differ"
             assert labels == golden[f"gist.k{k}.{i}.labels"].tolist(), f"prompt {i}: labels differ"
@@ -66,7 +66,7 @@ def read_rows(steps):
     records = read_records(DATA)
     random.Random(0).shuffle(records)
     assert len(records) >= steps * BATCH, f"{DATA}: {len(records)} records"
-    return [lay_out(r, tokenizer.encode, GIST_ID, 1) for r in records[: steps * BATCH]]
+    return [decoder(r, tokenizer.encode, tokenizer.piece_to_id, [GIST_ID]) for r in records[: steps * BATCH]]
 
 
 def train_in_torch(rows):

@@ -10,23 +10,13 @@ import numpy
 import torch
 from torch import nn
 
+from eager import RMSNorm, additive, gist_span, mix_values, padded, split_heads
 from layout import NO_LABEL
 
 
 def rotate_half(x):
     half = x.shape[-1] // 2
     return torch.cat((-x[..., half:], x[..., :half]), dim=-1)
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, width, eps):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.eps = eps
-
-    def forward(self, x):
-        variance = x.pow(2).mean(-1, keepdim=True)
-        return self.weight * (x * torch.rsqrt(variance + self.eps))
 
 
 class Attention(nn.Module):
@@ -39,16 +29,11 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(width, width, bias=False)
         self.o_proj = nn.Linear(width, width, bias=False)
 
-    def split(self, x):  # [batch, n, width] -> [batch, heads, n, head_dim]
-        return x.view(*x.shape[:2], self.heads, self.head_dim).transpose(1, 2)
-
     def forward(self, x, cos, sin, mask):
-        q, k, v = self.split(self.q_proj(x)), self.split(self.k_proj(x)), self.split(self.v_proj(x))
+        q, k, v = (split_heads(y, self.heads) for y in (self.q_proj(x), self.k_proj(x), self.v_proj(x)))
         q = q * cos + rotate_half(q) * sin
         k = k * cos + rotate_half(k) * sin
-        scores = q @ k.transpose(2, 3) / self.head_dim**0.5 + mask  # [batch, heads, n, n]
-        mixed = scores.softmax(-1) @ v
-        return self.o_proj(mixed.transpose(1, 2).reshape(x.shape))
+        return self.o_proj(mix_values(q @ k.transpose(2, 3) / self.head_dim**0.5 + mask, v))
 
 
 class MLP(nn.Module):
@@ -76,7 +61,7 @@ class Layer(nn.Module):
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
-class Llama(nn.Module):
+class Model(nn.Module):
     """config: the dict of config.json."""
 
     def __init__(self, config):
@@ -112,24 +97,20 @@ class Llama(nn.Module):
             logits.flatten(0, 1), labels.roll(-1, 1).flatten(), ignore_index=NO_LABEL)
 
 
-def visible(ids, lengths, gist_id):
-    """bool [batch, n, n], query by key: causal, no padding, and past the gist nothing before it."""
-    n = ids.shape[1]
-    is_gist = ids == gist_id
-    first = is_gist.argmax(1)[:, None, None]
-    last = n - 1 - is_gist[:, ::-1].argmax(1)[:, None, None]
-    query, key = numpy.arange(n)[:, None], numpy.arange(n)
-    return (key <= query) & (key < lengths[:, None, None]) & ~((query > last) & (key < first))
-
-
 def collate(rows, gist_id):
-    """Rows of (ids, labels), each with a gist, padded to the longest: ids, labels, additive mask."""
-    lengths = numpy.array([len(ids) for ids, _ in rows])
-    ids = numpy.zeros((len(rows), lengths.max()), numpy.int64)
-    labels = numpy.full_like(ids, NO_LABEL)
-    for i, (row_ids, row_labels) in enumerate(rows):
-        ids[i, : len(row_ids)] = row_ids
-        labels[i, : len(row_labels)] = row_labels
-    lowest = numpy.finfo(numpy.float32).min
-    mask = numpy.where(visible(ids, lengths, gist_id), numpy.float32(0), lowest)[:, None]
-    return torch.from_numpy(ids), torch.from_numpy(labels), torch.from_numpy(mask)
+    """Rows of (ids, labels), each with a gist, padded to the longest: what Model.loss takes.
+
+    A token sees itself and those before it, but past the gist nothing before the gist.
+    """
+    ids = padded([ids for ids, _ in rows], 0)
+    labels = padded([labels for _, labels in rows], NO_LABEL)
+    first, last = gist_span(ids, gist_id)
+    query, key = numpy.arange(ids.shape[1])[:, None], numpy.arange(ids.shape[1])
+    real = key < numpy.array([len(ids) for ids, _ in rows])[:, None, None]
+    visible = real & (key <= query) & ~((query > last) & (key < first))
+    return torch.from_numpy(ids), torch.from_numpy(labels), additive(visible)
+
+
+def tokens(ids, labels):
+    """That a row has, padding apart."""
+    return len(ids)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# `gist train` against plain PyTorch on a small model: tokens a second, and the fraction of the machine's f32
+# `gist train` against plain PyTorch on a small model of each family: tokens a second, and the fraction of the machine's f32
 # matrix product that each reaches. usage: train_speed.sh BUILD_DIRECTORY [THREADS]
 # Installs PyTorch from PyPI (gigabytes) into a scratch directory, or into GIST_TORCH_VENV, which stays.
 # Nothing else should run on the machine meanwhile.

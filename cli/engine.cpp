@@ -97,8 +97,8 @@ Engine load_engine(const ModelFiles& files, std::unique_ptr<Family> family,
 
 PlanningEngine plan_engine(const ModelFiles& files, std::unique_ptr<Family> family,
                            const Options& options) {
-  std::unique_ptr<MetaBackend> backend = make_meta_backend(compute_dtype(options));
-  MetaBackend& device = *backend;
+  std::unique_ptr<CountingBackend> backend = make_meta_backend(compute_dtype(options));
+  CountingBackend& device = *backend;
   return {std::move(backend), Model(std::move(family), device, files.checkpoint.source())};
 }
 

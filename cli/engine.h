@@ -56,7 +56,7 @@ Engine load_engine(const ModelFiles& files, std::unique_ptr<Family> family, cons
 
 /// The same shapes on the meta backend: what a run would cost.
 struct PlanningEngine {
-  std::unique_ptr<MetaBackend> backend;
+  std::unique_ptr<CountingBackend> backend;
   Model model;
 };
 PlanningEngine plan_engine(const ModelFiles& files, std::unique_ptr<Family> family,

@@ -59,6 +59,7 @@ Pass::Attended upload_keys(Workspace& memory, const KeyList& list, KeyValueCache
   result.keys.begin = upload_list(memory, list.begin);
   result.keys.end = upload_list(memory, list.end);
   result.keys.visible_pairs = visible_pairs(list);
+  result.keys.listed_pairs = listed_pairs(list);
   if (with_positions) result.positions = upload_list(memory, list.position);
   result.cache = cache;
   result.write_slots = upload_list(memory, write_slots);

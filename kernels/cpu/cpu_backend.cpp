@@ -40,6 +40,7 @@ class CpuBackend final : public Backend {
   }
   void synchronize() override {}
   MemoryUse memory() const override { return account_.use(); }
+  void reset_peak() override { account_.reset_peak(); }
 
   std::unique_ptr<Matrix> pack(const HostTensor& weight) override {
     checks::pack(weight);

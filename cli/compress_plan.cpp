@@ -5,6 +5,7 @@
 
 #include "cli/line_writer.h"
 #include "core/compress.h"
+#include "core/cost.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/error.h"
 
@@ -61,12 +62,7 @@ void print_compress_plan(PromptReader& prompts, const ModelFiles& files,
   if (signals.requested()) signals.end_by_signal();
   run_batch(batches, engine.model, task.condition, scratch);
 
-  const ModelSpec& spec = engine.model.spec();
-  const StackSpec& stack = spec.stacks[0];
-  const std::size_t token_bytes =
-      size_of(store_dtype) *
-      static_cast<std::size_t>(stack.layers * (stack.key_width() + stack.value_width()) +
-                               spec.d_model);
+  const std::size_t token_bytes = stored_token_bytes(engine.model.spec(), store_dtype);
   const std::size_t peak = engine.backend->memory().peak;
   const std::size_t weights = engine.model.weight_bytes();
   const std::size_t available = make_cpu_backend()->memory().available;

@@ -21,6 +21,7 @@ struct StoredKeys {
 /// Appends layer `layer` of each token of source [tokens, layers, width] to target.
 void append_layer(std::vector<float>& target, const std::vector<float>& source, int tokens,
                   int layers, int layer, std::size_t width) {
+  if (source.empty()) return;
   for (int token = 0; token < tokens; ++token) {
     const auto row = static_cast<std::size_t>(token) * static_cast<std::size_t>(layers) +
                      static_cast<std::size_t>(layer);

@@ -155,7 +155,8 @@ class Backend {
   /// 64-byte aligned, contents undefined. Throws Error(unavailable) with the figures where there is
   /// not enough memory.
   virtual Buffer allocate(std::size_t bytes) = 0;
-  /// host -> device; the host memory may be reused when the call returns.
+  /// host -> device; the host memory may be reused when the call returns. Only a backend that
+  /// computes nothing takes a null source.
   virtual void upload(const Tensor& target, const void* source) = 0;
   /// device -> host; waits for everything queued before. The meta backend writes zeros.
   virtual void download(const Tensor& source, void* target) = 0;

@@ -60,6 +60,15 @@ TEST(Memory, ThatIsNotThereIsRefusedWithFigures) {
   EXPECT_EQ(backend->memory().current, 0);
 }
 
+TEST(Memory, IsFilledFromSomewhereWhereItIsComputedWith) {
+  const auto cpu = make_cpu_backend();
+  const auto meta = make_meta_backend();
+  DeviceArrays real(*cpu), shapes(*meta);
+  EXPECT_THROW(cpu->upload(real.empty({4}), nullptr), Error);
+  EXPECT_NO_THROW(cpu->upload(real.empty({0}), nullptr));
+  EXPECT_NO_THROW(meta->upload(shapes.empty({4}), nullptr));
+}
+
 TEST(Memory, CopiesAreExact) {
   const auto backend = make_cpu_backend();
   DeviceArrays arrays(*backend);

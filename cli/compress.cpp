@@ -7,11 +7,13 @@
 #include <string>
 #include <utility>
 
+#include "cli/check_report.h"
 #include "cli/commands.h"
 #include "cli/compress_plan.h"
 #include "cli/compress_session.h"
 #include "cli/engine.h"
 #include "cli/exit_code.h"
+#include "cli/prompt_check.h"
 #include "cli/prompt_reader.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
@@ -44,6 +46,7 @@ CommandSpec spec() {
                {"line-buffered", OptionKind::flag, "", "",
                 "answer each record before the next is read"},
                {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}},
+              check_options(),
               reject_options(),
               model_options(),
               config_options()})};
@@ -104,22 +107,23 @@ CompressionTask task_of(const ModelFiles& files, const ModelSpec& spec, const Op
 }
 
 /// What a resumed run must agree with, besides the store's header.
-nlohmann::json settings_of(const Options& options) {
-  return {{"batch-tokens", options.text("batch-tokens")},
+nlohmann::json settings_of(const Options& options, const CheckReference* check) {
+  return {{"check", check == nullptr ? "" : options.text("check")},
+          {"check-model", check == nullptr ? "" : check->model_sha256()},
+          {"batch-tokens", options.text("batch-tokens")},
           {"line-buffered", options.flag("line-buffered")},
           {"shard", options.text("shard")},
           {"known", options.has("known") ? options.text("known") : ""}};
 }
 
 void check_agreement(const Staging& staging, const std::string& partial, const StoreHeader& header,
-                     const Options& options) {
+                     const nlohmann::json& now) {
   const std::string difference = header_difference(staging.header(), header, true);
   if (!difference.empty()) {
     fail(ErrorKind::data, "{} was begun with another model or other options: {} (there, here)",
          partial, difference);
   }
   const nlohmann::json before = parse_json(staging.settings(), partial);
-  const nlohmann::json now = settings_of(options);
   for (const auto& [name, value] : now.items()) {
     if (before.value(name, nlohmann::json()) == value) continue;
     fail(ErrorKind::usage, "{} was begun with --{} {}, and this run has {}: repeat the options",
@@ -130,7 +134,7 @@ void check_agreement(const Staging& staging, const std::string& partial, const S
 /// The staging file of this run: a new one, or with --resume the one that is there. Nothing: with
 /// --resume the store is finished.
 std::optional<Staging> open_staging(const std::filesystem::path& store, const StoreHeader& header,
-                                    const Options& options) {
+                                    const nlohmann::json& settings, const Options& options) {
   const std::filesystem::path partial = Staging::path_for(store);
   const bool resume = options.flag("resume");
   const bool force = options.flag("force");
@@ -140,7 +144,7 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
   std::optional<Staging> staged = Staging::find(partial);  // says so where another run holds it
   if (staged) {
     if (resume) {
-      check_agreement(*staged, partial.string(), header, options);
+      check_agreement(*staged, partial.string(), header, settings);
       return staged;
     }
     if (!force) {
@@ -159,7 +163,7 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
            store.string());
     }
   }
-  return Staging::create(partial, header, settings_of(options).dump());
+  return Staging::create(partial, header, settings.dump());
 }
 
 /// Throws Error(data) where the store's rows are not what this run makes.
@@ -168,6 +172,10 @@ void check_made_alike(const GistStore& store, const StoreHeader& header, bool wi
   if (difference.empty()) return;
   fail(ErrorKind::data, "{} was made in another way: {} (there, here)", store.path().string(),
        difference);
+}
+
+void say(const std::string& summary) {
+  if (!summary.empty()) spdlog::info("{}", summary);
 }
 
 int finish_partial(const std::filesystem::path& store, const Options& options) {
@@ -181,16 +189,20 @@ int finish_partial(const std::filesystem::path& store, const Options& options) {
          partial.string());
   }
   LineWriter receipts = standard_output();
+  CheckReport report(options);
   bool rejects = false;
   staging.for_each_record([&](const StagedRecord& record) {
+    report.add(record);
     if (record.status == StagedRecord::Status::rejected) {
       rejects = true;
     } else {
       receipts.line(receipt(record));
     }
   });
+  report.flush();
   staging.publish(store);
   receipts.flush();
+  say(report.summary());
   return rejects ? exit_rejects : exit_ok;
 }
 
@@ -202,6 +214,41 @@ std::string keep_or_discard(Staging& staging, const std::filesystem::path& store
   }
   return fmt::format("{} records are staged in {}: --resume goes on, --finish publishes them",
                      staging.records(), Staging::path_for(store).string());
+}
+
+/// What a run compresses and checks with.
+class LoadedCompressor {
+ public:
+  /// `check` may be null. It, `files` and `task` must outlive this.
+  LoadedCompressor(const ModelFiles& files, std::unique_ptr<Family> family,
+                   const CompressionTask& task, CheckReference* check, Dtype store_dtype,
+                   const BatchLimits& limits, const Options& options)
+      : engine_(load_engine(files, std::move(family), options)) {
+    if (check != nullptr) {
+      reference_ = check->load(options);
+      checker_.emplace(engine_.model, reference_ ? reference_->model : engine_.model,
+                       files.tokenizer.eos().value_or(-1),
+                       files.tokenizer.gist_token().value_or(-1), limits.tokens, check->task());
+    }
+    compressor_.emplace(engine_.model, task, store_dtype, checker_ ? &*checker_ : nullptr);
+  }
+  LoadedCompressor(const LoadedCompressor&) = delete;  // its parts point to each other
+  LoadedCompressor& operator=(const LoadedCompressor&) = delete;
+
+  Compressor& operator*() { return *compressor_; }
+
+ private:
+  Engine engine_;
+  std::optional<Engine> reference_;
+  std::optional<PromptChecker> checker_;
+  std::optional<Compressor> compressor_;
+};
+
+/// Why a prompt can't be stored, found by compressing it again.
+std::optional<std::string> objection_to(const Prompt& prompt, Compressor& compressor) {
+  const std::vector<CompressedPrompt> compressed = compressor.compress({prompt});
+  if (compressed.empty() || compressed[0].objection.empty()) return std::nullopt;
+  return compressed[0].objection;
 }
 
 int run(const Options& options) {
@@ -221,10 +268,12 @@ int run(const Options& options) {
   RecordReader input(options.text("input"), &signals);
   Rejects rejects(options);
 
+  const std::unique_ptr<CheckReference> check = check_reference(files, shapes, task, options);
   PromptReader prompts(input, rejects, files, shapes, task, known ? &*known : nullptr);
+  if (check) prompts.ask(check->questions(), check->task().sample);
   if (options.flag("dry-run")) {
-    print_compress_plan(prompts, files, std::move(family), task, store_dtype, limits, options,
-                        signals);
+    print_compress_plan(prompts, files, std::move(family), task, check.get(), store_dtype, limits,
+                        options, signals);
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
 
@@ -232,17 +281,30 @@ int run(const Options& options) {
       store_header(files, shapes, task.condition, task.gist_tokens, task.prompt_template);
   header.dtype = store_dtype;
   if (known) check_made_alike(*known, header, false);
-  std::optional<Staging> staging = open_staging(store, header, options);
+  std::optional<Staging> staging =
+      open_staging(store, header, settings_of(options, check.get()), options);
+  const auto load = [&] {
+    return std::make_unique<LoadedCompressor>(files, std::move(family), task, check.get(),
+                                              store_dtype, limits, options);
+  };
   if (!staging) {
     const GistStore finished(store);
     check_made_alike(finished, header, true);
-    receipt_finished_store(finished, prompts, input.name(), signals);
+    std::unique_ptr<LoadedCompressor> compressor;  // only where it is needed
+    const LateRejection rejection = [&](const Prompt& prompt) -> std::optional<std::string> {
+      if (!options.flag("keep-going")) return std::nullopt;  // the run would not have ended
+      if (!compressor) compressor = load();
+      return objection_to(prompt, **compressor);
+    };
+    receipt_finished_store(finished, prompts, rejects, rejection, input.name(), signals);
+    if (check) spdlog::info("{} is finished: what --check found was said before", store.string());
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
   try {
-    const Engine engine = load_engine(files, std::move(family), options);
-    CompressSession session(engine.model, prompts, rejects, *staging, task, store_dtype, limits,
-                            input, signals);
+    const std::unique_ptr<LoadedCompressor> compressor = load();
+    CheckReport report(options);
+    CompressSession session(**compressor, prompts, rejects, *staging, report, limits, input,
+                            signals);
     if (!session.run()) {
       const std::string hint = keep_or_discard(*staging, store);
       spdlog::warn("interrupted{}{}", hint.empty() ? "" : ": ", hint);
@@ -250,6 +312,7 @@ int run(const Options& options) {
       signals.end_by_signal();
     }
     staging->publish(store);
+    say(report.summary());
   } catch (const Error& error) {
     const std::string hint = keep_or_discard(*staging, store);
     if (hint.empty()) throw;

@@ -1,5 +1,7 @@
 #include "cli/prompt_reader.h"
 
+#include <iterator>
+#include <map>
 #include <utility>
 
 #include "formats/text.h"
@@ -41,18 +43,50 @@ std::optional<Prompt> PromptReader::next() {
   return std::nullopt;
 }
 
-/// Fills in everything but the row.
-void PromptReader::understand(Prompt& prompt) {
-  const Record& source = prompt.source;
+void PromptReader::ask(const QuestionReader& questions, std::optional<std::size_t> sample) {
+  questions_ = &questions;
+  if (sample) asked_ids_ = ids_with_smallest_hashes(*sample);
+}
+
+std::unordered_set<std::string> PromptReader::ids_with_smallest_hashes(std::size_t count) {
+  records_->hold();
+  std::map<Sha256, std::string> smallest;
+  while (std::optional<Record> record = records_->next()) {
+    StagedRecord prompt;
+    try {
+      identify(parse_record(record->text, records_->name(), record->line, record->ordinal), prompt);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      continue;  // next() says so
+    }
+    if (known_ != nullptr && known_->find(prompt.id)) continue;
+    smallest.emplace(sha256(prompt.id), prompt.id);
+    if (smallest.size() > count) smallest.erase(std::prev(smallest.end()));
+  }
+  records_->rewind();
+  std::unordered_set<std::string> ids;
+  for (auto& [hash, id] : smallest) ids.insert(std::move(id));
+  return ids;
+}
+
+/// Fills in the id and the prompt's hash.
+void PromptReader::identify(const Record& source, StagedRecord& record) const {
   const std::string& where = records_->name();
   const std::string_view instruction = strip(source.string("instruction"));
   if (instruction.empty()) {
     fail(ErrorKind::data, "{}:{}: field \"instruction\" is empty: there is nothing to compress",
          where, source.line);
   }
-  StagedRecord& record = prompt.record;
   record.prompt_sha256 = sha256(instruction);
   record.id = id_field(source, "id", where).value_or(to_hex(record.prompt_sha256));
+}
+
+/// Fills in everything but the row.
+void PromptReader::understand(Prompt& prompt) {
+  const Record& source = prompt.source;
+  const std::string& where = records_->name();
+  StagedRecord& record = prompt.record;
+  identify(source, record);
 
   const auto seen = seen_.find(record.id);
   if (seen != seen_.end()) {
@@ -80,6 +114,8 @@ void PromptReader::understand(Prompt& prompt) {
     }
   }
   tokenise(prompt);
+  const bool asked = questions_ != nullptr && (!asked_ids_ || asked_ids_->contains(record.id));
+  if (asked) prompt.question = questions_->read(source, record, where);
   seen_.emplace(record.id, Seen{record.prompt_sha256, source.line});
 }
 

@@ -5,8 +5,10 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "cli/engine.h"
+#include "cli/question.h"
 #include "cli/record_reader.h"
 #include "core/batch.h"
 #include "formats/gist_store.h"
@@ -36,6 +38,7 @@ struct Prompt {
   Record source;
   Sequence sequence;  // of a stored one, with the tokens that are kept
   Interval kept;
+  std::optional<Question> question;  // of a stored one that is to be checked
 };
 
 class PromptReader {
@@ -44,6 +47,12 @@ class PromptReader {
   PromptReader(RecordReader& records, Rejects& rejects, const ModelFiles& files,
                const ModelSpec& spec, const CompressionTask& task, const GistStore* known);
 
+  /// Has prompts come with their questions (the reader must outlive this one): all of them, or,
+  /// with a `sample`, that many, drawn from all shards' prompts that are not known: those whose ids
+  /// have the smallest SHA-256. So neither order, batches nor shards change the sample, and a
+  /// longer input asks no prompt of a shorter one that was not asked then. A sample reads the whole
+  /// input first.
+  void ask(const QuestionReader& questions, std::optional<std::size_t> sample);
   /// The next prompt of the shard, or nothing at the end. A record that can't be used comes with
   /// status rejected where the run keeps going, and ends it otherwise.
   std::optional<Prompt> next();
@@ -52,7 +61,9 @@ class PromptReader {
 
  private:
   void understand(Prompt& prompt);
+  void identify(const Record& source, StagedRecord& record) const;
   void tokenise(Prompt& prompt) const;
+  std::unordered_set<std::string> ids_with_smallest_hashes(std::size_t count);
 
   struct Seen {
     Sha256 prompt_sha256;
@@ -66,6 +77,8 @@ class PromptReader {
   const GistStore* known_;
   std::int32_t gist_token_ = -1;
   std::unordered_map<std::string, Seen> seen_;
+  const QuestionReader* questions_ = nullptr;                 // null: nothing is asked
+  std::optional<std::unordered_set<std::string>> asked_ids_;  // nothing: all
 };
 
 /// Gathers prompts into batches, by the order of the input alone: a batch is full before the prompt

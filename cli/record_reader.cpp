@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -12,7 +13,6 @@
 #include "kernels/error.h"
 
 namespace gist {
-
 std::vector<OptionSpec> reject_options() {
   return {{"keep-going", OptionKind::flag, "", "", "skip bad records, and exit 1"},
           {"errors", OptionKind::text, "FILE", "", "where skipped records go, with the reason"}};
@@ -52,7 +52,7 @@ RecordReader::RecordReader(const std::string& path, const Signals* signals)
 std::optional<Record> RecordReader::next() {
   if (form_ == Form::unknown) form_ = read_form();
   if (form_ == Form::unknown) return std::nullopt;
-  return form_ == Form::array ? next_element() : next_line();
+  return form_ == Form::array || held_ ? next_element() : next_line();
 }
 
 /// Unknown: there is no record in the input, or a signal came.
@@ -65,6 +65,21 @@ RecordReader::Form RecordReader::read_form() {
   elements_ = elements_of_array(*text, name());
   array_ = std::move(*text);
   return Form::array;
+}
+
+void RecordReader::hold() {
+  if (form_ == Form::unknown) form_ = read_form();
+  if (form_ == Form::unknown || form_ == Form::array) return;
+  held_ = true;
+  array_ = lines_.rest().value_or("");
+  for (std::size_t begin = 0; begin < array_.size();) {
+    const std::size_t next = std::min(array_.find('\n', begin), array_.size()) + 1;
+    std::size_t end = next - 1;
+    if (end > begin && array_[end - 1] == '\r') --end;
+    ++line_;
+    if (!is_blank(array_.substr(begin, end - begin))) elements_.push_back({begin, end, line_});
+    begin = next;
+  }
 }
 
 std::optional<Record> RecordReader::next_element() {
@@ -80,7 +95,7 @@ std::optional<Record> RecordReader::next_element() {
 std::optional<Record> RecordReader::next_line() {
   while (std::optional<std::string> line = lines_.next()) {
     ++line_;
-    if (line->find_first_not_of(" \t\r") == std::string::npos) continue;
+    if (is_blank(*line)) continue;
     Record record;
     record.line = line_;
     record.ordinal = ordinal_++;
@@ -90,8 +105,12 @@ std::optional<Record> RecordReader::next_line() {
   return std::nullopt;
 }
 
+bool RecordReader::is_blank(const std::string& line) const {
+  return line.find_first_not_of(" \t\r") == std::string::npos;
+}
+
 std::optional<double> RecordReader::fraction() const {
-  if (form_ != Form::array) return lines_.fraction();
+  if (form_ != Form::array && !held_) return lines_.fraction();
   return elements_.empty() ? 1.0
                            : static_cast<double>(ordinal_) / static_cast<double>(elements_.size());
 }

@@ -54,6 +54,11 @@ class RecordReader {
   bool use(Record& record, Rejects& rejects,
            const std::function<void(const Record&)>& action) const;
 
+  /// Reads all that is left into memory, from where next() gives it; rewind() has it begin again.
+  /// After a signal there is nothing.
+  void hold();
+  void rewind() { ordinal_ = 0; }
+
   const std::string& name() const { return lines_.name(); }
   /// How much of the input is done, from 0 to 1; nothing where that isn't known.
   std::optional<double> fraction() const;
@@ -63,12 +68,14 @@ class RecordReader {
   Form read_form();
   std::optional<Record> next_line();
   std::optional<Record> next_element();
+  bool is_blank(const std::string& line) const;
 
   LineReader lines_;
   Form form_ = Form::unknown;
   std::uint64_t line_ = 0;
   std::uint64_t ordinal_ = 0;
-  std::string array_;  // whole
+  std::string array_;  // whole; or all lines, where they are held
+  bool held_ = false;
   std::vector<ArrayElement> elements_;
 };
 

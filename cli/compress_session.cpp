@@ -104,6 +104,7 @@ bool CompressSession::run() {
          input_.name(), records_, staged.size());
   }
   flush();
+  report_.flush();
   receipts_.flush();
   return !signals_.requested();
 }

@@ -65,22 +65,24 @@ CheckTask check_task(const Options& options) {
 std::vector<OptionSpec> check_options() {
   return {
       {"check", OptionKind::text, "N|all", "",
-       "answer N prompts, or all, from the whole prompt and from the gist, and say how far apart "
-       "the "
-       "answers are: about as much time again for records with \"output\"; without it the whole "
-       "prompt's own answer is generated first, which takes several times as long. N reads the "
-       "input "
-       "whole first, and takes the prompts whose ids have the smallest SHA-256"},
+       "answer prompts twice before they are stored, from the whole text and from what is stored, "
+       "and "
+       "say how far the answers are apart. Takes a pass over prompt, \"input\" and \"output\", and "
+       "one "
+       "over the last two; without \"output\" the whole prompt's own answer, of up to 24 tokens, "
+       "is "
+       "generated first, which takes longer. N are those whose ids have the smallest SHA-256: the "
+       "input is read whole to find them"},
       {"max-kl", OptionKind::real, "X", "",
-       "reject a checked prompt whose answer's next-token distributions are further apart than "
-       "this, "
-       "in the mean of its tokens: KL divergence from the gist's, in nats"},
+       "reject a checked prompt whose answer is further off: the KL divergence of next-token "
+       "distributions, in nats, in the mean of the answer's tokens"},
       {"check-model", OptionKind::text, "DIR", "",
-       "the model that answers from the whole prompt, loaded beside the other: one trained under "
-       "pos "
-       "from the same base. By default the model that compresses, which was not trained to read "
-       "behind its gist"},
-      {"check-report", OptionKind::text, "FILE", "", "where a line for each checked prompt goes"}};
+       "the model that answers from the whole text, loaded beside the other: best one trained "
+       "under "
+       "pos from the same base. By default the model itself, which in training under gist may have "
+       "forgotten to read what stands before its gist"},
+      {"check-report", OptionKind::text, "FILE", "",
+       "a JSON line for each checked prompt: id, ordinal, kl, tokens, agreement, status"}};
 }
 
 CheckReference::CheckReference(const ModelFiles& files, const ModelSpec& spec,

@@ -216,41 +216,6 @@ std::string keep_or_discard(Staging& staging, const std::filesystem::path& store
                      staging.records(), Staging::path_for(store).string());
 }
 
-/// What a run compresses and checks with.
-class LoadedCompressor {
- public:
-  /// `check` may be null. It, `files` and `task` must outlive this.
-  LoadedCompressor(const ModelFiles& files, std::unique_ptr<Family> family,
-                   const CompressionTask& task, CheckReference* check, Dtype store_dtype,
-                   const BatchLimits& limits, const Options& options)
-      : engine_(load_engine(files, std::move(family), options)) {
-    if (check != nullptr) {
-      reference_ = check->load(options);
-      checker_.emplace(engine_.model, reference_ ? reference_->model : engine_.model,
-                       files.tokenizer.eos().value_or(-1),
-                       files.tokenizer.gist_token().value_or(-1), limits.tokens, check->task());
-    }
-    compressor_.emplace(engine_.model, task, store_dtype, checker_ ? &*checker_ : nullptr);
-  }
-  LoadedCompressor(const LoadedCompressor&) = delete;  // its parts point to each other
-  LoadedCompressor& operator=(const LoadedCompressor&) = delete;
-
-  Compressor& operator*() { return *compressor_; }
-
- private:
-  Engine engine_;
-  std::optional<Engine> reference_;
-  std::optional<PromptChecker> checker_;
-  std::optional<Compressor> compressor_;
-};
-
-/// Why a prompt can't be stored, found by compressing it again.
-std::optional<std::string> objection_to(const Prompt& prompt, Compressor& compressor) {
-  const std::vector<CompressedPrompt> compressed = compressor.compress({prompt});
-  if (compressed.empty() || compressed[0].objection.empty()) return std::nullopt;
-  return compressed[0].objection;
-}
-
 int run(const Options& options) {
   const std::filesystem::path store = options.text("output");
   if (options.flag("finish")) return finish_partial(store, options);
@@ -294,7 +259,7 @@ int run(const Options& options) {
     const LateRejection rejection = [&](const Prompt& prompt) -> std::optional<std::string> {
       if (!options.flag("keep-going")) return std::nullopt;  // the run would not have ended
       if (!compressor) compressor = load();
-      return objection_to(prompt, **compressor);
+      return (*compressor)->objection_to(prompt);
     };
     receipt_finished_store(finished, prompts, rejects, rejection, input.name(), signals);
     if (check) spdlog::info("{} is finished: what --check found was said before", store.string());

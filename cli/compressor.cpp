@@ -1,5 +1,7 @@
 #include "cli/compressor.h"
 
+#include <utility>
+
 #include "core/compress.h"
 #include "kernels/error.h"
 
@@ -39,6 +41,12 @@ std::vector<CompressedPrompt> Compressor::compress(const std::vector<Prompt>& ba
   return results;
 }
 
+std::optional<std::string> Compressor::objection_to(const Prompt& prompt) {
+  const std::vector<CompressedPrompt> compressed = compress({prompt});
+  if (compressed.empty() || compressed[0].objection.empty()) return std::nullopt;
+  return compressed[0].objection;
+}
+
 void Compressor::check(const std::vector<Prompt>& batch, std::vector<CompressedPrompt>& results) {
   std::vector<CompressedPrompt*> checked;
   std::vector<GistActivations> stored;
@@ -61,6 +69,20 @@ void Compressor::check(const std::vector<Prompt>& batch, std::vector<CompressedP
       checked[i]->objection = checker_->refusal(questions[i].prompt->record.id, found[i]);
     }
   }
+}
+
+LoadedCompressor::LoadedCompressor(const ModelFiles& files, std::unique_ptr<Family> family,
+                                   const CompressionTask& task, CheckReference* check,
+                                   Dtype store_dtype, const BatchLimits& limits,
+                                   const Options& options)
+    : engine_(load_engine(files, std::move(family), options)) {
+  if (check != nullptr) {
+    reference_ = check->load(options);
+    checker_.emplace(engine_.model, reference_ ? reference_->model : engine_.model,
+                     files.tokenizer.eos().value_or(-1), files.tokenizer.gist_token().value_or(-1),
+                     limits.tokens, check->task());
+  }
+  compressor_.emplace(engine_.model, task, store_dtype, checker_ ? &*checker_ : nullptr);
 }
 
 }  // namespace gist

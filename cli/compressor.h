@@ -2,6 +2,7 @@
 // store share.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,6 +34,8 @@ class Compressor {
   /// The batch's prompts that are to be stored, in their order, in one pass; then their questions.
   /// These are answered from what a reader of the store will get, in the store's dtype.
   std::vector<CompressedPrompt> compress(const std::vector<Prompt>& batch);
+  /// Why a prompt can't be stored; nothing where it can, or is none that would be.
+  std::optional<std::string> objection_to(const Prompt& prompt);
   const PromptChecker* checker() const { return checker_; }
 
  private:
@@ -43,6 +46,26 @@ class Compressor {
   Dtype store_dtype_;
   PromptChecker* checker_;
   Scratch scratch_;
+};
+
+/// A compressor with the models that it runs.
+class LoadedCompressor {
+ public:
+  /// `check` may be null. It, `files` and `task` must outlive this.
+  LoadedCompressor(const ModelFiles& files, std::unique_ptr<Family> family,
+                   const CompressionTask& task, CheckReference* check, Dtype store_dtype,
+                   const BatchLimits& limits, const Options& options);
+  LoadedCompressor(const LoadedCompressor&) = delete;  // its parts point to each other
+  LoadedCompressor& operator=(const LoadedCompressor&) = delete;
+
+  Compressor& operator*() { return *compressor_; }
+  Compressor* operator->() { return &*compressor_; }
+
+ private:
+  Engine engine_;
+  std::optional<Engine> reference_;
+  std::optional<PromptChecker> checker_;
+  std::optional<Compressor> compressor_;
 };
 
 }  // namespace gist

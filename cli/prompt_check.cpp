@@ -12,7 +12,7 @@
 namespace gist {
 namespace {
 
-/// The first `labels` tokens of an answer behind a context.
+/// A context, and its answer as labels.
 LabelledSequence answered(Sequence context, std::span<const std::int32_t> answer) {
   LabelledSequence result;
   result.sequence = std::move(context);
@@ -66,21 +66,17 @@ std::vector<OptionSpec> check_options() {
   return {
       {"check", OptionKind::text, "N|all", "",
        "answer prompts twice before they are stored, from the whole text and from what is stored, "
-       "and "
-       "say how far the answers are apart. Takes a pass over prompt, \"input\" and \"output\", and "
-       "one "
-       "over the last two; without \"output\" the whole prompt's own answer, of up to 24 tokens, "
-       "is "
-       "generated first, which takes longer. N are those whose ids have the smallest SHA-256: the "
-       "input is read whole to find them"},
+       "and say how far the answers are apart. Takes a pass over prompt, \"input\" and "
+       "\"output\", and one over the last two; without \"output\" the whole prompt's own answer, "
+       "of up to 24 tokens, is generated first, which takes longer. N are those whose ids have the "
+       "smallest SHA-256: the input is read whole to find them"},
       {"max-kl", OptionKind::real, "X", "",
        "reject a checked prompt whose answer is further off: the KL divergence of next-token "
        "distributions, in nats, in the mean of the answer's tokens"},
       {"check-model", OptionKind::text, "DIR", "",
        "the model that answers from the whole text, loaded beside the other: best one trained "
-       "under "
-       "pos from the same base. By default the model itself, which in training under gist may have "
-       "forgotten to read what stands before its gist"},
+       "under pos from the same base. By default the model itself, which in training under gist "
+       "may have forgotten to read what stands before its gist"},
       {"check-report", OptionKind::text, "FILE", "",
        "a JSON line for each checked prompt: id, ordinal, kl, tokens, agreement, status"}};
 }

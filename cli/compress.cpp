@@ -26,8 +26,8 @@ CommandSpec spec() {
       "compress prompts into a gist store", "",
       joined({{{"output", OptionKind::text, "STORE", "", "the store to make (HDF5)"},
                {"input", OptionKind::text, "FILE", "-",
-                "JSONL or a JSON array, with \"instruction\" and perhaps \"id\"; - for standard "
-                "input"},
+                "JSONL, a JSON array or *.tsv, perhaps .gz or .zst, with \"instruction\" and "
+                "perhaps \"id\"; - for standard input"},
                {"gist-tokens", OptionKind::integer, "K", "",
                 "gist tokens a prompt, where the model has no gist.json"},
                {"store-dtype", OptionKind::text, "NAME", "f32", "f32, bf16 or f16: of the store"},
@@ -44,6 +44,7 @@ CommandSpec spec() {
                {"line-buffered", OptionKind::flag, "", "",
                 "answer each record before the next is read"},
                {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}},
+              field_options(),
               reject_options(),
               model_options(),
               config_options()})};
@@ -218,7 +219,8 @@ int run(const Options& options) {
                            options.flag("line-buffered") ? std::size_t{1} : std::size_t{4096}};
   std::optional<GistStore> known;
   if (options.has("known")) known.emplace(options.text("known"));
-  RecordReader input(options.text("input"), &signals);
+  const FieldMap map = field_map(options, task.prompt_template);
+  RecordReader input(options.text("input"), map, &signals);
   Rejects rejects(options);
 
   PromptReader prompts(input, rejects, files, shapes, task, known ? &*known : nullptr);

@@ -54,6 +54,7 @@ class ContextReader {
   /// none.
   std::shared_ptr<const GistActivations> stored(const Context& context);
 
+  const PromptTemplate& prompt_template() const { return template_; }
   /// Under which condition records are read. Throws Error(usage) where nothing says it.
   Condition condition() const;
   std::int64_t gist_tokens() const;

@@ -26,9 +26,8 @@ CommandSpec spec() {
       "measure answers against references", "",
       joined(
           {{{"data", OptionKind::text, "FILE", "",
-             "JSONL or a JSON array, plain or .gz: with --model \"instruction\", \"input\", "
-             "\"output\"; without, "
-             "\"completion\" and \"output\"; - for standard input"},
+             "JSONL, a JSON array or *.tsv, perhaps .gz or .zst: with --model \"instruction\", "
+             "\"input\", \"output\"; without, \"completion\" and \"output\"; - for standard input"},
             {"group-by", OptionKind::text, "FIELD", "", "a row for each value of this field"},
             {"json", OptionKind::flag, "", "", "one JSON object in place of the table"}},
            context_options(),
@@ -36,6 +35,7 @@ CommandSpec spec() {
             {"batch-rows", OptionKind::integer, "N", "64", "records that are completed together"},
             {"batch-tokens", OptionKind::integer, "N", "4096",
              "tokens of one pass; a longer record has a pass of its own"}},
+           field_options(),
            reject_options(),
            model_options(),
            config_options()})};
@@ -44,8 +44,9 @@ CommandSpec spec() {
 /// The records of --data, and the groups that they fall into.
 class EvaluationData {
  public:
-  explicit EvaluationData(const Options& options)
-      : records_(options.text("data"), nullptr),
+  EvaluationData(const Options& options, const PromptTemplate& prompt_template)
+      : map_(field_map(options, prompt_template)),
+        records_(options.text("data"), map_, nullptr),
         rejects_(options),
         group_by_(options.has("group-by") ? options.text("group-by") : "") {}
 
@@ -76,6 +77,7 @@ class EvaluationData {
   int exit_code() const { return rejects_.count() > 0 ? exit_rejects : exit_ok; }
 
  private:
+  FieldMap map_;
   RecordReader records_;
   Rejects rejects_;
   std::string group_by_;
@@ -94,7 +96,7 @@ int evaluate_completions(const Options& options) {
         option.kind == OptionKind::flag ? options.flag(option.name) : options.has(option.name);
     if (given) fail(ErrorKind::usage, "--{} needs --model DIR", option.name);
   }
-  EvaluationData data(options);
+  EvaluationData data(options, PromptTemplate::decoder_default());
   Evaluation evaluation;
   data.for_each([&](const Record& record) {
     Scores scores;
@@ -135,7 +137,7 @@ int evaluate_model(const Options& options) {
   ContextReader contexts(files, shapes, options);
   const EvaluatedModel evaluated{files.path, contexts.condition(), contexts.gist_tokens(),
                                  options.has("store") ? options.text("store") : ""};
-  EvaluationData data(options);
+  EvaluationData data(options, contexts.prompt_template());
   Evaluation evaluation;
   std::vector<EvaluationItem> items;
   data.for_each([&](const Record& record) {

@@ -26,7 +26,7 @@ std::optional<Prompt> PromptReader::next() {
     prompt.record.ordinal = prompt.source.ordinal;
     try {
       Record& source = prompt.source;
-      source = parse_record(source.text, records_->name(), source.line, source.ordinal);
+      source = records_->parse(source);
       understand(prompt);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;

@@ -34,7 +34,8 @@ constexpr const char* left_out_name = "left_out.jsonl";
 
 CommandSpec spec() {
   return {"train", "--model DIR --data FILE --output DIR [OPTION ...]", "train a model to gist", "",
-          joined({train_options(), reject_options(), model_options(), config_options()})};
+          joined({train_options(), field_options(), reject_options(), model_options(),
+                  config_options()})};
 }
 
 void make_output(const fs::path& output) {

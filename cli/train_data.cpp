@@ -9,17 +9,9 @@
 namespace gist {
 namespace {
 
-/// The record's fields under the names that the template has for them.
-FieldLookup fields_of(const Record& record, const std::map<std::string, std::string>& names) {
-  return [&record, &names](std::string_view name) {
-    const auto other = names.find(std::string(name));
-    return record.string(other == names.end() ? name : std::string_view(other->second));
-  };
-}
-
 LabelledSequence labelled(const Record& record, const BaseModel& base, const TrainTask& task) {
   const GistOptions& gisting = task.gisting;
-  const FieldLookup fields = fields_of(record, task.fields);
+  const FieldLookup fields = [&record](std::string_view name) { return record.string(name); };
   const std::vector<std::int32_t> answer = answer_tokens(fields("output"), base.tokenizer);
   if (answer.empty()) {
     fail(ErrorKind::data, "{}:{}: the answer has no tokens: there is nothing to learn",
@@ -50,7 +42,7 @@ void check_length(std::int32_t tokens, const Record& record, const ModelSpec& sp
 
 TrainData read_train_data(const std::string& path, const BaseModel& base, const ModelSpec& spec,
                           const TrainTask& task, Rejects& rejects, const Signals* signals) {
-  RecordReader reader(path, signals);
+  RecordReader reader(path, task.fields, signals);
   TrainData data;
   data.name = reader.name();
   Sha256Stream hash;

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "cli/record_reader.h"
 #include "formats/file_io.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
@@ -20,26 +21,6 @@ Schedule schedule_option(const Options& options) {
          in_quotes(name));
   }
   return *schedule;
-}
-
-/// "instruction=prompt,output=answer"
-std::map<std::string, std::string> fields_option(const Options& options) {
-  std::map<std::string, std::string> fields;
-  if (!options.has("fields")) return fields;
-  const std::string text = options.text("fields");
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::string pair = text.substr(begin, end - begin);
-    const std::size_t equals = pair.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == pair.size()) {
-      fail(ErrorKind::usage, "--fields: expected NAME=FIELD,NAME=FIELD, found {}", in_quotes(text));
-    }
-    if (!fields.emplace(pair.substr(0, equals), pair.substr(equals + 1)).second) {
-      fail(ErrorKind::usage, "--fields: {} is given twice", in_quotes(pair.substr(0, equals)));
-    }
-    begin = end + 1;
-  }
-  return fields;
 }
 
 PromptTemplate template_option(const Options& options, const PromptTemplate& otherwise) {
@@ -83,16 +64,14 @@ std::vector<OptionSpec> train_options() {
        "in place of --model: a new model of this configuration; needs --tokenizer"},
       {"tokenizer", OptionKind::text, "FILE", "", "with --init: directory or SentencePiece file"},
       {"data", OptionKind::text, "FILE", "",
-       "JSONL or a JSON array, plain or .gz, with \"instruction\", \"input\" and \"output\"; - for "
-       "standard input"},
+       "JSONL, a JSON array or *.tsv, perhaps .gz or .zst, with \"instruction\", \"input\" and "
+       "\"output\"; - for standard input"},
       {"output", OptionKind::text, "DIR", "", "where the model, checkpoints and metrics go"},
       {"condition", OptionKind::text, "NAME", "",
        "gist, pos or neg; by default what gist.json says"},
       {"gist-tokens", OptionKind::integer, "K", "",
        "gist tokens after the prompt; by default what gist.json says"},
       {"template", OptionKind::text, "FILE", "", "JSON list of pieces: the layout of a record"},
-      {"fields", OptionKind::text, "LIST", "",
-       "NAME=FIELD,...: names of the data's fields, where they are others"},
       {"max-tokens", OptionKind::integer, "N", "0",
        "leave longer records out, and list them in DIR/left_out.jsonl; 0: none"},
       {"steps", OptionKind::integer, "N", "", "optimiser steps; or --epochs"},
@@ -128,7 +107,7 @@ TrainTask train_task(const Options& options, const std::optional<GistSettings>& 
          name_of(task.gisting.condition));
   }
   task.gisting.prompt_template = template_option(options, task.gisting.prompt_template);
-  task.fields = fields_option(options);
+  task.fields = field_map(options, task.gisting.prompt_template);
   check_inputs(options);
   read_length(options, task);
   task.batch_records = options.integer("batch-records", 1, 1 << 24);

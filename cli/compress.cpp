@@ -45,6 +45,7 @@ CommandSpec spec() {
                 "answer each record before the next is read"},
                {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}},
               field_options(),
+              left_out_options(),
               reject_options(),
               model_options(),
               config_options()})};
@@ -109,6 +110,7 @@ nlohmann::json settings_of(const Options& options) {
   return {{"batch-tokens", options.text("batch-tokens")},
           {"line-buffered", options.flag("line-buffered")},
           {"shard", options.text("shard")},
+          {"max-tokens", options.text("max-tokens")},
           {"known", options.has("known") ? options.text("known") : ""}};
 }
 
@@ -222,11 +224,13 @@ int run(const Options& options) {
   const FieldMap map = field_map(options, task.prompt_template);
   RecordReader input(options.text("input"), map, &signals);
   Rejects rejects(options);
+  LeftOutList left_out(options);
 
-  PromptReader prompts(input, rejects, files, shapes, task, known ? &*known : nullptr);
+  PromptReader prompts(input, rejects, files, shapes, task, left_out, known ? &*known : nullptr);
   if (options.flag("dry-run")) {
-    print_compress_plan(prompts, files, std::move(family), task, store_dtype, limits, options,
-                        signals);
+    print_compress_plan(prompts, left_out, files, std::move(family), task, store_dtype, limits,
+                        options, signals);
+    left_out.warn(prompts.used(), input.name());
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
 
@@ -239,6 +243,7 @@ int run(const Options& options) {
     const GistStore finished(store);
     check_made_alike(finished, header, true);
     receipt_finished_store(finished, prompts, input.name(), signals);
+    left_out.warn(prompts.used(), input.name());
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
   try {
@@ -252,6 +257,7 @@ int run(const Options& options) {
       signals.end_by_signal();
     }
     staging->publish(store);
+    left_out.warn(prompts.used(), input.name());
   } catch (const Error& error) {
     const std::string hint = keep_or_discard(*staging, store);
     if (hint.empty()) throw;

@@ -36,10 +36,10 @@ double gib(std::size_t bytes) {
 
 }  // namespace
 
-void print_compress_plan(PromptReader& prompts, const ModelFiles& files,
-                         std::unique_ptr<Family> family, const CompressionTask& task,
-                         Dtype store_dtype, const BatchLimits& limits, const Options& options,
-                         const Signals& signals) {
+void print_compress_plan(PromptReader& prompts, const LeftOutList& left_out,
+                         const ModelFiles& files, std::unique_ptr<Family> family,
+                         const CompressionTask& task, Dtype store_dtype, const BatchLimits& limits,
+                         const Options& options, const Signals& signals) {
   const PlanningEngine engine = plan_engine(files, std::move(family), options);
   Scratch scratch(*engine.backend);
   Batches batches;
@@ -71,6 +71,7 @@ void print_compress_plan(PromptReader& prompts, const ModelFiles& files,
   const std::size_t weights = engine.model.weight_bytes();
   const std::size_t available = make_cpu_backend()->memory().available;
   const nlohmann::ordered_json plan{{"records", records},
+                                    {"left_out", left_out.records().size()},
                                     {"rows", rows},
                                     {"tokens", tokens},
                                     {"batches", batches.count},

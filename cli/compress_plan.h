@@ -8,9 +8,9 @@ namespace gist {
 
 /// Prints the plan as JSON. Throws Error(unavailable) with the figures where memory would not
 /// suffice. A signal ends the process.
-void print_compress_plan(PromptReader& prompts, const ModelFiles& files,
-                         std::unique_ptr<Family> family, const CompressionTask& task,
-                         Dtype store_dtype, const BatchLimits& limits, const Options& options,
-                         const Signals& signals);
+void print_compress_plan(PromptReader& prompts, const LeftOutList& left_out,
+                         const ModelFiles& files, std::unique_ptr<Family> family,
+                         const CompressionTask& task, Dtype store_dtype, const BatchLimits& limits,
+                         const Options& options, const Signals& signals);
 
 }  // namespace gist

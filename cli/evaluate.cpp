@@ -11,7 +11,9 @@
 #include "cli/engine.h"
 #include "cli/evaluation.h"
 #include "cli/evaluation_report.h"
+#include "cli/exclude.h"
 #include "cli/exit_code.h"
+#include "cli/left_out.h"
 #include "cli/line_writer.h"
 #include "cli/record_reader.h"
 #include "formats/text.h"
@@ -36,29 +38,49 @@ CommandSpec spec() {
             {"batch-tokens", OptionKind::integer, "N", "4096",
              "tokens of one pass; a longer record has a pass of its own"}},
            field_options(),
+           exclude_options(),
+           left_out_options(),
            reject_options(),
            model_options(),
            config_options()})};
 }
 
-/// The records of --data, and the groups that they fall into.
+/// The records of --data, without those that are left out, and the groups that they fall into.
 class EvaluationData {
  public:
   EvaluationData(const Options& options, const PromptTemplate& prompt_template)
       : map_(field_map(options, prompt_template)),
         records_(options.text("data"), map_, nullptr),
         rejects_(options),
+        excluded_(options, map_, rejects_, nullptr),
+        left_out_(options),
         group_by_(options.has("group-by") ? options.text("group-by") : "") {}
 
-  /// Runs `action` on each record; an Error(data) of it rejects the record.
-  void for_each(const std::function<void(const Record&)>& action) {
-    std::uint64_t good = 0;
+  /// Runs `action` on each record; an Error(data) of it rejects the record. It says whether it used
+  /// the record: see too_long.
+  void for_each(const std::function<bool(const Record&)>& action) {
+    std::uint64_t used = 0;
     while (std::optional<Record> record = records_.next()) {
-      if (records_.use(*record, rejects_, action)) ++good;
+      records_.use(*record, rejects_, [&](const Record& parsed) {
+        if (const std::optional<RecordPlace> other = excluded_.find(parsed)) {
+          left_out_.add({{name(), parsed.line, parsed.ordinal}, 0, other});
+        } else if (action(parsed)) {
+          ++used;
+        }
+      });
     }
-    if (good == 0) {
-      fail(ErrorKind::data, "{}: there is no record to evaluate", records_.name());
+    if (used == 0) {
+      fail(ErrorKind::data, "{}: there is no record to evaluate{}", records_.name(),
+           all_left_out(left_out_.records(), left_out_.max_tokens()));
     }
+    left_out_.warn(used, name());
+  }
+
+  /// Whether a record of so many tokens is left out; then that is counted.
+  bool too_long(const Record& record, std::int64_t tokens) {
+    if (!left_out_.too_long(tokens)) return false;
+    left_out_.add({{name(), record.line, record.ordinal}, tokens, std::nullopt});
+    return true;
   }
 
   /// The index of the record's group, which is added where it is new. Call it last: a record that
@@ -80,6 +102,8 @@ class EvaluationData {
   FieldMap map_;
   RecordReader records_;
   Rejects rejects_;
+  ExcludedRecords excluded_;
+  LeftOutList left_out_;
   std::string group_by_;
 };
 
@@ -96,6 +120,9 @@ int evaluate_completions(const Options& options) {
         option.kind == OptionKind::flag ? options.flag(option.name) : options.has(option.name);
     if (given) fail(ErrorKind::usage, "--{} needs --model DIR", option.name);
   }
+  if (options.integer("max-tokens", 0, 1 << 30) > 0) {
+    fail(ErrorKind::usage, "--max-tokens needs --model DIR");
+  }
   EvaluationData data(options, PromptTemplate::decoder_default());
   Evaluation evaluation;
   data.for_each([&](const Record& record) {
@@ -103,16 +130,19 @@ int evaluate_completions(const Options& options) {
     scores.records = 1;
     scores.exact = exact_match(record.string("completion"), record.string("output")) ? 1 : 0;
     evaluation.add(data.group_of(record, evaluation), scores);
+    return true;
   });
   print_report(evaluation, std::nullopt, options);
   return data.exit_code();
 }
 
-EvaluationItem item_of(const Record& record, const std::string& where,
-                       const ContextReader& contexts, const ModelFiles& files,
-                       const ModelSpec& shapes) {
+/// Nothing where the record is longer than --max-tokens.
+std::optional<EvaluationItem> item_of(const Record& record, EvaluationData& data,
+                                      const ContextReader& contexts, const ModelFiles& files,
+                                      const ModelSpec& shapes) {
+  const std::string& where = data.name();
   EvaluationItem item;
-  item.context = contexts.read(record, where);
+  item.context = contexts.read_any_length(record, where);
   item.reference = record.string("output");
   item.labels = answer_tokens(item.reference, files.tokenizer);
   item.ordinal = record.ordinal;
@@ -121,10 +151,12 @@ EvaluationItem item_of(const Record& record, const std::string& where,
          where, record.line);
   }
   const std::int64_t tokens = item.context.answer_position() + std::ssize(item.labels);
+  if (data.too_long(record, tokens)) return std::nullopt;
   if (shapes.max_positions > 0 && tokens > shapes.max_positions) {
     fail(ErrorKind::data,
-         "{}:{}: the record and its answer take {} tokens, but the model has {} positions", where,
-         record.line, tokens, shapes.max_positions);
+         "{}:{}: the record and its answer take {} tokens, but the model has {} positions; "
+         "--max-tokens {} leaves longer ones out",
+         where, record.line, tokens, shapes.max_positions, shapes.max_positions);
   }
   return item;
 }
@@ -141,9 +173,11 @@ int evaluate_model(const Options& options) {
   Evaluation evaluation;
   std::vector<EvaluationItem> items;
   data.for_each([&](const Record& record) {
-    EvaluationItem item = item_of(record, data.name(), contexts, files, shapes);
-    item.group = data.group_of(record, evaluation);
-    items.push_back(std::move(item));
+    std::optional<EvaluationItem> item = item_of(record, data, contexts, files, shapes);
+    if (!item) return false;
+    item->group = data.group_of(record, evaluation);
+    items.push_back(std::move(*item));
+    return true;
   });
   const Engine engine = load_engine(files, std::move(family), options);
   measure_loss(items, engine.model, contexts, generation.batch_tokens, evaluation);
@@ -153,6 +187,7 @@ int evaluate_model(const Options& options) {
 }
 
 int run(const Options& options) {
+  check_standard_input(options);
   return options.has("model") ? evaluate_model(options) : evaluate_completions(options);
 }
 

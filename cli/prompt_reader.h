@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "cli/engine.h"
+#include "cli/left_out.h"
 #include "cli/record_reader.h"
 #include "core/batch.h"
 #include "formats/gist_store.h"
@@ -42,17 +43,21 @@ class PromptReader {
  public:
   /// `known` may be null. All must outlive the reader.
   PromptReader(RecordReader& records, Rejects& rejects, const ModelFiles& files,
-               const ModelSpec& spec, const CompressionTask& task, const GistStore* known);
+               const ModelSpec& spec, const CompressionTask& task, LeftOutList& left_out,
+               const GistStore* known);
 
-  /// The next prompt of the shard, or nothing at the end. A record that can't be used comes with
+  /// The next prompt of the shard, or nothing at the end. Those that are too long are left out; one
+  /// that is known already never is. A record that can't be used comes with
   /// status rejected where the run keeps going, and ends it otherwise.
   std::optional<Prompt> next();
+  /// How many prompts it has given that were not rejected.
+  std::uint64_t used() const { return used_; }
   /// Says that a prompt that was to be stored was rejected after all: the same id may come again.
   void forget(const std::string& id) { seen_.erase(id); }
 
  private:
-  void understand(Prompt& prompt);
-  void tokenise(Prompt& prompt) const;
+  bool understand(Prompt& prompt);
+  bool tokenise(Prompt& prompt) const;
 
   struct Seen {
     Sha256 prompt_sha256;
@@ -63,8 +68,10 @@ class PromptReader {
   const ModelFiles* files_;
   const ModelSpec* spec_;
   const CompressionTask* task_;
+  LeftOutList* left_out_;
   const GistStore* known_;
   std::int32_t gist_token_ = -1;
+  std::uint64_t used_ = 0;
   std::unordered_map<std::string, Seen> seen_;
 };
 

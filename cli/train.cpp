@@ -9,7 +9,9 @@
 
 #include "cli/commands.h"
 #include "cli/engine.h"
+#include "cli/exclude.h"
 #include "cli/exit_code.h"
+#include "cli/left_out.h"
 #include "cli/line_writer.h"
 #include "cli/record_reader.h"
 #include "cli/train_checkpoint.h"
@@ -34,8 +36,8 @@ constexpr const char* left_out_name = "left_out.jsonl";
 
 CommandSpec spec() {
   return {"train", "--model DIR --data FILE --output DIR [OPTION ...]", "train a model to gist", "",
-          joined({train_options(), field_options(), reject_options(), model_options(),
-                  config_options()})};
+          joined({train_options(), field_options(), exclude_options(), reject_options(),
+                  model_options(), config_options()})};
 }
 
 void make_output(const fs::path& output) {
@@ -92,28 +94,27 @@ struct Run {
   std::int64_t steps() const { return task.total_steps(data.records.size()); }
 };
 
-std::string left_out_lines(const TrainData& data, const TrainTask& task) {
+std::string left_out_lines(const TrainData& data, const fs::path& list) {
   std::string lines;
-  for (const LeftOut& each : data.left_out) {
-    const nlohmann::ordered_json line{{"data", data.name},
-                                      {"line", each.line},
-                                      {"ordinal", each.ordinal},
-                                      {"tokens", each.tokens}};
-    lines += line.dump() + "\n";
-  }
-  if (!lines.empty()) {
-    spdlog::warn(
-        "{}: {} of {} records are longer than --max-tokens {} and left out: they are listed in {}",
-        data.name, data.left_out.size(), data.left_out.size() + data.records.size(),
-        task.max_tokens, (task.output / left_out_name).string());
-  }
+  for (const LeftOut& record : data.left_out) lines += to_json_line(record) + "\n";
+  warn_of_left_out(data.left_out, data.records.size(), data.name, list.string());
   return lines;
 }
 
 void list_left_out(const Run& run) {
-  std::string lines = left_out_lines(run.data, run.task);
-  if (run.held_out) lines += left_out_lines(*run.held_out, run.task);
-  if (!lines.empty()) write_file_atomically(run.task.output / left_out_name, lines);
+  const fs::path list = run.task.output / left_out_name;
+  std::string lines = left_out_lines(run.data, list);
+  if (run.held_out) lines += left_out_lines(*run.held_out, list);
+  if (!lines.empty()) write_file_atomically(list, lines);
+}
+
+void warn_of_leaks(const TrainData& held_out, const TrainData& data) {
+  const std::size_t leaked = leaked_records(held_out, data);
+  if (leaked == 0) return;
+  spdlog::warn(
+      "{}: {} of {} records stand in {}, too, with the same instruction and input: their loss "
+      "says little about new ones; --exclude {} leaves them out of training",
+      held_out.name, leaked, held_out.records.size(), data.name, held_out.name);
 }
 
 Run read_run(const TrainTask& task, BaseModel base, const Options& options,
@@ -122,10 +123,14 @@ Run read_run(const TrainTask& task, BaseModel base, const Options& options,
   std::unique_ptr<Family> family = family_for(base.config, base.name, options);
   const ModelSpec shapes = family->spec();
   Rejects rejects(options);
-  TrainData data = read_train_data(options.text("data"), base, shapes, task, rejects, signals);
+  const ExcludedRecords excluded(options, task.fields, rejects, signals);
+  TrainData data =
+      read_train_data(options.text("data"), base, shapes, task, excluded, rejects, signals);
   std::optional<TrainData> held_out;
   if (options.has("eval-data")) {
-    held_out = read_train_data(options.text("eval-data"), base, shapes, task, rejects, signals);
+    held_out = read_train_data(options.text("eval-data"), base, shapes, task, ExcludedRecords(),
+                               rejects, signals);
+    warn_of_leaks(*held_out, data);
   }
   return {task,
           std::move(base),

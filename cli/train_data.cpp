@@ -1,6 +1,8 @@
 #include "cli/train_data.h"
 
 #include <algorithm>
+#include <unordered_map>
+#include <utility>
 
 #include "core/random.h"
 #include "formats/sha256.h"
@@ -41,22 +43,29 @@ void check_length(std::int32_t tokens, const Record& record, const ModelSpec& sp
 }  // namespace
 
 TrainData read_train_data(const std::string& path, const BaseModel& base, const ModelSpec& spec,
-                          const TrainTask& task, Rejects& rejects, const Signals* signals) {
+                          const TrainTask& task, const ExcludedRecords& excluded, Rejects& rejects,
+                          const Signals* signals) {
   RecordReader reader(path, task.fields, signals);
   TrainData data;
   data.name = reader.name();
   Sha256Stream hash;
   while (std::optional<Record> line = reader.next()) {
     reader.use(*line, rejects, [&](const Record& record) {
+      const RecordPlace place{data.name, record.line, record.ordinal};
+      if (const std::optional<RecordPlace> other = excluded.find(record)) {
+        data.left_out.push_back({place, 0, other});
+        return;
+      }
       LabelledSequence sequence = labelled(record, base, task);
       const std::int32_t tokens = sequence.sequence.tokens();
       if (task.max_tokens > 0 && tokens > task.max_tokens) {
-        data.left_out.push_back({record.line, record.ordinal, tokens});
+        data.left_out.push_back({place, tokens, std::nullopt});
         return;
       }
       check_length(tokens, record, spec);
       hash.update(std::as_bytes(std::span(&sequence.labels, 1)));
       hash.update(std::as_bytes(std::span(sequence.sequence.ids)));
+      if (record.find("instruction") != nullptr) data.questions.push_back(question_sha256(record));
       data.records.push_back(std::move(sequence));
       data.lines.push_back(record.line);
       data.ordinals.push_back(record.ordinal);
@@ -65,12 +74,21 @@ TrainData read_train_data(const std::string& path, const BaseModel& base, const 
   if (signals != nullptr && signals->requested()) signals->end_by_signal();
   if (data.records.empty()) {
     fail(ErrorKind::data, "{}: there is no record to use{}", data.name,
-         data.left_out.empty() ? ""
-                               : fmt::format(": all {} are longer than --max-tokens {}",
-                                             data.left_out.size(), task.max_tokens));
+         all_left_out(data.left_out, task.max_tokens));
   }
   data.sha256 = to_hex(hash.finish());
   return data;
+}
+
+std::size_t leaked_records(const TrainData& held_out, const TrainData& data) {
+  std::unordered_map<Sha256, std::size_t, Sha256Hash> held_out_records;  // how many ask this
+  for (const Sha256& question : held_out.questions) ++held_out_records[question];
+  std::size_t leaked = 0;
+  for (const Sha256& question : data.questions) {
+    const auto at = held_out_records.find(question);
+    if (at != held_out_records.end()) leaked += std::exchange(at->second, 0);
+  }
+  return leaked;
 }
 
 std::span<const std::uint32_t> RecordOrder::of_step(std::int64_t step) {

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "cli/exclude.h"
 #include "cli/record_reader.h"
 #include "formats/file_io.h"
 #include "formats/json_text.h"
@@ -27,14 +28,6 @@ PromptTemplate template_option(const Options& options, const PromptTemplate& oth
   if (!options.has("template")) return otherwise;
   const std::string path = options.text("template");
   return PromptTemplate::parse(parse_json(read_file(path), path), path);
-}
-
-void check_inputs(const Options& options) {
-  constexpr std::string_view standard_input = "-";
-  if (options.has("eval-data") && options.text("data") == standard_input &&
-      options.text("eval-data") == standard_input) {
-    fail(ErrorKind::usage, "--data and --eval-data can't both be standard input");
-  }
 }
 
 void read_length(const Options& options, TrainTask& task) {
@@ -108,7 +101,7 @@ TrainTask train_task(const Options& options, const std::optional<GistSettings>& 
   }
   task.gisting.prompt_template = template_option(options, task.gisting.prompt_template);
   task.fields = field_map(options, task.gisting.prompt_template);
-  check_inputs(options);
+  check_standard_input(options);
   read_length(options, task);
   task.batch_records = options.integer("batch-records", 1, 1 << 24);
   task.max_tokens = options.integer("max-tokens", 0, 1 << 30);

@@ -13,7 +13,8 @@ case "${1-}" in
 esac
 
 # shellcheck disable=SC2086 # a list of words
-need_packages $build_packages libgtest-dev libgmock-dev binutils python3 ccache zstd
+need_packages $build_packages libgtest-dev libgmock-dev binutils python3 ccache jq parallel \
+  shellcheck zstd
 [ $full = no ] || need_packages python3-venv
 
 # Idle threads of one test must not take the processor from another.

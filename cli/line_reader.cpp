@@ -67,17 +67,28 @@ struct LineReader::Impl {
       count = ::read(descriptor, chunk.data(), chunk.size());
     } while (count < 0 && errno == EINTR);
     if (count < 0) fail(ErrorKind::io, "{}: {}", name, std::strerror(errno));
-    bytes += static_cast<std::size_t>(count);
-    ended = count == 0;
-    const std::string_view read(chunk.data(), static_cast<std::size_t>(count));
+    take(std::string_view(chunk.data(), static_cast<std::size_t>(count)));
+    return !ended;
+  }
+
+  /// What was read; nothing at the end of the input.
+  void take(std::string_view read) {
+    ended = read.empty();
     if (decompressor) {
       if (ended) decompressor->finish();
       compressed = read;
       untaken = compressed;
     } else {
+      if (bytes == 0 && compression_in(read) != Compression::none) {
+        fail(
+            ErrorKind::data,
+            "{}: is compressed; name the file *.gz or *.zst as it is, or decompress it on its way, "
+            "as with: zstd -dcf FILE | gist ...",
+            name);
+      }
       buffer += read;
     }
-    return !ended;
+    bytes += read.size();
   }
 };
 

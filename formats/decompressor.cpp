@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::string_view gzip_suffix = ".gz";
 constexpr std::string_view zstd_suffix = ".zst";
+constexpr std::string_view gzip_magic = "\x1F\x8B";
+constexpr std::string_view zstd_magic = "\x28\xB5\x2F\xFD";
 
 /// What a step has done.
 struct StepResult {
@@ -84,6 +86,12 @@ class Zstd {
 Compression compression_of(std::string_view path) {
   if (path.ends_with(gzip_suffix)) return Compression::gzip;
   if (path.ends_with(zstd_suffix)) return Compression::zstd;
+  return Compression::none;
+}
+
+Compression compression_in(std::string_view bytes) {
+  if (bytes.starts_with(gzip_magic)) return Compression::gzip;
+  if (bytes.starts_with(zstd_magic)) return Compression::zstd;
   return Compression::none;
 }
 

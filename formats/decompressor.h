@@ -13,6 +13,8 @@ enum class Compression : std::uint8_t { none, gzip, zstd };
 
 /// By a path's end: .gz, .zst, or none of them.
 Compression compression_of(std::string_view path);
+/// By a file's first bytes.
+Compression compression_in(std::string_view bytes);
 /// The path without such an end: what the file is a compressed form of.
 std::string_view without_compression(std::string_view path);
 

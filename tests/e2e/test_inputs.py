@@ -113,6 +113,17 @@ class Formats(InputTest):
                     with self.subTest(name, command=command, word=word):
                         self.assertFails(run(words), 65, self.path(name), word, format_name)
 
+    def test_a_compressed_file_under_another_name_is_told(self):
+        for compress in (gzip.compress, zstd):
+            with open(self.path("data.jsonl"), "wb") as file:
+                file.write(compress(jsonl(RECORDS).encode()))
+            self.assertFails(run("evaluate", "--data", self.path("data.jsonl")), 65, "data.jsonl",
+                             "is compressed", "*.gz or *.zst")
+            piped = self.read("data.jsonl").decode("utf-8", "surrogateescape")
+            self.assertFails(run("generate", "--model", MODEL, stdin=piped), 65, "standard input",
+                             "is compressed")
+
+    @unittest.skipIf(os.environ.get("SANITIZED") == "ON", "a sanitizer keeps freed memory")
     def test_a_long_file_takes_no_more_memory_than_a_short_one(self):
         """100 MB of lines that zstd makes 10 kB of."""
         line = '{"completion": "a", "output": "a"}'

@@ -103,6 +103,25 @@ TEST_P(DecompressorTest, RefusesWhatIsNoSuchFileOrHasSomethingElseBehindIt) {
   }
 }
 
+TEST_P(DecompressorTest, DamageIsRefusedOrGivesOtherBytesAndNothingElse) {
+  const std::string file = GetParam().compress(numbers(200));
+  for (std::size_t at = 0; at < file.size(); ++at) {
+    for (const char flip : {'\x01', '\x80', '\xFF'}) {
+      std::string damaged = file;
+      damaged[at] = static_cast<char>(damaged[at] ^ flip);
+      const auto error = error_of([&] { decompressed(GetParam().compression, damaged, 100); });
+      EXPECT_EQ(error.value_or(Error(ErrorKind::data, "")).kind(), ErrorKind::data);
+    }
+  }
+}
+
+TEST_P(DecompressorTest, KnowsAFileByItsFirstBytes) {
+  EXPECT_EQ(compression_in(GetParam().compress("text")), GetParam().compression);
+  for (const char* text : {"", "{", "[", "\x1F", "text"}) {
+    EXPECT_EQ(compression_in(text), Compression::none);
+  }
+}
+
 TEST(Compression, IsNamedByAPathsEnd) {
   EXPECT_EQ(compression_of("a.jsonl.gz"), Compression::gzip);
   EXPECT_EQ(compression_of("a.zst"), Compression::zstd);

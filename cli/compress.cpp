@@ -7,11 +7,13 @@
 #include <string>
 #include <utility>
 
+#include "cli/check_report.h"
 #include "cli/commands.h"
 #include "cli/compress_plan.h"
 #include "cli/compress_session.h"
 #include "cli/engine.h"
 #include "cli/exit_code.h"
+#include "cli/prompt_check.h"
 #include "cli/prompt_reader.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
@@ -26,8 +28,8 @@ CommandSpec spec() {
       "compress prompts into a gist store", "",
       joined({{{"output", OptionKind::text, "STORE", "", "the store to make (HDF5)"},
                {"input", OptionKind::text, "FILE", "-",
-                "JSONL or a JSON array, with \"instruction\" and perhaps \"id\"; - for standard "
-                "input"},
+                "JSONL, a JSON array or *.tsv, perhaps .gz or .zst, with \"instruction\" and "
+                "perhaps \"id\"; - for standard input"},
                {"gist-tokens", OptionKind::integer, "K", "",
                 "gist tokens a prompt, where the model has no gist.json"},
                {"store-dtype", OptionKind::text, "NAME", "f32", "f32, bf16 or f16: of the store"},
@@ -44,6 +46,9 @@ CommandSpec spec() {
                {"line-buffered", OptionKind::flag, "", "",
                 "answer each record before the next is read"},
                {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}},
+              field_options(),
+              check_options(),
+              left_out_options(),
               reject_options(),
               model_options(),
               config_options()})};
@@ -104,22 +109,24 @@ CompressionTask task_of(const ModelFiles& files, const ModelSpec& spec, const Op
 }
 
 /// What a resumed run must agree with, besides the store's header.
-nlohmann::json settings_of(const Options& options) {
-  return {{"batch-tokens", options.text("batch-tokens")},
+nlohmann::json settings_of(const Options& options, const CheckReference* check) {
+  return {{"check", check == nullptr ? "" : options.text("check")},
+          {"check-model", check == nullptr ? "" : check->model_sha256()},
+          {"batch-tokens", options.text("batch-tokens")},
           {"line-buffered", options.flag("line-buffered")},
           {"shard", options.text("shard")},
+          {"max-tokens", options.text("max-tokens")},
           {"known", options.has("known") ? options.text("known") : ""}};
 }
 
 void check_agreement(const Staging& staging, const std::string& partial, const StoreHeader& header,
-                     const Options& options) {
+                     const nlohmann::json& now) {
   const std::string difference = header_difference(staging.header(), header, true);
   if (!difference.empty()) {
     fail(ErrorKind::data, "{} was begun with another model or other options: {} (there, here)",
          partial, difference);
   }
   const nlohmann::json before = parse_json(staging.settings(), partial);
-  const nlohmann::json now = settings_of(options);
   for (const auto& [name, value] : now.items()) {
     if (before.value(name, nlohmann::json()) == value) continue;
     fail(ErrorKind::usage, "{} was begun with --{} {}, and this run has {}: repeat the options",
@@ -130,7 +137,7 @@ void check_agreement(const Staging& staging, const std::string& partial, const S
 /// The staging file of this run: a new one, or with --resume the one that is there. Nothing: with
 /// --resume the store is finished.
 std::optional<Staging> open_staging(const std::filesystem::path& store, const StoreHeader& header,
-                                    const Options& options) {
+                                    const nlohmann::json& settings, const Options& options) {
   const std::filesystem::path partial = Staging::path_for(store);
   const bool resume = options.flag("resume");
   const bool force = options.flag("force");
@@ -140,7 +147,7 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
   std::optional<Staging> staged = Staging::find(partial);  // says so where another run holds it
   if (staged) {
     if (resume) {
-      check_agreement(*staged, partial.string(), header, options);
+      check_agreement(*staged, partial.string(), header, settings);
       return staged;
     }
     if (!force) {
@@ -159,7 +166,7 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
            store.string());
     }
   }
-  return Staging::create(partial, header, settings_of(options).dump());
+  return Staging::create(partial, header, settings.dump());
 }
 
 /// Throws Error(data) where the store's rows are not what this run makes.
@@ -168,6 +175,10 @@ void check_made_alike(const GistStore& store, const StoreHeader& header, bool wi
   if (difference.empty()) return;
   fail(ErrorKind::data, "{} was made in another way: {} (there, here)", store.path().string(),
        difference);
+}
+
+void say(const std::string& summary) {
+  if (!summary.empty()) spdlog::info("{}", summary);
 }
 
 int finish_partial(const std::filesystem::path& store, const Options& options) {
@@ -181,16 +192,20 @@ int finish_partial(const std::filesystem::path& store, const Options& options) {
          partial.string());
   }
   LineWriter receipts = standard_output();
+  CheckReport report(options);
   bool rejects = false;
   staging.for_each_record([&](const StagedRecord& record) {
+    report.add(record);
     if (record.status == StagedRecord::Status::rejected) {
       rejects = true;
     } else {
       receipts.line(receipt(record));
     }
   });
+  report.flush();
   staging.publish(store);
   receipts.flush();
+  say(report.summary());
   return rejects ? exit_rejects : exit_ok;
 }
 
@@ -218,13 +233,18 @@ int run(const Options& options) {
                            options.flag("line-buffered") ? std::size_t{1} : std::size_t{4096}};
   std::optional<GistStore> known;
   if (options.has("known")) known.emplace(options.text("known"));
-  RecordReader input(options.text("input"), &signals);
+  const FieldMap map = field_map(options, task.prompt_template);
+  RecordReader input(options.text("input"), map, &signals);
   Rejects rejects(options);
+  LeftOutList left_out(options);
 
-  PromptReader prompts(input, rejects, files, shapes, task, known ? &*known : nullptr);
+  const std::unique_ptr<CheckReference> check = check_reference(files, shapes, task, options);
+  PromptReader prompts(input, rejects, files, shapes, task, left_out, known ? &*known : nullptr);
+  if (check) prompts.ask(check->questions(), check->task().sample);
   if (options.flag("dry-run")) {
-    print_compress_plan(prompts, files, std::move(family), task, store_dtype, limits, options,
-                        signals);
+    print_compress_plan(prompts, left_out, files, std::move(family), task, check.get(), store_dtype,
+                        limits, options, signals);
+    left_out.warn(prompts.used(), input.name());
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
 
@@ -232,17 +252,31 @@ int run(const Options& options) {
       store_header(files, shapes, task.condition, task.gist_tokens, task.prompt_template);
   header.dtype = store_dtype;
   if (known) check_made_alike(*known, header, false);
-  std::optional<Staging> staging = open_staging(store, header, options);
+  std::optional<Staging> staging =
+      open_staging(store, header, settings_of(options, check.get()), options);
+  const auto load = [&] {
+    return std::make_unique<LoadedCompressor>(files, std::move(family), task, check.get(),
+                                              store_dtype, limits, options);
+  };
   if (!staging) {
     const GistStore finished(store);
     check_made_alike(finished, header, true);
-    receipt_finished_store(finished, prompts, input.name(), signals);
+    std::unique_ptr<LoadedCompressor> compressor;  // only where it is needed
+    const LateRejection rejection = [&](const Prompt& prompt) -> std::optional<std::string> {
+      if (!options.flag("keep-going")) return std::nullopt;  // the run would not have ended
+      if (!compressor) compressor = load();
+      return (*compressor)->objection_to(prompt);
+    };
+    receipt_finished_store(finished, prompts, rejects, rejection, input.name(), signals);
+    left_out.warn(prompts.used(), input.name());
+    if (check) spdlog::info("{} is finished: what --check found was said before", store.string());
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
   try {
-    const Engine engine = load_engine(files, std::move(family), options);
-    CompressSession session(engine.model, prompts, rejects, *staging, task, store_dtype, limits,
-                            input, signals);
+    const std::unique_ptr<LoadedCompressor> compressor = load();
+    CheckReport report(options);
+    CompressSession session(**compressor, prompts, rejects, *staging, report, limits, input,
+                            signals);
     if (!session.run()) {
       const std::string hint = keep_or_discard(*staging, store);
       spdlog::warn("interrupted{}{}", hint.empty() ? "" : ": ", hint);
@@ -250,6 +284,8 @@ int run(const Options& options) {
       signals.end_by_signal();
     }
     staging->publish(store);
+    left_out.warn(prompts.used(), input.name());
+    say(report.summary());
   } catch (const Error& error) {
     const std::string hint = keep_or_discard(*staging, store);
     if (hint.empty()) throw;

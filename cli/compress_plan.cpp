@@ -3,31 +3,43 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/compressor.h"
 #include "cli/line_writer.h"
-#include "core/compress.h"
+#include "core/cost.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/error.h"
 
 namespace gist {
 namespace {
 
-struct Batches {
-  std::vector<Sequence> sequences;  // of the batch that is being gathered
-  std::vector<Interval> kept;
-  std::int32_t tokens = 0;
-  std::size_t records = 0;
-  std::uint64_t count = 0;
+struct Counts {
+  std::uint64_t records = 0, rows = 0, checks = 0, tokens = 0, kept_tokens = 0, batches = 0;
 };
 
-void run_batch(Batches& batches, const Model& model, Condition condition, Scratch& scratch) {
-  if (!batches.sequences.empty()) {
-    compress(model, batches.sequences, batches.kept, condition, scratch);
-    ++batches.count;
+/// Compresses the prompts in the batches that the session would make.
+Counts run_all(PromptReader& prompts, Compressor& compressor, const BatchLimits& limits) {
+  Counts counts;
+  std::vector<Prompt> batch;
+  std::int32_t batch_tokens = 0;
+  const auto run_batch = [&] {
+    if (!compressor.compress(batch).empty()) ++counts.batches;
+    batch.clear();
+    batch_tokens = 0;
+  };
+  while (std::optional<Prompt> prompt = prompts.next()) {
+    ++counts.records;
+    if (!fits(limits, batch_tokens, batch.size(), *prompt)) run_batch();
+    if (prompt->record.status == StagedRecord::Status::stored) {
+      ++counts.rows;
+      counts.checks += prompt->question ? 1 : 0;
+      counts.tokens += static_cast<std::uint64_t>(prompt->sequence.tokens());
+      counts.kept_tokens += prompt->record.gist_tokens;
+    }
+    batch_tokens += prompt->sequence.tokens();
+    batch.push_back(std::move(*prompt));
   }
-  batches.sequences.clear();
-  batches.kept.clear();
-  batches.tokens = 0;
-  batches.records = 0;
+  run_batch();
+  return counts;
 }
 
 double gib(std::size_t bytes) {
@@ -36,50 +48,46 @@ double gib(std::size_t bytes) {
 
 }  // namespace
 
-void print_compress_plan(PromptReader& prompts, const ModelFiles& files,
-                         std::unique_ptr<Family> family, const CompressionTask& task,
-                         Dtype store_dtype, const BatchLimits& limits, const Options& options,
+void print_compress_plan(PromptReader& prompts, const LeftOutList& left_out,
+                         const ModelFiles& files, std::unique_ptr<Family> family,
+                         const CompressionTask& task, CheckReference* check, Dtype store_dtype,
+                         const BatchLimits& limits, const Options& options,
                          const Signals& signals) {
   const PlanningEngine engine = plan_engine(files, std::move(family), options);
-  Scratch scratch(*engine.backend);
-  Batches batches;
-  std::uint64_t records = 0, rows = 0, tokens = 0, kept = 0;
-  while (const std::optional<Prompt> prompt = prompts.next()) {
-    ++records;
-    if (!fits(limits, batches.tokens, batches.records, *prompt)) {
-      run_batch(batches, engine.model, task.condition, scratch);
-    }
-    ++batches.records;
-    if (prompt->record.status != StagedRecord::Status::stored) continue;
-    ++rows;
-    tokens += static_cast<std::uint64_t>(prompt->sequence.tokens());
-    kept += prompt->record.gist_tokens;
-    batches.tokens += prompt->sequence.tokens();
-    batches.sequences.push_back(prompt->sequence);
-    batches.kept.push_back(prompt->kept);
+  std::optional<PlanningEngine> reference;
+  std::optional<PromptChecker> checker;
+  if (check != nullptr) {
+    reference = check->plan(options);
+    constexpr std::int32_t no_eos = -1;
+    checker.emplace(engine.model, reference ? reference->model : engine.model, no_eos,
+                    files.tokenizer.gist_token().value_or(-1), limits.tokens, check->task());
   }
+  Compressor compressor(engine.model, task, store_dtype, checker ? &*checker : nullptr);
+  const Counts counts = run_all(prompts, compressor, limits);
   if (signals.requested()) signals.end_by_signal();
-  run_batch(batches, engine.model, task.condition, scratch);
 
-  const ModelSpec& spec = engine.model.spec();
-  const StackSpec& stack = spec.stacks[0];
-  const std::size_t token_bytes =
-      size_of(store_dtype) *
-      static_cast<std::size_t>(stack.layers * (stack.key_width() + stack.value_width()) +
-                               spec.d_model);
-  const std::size_t peak = engine.backend->memory().peak;
-  const std::size_t weights = engine.model.weight_bytes();
+  const std::size_t token_bytes = stored_token_bytes(engine.model.spec(), store_dtype);
+  std::size_t peak = engine.backend->memory().peak;
+  std::size_t weights = engine.model.weight_bytes();
+  std::int64_t flops = engine.backend->total_flops();
+  if (reference) {
+    peak += reference->backend->memory().peak;
+    weights += reference->model.weight_bytes();
+    flops += reference->backend->total_flops();
+  }
   const std::size_t available = make_cpu_backend()->memory().available;
-  const nlohmann::ordered_json plan{{"records", records},
-                                    {"rows", rows},
-                                    {"tokens", tokens},
-                                    {"batches", batches.count},
-                                    {"flops", engine.backend->total_flops()},
-                                    {"weight_bytes", weights},
-                                    {"activation_bytes", peak - std::min(peak, weights)},
-                                    {"memory_bytes", peak},
-                                    {"available_bytes", available},
-                                    {"store_bytes", kept * token_bytes}};
+  nlohmann::ordered_json plan{{"records", counts.records},
+                              {"left_out", left_out.records().size()},
+                              {"rows", counts.rows},
+                              {"tokens", counts.tokens},
+                              {"batches", counts.batches},
+                              {"flops", flops},
+                              {"weight_bytes", weights},
+                              {"activation_bytes", peak - std::min(peak, weights)},
+                              {"memory_bytes", peak},
+                              {"available_bytes", available},
+                              {"store_bytes", counts.kept_tokens * token_bytes}};
+  if (check != nullptr) plan["checks"] = counts.checks;
   LineWriter out = standard_output();
   out.line(plan.dump(2));
   out.flush();

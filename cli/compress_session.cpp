@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <unordered_set>
 #include <utility>
 
-#include "core/compress.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -28,20 +28,6 @@ std::string_view name_of(Status status) {
   return "";
 }
 
-/// The activations of the batch's prompts that are to be stored, in their order.
-std::vector<GistActivations> activations_of(const std::vector<Prompt>& batch, const Model& model,
-                                            Condition condition, Scratch& scratch) {
-  std::vector<Sequence> sequences;
-  std::vector<Interval> kept;
-  for (const Prompt& prompt : batch) {
-    if (prompt.record.status != Status::stored) continue;
-    sequences.push_back(prompt.sequence);
-    kept.push_back(prompt.kept);
-  }
-  if (sequences.empty()) return {};
-  return compress(model, sequences, kept, condition, scratch);
-}
-
 /// Takes over what a duplicate shares with the record that has its row.
 void share_row(StagedRecord& duplicate, const StagedRecord& stored) {
   duplicate.row = stored.row;
@@ -59,6 +45,14 @@ void share_row(StagedRecord& duplicate, const StagedRecord& stored) {
       input, prompt.source.line, found);
 }
 
+std::string rejected_before(const std::string& id) {
+  return fmt::format("id {} was rejected before", in_quotes(id));
+}
+
+Error rejection_of(const Prompt& prompt, const std::string& input, std::string_view reason) {
+  return {ErrorKind::data, fmt::format("{}:{}: {}", input, prompt.source.line, reason)};
+}
+
 }  // namespace
 
 std::string receipt(const StagedRecord& record) {
@@ -72,20 +66,17 @@ std::string receipt(const StagedRecord& record) {
       .dump();
 }
 
-CompressSession::CompressSession(const Model& model, PromptReader& prompts, Rejects& rejects,
-                                 Staging& staging, const CompressionTask& task, Dtype store_dtype,
-                                 const BatchLimits& limits, const RecordReader& input,
-                                 const Signals& signals)
-    : model_(model),
+CompressSession::CompressSession(Compressor& compressor, PromptReader& prompts, Rejects& rejects,
+                                 Staging& staging, CheckReport& report, const BatchLimits& limits,
+                                 const RecordReader& input, const Signals& signals)
+    : compressor_(compressor),
       prompts_(prompts),
       rejects_(rejects),
       staging_(staging),
-      task_(task),
-      store_dtype_(store_dtype),
+      report_(report),
       limits_(limits),
       input_(input),
-      signals_(signals),
-      scratch_(model.backend()) {}
+      signals_(signals) {}
 
 bool CompressSession::run() {
   std::vector<StagedRecord> staged;
@@ -113,6 +104,7 @@ bool CompressSession::run() {
          input_.name(), records_, staged.size());
   }
   flush();
+  report_.flush();
   receipts_.flush();
   return !signals_.requested();
 }
@@ -126,19 +118,34 @@ void CompressSession::check_staged(const Prompt& prompt, const StagedRecord& sta
                   fmt::format("record {} was staged with id {}, and is {} here", staged.ordinal,
                               in_quotes(staged.id), in_quotes(found.id)));
   }
-  if (staged.status != Status::rejected) return receipt_of(staged);
+  check_limit(staged);
+  tell(staged);
+  if (staged.status != Status::rejected) return;
   if (found.status == Status::rejected) return;  // the reader has said so
-  prompts_.forget(found.id);
+  if (found.status == Status::stored && !staged.checked) prompts_.forget(found.id);
   rejects_.reject(prompt.source, Error(ErrorKind::data, staged.reason));
+}
+
+/// What is staged must be what this run makes: --max-kl may change where that changes nothing.
+void CompressSession::check_limit(const StagedRecord& staged) const {
+  const PromptChecker* checker = compressor_.checker();
+  if (checker == nullptr || !staged.checked) return;
+  const bool rejected = staged.status == Status::rejected;
+  if (checker->refuses(*staged.checked) == rejected) return;
+  fail(
+      ErrorKind::usage,
+      "id {} was {} at a KL divergence of {:.4g} nats a token, which --max-kl {:.4g} would not do: "
+      "give the limit that the run was begun with, or start anew with --force",
+      in_quotes(staged.id), rejected ? "rejected" : "stored", staged.checked->per_label(),
+      checker->max_kl());
 }
 
 /// Computes the batch, makes it durable, then prints its receipts.
 void CompressSession::flush() {
   if (batch_.empty()) return;
-  const std::vector<GistActivations> activations =
-      activations_of(batch_, model_, task_.condition, scratch_);
+  std::vector<CompressedPrompt> compressed = compressor_.compress(batch_);
   Settled settled;
-  auto computed = activations.begin();
+  auto computed = compressed.begin();
   for (const Prompt& prompt : batch_) {
     if (prompt.record.status == Status::stored) {
       settle_stored(prompt, *computed++, settled);
@@ -149,24 +156,25 @@ void CompressSession::flush() {
     }
   }
   staging_.commit(settled.records, settled.rows);
-  for (const StagedRecord& record : settled.records) receipt_of(record);
+  for (const StagedRecord& record : settled.records) tell(record);
+  report_.flush();
   receipts_.flush();
   batch_.clear();
   batch_tokens_ = 0;
 }
 
-void CompressSession::settle_stored(const Prompt& prompt, const GistActivations& values,
+void CompressSession::settle_stored(const Prompt& prompt, CompressedPrompt& compressed,
                                     Settled& settled) {
   StagedRecord record = prompt.record;
-  try {
-    settled.rows.push_back({{record.id, record.gist_tokens, record.position, record.ordinal,
-                             record.prompt_tokens, record.prompt_sha256},
-                            to_raw(values, store_dtype_)});
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data) throw;
-    prompts_.forget(record.id);
-    return settle_rejected(prompt, error.what(), settled);
+  if (!compressed.objection.empty()) {
+    // What compresses badly is not tried again with another input: that would depend on batches.
+    if (!compressed.checked) prompts_.forget(record.id);
+    return settle_rejected(prompt, compressed.objection, settled, compressed.checked);
   }
+  settled.rows.push_back({{record.id, record.gist_tokens, record.position, record.ordinal,
+                           record.prompt_tokens, record.prompt_sha256},
+                          std::move(compressed.activations)});
+  record.checked = compressed.checked;
   record.row = staging_.rows() + settled.rows.size() - 1;
   settled.stored.emplace(record.id, settled.records.size());
   settled.records.push_back(std::move(record));
@@ -179,38 +187,50 @@ void CompressSession::settle_duplicate(const Prompt& prompt, Settled& settled) {
   const std::optional<StagedRecord> before =
       here == settled.stored.end() ? staging_.find_id(record.id) : settled.records[here->second];
   if (!before) {
-    return settle_rejected(prompt, fmt::format("id {} was rejected before", in_quotes(record.id)),
-                           settled);
+    return settle_rejected(prompt, rejected_before(record.id), settled);
   }
   share_row(record, *before);
   settled.records.push_back(std::move(record));
 }
 
 void CompressSession::settle_rejected(const Prompt& prompt, std::string_view reason,
-                                      Settled& settled) {
+                                      Settled& settled, const std::optional<Fidelity>& checked) {
   StagedRecord record = prompt.record;
   record.status = Status::rejected;
-  record.reason = fmt::format("{}:{}: {}", input_.name(), prompt.source.line, reason);
-  rejects_.reject(prompt.source, Error(ErrorKind::data, record.reason));
+  record.checked = checked;
+  const Error rejection = rejection_of(prompt, input_.name(), reason);
+  record.reason = rejection.what();
+  rejects_.reject(prompt.source, rejection);
   settled.records.push_back(std::move(record));
 }
 
-void CompressSession::receipt_of(const StagedRecord& record) {
+void CompressSession::tell(const StagedRecord& record) {
+  report_.add(record);
   if (record.status != Status::rejected) receipts_.line(receipt(record));
 }
 
-void receipt_finished_store(const GistStore& store, PromptReader& prompts, const std::string& input,
+void receipt_finished_store(const GistStore& store, PromptReader& prompts, Rejects& rejects,
+                            const LateRejection& rejection, const std::string& input,
                             const Signals& signals) {
   LineWriter receipts = standard_output();
   std::uint64_t stored = 0;
+  std::unordered_set<std::string> rejected;
   while (std::optional<Prompt> prompt = prompts.next()) {
     StagedRecord& record = prompt->record;
     if (record.status == Status::rejected) continue;
     if (record.status != Status::known) {
       const std::optional<std::uint64_t> row = store.find(record.id);
-      if (!row)
+      if (!row) {
+        const std::optional<std::string> reason =
+            rejected.contains(record.id) ? rejected_before(record.id) : rejection(*prompt);
+        if (reason) {
+          rejected.insert(record.id);
+          rejects.reject(prompt->source, rejection_of(*prompt, input, *reason));
+          continue;
+        }
         another_input(input, *prompt,
                       fmt::format("{} has no id {}", store.path().string(), in_quotes(record.id)));
+      }
       const StoreRow there = store.row(*row);
       const bool first = record.status == Status::stored;
       if (there.prompt_sha256 != record.prompt_sha256 ||

@@ -2,16 +2,19 @@
 // the store at the end.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "cli/check_report.h"
+#include "cli/compressor.h"
 #include "cli/line_writer.h"
 #include "cli/progress.h"
 #include "cli/prompt_reader.h"
 #include "cli/signals.h"
-#include "core/forward.h"
 #include "formats/gist_store.h"
 #include "formats/staging.h"
 
@@ -23,9 +26,9 @@ std::string receipt(const StagedRecord& record);
 class CompressSession {
  public:
   /// All must outlive the session. `limits` bound a batch.
-  CompressSession(const Model& model, PromptReader& prompts, Rejects& rejects, Staging& staging,
-                  const CompressionTask& task, Dtype store_dtype, const BatchLimits& limits,
-                  const RecordReader& input, const Signals& signals);
+  CompressSession(Compressor& compressor, PromptReader& prompts, Rejects& rejects, Staging& staging,
+                  CheckReport& report, const BatchLimits& limits, const RecordReader& input,
+                  const Signals& signals);
 
   /// Goes through the whole input: what is staged already is checked against it and receipted
   /// again, the rest is compressed. False: a signal ended it early; whole batches are staged.
@@ -33,6 +36,7 @@ class CompressSession {
 
  private:
   void check_staged(const Prompt& prompt, const StagedRecord& staged);
+  void check_limit(const StagedRecord& staged) const;
   void flush();
 
   /// What has become of a batch's prompts so far.
@@ -41,22 +45,21 @@ class CompressSession {
     std::vector<StagedRow> rows;
     std::unordered_map<std::string, std::size_t> stored;  // id -> its place in records
   };
-  void settle_stored(const Prompt& prompt, const GistActivations& values, Settled& settled);
+  void settle_stored(const Prompt& prompt, CompressedPrompt& compressed, Settled& settled);
   void settle_duplicate(const Prompt& prompt, Settled& settled);
-  void settle_rejected(const Prompt& prompt, std::string_view reason, Settled& settled);
+  void settle_rejected(const Prompt& prompt, std::string_view reason, Settled& settled,
+                       const std::optional<Fidelity>& checked = std::nullopt);
 
-  void receipt_of(const StagedRecord& record);
+  void tell(const StagedRecord& record);
 
-  const Model& model_;
+  Compressor& compressor_;
   PromptReader& prompts_;
   Rejects& rejects_;
   Staging& staging_;
-  const CompressionTask& task_;
-  Dtype store_dtype_;
+  CheckReport& report_;
   BatchLimits limits_;
   const RecordReader& input_;
   const Signals& signals_;
-  Scratch scratch_;
   LineWriter receipts_ = standard_output();
   Progress progress_{"prompts"};
   std::uint64_t records_ = 0;
@@ -64,9 +67,13 @@ class CompressSession {
   std::int32_t batch_tokens_ = 0;
 };
 
+/// Why a prompt was rejected when it had been compressed; nothing where it was not.
+using LateRejection = std::function<std::optional<std::string>(const Prompt& prompt)>;
+
 /// For --resume where the store is finished: checks the input against it and prints its receipts.
-/// A signal ends the process.
-void receipt_finished_store(const GistStore& store, PromptReader& prompts, const std::string& input,
+/// `rejection` is asked about prompts that the store lacks. A signal ends the process.
+void receipt_finished_store(const GistStore& store, PromptReader& prompts, Rejects& rejects,
+                            const LateRejection& rejection, const std::string& input,
                             const Signals& signals);
 
 }  // namespace gist

@@ -63,6 +63,18 @@ ContextReader::ContextReader(const ModelFiles& files, const ModelSpec& spec, con
 }
 
 Context ContextReader::read(const Record& record, const std::string& where) const {
+  Context context = read_any_length(record, where);
+  const std::int32_t limit = spec_->max_positions;
+  if (limit > 0 && context.answer_position() >= limit) {
+    fail(ErrorKind::data,
+         "{}:{}: {} tokens leave no room for an answer: the model has {} positions; shorten the "
+         "record",
+         where, record.line, context.answer_position(), limit);
+  }
+  return context;
+}
+
+Context ContextReader::read_any_length(const Record& record, const std::string& where) const {
   const bool text = record.find_string("text") != nullptr;
   const bool instruction = record.find_string("instruction") != nullptr;
   if (!store_ && text && instruction) {
@@ -74,13 +86,6 @@ Context ContextReader::read(const Record& record, const std::string& where) cons
   Context context = store_ ? behind_store(record, where)
                     : text ? of_text(record)
                            : under_condition(record);
-  const std::int32_t limit = spec_->max_positions;
-  if (limit > 0 && context.answer_position() >= limit) {
-    fail(ErrorKind::data,
-         "{}:{}: {} tokens leave no room for an answer: the model has {} positions; shorten the "
-         "record",
-         where, record.line, context.answer_position(), limit);
-  }
   if (context.stored_tokens + context.sequence.tokens() == 0) {
     fail(ErrorKind::data, "{}:{}: the record has no tokens: there is nothing to continue", where,
          record.line);

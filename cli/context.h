@@ -50,10 +50,13 @@ class ContextReader {
   /// context after which the model has no position left; Error(usage) where nothing says under
   /// which condition to read the record.
   Context read(const Record& record, const std::string& where) const;
+  /// The same, however many positions the context takes.
+  Context read_any_length(const Record& record, const std::string& where) const;
   /// The stored gist, shared by all contexts that use it at the same time; null where there is
   /// none.
   std::shared_ptr<const GistActivations> stored(const Context& context);
 
+  const PromptTemplate& prompt_template() const { return template_; }
   /// Under which condition records are read. Throws Error(usage) where nothing says it.
   Condition condition() const;
   std::int64_t gist_tokens() const;

@@ -41,8 +41,12 @@ std::unique_ptr<Backend> make_backend(const Options& options) {
 }
 
 std::vector<OptionSpec> model_options() {
-  return {{"model", OptionKind::text, "DIR", "", "Hugging Face directory of the model"},
-          {"plugin-path", OptionKind::list, "DIR", "",
+  return joined({{{"model", OptionKind::text, "DIR", "", "Hugging Face directory of the model"}},
+                 engine_options()});
+}
+
+std::vector<OptionSpec> engine_options() {
+  return {{"plugin-path", OptionKind::list, "DIR", "",
            "where to look for model families first; a list separated by ':'"},
           {"family", OptionKind::text, "ID", "", "the family to use where several serve the model"},
           {"device", OptionKind::text, "NAME", "auto", "auto, cpu or cuda:N"},
@@ -97,8 +101,8 @@ Engine load_engine(const ModelFiles& files, std::unique_ptr<Family> family,
 
 PlanningEngine plan_engine(const ModelFiles& files, std::unique_ptr<Family> family,
                            const Options& options) {
-  std::unique_ptr<MetaBackend> backend = make_meta_backend(compute_dtype(options));
-  MetaBackend& device = *backend;
+  std::unique_ptr<CountingBackend> backend = make_meta_backend(compute_dtype(options));
+  CountingBackend& device = *backend;
   return {std::move(backend), Model(std::move(family), device, files.checkpoint.source())};
 }
 

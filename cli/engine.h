@@ -16,9 +16,9 @@
 
 namespace gist {
 
-/// The options of every command that runs a model: --model, --plugin-path, --family, --device,
-/// --dtype,
-/// --threads.
+/// How models are run: --plugin-path, --family, --device, --dtype, --threads.
+std::vector<OptionSpec> engine_options();
+/// The options of commands that run one model: --model and these.
 std::vector<OptionSpec> model_options();
 /// --config, --print-config.
 std::vector<OptionSpec> config_options();
@@ -56,7 +56,7 @@ Engine load_engine(const ModelFiles& files, std::unique_ptr<Family> family, cons
 
 /// The same shapes on the meta backend: what a run would cost.
 struct PlanningEngine {
-  std::unique_ptr<MetaBackend> backend;
+  std::unique_ptr<CountingBackend> backend;
   Model model;
 };
 PlanningEngine plan_engine(const ModelFiles& files, std::unique_ptr<Family> family,

@@ -1,19 +1,32 @@
-// gist evaluate: loss and exact match of a model's answers, or exact match of given completions.
-#include <functional>
+// gist evaluate: how well systems answer, side by side: models under conditions, baselines, or
+// given completions.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "cli/commands.h"
-#include "cli/context.h"
 #include "cli/engine.h"
 #include "cli/evaluation.h"
+#include "cli/evaluation_cost.h"
+#include "cli/evaluation_data.h"
 #include "cli/evaluation_report.h"
+#include "cli/evaluation_system.h"
+#include "cli/exclude.h"
 #include "cli/exit_code.h"
+#include "cli/left_out.h"
 #include "cli/line_writer.h"
 #include "cli/record_reader.h"
+#include "cli/report/evaluation_page.h"
+#include "cli/report/page.h"
+#include "cli/win_rate.h"
+#include "formats/fingerprint.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -22,136 +35,235 @@ namespace {
 
 CommandSpec spec() {
   return {
-      "evaluate", "--data FILE [--model DIR] [--store STORE] [OPTION ...]",
-      "measure answers against references", "",
+      "evaluate", "--data FILE [--model DIR ...] [--store STORE] [OPTION ...]",
+      "measure answers against references, systems side by side", "",
       joined(
           {{{"data", OptionKind::text, "FILE", "",
-             "JSONL or a JSON array, plain or .gz: with --model \"instruction\", \"input\", "
-             "\"output\"; without, "
-             "\"completion\" and \"output\"; - for standard input"},
-            {"group-by", OptionKind::text, "FIELD", "", "a row for each value of this field"},
-            {"json", OptionKind::flag, "", "", "one JSON object in place of the table"}},
-           context_options(),
-           {{"max-new-tokens", OptionKind::integer, "N", "256", "the longest completion"},
+             "JSONL, a JSON array or *.tsv, perhaps .gz or .zst: with --model \"instruction\", "
+             "\"input\", \"output\"; without, \"completion\" and \"output\"; - for standard "
+             "input"}},
+           system_options(),
+           {{"group-by", OptionKind::text, "FIELD", "", "also for each value of this field"},
+            {"cost", OptionKind::flag, "", "",
+             "also what an answer of the gist model costs with nothing, the instruction or its "
+             "gist "
+             "cached: FLOPs, times, memory, storage"},
+            {"fidelity", OptionKind::flag, "", "",
+             "also how near next-token distributions are to the pos model's, which stays in "
+             "memory"},
+            {"stemmer", OptionKind::flag, "", "", "ROUGE compares stems of words (Porter's)"},
+            {"confidence", OptionKind::real, "X", "0.95", "of the intervals"},
+            {"resamples", OptionKind::integer, "N", "1000",
+             "of the records, which the intervals come from"},
+            {"seed", OptionKind::integer, "N", "0", "of resamples and random baselines"},
+            {"json", OptionKind::flag, "", "", "one JSON object in place of tables"},
+            {"tsv", OptionKind::flag, "", "", "tab-separated values in place of tables"},
+            {"report", OptionKind::text, "FILE", "", "also write a page to look at (HTML)"},
+            {"max-new-tokens", OptionKind::integer, "N", "256", "the longest completion"},
             {"batch-rows", OptionKind::integer, "N", "64", "records that are completed together"},
             {"batch-tokens", OptionKind::integer, "N", "4096",
              "tokens of one pass; a longer record has a pass of its own"}},
+           win_rate_options(),
+           field_options(),
+           exclude_options(),
+           left_out_options(),
            reject_options(),
-           model_options(),
+           engine_options(),
            config_options()})};
 }
 
-/// The records of --data, and the groups that they fall into.
-class EvaluationData {
- public:
-  explicit EvaluationData(const Options& options)
-      : records_(options.text("data"), nullptr),
-        rejects_(options),
-        group_by_(options.has("group-by") ? options.text("group-by") : "") {}
+BootstrapOptions bootstrap_options(const Options& options) {
+  BootstrapOptions bootstrap;
+  bootstrap.confidence = options.real("confidence", 0, 1);
+  bootstrap.resamples = static_cast<std::uint32_t>(options.integer("resamples", 1, 1 << 24));
+  bootstrap.seed = static_cast<std::uint64_t>(
+      options.integer("seed", 0, std::numeric_limits<std::int64_t>::max()));
+  const std::int64_t threads = options.integer("threads", 0, 4096);
+  const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
+  bootstrap.threads = static_cast<int>(threads > 0 ? threads : processors);
+  return bootstrap;
+}
 
-  /// Runs `action` on each record; an Error(data) of it rejects the record.
-  void for_each(const std::function<void(const Record&)>& action) {
-    std::uint64_t good = 0;
-    while (std::optional<Record> record = records_.next()) {
-      if (records_.use(*record, rejects_, action)) ++good;
-    }
-    if (good == 0) {
-      fail(ErrorKind::data, "{}: there is no record to evaluate", records_.name());
+void check(const Options& options) {
+  check_standard_input(options);
+  if (options.flag("json") && options.flag("tsv")) {
+    fail(ErrorKind::usage, "--json and --tsv exclude each other");
+  }
+  if (options.has("report")) check_page(options.text("report"));
+  const std::size_t models = options.list("model").size();
+  if (options.has("win-rate")) {
+    if (models == 0) fail(ErrorKind::usage, "--win-rate compares systems: it needs --model DIR");
+    check_pairs(options.text("win-rate"));
+  }
+  if (options.has("verdicts") && (models > 0 || options.has("data"))) {
+    fail(ErrorKind::usage, "--verdicts stands alone: without --data and --model");
+  }
+  if (models > 0) return;
+  if (options.integer("max-tokens", 0, 1 << 30) > 0) {
+    fail(ErrorKind::usage, "--max-tokens needs --model DIR");
+  }
+  for (const OptionSpec& option : system_options()) {
+    if (option.kind == OptionKind::flag ? options.flag(option.name) : options.has(option.name)) {
+      fail(ErrorKind::usage, "--{} needs --model DIR", option.name);
     }
   }
+}
 
-  /// The index of the record's group, which is added where it is new. Call it last: a record that
-  /// is rejected makes no group.
-  std::size_t group_of(const Record& record, Evaluation& evaluation) const {
-    if (group_by_.empty()) return 0;
-    const auto value = record.fields.find(group_by_);
-    if (value == record.fields.end()) {
-      fail(ErrorKind::data, "{}:{}: the field {} of --group-by is missing", name(), record.line,
-           in_quotes(group_by_));
-    }
-    return evaluation.group_named(value->is_string() ? value->get<std::string>() : value->dump());
+void read_completions(EvaluationData& data, RougeScorer& rouge, Evaluation& evaluation) {
+  SystemResults& results = evaluation.systems.emplace_back();
+  results.system.name = "completions";
+  data.read(evaluation, [&](const Record& record) {
+    RecordResult result;
+    result.completion = record.string("completion");
+    result.scores = score_answer(result.completion, record.string("output"), rouge);
+    results.records.push_back(std::move(result));
+    return true;
+  });
+}
+
+/// The order in which systems run: the reference first.
+std::vector<std::size_t> in_order(std::size_t systems, std::size_t reference) {
+  std::vector<std::size_t> order{reference};
+  for (std::size_t i = 0; i < systems; ++i) {
+    if (i != reference) order.push_back(i);
   }
+  return order;
+}
 
-  const std::string& name() const { return records_.name(); }
-  int exit_code() const { return rejects_.count() > 0 ? exit_rejects : exit_ok; }
+/// Throws where some system can't be compared with the reference.
+void check_fidelity(const Systems& systems, std::size_t reference) {
+  const EvaluatedSystem& full = *systems[reference];
+  if (systems.size() == 1 || full.description().condition != Condition::pos) {
+    fail(ErrorKind::usage,
+         "--fidelity compares with the full prompt: it needs a --model under pos and another one");
+  }
+  for (const auto& system : systems) {
+    const Tokenizer& tokenizer = system->files().tokenizer;
+    (void)shared_vocabulary(full.spec(), system->spec(), tokenizer.gist_token().value_or(-1));
+    if (tokenizer.sha256() == full.files().tokenizer.sha256()) continue;
+    fail(ErrorKind::data, "--fidelity: {} and {} have different vocabularies",
+         full.files().tokenizer.path().string(), tokenizer.path().string());
+  }
+}
 
- private:
-  RecordReader records_;
-  Rejects rejects_;
-  std::string group_by_;
-};
+/// The system whose cost is measured, where that is asked for.
+std::optional<std::size_t> costly_among(const Systems& systems, const Options& options) {
+  if (!options.flag("cost")) return std::nullopt;
+  if (options.has("store")) {
+    fail(ErrorKind::usage, "--cost reads whole records: leave --store out");
+  }
+  for (std::size_t i = 0; i < systems.size(); ++i) {
+    if (systems[i]->description().condition == Condition::gist) return i;
+  }
+  fail(ErrorKind::usage, "--cost needs a --model under gist: none of these is");
+}
 
-void print_report(const Evaluation& evaluation, const std::optional<EvaluatedModel>& model,
-                  const Options& options) {
+/// The data's records as each system reads them: [systems][records].
+std::vector<std::vector<EvaluationItem>> read_items(const Systems& systems, EvaluationData& data,
+                                                    Evaluation& evaluation) {
+  std::vector<std::vector<EvaluationItem>> items(systems.size());
+  data.read(evaluation, [&](const Record& record) {
+    std::vector<EvaluationItem> of_record;  // of all systems, or of none
+    std::int64_t longest = 0;
+    for (const auto& system : systems) {
+      of_record.push_back(system->read(record, data.name()));
+      longest = std::max(longest, of_record.back().tokens());
+    }
+    if (data.too_long(record, longest)) return false;
+    for (std::size_t i = 0; i < systems.size(); ++i) {
+      systems[i]->check_length(of_record[i], record, data.name());
+    }
+    for (std::size_t i = 0; i < systems.size(); ++i) items[i].push_back(std::move(of_record[i]));
+    return true;
+  });
+  return items;
+}
+
+void run_systems(const Options& options, const Systems& systems, EvaluationData& data,
+                 RougeScorer& rouge, Evaluation& evaluation, std::optional<CostReport>& cost) {
+  const std::vector<std::vector<EvaluationItem>> items = read_items(systems, data, evaluation);
+  evaluation.reference = reference_among(systems);
+  evaluation.systems.resize(systems.size());
+  const bool with_fidelity = options.flag("fidelity");
+  if (with_fidelity) check_fidelity(systems, evaluation.reference);
+  const std::optional<std::size_t> costly = costly_among(systems, options);
+  std::unique_ptr<LoadedSystem> reference;  // kept while others are compared with it
+  for (const std::size_t i : in_order(systems.size(), evaluation.reference)) {
+    EvaluatedSystem& system = *systems[i];
+    const GenerationOptions generation = generation_options(system.files(), options);
+    SystemResults& results = evaluation.systems[i];
+    results.system = system.description();
+    results.records.resize(items[i].size());
+    auto loaded = std::make_unique<LoadedSystem>(system);
+    const RunningSystem running{items[i], loaded->engine.model, loaded->stored};
+    measure_loss(running, generation.batch_tokens, results);
+    measure_completions(running, evaluation.records, system.files().tokenizer, generation, rouge,
+                        results);
+    if (i == costly) cost = measure_cost(system, items[i], loaded->engine.model, options);
+    if (!with_fidelity) continue;
+    if (i == evaluation.reference) {
+      reference = std::move(loaded);
+      continue;
+    }
+    const RunningSystem full{items[evaluation.reference], reference->engine.model,
+                             reference->stored};
+    measure_fidelity(full, running, generation.batch_tokens,
+                     system.files().tokenizer.gist_token().value_or(-1), results);
+  }
+}
+
+void write_report(const Options& options, const Systems& systems, const Evaluation& evaluation,
+                  const EvaluationSummary& summary, const std::optional<CostReport>& cost) {
+  Provenance provenance = provenance_of("evaluate", options);
+  provenance.files.push_back(
+      {evaluation.data, fmt::format("{} records", evaluation.records.size())});
+  for (const auto& system : systems) {
+    if (!system->description().baseline.empty()) continue;
+    provenance.files.push_back({system->description().model,
+                                "sha256 of weights: " + model_sha256(system->files().checkpoint)});
+  }
+  write_page(options.text("report"), evaluation_page(evaluation, summary, cost, provenance));
+}
+
+int score_verdicts(const Options& options, const BootstrapOptions& bootstrap) {
+  if (!options.has("key")) {
+    fail(ErrorKind::usage, "--verdicts needs --key FILE, which --win-rate wrote beside the pairs");
+  }
+  const std::vector<WinRate> rates =
+      win_rates(options.text("verdicts"), options.text("key"), options.flag("partial"), bootstrap);
   LineWriter out = standard_output();
-  out.text(options.flag("json") ? json_report(evaluation, model) : table_report(evaluation, model));
+  out.text(options.flag("json") ? win_rate_json(rates) : win_rate_table(rates));
   out.flush();
-}
-
-int evaluate_completions(const Options& options) {
-  for (const OptionSpec& option : context_options()) {
-    const bool given =
-        option.kind == OptionKind::flag ? options.flag(option.name) : options.has(option.name);
-    if (given) fail(ErrorKind::usage, "--{} needs --model DIR", option.name);
-  }
-  EvaluationData data(options);
-  Evaluation evaluation;
-  data.for_each([&](const Record& record) {
-    Scores scores;
-    scores.records = 1;
-    scores.exact = exact_match(record.string("completion"), record.string("output")) ? 1 : 0;
-    evaluation.add(data.group_of(record, evaluation), scores);
-  });
-  print_report(evaluation, std::nullopt, options);
-  return data.exit_code();
-}
-
-EvaluationItem item_of(const Record& record, const std::string& where,
-                       const ContextReader& contexts, const ModelFiles& files,
-                       const ModelSpec& shapes) {
-  EvaluationItem item;
-  item.context = contexts.read(record, where);
-  item.reference = record.string("output");
-  item.labels = answer_tokens(item.reference, files.tokenizer);
-  item.ordinal = record.ordinal;
-  if (item.labels.empty()) {
-    fail(ErrorKind::data, "{}:{}: field \"output\" has no tokens: there is nothing to predict",
-         where, record.line);
-  }
-  const std::int64_t tokens = item.context.answer_position() + std::ssize(item.labels);
-  if (shapes.max_positions > 0 && tokens > shapes.max_positions) {
-    fail(ErrorKind::data,
-         "{}:{}: the record and its answer take {} tokens, but the model has {} positions", where,
-         record.line, tokens, shapes.max_positions);
-  }
-  return item;
-}
-
-int evaluate_model(const Options& options) {
-  const ModelFiles files(options.text("model"));
-  std::unique_ptr<Family> family = family_of(files, options);
-  const ModelSpec shapes = family->spec();
-  const GenerationOptions generation = generation_options(files, options);
-  ContextReader contexts(files, shapes, options);
-  const EvaluatedModel evaluated{files.path, contexts.condition(), contexts.gist_tokens(),
-                                 options.has("store") ? options.text("store") : ""};
-  EvaluationData data(options);
-  Evaluation evaluation;
-  std::vector<EvaluationItem> items;
-  data.for_each([&](const Record& record) {
-    EvaluationItem item = item_of(record, data.name(), contexts, files, shapes);
-    item.group = data.group_of(record, evaluation);
-    items.push_back(std::move(item));
-  });
-  const Engine engine = load_engine(files, std::move(family), options);
-  measure_loss(items, engine.model, contexts, generation.batch_tokens, evaluation);
-  measure_exact_match(items, engine.model, contexts, files.tokenizer, generation, evaluation);
-  print_report(evaluation, evaluated, options);
-  return data.exit_code();
+  return exit_ok;
 }
 
 int run(const Options& options) {
-  return options.has("model") ? evaluate_model(options) : evaluate_completions(options);
+  check(options);
+  const BootstrapOptions bootstrap = bootstrap_options(options);
+  if (options.has("verdicts")) return score_verdicts(options, bootstrap);
+  RougeScorer rouge(options.flag("stemmer"));
+  const Systems systems = open_systems(options);
+  EvaluationData data(options, systems.empty() ? PromptTemplate::decoder_default()
+                                               : systems.front()->prompt_template());
+  Evaluation evaluation;
+  std::optional<CostReport> cost;
+  if (systems.empty()) {
+    read_completions(data, rouge, evaluation);
+  } else {
+    run_systems(options, systems, data, rouge, evaluation, cost);
+  }
+  if (options.has("win-rate")) {
+    if (evaluation.systems.size() == 1) fail(ErrorKind::usage, "--win-rate needs two systems");
+    write_pairs(evaluation, options.text("win-rate"), bootstrap.seed);
+  }
+  const EvaluationSummary summary = summarise(evaluation, bootstrap);
+  if (options.has("report")) write_report(options, systems, evaluation, summary, cost);
+  LineWriter out = standard_output();
+  out.text(options.flag("json")  ? json_report(evaluation, summary, cost)
+           : options.flag("tsv") ? tsv_report(evaluation, summary)
+                                 : table_report(evaluation, summary, cost));
+  out.flush();
+  return data.exit_code();
 }
 
 }  // namespace

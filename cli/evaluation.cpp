@@ -1,16 +1,14 @@
 #include "cli/evaluation.h"
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <deque>
-#include <memory>
 #include <optional>
 #include <utility>
 
 #include "cli/completion_text.h"
 #include "cli/progress.h"
 #include "core/key_value_cache.h"
+#include "core/quality/answer_match.h"
 
 namespace gist {
 namespace {
@@ -36,6 +34,19 @@ LabelledSequence labelled(const EvaluationItem& item, const GistActivations* sto
   return result;
 }
 
+/// Items begin .. end - 1, and the stored gists that they are behind.
+struct LabelledBatch {
+  std::vector<std::shared_ptr<const GistActivations>> gists;
+  std::vector<LabelledSequence> sequences;
+
+  LabelledBatch(const RunningSystem& system, std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      gists.push_back(system.stored(system.items[i]));
+      sequences.push_back(labelled(system.items[i], gists.back().get()));
+    }
+  }
+};
+
 /// The end of the batch that begins at `begin`.
 std::size_t batch_end(const std::vector<EvaluationItem>& items, std::size_t begin,
                       std::int32_t batch_tokens) {
@@ -55,94 +66,96 @@ double done_of(std::size_t done, std::size_t all) {
 
 }  // namespace
 
-double Scores::perplexity() const {
-  return std::exp(loss());
+AnswerScores score_answer(const std::string& completion, const std::string& reference,
+                          RougeScorer& rouge) {
+  AnswerScores scores;
+  scores.exact = exact_match(completion, reference);
+  scores.f1 = token_f1(completion, reference);
+  scores.rouge = rouge.score(completion, reference);
+  scores.words = word_count(completion);
+  scores.copied = copy_counts(completion, reference);
+  return scores;
 }
 
-std::size_t Evaluation::group_named(const std::string& name) {
-  const auto found = std::find_if(groups.begin(), groups.end(),
-                                  [&name](const ScoredGroup& group) { return group.name == name; });
-  if (found != groups.end()) return static_cast<std::size_t>(found - groups.begin());
-  groups.push_back({name, {}});
-  return groups.size() - 1;
+SystemCost cost_of(const SystemResults& system) {
+  SystemCost cost;
+  for (const RecordResult& each : system.records) {
+    cost.generated_tokens += each.completion_tokens;
+    cost.prompt_tokens += static_cast<double>(each.prompt_tokens);
+    cost.prompt_bytes += static_cast<double>(each.kept_bytes);
+  }
+  const auto records = static_cast<double>(system.records.size());
+  cost.prompt_tokens /= records;
+  cost.prompt_bytes /= records;
+  return cost;
 }
 
-void Evaluation::add(std::size_t group, const Scores& scores) {
-  const auto add_to = [&scores](Scores& sum) {
-    sum.records += scores.records;
-    sum.exact += scores.exact;
-    sum.labels += scores.labels;
-    sum.loss_sum += scores.loss_sum;
-  };
-  if (group < groups.size()) add_to(groups[group].scores);
-  add_to(all);
-}
-
-bool exact_match(const std::string& completion, const std::string& reference) {
-  return strip(completion) == strip(reference);
-}
-
-void measure_loss(const std::vector<EvaluationItem>& items, const Model& model,
-                  ContextReader& contexts, std::int32_t batch_tokens, Evaluation& evaluation) {
+void measure_loss(const RunningSystem& system, std::int32_t batch_tokens, SystemResults& results) {
   const Stopwatch watch;
   Progress progress("losses");
-  Scratch scratch(model.backend());
-  for (std::size_t begin = 0; begin < items.size();) {
-    const std::size_t end = batch_end(items, begin, batch_tokens);
-    std::vector<std::shared_ptr<const GistActivations>> stored;
-    std::vector<LabelledSequence> sequences;
-    for (std::size_t i = begin; i < end; ++i) {
-      stored.push_back(contexts.stored(items[i].context));
-      sequences.push_back(labelled(items[i], stored.back().get()));
-    }
-    const std::vector<AnswerLoss> losses = answer_loss(model, sequences, scratch);
-    for (std::size_t i = begin; i < end; ++i) {
-      Scores scores;
-      scores.labels = static_cast<std::uint64_t>(losses[i - begin].labels);
-      scores.loss_sum = losses[i - begin].sum;
-      evaluation.add(items[i].group, scores);
-    }
+  Scratch scratch(system.model.backend());
+  const std::size_t count = system.items.size();
+  for (std::size_t begin = 0; begin < count;) {
+    const std::size_t end = batch_end(system.items, begin, batch_tokens);
+    const LabelledBatch batch(system, begin, end);
+    const std::vector<AnswerLoss> losses = answer_loss(system.model, batch.sequences, scratch);
+    for (std::size_t i = begin; i < end; ++i) results.records[i].loss = losses[i - begin];
     begin = end;
-    progress.update(begin, done_of(begin, items.size()));
+    progress.update(begin, done_of(begin, count));
   }
-  evaluation.cost.loss_seconds = watch.seconds();
+  results.loss_seconds = watch.seconds();
 }
 
-void measure_exact_match(const std::vector<EvaluationItem>& items, const Model& model,
-                         ContextReader& contexts, const Tokenizer& tokenizer,
-                         const GenerationOptions& options, Evaluation& evaluation) {
+void measure_fidelity(const RunningSystem& reference, const RunningSystem& system,
+                      std::int32_t batch_tokens, std::int32_t gist_token, SystemResults& results) {
+  Progress progress("comparisons");
+  Scratch scratch(system.model.backend()), reference_scratch(reference.model.backend());
+  const std::size_t count = system.items.size();
+  for (std::size_t begin = 0; begin < count;) {
+    const std::size_t end = batch_end(reference.items, begin, batch_tokens);
+    const LabelledBatch full(reference, begin, end), batch(system, begin, end);
+    const std::vector<Fidelity> found =
+        fidelity({reference.model, full.sequences, reference_scratch},
+                 {system.model, batch.sequences, scratch}, gist_token);
+    for (std::size_t i = begin; i < end; ++i) results.records[i].fidelity = found[i - begin];
+    begin = end;
+    progress.update(begin, done_of(begin, count));
+  }
+}
+
+void measure_completions(const RunningSystem& system, const std::vector<EvaluationRecord>& records,
+                         const Tokenizer& tokenizer, const GenerationOptions& options,
+                         RougeScorer& rouge, SystemResults& results) {
+  const std::vector<EvaluationItem>& items = system.items;
   const Stopwatch watch;
   Progress progress("completions");
-  EvaluationCost& cost = evaluation.cost;
-  const std::size_t token_bytes = KeyValueCache::bytes_per_slot(model.spec().stacks[0]);
-  std::vector<std::shared_ptr<const GistActivations>> stored(items.size());
+  const std::size_t token_bytes = KeyValueCache::bytes_per_slot(system.model.spec().stacks[0]);
+  std::vector<std::shared_ptr<const GistActivations>> gists(items.size());
   std::size_t begun = 0, ended = 0;
 
   GenerationEvents events;
   events.next = [&]() -> std::optional<GenerationRequest> {
     if (begun == items.size()) return std::nullopt;
     const EvaluationItem& item = items[begun];
-    stored[begun] = contexts.stored(item.context);
-    return request_for(item.context, stored[begun++].get(), item.ordinal);
+    gists[begun] = system.stored(item);
+    return request_for(item.context, gists[begun++].get(), item.ordinal);
   };
   events.token = [](std::uint64_t, const std::vector<std::int32_t>&) { return true; };
   events.interrupted = [] { return false; };
   events.done = [&](std::uint64_t request, const Completion& completion) {
-    const EvaluationItem& item = items[request];
-    stored[request].reset();
-    Scores scores;
-    scores.records = 1;
-    const std::string text = completion_text(tokenizer, item.context, completion.ids);
-    scores.exact = exact_match(text, item.reference) ? 1 : 0;
-    evaluation.add(item.group, scores);
-    cost.generated_tokens += completion.ids.size();
-    cost.prompt_tokens += static_cast<std::uint64_t>(item.context.sequence.tokens());
-    cost.kept_bytes += static_cast<std::uint64_t>(item.context.kept_tokens) * token_bytes;
+    const Context& context = items[request].context;
+    gists[request].reset();
+    RecordResult& result = results.records[request];
+    result.completion = completion_text(tokenizer, context, completion.ids);
+    result.scores = score_answer(result.completion, records[request].reference, rouge);
+    result.completion_tokens = std::ssize(completion.ids);
+    result.prompt_tokens = context.sequence.tokens();
+    result.kept_bytes = context.kept_tokens * static_cast<std::int64_t>(token_bytes);
     ++ended;
     progress.update(ended, done_of(ended, items.size()));
   };
-  generate(model, options, events);
-  cost.generation_seconds = watch.seconds();
+  generate(system.model, options, events);
+  results.generation_seconds = watch.seconds();
 }
 
 }  // namespace gist

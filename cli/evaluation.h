@@ -1,71 +1,119 @@
-// What an evaluation measures: quality by group, and what it cost.
+// What an evaluation measures of each record, for each of the systems that answer it.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cli/context.h"
 #include "core/evaluate.h"
+#include "core/fidelity.h"
+#include "core/quality/copy_accuracy.h"
+#include "core/quality/rouge.h"
 
 namespace gist {
 
-/// A record to evaluate.
-struct EvaluationItem {
-  Context context;
-  std::vector<std::int32_t> labels;  // the tokens of its answer, eos included
-  std::string reference;             // the answer as text
-  std::size_t group = 0;             // index into Evaluation::groups; without groups, 0
+/// A record to evaluate, as text.
+struct EvaluationRecord {
+  std::string instruction;  // "" where the record has none
+  std::string input;
+  std::string reference;
+  std::size_t group = 0;  // index into Evaluation::groups; without groups, 0
   std::uint64_t ordinal = 0;
 };
 
-/// Sums over the records of a group.
-struct Scores {
-  std::uint64_t records = 0;
-  std::uint64_t exact = 0;   // completions equal to the reference, both stripped
-  std::uint64_t labels = 0;  // label tokens
-  double loss_sum = 0;       // of the labels' cross-entropy, in nats
-  double loss() const { return loss_sum / static_cast<double>(labels); }
-  double perplexity() const;
-  double exact_match() const { return static_cast<double>(exact) / static_cast<double>(records); }
+/// A record as a system reads it.
+struct EvaluationItem {
+  Context context;
+  std::vector<std::int32_t> labels;  // the tokens of the answer, eos included
+  std::vector<std::int32_t> prompt;  // of a baseline: what its stored gist is made of
+  std::uint64_t ordinal = 0;
+
+  std::int64_t tokens() const {
+    return context.answer_position() + static_cast<std::int64_t>(labels.size());
+  }
 };
 
-/// Sums over all records.
-struct EvaluationCost {
+/// How near a completion is to its reference.
+struct AnswerScores {
+  bool exact = false;
+  double f1 = 0;
+  RougeScores rouge;
+  std::uint64_t words = 0;  // of the completion
+  CopyCounts copied;
+};
+AnswerScores score_answer(const std::string& completion, const std::string& reference,
+                          RougeScorer& rouge);
+
+struct RecordResult {
+  AnswerLoss loss;  // without labels where there is no model
+  std::string completion;
+  AnswerScores scores;
+  Fidelity fidelity;  // to the reference system; without labels where it was not measured
+  std::int64_t completion_tokens = 0;
+  std::int64_t prompt_tokens = 0;  // read to answer; what a store holds is not read
+  std::int64_t kept_bytes = 0;     // of keys and values of what the answer sees before the input:
+                                // prompt and gist under pos, gist alone under gist, none under neg
+};
+
+/// What answers: a model under a condition, or a baseline of one, or completions of any origin.
+struct SystemDescription {
+  std::string name;
+  std::string model;  // its directory; "" for completions
+  Condition condition = Condition::gist;
+  std::int64_t gist_tokens = 0;
+  std::string store;     // "" where contexts come from records alone
+  std::string baseline;  // its name, or ""
+};
+
+struct SystemResults {
+  SystemDescription system;
+  std::vector<RecordResult> records;  // [records], in the order of the data
   double loss_seconds = 0;
   double generation_seconds = 0;
-  std::uint64_t generated_tokens = 0;
-  std::uint64_t prompt_tokens = 0;  // read to answer; what a store holds is not read
-  std::uint64_t kept_bytes = 0;     // of keys and values of what the answer sees before the input:
-                                 // prompt and gist under pos, gist alone under gist, none under neg
 };
 
-struct ScoredGroup {
-  std::string name;
-  Scores scores;
+/// What answering cost, without times.
+struct SystemCost {
+  std::int64_t generated_tokens = 0;
+  double prompt_tokens = 0;  // a record
+  double prompt_bytes = 0;   // a record
 };
+SystemCost cost_of(const SystemResults& system);
 
 struct Evaluation {
-  std::vector<ScoredGroup> groups;  // in the order in which they first appear
-  Scores all;
-  EvaluationCost cost;
-
-  /// The index of the group with this name, which is added where it is new.
-  std::size_t group_named(const std::string& name);
-  /// Adds a record's scores to its group, if there are groups, and to all.
-  void add(std::size_t group, const Scores& scores);
+  std::string data;  // the name of the input
+  std::string group_by;
+  std::vector<std::string> groups;  // in the order in which they first appear
+  std::vector<EvaluationRecord> records;
+  std::vector<SystemResults> systems;
+  std::size_t reference = 0;  // the system that the others are compared with
 };
 
-/// Whether a completion is its reference, apart from ASCII white space around them.
-bool exact_match(const std::string& completion, const std::string& reference);
+/// Gives a stored gist where an item's context is behind one, else null.
+using StoredGists = std::function<std::shared_ptr<const GistActivations>(const EvaluationItem&)>;
 
-/// Adds loss and its cost: passes of at most `batch_tokens` tokens (a longer record has its own).
-void measure_loss(const std::vector<EvaluationItem>& items, const Model& model,
-                  ContextReader& contexts, std::int32_t batch_tokens, Evaluation& evaluation);
+/// A system as it runs: its items, its model, and the stored gists of its items.
+struct RunningSystem {
+  const std::vector<EvaluationItem>& items;
+  const Model& model;
+  const StoredGists& stored;
+};
 
-/// Adds exact match and the cost of generating.
-void measure_exact_match(const std::vector<EvaluationItem>& items, const Model& model,
-                         ContextReader& contexts, const Tokenizer& tokenizer,
-                         const GenerationOptions& options, Evaluation& evaluation);
+/// The answer's loss of each item: passes of at most `batch_tokens` tokens (a longer record has its
+/// own).
+void measure_loss(const RunningSystem& system, std::int32_t batch_tokens, SystemResults& results);
+
+/// How near the next-token distributions of each answer are to the reference's. Throws Error(data)
+/// where the two have other vocabularies.
+void measure_fidelity(const RunningSystem& reference, const RunningSystem& system,
+                      std::int32_t batch_tokens, std::int32_t gist_token, SystemResults& results);
+
+/// Generates and scores completions. `records` are those of the items.
+void measure_completions(const RunningSystem& system, const std::vector<EvaluationRecord>& records,
+                         const Tokenizer& tokenizer, const GenerationOptions& options,
+                         RougeScorer& rouge, SystemResults& results);
 
 }  // namespace gist

@@ -2,112 +2,119 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "formats/text.h"
 
 namespace gist {
 namespace {
 
-constexpr std::size_t widest_name = 28;  // so that a row fits 80 columns
+using Json = nlohmann::ordered_json;
 
-double per_record(std::uint64_t sum, const Evaluation& evaluation) {
-  return static_cast<double>(sum) / static_cast<double>(evaluation.all.records);
+/// How sure it is that a system is better than the reference: small where it surely is.
+double p_value(const MetricSummary& summary) {
+  const double not_above = summary.to_reference->share_not_above_zero;
+  return summary.metric->higher_is_better ? not_above : 1 - not_above;
 }
 
-void add_scores(nlohmann::ordered_json& json, const Scores& scores, bool with_loss) {
-  json["records"] = scores.records;
-  if (with_loss) {
-    json["label_tokens"] = scores.labels;
-    json["loss"] = scores.loss();
-    json["perplexity"] = scores.perplexity();
+Json scores_of(const SystemSummary& system, std::uint64_t records) {
+  Json scores{{"records", records}};
+  if (system.label_tokens > 0) scores["label_tokens"] = system.label_tokens;
+  Json intervals = Json::object(), differences = Json::object();
+  for (const MetricSummary& each : system.metrics) {
+    scores[each.metric->key] = each.interval.value;
+    intervals[each.metric->key] = {each.interval.low, each.interval.high};
+    if (!each.to_reference) continue;
+    const ConfidenceInterval& difference = each.to_reference->interval;
+    differences[each.metric->key] = {{"value", difference.value},
+                                     {"low", difference.low},
+                                     {"high", difference.high},
+                                     {"p", p_value(each)}};
   }
-  json["exact_match"] = scores.exact_match();
+  scores["intervals"] = std::move(intervals);
+  if (!differences.empty()) scores["differences"] = std::move(differences);
+  return scores;
 }
 
-void add_cost(nlohmann::ordered_json& json, const Evaluation& evaluation) {
-  const EvaluationCost& cost = evaluation.cost;
-  json["loss_seconds"] = cost.loss_seconds;
-  json["generation_seconds"] = cost.generation_seconds;
+void add_cost(Json& json, const SystemResults& system) {
+  const SystemCost cost = cost_of(system);
+  json["loss_seconds"] = system.loss_seconds;
+  json["generation_seconds"] = system.generation_seconds;
   json["generated_tokens"] = cost.generated_tokens;
-  json["prompt_tokens"] = per_record(cost.prompt_tokens, evaluation);
-  json["prompt_bytes"] = per_record(cost.kept_bytes, evaluation);
+  json["prompt_tokens"] = cost.prompt_tokens;
+  json["prompt_bytes"] = cost.prompt_bytes;
 }
 
-/// A name in a column: characters, not bytes, are counted.
-std::string in_column(const std::string& name, std::size_t width) {
-  std::string shown;
-  std::size_t characters = 0;
-  for (const char c : name) {
-    const bool begins = (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-    if (begins && ++characters > width) break;
-    shown += static_cast<unsigned char>(c) < 0x20U ? ' ' : c;
+Json system_json(const Evaluation& evaluation, const EvaluationSummary& summary, std::size_t i) {
+  const SystemDescription& system = evaluation.systems[i].system;
+  Json json{{"name", system.name}};
+  if (!system.model.empty()) {
+    json["model"] = system.model;
+    json["condition"] = name_of(system.condition);
+    json["gist_tokens"] = system.gist_tokens;
   }
-  return shown + std::string(width - std::min(characters, width), ' ');
-}
-
-std::string row(const std::string& name, std::size_t width, const Scores& scores, bool with_loss) {
-  std::string text = in_column(name, width) + fmt::format("  {:>7}", scores.records);
-  if (with_loss) {
-    text += fmt::format("  {:>7}  {:>7.4f}  {:>10.4g}", scores.labels, scores.loss(),
-                        scores.perplexity());
+  if (!system.store.empty()) json["store"] = system.store;
+  if (!system.baseline.empty()) json["baseline"] = system.baseline;
+  json["all"] = scores_of(summary.all.systems[i], summary.all.records);
+  if (!system.model.empty()) add_cost(json["all"], evaluation.systems[i]);
+  json["groups"] = Json::array();
+  for (const GroupSummary& group : summary.groups) {
+    Json entry{{"group", group.name}};
+    entry.update(scores_of(group.systems[i], group.records));
+    json["groups"].push_back(std::move(entry));
   }
-  return text + fmt::format("  {:>9.1f} %\n", 100 * scores.exact_match());
+  return json;
 }
 
-std::string heading(std::size_t width, bool with_loss) {
-  std::string text = std::string(width, ' ') + fmt::format("  {:>7}", "records");
-  if (with_loss) text += fmt::format("  {:>7}  {:>7}  {:>10}", "labels", "loss", "perplexity");
-  return text + fmt::format("  {:>11}\n", "exact match");
+/// A field of TSV: its separators become spaces.
+std::string tsv_field(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20U) c = ' ';
+  }
+  return text;
 }
 
-std::string footer(const Evaluation& evaluation, const EvaluatedModel& model) {
-  const EvaluationCost& cost = evaluation.cost;
-  std::string text = fmt::format("\nmodel: {}\ncondition: {}, k = {}\n", model.path,
-                                 name_of(model.condition), model.gist_tokens);
-  if (!model.store.empty()) text += fmt::format("store: {}\n", model.store);
-  return text + fmt::format(
-                    "loss: {:.2f} s\ngeneration: {:.2f} s, {} tokens\n"
-                    "a record: {:.1f} tokens read, {:.0f} bytes kept of its prompt\n",
-                    cost.loss_seconds, cost.generation_seconds, cost.generated_tokens,
-                    per_record(cost.prompt_tokens, evaluation),
-                    per_record(cost.kept_bytes, evaluation));
+void add_lines(std::string& text, const Evaluation& evaluation, const GroupSummary& group) {
+  for (std::size_t i = 0; i < group.systems.size(); ++i) {
+    for (const MetricSummary& each : group.systems[i].metrics) {
+      const ConfidenceInterval& interval = each.interval;
+      text += fmt::format("{}\t{}\t{}\t{}\t{}\t{}", tsv_field(group.name),
+                          tsv_field(evaluation.systems[i].system.name), each.metric->key,
+                          interval.value, interval.low, interval.high);
+      if (each.to_reference) {
+        const ConfidenceInterval& difference = each.to_reference->interval;
+        text += fmt::format("\t{}\t{}\t{}\t{}\n", difference.value, difference.low, difference.high,
+                            p_value(each));
+      } else {
+        text += "\t\t\t\t\n";
+      }
+    }
+  }
 }
 
 }  // namespace
 
-std::string json_report(const Evaluation& evaluation, const std::optional<EvaluatedModel>& model) {
-  nlohmann::ordered_json report = nlohmann::ordered_json::object();
-  if (model) {
-    report["condition"] = name_of(model->condition);
-    report["gist_tokens"] = model->gist_tokens;
-    report["model"] = model->path;
-    if (!model->store.empty()) report["store"] = model->store;
+std::string json_report(const Evaluation& evaluation, const EvaluationSummary& summary,
+                        const std::optional<CostReport>& cost) {
+  Json report{{"records", summary.all.records}};
+  if (evaluation.systems.size() > 1) {
+    report["reference"] = evaluation.systems[evaluation.reference].system.name;
   }
-  report["groups"] = nlohmann::ordered_json::array();
-  for (const ScoredGroup& group : evaluation.groups) {
-    nlohmann::ordered_json entry{{"group", group.name}};
-    add_scores(entry, group.scores, model.has_value());
-    report["groups"].push_back(std::move(entry));
+  report["systems"] = Json::array();
+  for (std::size_t i = 0; i < evaluation.systems.size(); ++i) {
+    report["systems"].push_back(system_json(evaluation, summary, i));
   }
-  nlohmann::ordered_json& all = report["all"];
-  add_scores(all, evaluation.all, model.has_value());
-  if (model) add_cost(all, evaluation);
+  if (cost) report["cost"] = to_json(*cost);
   return report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-std::string table_report(const Evaluation& evaluation, const std::optional<EvaluatedModel>& model) {
-  std::size_t width = 3;
-  for (const ScoredGroup& group : evaluation.groups) {
-    width = std::max(width, std::min(group.name.size(), widest_name));
-  }
-  std::string text = heading(width, model.has_value());
-  for (const ScoredGroup& group : evaluation.groups) {
-    text += row(group.name, width, group.scores, model.has_value());
-  }
-  text += row("all", width, evaluation.all, model.has_value());
-  return model ? text + footer(evaluation, *model) : text;
+std::string tsv_report(const Evaluation& evaluation, const EvaluationSummary& summary) {
+  std::string text =
+      "group\tsystem\tmetric\tvalue\tlow\thigh\tdifference\tdifference_low\tdifference_high\tp\n";
+  add_lines(text, evaluation, summary.all);
+  for (const GroupSummary& group : summary.groups) add_lines(text, evaluation, group);
+  return text;
 }
 
 }  // namespace gist

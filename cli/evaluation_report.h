@@ -1,32 +1,34 @@
-// An evaluation for people, as a table, and for programs, as JSON.
+// An evaluation for people, as a table, and for programs, as JSON or TSV.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 
 #include "cli/evaluation.h"
-#include "core/visibility.h"
+#include "cli/evaluation_cost.h"
+#include "cli/evaluation_summary.h"
 
 namespace gist {
 
-/// What was evaluated. Without a model there is no loss, and no cost.
-struct EvaluatedModel {
-  std::string path;
-  Condition condition = Condition::gist;
-  std::int64_t gist_tokens = 0;
-  std::string store;  // "" where contexts come from records alone
-};
+/// One line:
+///   {"records", "reference"?, "systems": [{"name", "model"?, "condition"?, "gist_tokens"?,
+///    "store"?, "baseline"?, "all": SCORES, COST?, "groups": [{"group", SCORES}]}],
+///    "cost"?}
+/// SCORES: "records", with a model "label_tokens", each metric that was measured by its key,
+/// "intervals": {KEY: [low, high]}, and of systems other than the reference "differences": {KEY:
+/// {"value", "low", "high", "p"}}, where p is the share of resamples in which the system isn't
+/// better. COST, of systems with a model: "loss_seconds", "generation_seconds", "generated_tokens",
+/// and per record "prompt_tokens" and "prompt_bytes".
+std::string json_report(const Evaluation& evaluation, const EvaluationSummary& summary,
+                        const std::optional<CostReport>& cost);
 
-/// {"condition", "gist_tokens", "model", "store"?, "groups": [{"group", SCORES}], "all": {SCORES,
-/// COST}} on one line, with SCORES "records", "label_tokens", "loss", "perplexity", "exact_match"
-/// (a fraction), and COST "loss_seconds", "generation_seconds", "generated_tokens", and per record
-/// "prompt_tokens" and "prompt_bytes". Without a model: SCORES "records" and
-/// "exact_match", and nothing else.
-std::string json_report(const Evaluation& evaluation, const std::optional<EvaluatedModel>& model);
+/// A line a group, system and metric, after a heading: group (empty: all), system, metric, value,
+/// low, high, difference, its low, high and p.
+std::string tsv_report(const Evaluation& evaluation, const EvaluationSummary& summary);
 
-/// A row a group and one for all, at most 80 columns wide, then what was evaluated and its cost.
-/// Exact match is in per cent.
-std::string table_report(const Evaluation& evaluation, const std::optional<EvaluatedModel>& model);
+/// At most 80 columns wide: a row a metric and a column a system, as many tables as it takes; then
+/// the differences to the reference, and tables of the headline metrics with a row a group.
+std::string table_report(const Evaluation& evaluation, const EvaluationSummary& summary,
+                         const std::optional<CostReport>& cost);
 
 }  // namespace gist

@@ -23,9 +23,9 @@ CommandSpec spec() {
   return {"generate", "--model DIR [--store STORE] [--input FILE|-] [OPTION ...]",
           "complete records, from stored gists or from their instructions", "",
           joined({{{"input", OptionKind::text, "FILE", "-",
-                    "JSONL or a JSON array: {\"gist\", \"input\"} with --store; {\"instruction\", "
-                    "\"input\"} "
-                    "or {\"text\"} without; - for standard input"},
+                    "JSONL, a JSON array or *.tsv, perhaps .gz or .zst: {\"gist\", \"input\"} with "
+                    "--store; {\"instruction\", \"input\"} or {\"text\"} without; - for standard "
+                    "input"},
                    {"output", OptionKind::text, "FILE", "",
                     "write completions to FILE.partial, and rename it to FILE at the end"},
                    {"resume", OptionKind::flag, "", "",
@@ -45,6 +45,7 @@ CommandSpec spec() {
                     "tokens of one pass; a longer record has a pass of its own"},
                    {"line-buffered", OptionKind::flag, "", "",
                     "answer each record before the next is read"}},
+                  field_options(),
                   reject_options(),
                   model_options(),
                   config_options()})};
@@ -101,7 +102,8 @@ int run(const Options& options) {
   GenerationOptions generation = generation_options(files, options);
   const std::vector<std::string> stops = stop_strings(options);
   ContextReader contexts(files, shapes, options);
-  RecordReader records(options.text("input"), &signals);
+  const FieldMap map = field_map(options, contexts.prompt_template());
+  RecordReader records(options.text("input"), map, &signals);
   Rejects rejects(options);
 
   std::optional<CompletionFile> file;

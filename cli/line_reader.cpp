@@ -9,13 +9,8 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
-#include <vector>
 
-#include <boost/iostreams/chain.hpp>
-#include <boost/iostreams/device/back_inserter.hpp>
-#include <boost/iostreams/filter/gzip.hpp>
-#include <boost/iostreams/filtering_stream.hpp>
-
+#include "formats/decompressor.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -29,12 +24,20 @@ struct LineReader::Impl {
   std::string buffer;     // bytes that make no whole line yet, from `consumed` on
   std::size_t consumed = 0;
   bool ended = false;
-  // Of a gzip file: what was read goes in, text comes out at `inflated`.
-  std::unique_ptr<boost::iostreams::filtering_ostream> inflater;
-  std::string inflated;
+  std::optional<Decompressor> decompressor;
+  std::string compressed;    // read, but not all taken by the decompressor
+  std::string_view untaken;  // of that
 
   ~Impl() {
     if (descriptor > STDERR_FILENO) ::close(descriptor);
+  }
+
+  /// The line up to `end`, a carriage return at its end left out; the next begins at `next`.
+  std::string take_line(std::size_t end, std::size_t next) {
+    std::string line = buffer.substr(consumed, end - consumed);
+    consumed = next;
+    if (line.ends_with('\r')) line.pop_back();
+    return line;
   }
 
   /// Waits until there is input. False: a signal came.
@@ -48,8 +51,15 @@ struct LineReader::Impl {
     return (wanted[1].revents & POLLIN) == 0;
   }
 
-  /// Reads once. False at the end of the input, or after a signal.
+  /// Reads, or decompresses a piece of what was read. False at the end of the input, or after a
+  /// signal.
   bool fill() {
+    buffer.erase(0, consumed);
+    consumed = 0;
+    if (decompressor && (!untaken.empty() || decompressor->has_more())) {
+      decompressor->step(untaken, buffer);
+      return true;
+    }
     if (ended || !wait()) return false;
     std::array<char, 1 << 16> chunk;
     ssize_t count = 0;
@@ -57,34 +67,28 @@ struct LineReader::Impl {
       count = ::read(descriptor, chunk.data(), chunk.size());
     } while (count < 0 && errno == EINTR);
     if (count < 0) fail(ErrorKind::io, "{}: {}", name, std::strerror(errno));
-    bytes += static_cast<std::size_t>(count);
-    ended = count == 0;
-    buffer.erase(0, consumed);
-    consumed = 0;
-    if (inflater) {
-      inflate(chunk.data(), count);
-    } else {
-      buffer.append(chunk.data(), static_cast<std::size_t>(count));
-    }
-    return !ended || inflater;
+    take(std::string_view(chunk.data(), static_cast<std::size_t>(count)));
+    return !ended;
   }
 
-  void inflate(const char* data, std::streamsize count) {
-    try {
-      if (count > 0) {
-        inflater->write(data, count);
-        inflater->flush();
-      } else {
-        inflater->reset();  // closes the chain: throws where the file ends too early
+  /// What was read; nothing at the end of the input.
+  void take(std::string_view read) {
+    ended = read.empty();
+    if (decompressor) {
+      if (ended) decompressor->finish();
+      compressed = read;
+      untaken = compressed;
+    } else {
+      if (bytes == 0 && compression_in(read) != Compression::none) {
+        fail(
+            ErrorKind::data,
+            "{}: is compressed; name the file *.gz or *.zst as it is, or decompress it on its way, "
+            "as with: zstd -dcf FILE | gist ...",
+            name);
       }
-    } catch (const std::exception&) {
-      fail(ErrorKind::data, "{}: damaged or truncated gzip file", name);
+      buffer += read;
     }
-    if (count > 0 && inflater->bad()) {
-      fail(ErrorKind::data, "{}: damaged or truncated gzip file", name);
-    }
-    buffer += inflated;
-    inflated.clear();
+    bytes += read.size();
   }
 };
 
@@ -104,12 +108,8 @@ LineReader::LineReader(const std::string& path, const Signals* signals)
   }
   if (S_ISDIR(status.st_mode)) fail(ErrorKind::no_input, "{}: is a directory", path);
   if (S_ISREG(status.st_mode)) impl_->size = static_cast<std::size_t>(status.st_size);
-  if (path.ends_with(".gz")) {
-    impl_->inflater = std::make_unique<boost::iostreams::filtering_ostream>();
-    impl_->inflater->push(boost::iostreams::gzip_decompressor());
-    impl_->inflater->push(boost::iostreams::back_inserter(impl_->inflated));
-    impl_->inflater->exceptions(std::ios::badbit);
-  }
+  const Compression compression = compression_of(path);
+  if (compression != Compression::none) impl_->decompressor.emplace(compression, path);
 }
 
 LineReader::LineReader(LineReader&&) noexcept = default;
@@ -120,19 +120,12 @@ std::optional<std::string> LineReader::next() {
   std::size_t searched = in.consumed;
   for (;;) {
     const std::size_t end = in.buffer.find('\n', searched);
-    if (end != std::string::npos) {
-      std::string line = in.buffer.substr(in.consumed, end - in.consumed);
-      in.consumed = end + 1;
-      if (!line.empty() && line.back() == '\r') line.pop_back();
-      return line;
-    }
+    if (end != std::string::npos) return in.take_line(end, end + 1);
     searched = in.buffer.size() - in.consumed;
     if (in.fill()) continue;
     // A last line without its end is a line, unless a signal cut it off.
     if (!in.ended || in.consumed == in.buffer.size()) return std::nullopt;
-    std::string line = in.buffer.substr(in.consumed);
-    in.consumed = in.buffer.size();
-    return line;
+    return in.take_line(in.buffer.size(), in.buffer.size());
   }
 }
 

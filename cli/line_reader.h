@@ -1,4 +1,4 @@
-// Lines of a file, of a gzip file (by its name, *.gz), or of standard input ("-").
+// Lines of a file, compressed or not (by its name: *.gz, *.zst), or of standard input ("-").
 #pragma once
 
 #include <memory>
@@ -17,8 +17,8 @@ class LineReader {
   LineReader(LineReader&&) noexcept;
   ~LineReader();
 
-  /// The next line without its end, or nothing at the end of the input or after a signal. Throws
-  /// Error(io) where reading fails, Error(data) for damaged gzip.
+  /// The next line without its end (LF or CR LF), or nothing at the end of the input or after a
+  /// signal. Throws Error(io) where reading fails, Error(data) for a damaged compressed file.
   std::optional<std::string> next();
   /// The first byte that next() has not given and that is no white space; it stays. Nothing at the
   /// end of the input or after a signal. Throws as next() does.

@@ -126,7 +126,7 @@ std::optional<Number> parsed(const std::string& text) {
 }  // namespace
 
 Options::Options(const CommandSpec& command, const std::vector<std::string>& arguments)
-    : command_(&command), values_(from_command_line(command, arguments)) {
+    : command_(&command), values_(from_command_line(command, arguments)), arguments_(arguments) {
   if (const auto at = values_.find(positional_key); at != values_.end()) {
     positional_ = std::move(at->second);
     values_.erase(at);
@@ -197,6 +197,13 @@ double Options::real(std::string_view name, double least, double most) const {
 std::vector<std::string> Options::list(std::string_view name) const {
   const auto at = values_.find(name);
   return at == values_.end() ? std::vector<std::string>{} : at->second;
+}
+
+Options Options::with(std::string_view name, const std::optional<std::string>& value) const {
+  Options result = *this;
+  result.values_.erase(spec(name).name);
+  if (value) result.values_[spec(name).name] = {*value};
+  return result;
 }
 
 nlohmann::ordered_json Options::as_json() const {

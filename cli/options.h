@@ -48,6 +48,11 @@ class Options {
   double real(std::string_view name, double least, double most) const;
   std::vector<std::string> list(std::string_view name) const;
   const std::vector<std::string>& positional() const { return positional_; }
+  /// The command line behind the subcommand's name, as it was given.
+  const std::vector<std::string>& arguments() const { return arguments_; }
+
+  /// The same with this value in place of what the option has; without one, with its default.
+  Options with(std::string_view name, const std::optional<std::string>& value) const;
 
   /// Every option with its value, as --config reads it.
   nlohmann::ordered_json as_json() const;
@@ -58,6 +63,7 @@ class Options {
   const CommandSpec* command_;
   std::map<std::string, std::vector<std::string>, std::less<>> values_;
   std::vector<std::string> positional_;
+  std::vector<std::string> arguments_;
 };
 
 /// The help text of a subcommand.

@@ -1,5 +1,7 @@
 #include "cli/prompt_reader.h"
 
+#include <iterator>
+#include <map>
 #include <utility>
 
 #include "formats/text.h"
@@ -9,12 +11,13 @@ namespace gist {
 
 PromptReader::PromptReader(RecordReader& records, Rejects& rejects, const ModelFiles& files,
                            const ModelSpec& spec, const CompressionTask& task,
-                           const GistStore* known)
+                           LeftOutList& left_out, const GistStore* known)
     : records_(&records),
       rejects_(&rejects),
       files_(&files),
       spec_(&spec),
       task_(&task),
+      left_out_(&left_out),
       known_(known),
       gist_token_(task.gist_tokens > 0 ? gist_token_of(files) : -1) {}
 
@@ -26,8 +29,9 @@ std::optional<Prompt> PromptReader::next() {
     prompt.record.ordinal = prompt.source.ordinal;
     try {
       Record& source = prompt.source;
-      source = parse_record(source.text, records_->name(), source.line, source.ordinal);
-      understand(prompt);
+      source = records_->parse(source);
+      if (!understand(prompt)) continue;
+      ++used_;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
       rejects_->reject(prompt.source, error);
@@ -41,18 +45,50 @@ std::optional<Prompt> PromptReader::next() {
   return std::nullopt;
 }
 
-/// Fills in everything but the row.
-void PromptReader::understand(Prompt& prompt) {
-  const Record& source = prompt.source;
+void PromptReader::ask(const QuestionReader& questions, std::optional<std::size_t> sample) {
+  questions_ = &questions;
+  if (sample) asked_ids_ = ids_with_smallest_hashes(*sample);
+}
+
+std::unordered_set<std::string> PromptReader::ids_with_smallest_hashes(std::size_t count) {
+  records_->hold();
+  std::map<Sha256, std::string> smallest;
+  while (std::optional<Record> record = records_->next()) {
+    StagedRecord prompt;
+    try {
+      identify(records_->parse(*record), prompt);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      continue;  // next() says so
+    }
+    if (known_ != nullptr && known_->find(prompt.id)) continue;
+    smallest.emplace(sha256(prompt.id), prompt.id);
+    if (smallest.size() > count) smallest.erase(std::prev(smallest.end()));
+  }
+  records_->rewind();
+  std::unordered_set<std::string> ids;
+  for (auto& [hash, id] : smallest) ids.insert(std::move(id));
+  return ids;
+}
+
+/// Fills in the id and the prompt's hash.
+void PromptReader::identify(const Record& source, StagedRecord& record) const {
   const std::string& where = records_->name();
   const std::string_view instruction = strip(source.string("instruction"));
   if (instruction.empty()) {
     fail(ErrorKind::data, "{}:{}: field \"instruction\" is empty: there is nothing to compress",
          where, source.line);
   }
-  StagedRecord& record = prompt.record;
   record.prompt_sha256 = sha256(instruction);
   record.id = id_field(source, "id", where).value_or(to_hex(record.prompt_sha256));
+}
+
+/// Fills in everything but the row. False: the record is left out.
+bool PromptReader::understand(Prompt& prompt) {
+  const Record& source = prompt.source;
+  const std::string& where = records_->name();
+  StagedRecord& record = prompt.record;
+  identify(source, record);
 
   const auto seen = seen_.find(record.id);
   if (seen != seen_.end()) {
@@ -62,7 +98,7 @@ void PromptReader::understand(Prompt& prompt) {
            source.line, in_quotes(record.id), seen->second.line);
     }
     record.status = StagedRecord::Status::duplicate;
-    return;
+    return true;
   }
   if (known_ != nullptr) {
     if (const std::optional<std::uint64_t> row = known_->find(record.id)) {
@@ -76,29 +112,39 @@ void PromptReader::understand(Prompt& prompt) {
       record.prompt_tokens = there.prompt_tokens;
       record.gist_tokens = there.gist_tokens;
       record.position = there.position;
-      return;
+      return true;
     }
   }
-  tokenise(prompt);
+  if (!tokenise(prompt)) return false;
+  const bool asked = questions_ != nullptr && (!asked_ids_ || asked_ids_->contains(record.id));
+  if (asked) prompt.question = questions_->read(source, record, where);
   seen_.emplace(record.id, Seen{record.prompt_sha256, source.line});
+  return true;
 }
 
-void PromptReader::tokenise(Prompt& prompt) const {
+/// False: the record is longer than --max-tokens.
+bool PromptReader::tokenise(Prompt& prompt) const {
   const Record& source = prompt.source;
   const std::vector<std::int32_t> before = task_->prompt_template.before_gist(
       files_->tokenizer, [&source](std::string_view field) { return source.string(field); });
   const auto prompt_tokens = static_cast<std::int32_t>(before.size());
   const std::int32_t tokens = prompt_tokens + task_->gist_tokens;
+  if (left_out_->too_long(tokens)) {
+    left_out_->add({{records_->name(), source.line, source.ordinal}, tokens, std::nullopt});
+    return false;
+  }
   if (spec_->max_positions > 0 && tokens > spec_->max_positions) {
     fail(ErrorKind::data,
-         "{}:{}: the prompt and its gist take {} tokens, but the model has {} positions",
-         records_->name(), source.line, tokens, spec_->max_positions);
+         "{}:{}: the prompt and its gist take {} tokens, but the model has {} positions; "
+         "--max-tokens {} leaves longer ones out",
+         records_->name(), source.line, tokens, spec_->max_positions, spec_->max_positions);
   }
   prompt.sequence = join(before, gist_token_, task_->gist_tokens, {});
   prompt.kept = {task_->full_prompt ? 0 : prompt_tokens, tokens};
   prompt.record.prompt_tokens = static_cast<std::uint32_t>(prompt_tokens);
   prompt.record.gist_tokens = static_cast<std::uint32_t>(prompt.kept.end - prompt.kept.begin);
   prompt.record.position = static_cast<std::uint32_t>(prompt.kept.begin);
+  return true;
 }
 
 bool fits(const BatchLimits& limits, std::int32_t tokens, std::size_t records, const Prompt& next) {

@@ -5,8 +5,11 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "cli/engine.h"
+#include "cli/left_out.h"
+#include "cli/question.h"
 #include "cli/record_reader.h"
 #include "core/batch.h"
 #include "formats/gist_store.h"
@@ -36,23 +39,36 @@ struct Prompt {
   Record source;
   Sequence sequence;  // of a stored one, with the tokens that are kept
   Interval kept;
+  std::optional<Question> question;  // of a stored one that is to be checked
 };
 
 class PromptReader {
  public:
   /// `known` may be null. All must outlive the reader.
   PromptReader(RecordReader& records, Rejects& rejects, const ModelFiles& files,
-               const ModelSpec& spec, const CompressionTask& task, const GistStore* known);
+               const ModelSpec& spec, const CompressionTask& task, LeftOutList& left_out,
+               const GistStore* known);
 
-  /// The next prompt of the shard, or nothing at the end. A record that can't be used comes with
+  /// Has prompts come with their questions (the reader must outlive this one): all of them, or,
+  /// with a `sample`, that many, drawn from all shards' prompts that are not known: those whose ids
+  /// have the smallest SHA-256. So neither order, batches nor shards change the sample, and a
+  /// longer input asks no prompt of a shorter one that was not asked then. A sample reads the whole
+  /// input first.
+  void ask(const QuestionReader& questions, std::optional<std::size_t> sample);
+  /// The next prompt of the shard, or nothing at the end. Those that are too long are left out; one
+  /// that is known already never is. A record that can't be used comes with
   /// status rejected where the run keeps going, and ends it otherwise.
   std::optional<Prompt> next();
+  /// How many prompts it has given that were not rejected.
+  std::uint64_t used() const { return used_; }
   /// Says that a prompt that was to be stored was rejected after all: the same id may come again.
   void forget(const std::string& id) { seen_.erase(id); }
 
  private:
-  void understand(Prompt& prompt);
-  void tokenise(Prompt& prompt) const;
+  bool understand(Prompt& prompt);
+  void identify(const Record& source, StagedRecord& record) const;
+  bool tokenise(Prompt& prompt) const;
+  std::unordered_set<std::string> ids_with_smallest_hashes(std::size_t count);
 
   struct Seen {
     Sha256 prompt_sha256;
@@ -63,9 +79,13 @@ class PromptReader {
   const ModelFiles* files_;
   const ModelSpec* spec_;
   const CompressionTask* task_;
+  LeftOutList* left_out_;
   const GistStore* known_;
   std::int32_t gist_token_ = -1;
+  std::uint64_t used_ = 0;
   std::unordered_map<std::string, Seen> seen_;
+  const QuestionReader* questions_ = nullptr;                 // null: nothing is asked
+  std::optional<std::unordered_set<std::string>> asked_ids_;  // nothing: all
 };
 
 /// Gathers prompts into batches, by the order of the input alone: a batch is full before the prompt

@@ -4,14 +4,45 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "formats/text.h"
+#include "formats/tsv.h"
 #include "kernels/error.h"
 
 namespace gist {
+namespace {
+
+/// What gist reads of records, besides what a template asks for.
+constexpr std::array<std::string_view, 7> field_names = {
+    "id", "gist", "instruction", "input", "output", "completion", "text"};
+
+}  // namespace
+
+std::vector<OptionSpec> field_options() {
+  return {{"fields", OptionKind::text, "LIST", "",
+           "NAME=FIELD,...: names of the records' fields, where they are others; "
+           "NAME=FIELD.ROLE of chat messages"}};
+}
+
+FieldMap field_map(const Options& options, const PromptTemplate& prompt_template) {
+  if (!options.has("fields")) return {};
+  FieldMap map = parse_field_map(options.text("fields"));
+  for (const auto& [name, path] : map) {
+    const bool read =
+        std::find(field_names.begin(), field_names.end(), name) != field_names.end() ||
+        prompt_template.reads(name);
+    if (read) continue;
+    fail(ErrorKind::usage,
+         "--fields: expected {} or a field of the template before the =, found {}",
+         fmt::join(field_names, ", "), in_quotes(name));
+  }
+  return map;
+}
 
 std::vector<OptionSpec> reject_options() {
   return {{"keep-going", OptionKind::flag, "", "", "skip bad records, and exit 1"},
@@ -46,17 +77,18 @@ void Rejects::reject(const Record& record, const Error& error) {
   file_->flush();
 }
 
-RecordReader::RecordReader(const std::string& path, const Signals* signals)
-    : lines_(path, signals) {}
+RecordReader::RecordReader(const std::string& path, const FieldMap& map, const Signals* signals)
+    : lines_(path, signals), map_(&map) {}
 
 std::optional<Record> RecordReader::next() {
   if (form_ == Form::unknown) form_ = read_form();
   if (form_ == Form::unknown) return std::nullopt;
-  return form_ == Form::array ? next_element() : next_line();
+  return form_ == Form::array || held_ ? next_element() : next_line();
 }
 
 /// Unknown: there is no record in the input, or a signal came.
 RecordReader::Form RecordReader::read_form() {
+  if (is_tsv(name())) return read_header();
   const std::optional<char> first = lines_.peek();
   if (!first) return Form::unknown;
   if (*first != '[') return Form::lines;
@@ -65,6 +97,28 @@ RecordReader::Form RecordReader::read_form() {
   elements_ = elements_of_array(*text, name());
   array_ = std::move(*text);
   return Form::array;
+}
+
+void RecordReader::hold() {
+  if (form_ == Form::unknown) form_ = read_form();
+  if (form_ == Form::unknown || form_ == Form::array) return;
+  held_ = true;
+  array_ = lines_.rest().value_or("");
+  for (std::size_t begin = 0; begin < array_.size();) {
+    const std::size_t next = std::min(array_.find('\n', begin), array_.size()) + 1;
+    std::size_t end = next - 1;
+    if (end > begin && array_[end - 1] == '\r') --end;
+    ++line_;
+    if (!is_blank(array_.substr(begin, end - begin))) elements_.push_back({begin, end, line_});
+    begin = next;
+  }
+}
+
+RecordReader::Form RecordReader::read_header() {
+  const std::optional<std::string> header = lines_.next();
+  if (!header) return Form::unknown;
+  columns_ = tsv_columns(*header, name(), ++line_);
+  return Form::table;
 }
 
 std::optional<Record> RecordReader::next_element() {
@@ -80,7 +134,7 @@ std::optional<Record> RecordReader::next_element() {
 std::optional<Record> RecordReader::next_line() {
   while (std::optional<std::string> line = lines_.next()) {
     ++line_;
-    if (line->find_first_not_of(" \t\r") == std::string::npos) continue;
+    if (is_blank(*line)) continue;
     Record record;
     record.line = line_;
     record.ordinal = ordinal_++;
@@ -90,16 +144,28 @@ std::optional<Record> RecordReader::next_line() {
   return std::nullopt;
 }
 
+bool RecordReader::is_blank(const std::string& line) const {
+  if (form_ == Form::table) return line.empty() && columns_.size() > 1;
+  return line.find_first_not_of(" \t\r") == std::string::npos;
+}
+
 std::optional<double> RecordReader::fraction() const {
-  if (form_ != Form::array) return lines_.fraction();
+  if (form_ != Form::array && !held_) return lines_.fraction();
   return elements_.empty() ? 1.0
                            : static_cast<double>(ordinal_) / static_cast<double>(elements_.size());
+}
+
+Record RecordReader::parse(Record record) const {
+  if (form_ == Form::table) record.text = tsv_record(record.text, columns_, name(), record.line);
+  record = parse_record(std::move(record.text), name(), record.line, record.ordinal);
+  record.map = map_;
+  return record;
 }
 
 bool RecordReader::use(Record& record, Rejects& rejects,
                        const std::function<void(const Record&)>& action) const {
   try {
-    record = parse_record(record.text, name(), record.line, record.ordinal);
+    record = parse(record);
     action(record);
     return true;
   } catch (const Error& error) {
@@ -111,8 +177,8 @@ bool RecordReader::use(Record& record, Rejects& rejects,
 
 std::optional<std::string> id_field(const Record& record, const char* field,
                                     const std::string& where) {
-  const auto at = record.fields.find(field);
-  if (at == record.fields.end()) return std::nullopt;
+  const nlohmann::json* at = record.find(field);
+  if (at == nullptr) return std::nullopt;
   std::string id;
   if (at->is_string()) {
     id = at->get<std::string>();

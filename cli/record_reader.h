@@ -1,5 +1,7 @@
 // Records of an input, one after the other, with what happens to those that can't be used. An input
-// whose first byte is [ (white space aside) is a JSON array of records; any other has one a line.
+// named *.tsv has a row a line, under a header (formats/tsv.h); of the others, one whose first byte
+// is [ (white space aside) is a JSON array of records, and any other has a JSON object a line. Each
+// may be compressed (formats/decompressor.h).
 #pragma once
 
 #include <cstdint>
@@ -13,9 +15,16 @@
 #include "cli/options.h"
 #include "formats/json_array.h"
 #include "formats/jsonl.h"
+#include "formats/prompt_template.h"
 #include "kernels/error.h"
 
 namespace gist {
+
+/// --fields.
+std::vector<OptionSpec> field_options();
+/// What --fields says; without it, nothing. Throws Error(usage) where it maps a name that neither
+/// gist nor the template reads: it would be misspelt.
+FieldMap field_map(const Options& options, const PromptTemplate& prompt_template);
 
 /// --keep-going and --errors: what Rejects reads.
 std::vector<OptionSpec> reject_options();
@@ -26,6 +35,7 @@ class Rejects {
   /// Without --keep-going the first one ends the run. With it each gets a warning on standard
   /// error, and a line in the file of --errors: {"line", "ordinal", "reason", "record"}.
   explicit Rejects(const Options& options);
+  Rejects() = default;  // the first one ends the run
   ~Rejects();
   Rejects(const Rejects&) = delete;
   Rejects& operator=(const Rejects&) = delete;
@@ -35,7 +45,7 @@ class Rejects {
   std::uint64_t count() const { return count_; }
 
  private:
-  bool keep_going_;
+  bool keep_going_ = false;
   int descriptor_ = -1;
   std::optional<LineWriter> file_;
   std::uint64_t count_ = 0;
@@ -43,33 +53,48 @@ class Rejects {
 
 class RecordReader {
  public:
-  RecordReader(const std::string& path, const Signals* signals);
+  /// `map` must outlive the reader and its records. With `signals`, a read that blocks ends when a
+  /// signal comes.
+  RecordReader(const std::string& path, const FieldMap& map, const Signals* signals);
 
-  /// The next line that isn't blank, or the next element, not parsed yet: text, line and ordinal
-  /// only. Lines are read one by one; an array is read and taken apart before its first element
-  /// comes, and Error(data) says where it is no array.
+  /// The next line that isn't blank, or the next row or element, not parsed yet: text, line and
+  /// ordinal only. Lines are read one by one; an array is read and taken apart before its first
+  /// element comes, and Error(data) says where it is no array. The empty line of a table is a row
+  /// only where the table has one column.
   std::optional<Record> next();
-  /// Parses what next gave and runs `action` on it. An Error(data) of either rejects the
+  /// Parses what next gave: a row becomes a record of strings. Throws Error(data).
+  Record parse(Record record) const;
+  /// Parses what next gave, in place, and runs `action` on it. An Error(data) of either rejects the
   /// record; then the answer is false.
   bool use(Record& record, Rejects& rejects,
            const std::function<void(const Record&)>& action) const;
+
+  /// Reads all that is left into memory, from where next() gives it; rewind() has it begin again.
+  /// After a signal there is nothing.
+  void hold();
+  void rewind() { ordinal_ = 0; }
 
   const std::string& name() const { return lines_.name(); }
   /// How much of the input is done, from 0 to 1; nothing where that isn't known.
   std::optional<double> fraction() const;
 
  private:
-  enum class Form { unknown, lines, array };
+  enum class Form { unknown, lines, array, table };
   Form read_form();
+  Form read_header();
   std::optional<Record> next_line();
   std::optional<Record> next_element();
+  bool is_blank(const std::string& line) const;
 
   LineReader lines_;
+  const FieldMap* map_;
   Form form_ = Form::unknown;
   std::uint64_t line_ = 0;
   std::uint64_t ordinal_ = 0;
-  std::string array_;  // whole
+  std::string array_;  // whole; or all lines, where they are held
+  bool held_ = false;
   std::vector<ArrayElement> elements_;
+  std::vector<std::string> columns_;  // of a table
 };
 
 /// The field as an id: a string, or a whole number as it is spelled. Nothing where the record lacks

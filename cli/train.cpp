@@ -9,14 +9,18 @@
 
 #include "cli/commands.h"
 #include "cli/engine.h"
+#include "cli/exclude.h"
 #include "cli/exit_code.h"
+#include "cli/left_out.h"
 #include "cli/line_writer.h"
 #include "cli/record_reader.h"
+#include "cli/report/page.h"
 #include "cli/train_checkpoint.h"
 #include "cli/train_data.h"
 #include "cli/train_log.h"
 #include "cli/train_model.h"
 #include "cli/train_plan.h"
+#include "cli/train_report.h"
 #include "cli/train_session.h"
 #include "cli/train_task.h"
 #include "formats/directory_lock.h"
@@ -34,7 +38,8 @@ constexpr const char* left_out_name = "left_out.jsonl";
 
 CommandSpec spec() {
   return {"train", "--model DIR --data FILE --output DIR [OPTION ...]", "train a model to gist", "",
-          joined({train_options(), reject_options(), model_options(), config_options()})};
+          joined({train_options(), field_options(), exclude_options(), reject_options(),
+                  model_options(), config_options()})};
 }
 
 void make_output(const fs::path& output) {
@@ -91,28 +96,27 @@ struct Run {
   std::int64_t steps() const { return task.total_steps(data.records.size()); }
 };
 
-std::string left_out_lines(const TrainData& data, const TrainTask& task) {
+std::string left_out_lines(const TrainData& data, const fs::path& list) {
   std::string lines;
-  for (const LeftOut& each : data.left_out) {
-    const nlohmann::ordered_json line{{"data", data.name},
-                                      {"line", each.line},
-                                      {"ordinal", each.ordinal},
-                                      {"tokens", each.tokens}};
-    lines += line.dump() + "\n";
-  }
-  if (!lines.empty()) {
-    spdlog::warn(
-        "{}: {} of {} records are longer than --max-tokens {} and left out: they are listed in {}",
-        data.name, data.left_out.size(), data.left_out.size() + data.records.size(),
-        task.max_tokens, (task.output / left_out_name).string());
-  }
+  for (const LeftOut& record : data.left_out) lines += to_json_line(record) + "\n";
+  warn_of_left_out(data.left_out, data.records.size(), data.name, list.string());
   return lines;
 }
 
 void list_left_out(const Run& run) {
-  std::string lines = left_out_lines(run.data, run.task);
-  if (run.held_out) lines += left_out_lines(*run.held_out, run.task);
-  if (!lines.empty()) write_file_atomically(run.task.output / left_out_name, lines);
+  const fs::path list = run.task.output / left_out_name;
+  std::string lines = left_out_lines(run.data, list);
+  if (run.held_out) lines += left_out_lines(*run.held_out, list);
+  if (!lines.empty()) write_file_atomically(list, lines);
+}
+
+void warn_of_leaks(const TrainData& held_out, const TrainData& data) {
+  const std::size_t leaked = leaked_records(held_out, data);
+  if (leaked == 0) return;
+  spdlog::warn(
+      "{}: {} of {} records stand in {}, too, with the same instruction and input: their loss "
+      "says little about new ones; --exclude {} leaves them out of training",
+      held_out.name, leaked, held_out.records.size(), data.name, held_out.name);
 }
 
 Run read_run(const TrainTask& task, BaseModel base, const Options& options,
@@ -121,10 +125,14 @@ Run read_run(const TrainTask& task, BaseModel base, const Options& options,
   std::unique_ptr<Family> family = family_for(base.config, base.name, options);
   const ModelSpec shapes = family->spec();
   Rejects rejects(options);
-  TrainData data = read_train_data(options.text("data"), base, shapes, task, rejects, signals);
+  const ExcludedRecords excluded(options, task.fields, rejects, signals);
+  TrainData data =
+      read_train_data(options.text("data"), base, shapes, task, excluded, rejects, signals);
   std::optional<TrainData> held_out;
   if (options.has("eval-data")) {
-    held_out = read_train_data(options.text("eval-data"), base, shapes, task, rejects, signals);
+    held_out = read_train_data(options.text("eval-data"), base, shapes, task, ExcludedRecords(),
+                               rejects, signals);
+    warn_of_leaks(*held_out, data);
   }
   return {task,
           std::move(base),
@@ -190,11 +198,29 @@ void begin_or_resume(RunState& state, Parameters& parameters, const Run& run,
   spdlog::info("resuming after step {}", state.step);
 }
 
+/// What --report asks for.
+std::optional<TrainReport> report_of(const Run& run, const RunState& state,
+                                     const Options& options) {
+  if (!options.has("report")) return std::nullopt;
+  TrainReport report{options.text("report"), provenance_of("train", options),
+                     run.task.training.adamw.max_norm, run.steps()};
+  report.provenance.files = {
+      {run.base.name, "sha256 of weights, configuration and tokenizer: " + state.base_sha256},
+      {run.data.name, "sha256 of the records' tokens: " + run.data.sha256}};
+  if (run.held_out) {
+    report.provenance.files.push_back(
+        {run.held_out->name, "held out; sha256 of the records' tokens: " + run.held_out->sha256});
+  }
+  return report;
+}
+
 int train(Run run, Backend& backend, const Options& options, const Signals& signals) {
   const bool resume = options.flag("resume");
   RunState state = state_of(run, options);
+  const std::optional<TrainReport> report = report_of(run, state, options);
   if (const std::optional<RunState> finished = read_run_state(run.task.output)) {
     check_finished(*finished, state, run);
+    if (report) write_train_report(*report, run.task.output, finished->step, "finished");
     spdlog::info("{} is finished: there is nothing to resume", run.task.output.string());
     return exit_ok;
   }
@@ -206,7 +232,8 @@ int train(Run run, Backend& backend, const Options& options, const Signals& sign
   list_left_out(run);
   const Model model(std::move(run.family), parameters);
   TrainSession session(run.task, run.base, run.data, run.held_out ? &*run.held_out : nullptr, model,
-                       parameters, std::move(state), run.steps(), signals);
+                       parameters, std::move(state), run.steps(), signals,
+                       report ? &*report : nullptr);
   session.run();
   return run.rejects ? exit_rejects : exit_ok;
 }
@@ -216,12 +243,16 @@ int run(const Options& options) {
   const TrainTask task = train_task(options, base.settings, base.name,
                                     family_for(base.config, base.name, options)->spec());
   const bool plan_only = options.flag("dry-run");
+  if (plan_only && options.has("report")) {
+    fail(ErrorKind::usage, "--dry-run has nothing to draw: leave out --report");
+  }
   std::optional<Signals> signals;
   std::optional<DirectoryLock> lock;
   if (!plan_only) {
     make_output(task.output);
     lock.emplace(task.output);
     check_output(task.output, options.flag("resume"));
+    if (options.has("report")) check_page(options.text("report"));
     signals.emplace();
   }
   const std::unique_ptr<Backend> backend = make_backend(options);

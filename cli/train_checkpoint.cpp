@@ -115,7 +115,8 @@ void check_same_run(const RunState& checkpoint, const RunState& run, const std::
   }
   if (checkpoint.data_sha256 != run.data_sha256) {
     fail(ErrorKind::data,
-         "{} was made from other records: resume with the same --data, --fields and --max-tokens",
+         "{} was made from other records: resume with the same --data, --fields, --max-tokens and "
+         "--exclude",
          where);
   }
 }

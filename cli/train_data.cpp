@@ -1,6 +1,8 @@
 #include "cli/train_data.h"
 
 #include <algorithm>
+#include <unordered_map>
+#include <utility>
 
 #include "core/random.h"
 #include "formats/sha256.h"
@@ -9,17 +11,9 @@
 namespace gist {
 namespace {
 
-/// The record's fields under the names that the template has for them.
-FieldLookup fields_of(const Record& record, const std::map<std::string, std::string>& names) {
-  return [&record, &names](std::string_view name) {
-    const auto other = names.find(std::string(name));
-    return record.string(other == names.end() ? name : std::string_view(other->second));
-  };
-}
-
 LabelledSequence labelled(const Record& record, const BaseModel& base, const TrainTask& task) {
   const GistOptions& gisting = task.gisting;
-  const FieldLookup fields = fields_of(record, task.fields);
+  const FieldLookup fields = [&record](std::string_view name) { return record.string(name); };
   const std::vector<std::int32_t> answer = answer_tokens(fields("output"), base.tokenizer);
   if (answer.empty()) {
     fail(ErrorKind::data, "{}:{}: the answer has no tokens: there is nothing to learn",
@@ -49,22 +43,29 @@ void check_length(std::int32_t tokens, const Record& record, const ModelSpec& sp
 }  // namespace
 
 TrainData read_train_data(const std::string& path, const BaseModel& base, const ModelSpec& spec,
-                          const TrainTask& task, Rejects& rejects, const Signals* signals) {
-  RecordReader reader(path, signals);
+                          const TrainTask& task, const ExcludedRecords& excluded, Rejects& rejects,
+                          const Signals* signals) {
+  RecordReader reader(path, task.fields, signals);
   TrainData data;
   data.name = reader.name();
   Sha256Stream hash;
   while (std::optional<Record> line = reader.next()) {
     reader.use(*line, rejects, [&](const Record& record) {
+      const RecordPlace place{data.name, record.line, record.ordinal};
+      if (const std::optional<RecordPlace> other = excluded.find(record)) {
+        data.left_out.push_back({place, 0, other});
+        return;
+      }
       LabelledSequence sequence = labelled(record, base, task);
       const std::int32_t tokens = sequence.sequence.tokens();
       if (task.max_tokens > 0 && tokens > task.max_tokens) {
-        data.left_out.push_back({record.line, record.ordinal, tokens});
+        data.left_out.push_back({place, tokens, std::nullopt});
         return;
       }
       check_length(tokens, record, spec);
       hash.update(std::as_bytes(std::span(&sequence.labels, 1)));
       hash.update(std::as_bytes(std::span(sequence.sequence.ids)));
+      if (record.find("instruction") != nullptr) data.questions.push_back(question_sha256(record));
       data.records.push_back(std::move(sequence));
       data.lines.push_back(record.line);
       data.ordinals.push_back(record.ordinal);
@@ -73,12 +74,21 @@ TrainData read_train_data(const std::string& path, const BaseModel& base, const 
   if (signals != nullptr && signals->requested()) signals->end_by_signal();
   if (data.records.empty()) {
     fail(ErrorKind::data, "{}: there is no record to use{}", data.name,
-         data.left_out.empty() ? ""
-                               : fmt::format(": all {} are longer than --max-tokens {}",
-                                             data.left_out.size(), task.max_tokens));
+         all_left_out(data.left_out, task.max_tokens));
   }
   data.sha256 = to_hex(hash.finish());
   return data;
+}
+
+std::size_t leaked_records(const TrainData& held_out, const TrainData& data) {
+  std::unordered_map<Sha256, std::size_t, Sha256Hash> held_out_records;  // how many ask this
+  for (const Sha256& question : held_out.questions) ++held_out_records[question];
+  std::size_t leaked = 0;
+  for (const Sha256& question : data.questions) {
+    const auto at = held_out_records.find(question);
+    if (at != held_out_records.end()) leaked += std::exchange(at->second, 0);
+  }
+  return leaked;
 }
 
 std::span<const std::uint32_t> RecordOrder::of_step(std::int64_t step) {

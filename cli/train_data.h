@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/exclude.h"
+#include "cli/left_out.h"
 #include "cli/record_reader.h"
 #include "cli/signals.h"
 #include "cli/train_model.h"
@@ -14,27 +16,25 @@
 
 namespace gist {
 
-/// A record that is longer than --max-tokens.
-struct LeftOut {
-  std::uint64_t line = 0;
-  std::uint64_t ordinal = 0;
-  std::int32_t tokens = 0;
-};
-
 struct TrainData {
   std::string name;  // of the input, for messages
   std::vector<LabelledSequence> records;
   std::vector<std::uint64_t> lines;     // [records] where each stands in the input
   std::vector<std::uint64_t> ordinals;  // [records]
+  std::vector<Sha256> questions;        // of the records that have an "instruction"
   std::vector<LeftOut> left_out;
   std::string sha256;  // of all records' tokens: whether another run reads the same
 };
 
-/// Reads all records of a file. Throws Error(data), naming the line, for one that can't be used,
-/// unless `rejects` takes it, and where none is left. With `signals`, one that comes meanwhile ends
-/// the process: there is nothing to save yet.
+/// Reads all records of a file but those that are excluded. Throws Error(data), naming the line,
+/// for one that can't be used, unless `rejects` takes it, and where none is left. With `signals`,
+/// one that comes meanwhile ends the process: there is nothing to save yet.
 TrainData read_train_data(const std::string& path, const BaseModel& base, const ModelSpec& spec,
-                          const TrainTask& task, Rejects& rejects, const Signals* signals);
+                          const TrainTask& task, const ExcludedRecords& excluded, Rejects& rejects,
+                          const Signals* signals);
+
+/// How many of the held-out records stand in the data, too: they ask the same (cli/exclude.h).
+std::size_t leaked_records(const TrainData& held_out, const TrainData& data);
 
 /// Which records a step is made of. Each epoch has an order of its own, drawn from the seed.
 class RecordOrder {

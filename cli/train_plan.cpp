@@ -29,7 +29,7 @@ std::string_view what_would_help(const TrainPlan& plan, const TrainTask& task) {
 
 TrainPlan plan_training(std::unique_ptr<Family> family, const TrainData& data,
                         const TrainTask& task, Dtype dtype, std::size_t available_bytes) {
-  const std::unique_ptr<MetaBackend> backend = make_meta_backend(dtype);
+  const std::unique_ptr<CountingBackend> backend = make_meta_backend(dtype);
   Parameters parameters(family->spec(), *backend);
   const std::size_t arrays = backend->memory().current;
   const Model model(std::move(family), parameters);

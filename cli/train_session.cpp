@@ -54,7 +54,8 @@ double mean_loss(const Model& model, const TrainData& data, std::int64_t batch_t
 
 TrainSession::TrainSession(const TrainTask& task, const BaseModel& base, const TrainData& data,
                            const TrainData* held_out, const Model& model, Parameters& parameters,
-                           RunState state, std::int64_t steps, const Signals& signals)
+                           RunState state, std::int64_t steps, const Signals& signals,
+                           const TrainReport* report)
     : task_(task),
       base_(base),
       data_(data),
@@ -64,6 +65,7 @@ TrainSession::TrainSession(const TrainTask& task, const BaseModel& base, const T
       state_(std::move(state)),
       steps_(steps),
       signals_(signals),
+      report_(report),
       scratch_(parameters.backend()),
       order_(task, data.records.size()),
       metrics_(task.output / metrics_name, state_.step),
@@ -73,6 +75,7 @@ TrainSession::TrainSession(const TrainTask& task, const BaseModel& base, const T
 }
 
 void TrainSession::run() {
+  draw("running");
   while (state_.step < steps_) {
     step();
     const bool last = state_.step == steps_;
@@ -81,12 +84,14 @@ void TrainSession::run() {
     const bool stop = signals_.requested();
     if (stop || (task_.save_every > 0 && state_.step % task_.save_every == 0)) save();
     if (stop) {
+      try_to_draw("stopped by a signal");
       spdlog::warn("stopped after step {} of {}; the same command with --resume goes on",
                    state_.step, steps_);
       signals_.end_by_signal();
     }
   }
   publish();
+  draw("finished");
   if (signals_.requested()) signals_.end_by_signal();
 }
 
@@ -151,6 +156,7 @@ void TrainSession::list_records(const StepResult& result, double expected) {
 void TrainSession::stop_diverged(const StepResult& result) {
   ++state_.step;  // the step that failed
   list_records(result, spikes_.mean());
+  try_to_draw("ended by a loss or gradient that is no number");
   fail(ErrorKind::data,
        "step {}: the loss is {} and the gradient's norm {}; the records of the batch are listed in "
        "{}; {}",
@@ -175,15 +181,31 @@ void TrainSession::evaluate() {
     fail(ErrorKind::data, "step {}: the held-out loss is {}; {}", state_.step, in_words(loss),
          diverged_hint());
   }
-  if (state_.best && !(loss < state_.best->loss)) return;
-  save_best(parameters_, base_, task_, state_.step);
-  state_.best = {state_.step, loss};
+  if (!state_.best || loss < state_.best->loss) {
+    save_best(parameters_, base_, task_, state_.step);
+    state_.best = {state_.step, loss};
+  }
+  if (state_.step < steps_) try_to_draw("running");
 }
 
 void TrainSession::save() {
   if (saved_step_ == state_.step) return;
   save_checkpoint(parameters_, base_, task_, state_);
   saved_step_ = state_.step;
+  try_to_draw("running");
+}
+
+void TrainSession::draw(const char* state) {
+  if (report_ != nullptr) write_train_report(*report_, task_.output, state_.step, state);
+}
+
+/// A page that can't be drawn doesn't stop a run.
+void TrainSession::try_to_draw(const char* state) {
+  try {
+    draw(state);
+  } catch (const Error& error) {
+    spdlog::warn("the report is not drawn: {}", error.what());
+  }
 }
 
 void TrainSession::publish() {

@@ -11,6 +11,7 @@
 #include "cli/train_checkpoint.h"
 #include "cli/train_data.h"
 #include "cli/train_log.h"
+#include "cli/train_report.h"
 #include "cli/train_task.h"
 #include "core/train.h"
 
@@ -19,10 +20,11 @@ namespace gist {
 class TrainSession {
  public:
   /// Everything must outlive the session. `state` says where the run stands; the parameters hold
-  /// the values of then.
+  /// the values of then. `report` may be null.
   TrainSession(const TrainTask& task, const BaseModel& base, const TrainData& data,
                const TrainData* held_out, const Model& model, Parameters& parameters,
-               RunState state, std::int64_t steps, const Signals& signals);
+               RunState state, std::int64_t steps, const Signals& signals,
+               const TrainReport* report);
 
   /// Runs to the end, and leaves the finished model in the output directory. After a signal it
   /// saves a checkpoint and ends the process by the signal. Throws Error(data) where the loss is no
@@ -39,6 +41,8 @@ class TrainSession {
   void save();
   void list_records(const StepResult& result, double expected);
   void publish();
+  void draw(const char* state);
+  void try_to_draw(const char* state);
 
   const TrainTask& task_;
   const BaseModel& base_;
@@ -49,6 +53,7 @@ class TrainSession {
   RunState state_;
   std::int64_t steps_;  // of the whole run
   const Signals& signals_;
+  const TrainReport* report_;
 
   TrainingScratch scratch_;
   RecordOrder order_;

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "cli/exclude.h"
+#include "cli/record_reader.h"
 #include "formats/file_io.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
@@ -22,38 +24,10 @@ Schedule schedule_option(const Options& options) {
   return *schedule;
 }
 
-/// "instruction=prompt,output=answer"
-std::map<std::string, std::string> fields_option(const Options& options) {
-  std::map<std::string, std::string> fields;
-  if (!options.has("fields")) return fields;
-  const std::string text = options.text("fields");
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::string pair = text.substr(begin, end - begin);
-    const std::size_t equals = pair.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == pair.size()) {
-      fail(ErrorKind::usage, "--fields: expected NAME=FIELD,NAME=FIELD, found {}", in_quotes(text));
-    }
-    if (!fields.emplace(pair.substr(0, equals), pair.substr(equals + 1)).second) {
-      fail(ErrorKind::usage, "--fields: {} is given twice", in_quotes(pair.substr(0, equals)));
-    }
-    begin = end + 1;
-  }
-  return fields;
-}
-
 PromptTemplate template_option(const Options& options, const PromptTemplate& otherwise) {
   if (!options.has("template")) return otherwise;
   const std::string path = options.text("template");
   return PromptTemplate::parse(parse_json(read_file(path), path), path);
-}
-
-void check_inputs(const Options& options) {
-  constexpr std::string_view standard_input = "-";
-  if (options.has("eval-data") && options.text("data") == standard_input &&
-      options.text("eval-data") == standard_input) {
-    fail(ErrorKind::usage, "--data and --eval-data can't both be standard input");
-  }
 }
 
 void read_length(const Options& options, TrainTask& task) {
@@ -87,23 +61,22 @@ std::vector<OptionSpec> train_options() {
        "in place of --model: a new model of this configuration; needs --tokenizer"},
       {"tokenizer", OptionKind::text, "FILE", "", "with --init: directory or SentencePiece file"},
       {"data", OptionKind::text, "FILE", "",
-       "JSONL or a JSON array, plain or .gz, with \"instruction\", \"input\" and \"output\"; - for "
-       "standard input"},
+       "JSONL, a JSON array or *.tsv, perhaps .gz or .zst, with \"instruction\", \"input\" and "
+       "\"output\"; - for standard input"},
       {"output", OptionKind::text, "DIR", "", "where the model, checkpoints and metrics go"},
       {"condition", OptionKind::text, "NAME", "",
        "gist, pos or neg; by default what gist.json says"},
       {"gist-tokens", OptionKind::integer, "K", "",
        "gist tokens after the prompt; by default what gist.json says"},
       {"template", OptionKind::text, "FILE", "", "JSON list of pieces: the layout of a record"},
-      {"fields", OptionKind::text, "LIST", "",
-       "NAME=FIELD,...: names of the data's fields, where they are others"},
       {"max-tokens", OptionKind::integer, "N", "0",
        "leave longer records out, and list them in DIR/left_out.jsonl; 0: none"},
       {"steps", OptionKind::integer, "N", "", "optimiser steps; or --epochs"},
       {"epochs", OptionKind::integer, "N", "", "passes over the data, shuffled anew each time"},
       {"batch-records", OptionKind::integer, "N", "64", "records of a step"},
       {"batch-tokens", OptionKind::integer, "N", "8192",
-       "tokens of one pass: a step of more is split, with the same result"},
+       "tokens of one pass: a step of more is split, with the same result (but for what dropout "
+       "draws)"},
       {"recompute", OptionKind::flag, "", "",
        "keep only the layers' inputs: less memory, more time"},
       {"lr", OptionKind::real, "X", "", "learning rate at its peak"},
@@ -120,6 +93,8 @@ std::vector<OptionSpec> train_options() {
       {"eval-every", OptionKind::integer, "N", "500", "steps between evaluations"},
       {"save-every", OptionKind::integer, "N", "500", "steps between checkpoints; 0: none"},
       {"keep", OptionKind::integer, "N", "2", "how many of the last checkpoints are kept"},
+      {"report", OptionKind::text, "FILE", "",
+       "an HTML page with the run's curves, drawn anew at each evaluation and checkpoint"},
       {"resume", OptionKind::flag, "", "", "go on from the last checkpoint in DIR"},
       {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}};
 }
@@ -134,8 +109,8 @@ TrainTask train_task(const Options& options, const std::optional<GistSettings>& 
          name_of(task.gisting.condition));
   }
   task.gisting.prompt_template = template_option(options, task.gisting.prompt_template);
-  task.fields = fields_option(options);
-  check_inputs(options);
+  task.fields = field_map(options, task.gisting.prompt_template);
+  check_standard_input(options);
   read_length(options, task);
   task.batch_records = options.integer("batch-records", 1, 1 << 24);
   task.max_tokens = options.integer("max-tokens", 0, 1 << 30);

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 
@@ -13,14 +12,15 @@
 #include "cli/options.h"
 #include "core/learning_rate.h"
 #include "core/train.h"
+#include "formats/field_map.h"
 
 namespace gist {
 
 struct TrainTask {
   std::filesystem::path output;
   GistOptions gisting;
-  std::map<std::string, std::string> fields;  // the template's name of a field -> the record's
-  std::int64_t steps = 0;                     // 0: `epochs` says it
+  FieldMap fields;         // where records have what the template reads
+  std::int64_t steps = 0;  // 0: `epochs` says it
   std::int64_t epochs = 0;
   std::int64_t batch_records = 0;
   std::int64_t max_tokens = 0;  // longer records are left out; 0: none

@@ -63,4 +63,13 @@ std::int64_t visible_pairs(const KeyList& keys) {
   return pairs;
 }
 
+std::int64_t listed_pairs(const KeyList& keys) {
+  std::int64_t pairs = 0;
+  for (const AttentionRow& row : keys.rows) {
+    pairs +=
+        std::int64_t{row.query_end - row.query_begin} * std::int64_t{row.key_end - row.key_begin};
+  }
+  return pairs;
+}
+
 }  // namespace gist

@@ -53,5 +53,7 @@ void add_sequence(Batch& batch, const Sequence& sequence, Condition condition, S
 
 /// Pairs of a query and a key that it sees, over all rows.
 std::int64_t visible_pairs(const KeyList& keys);
+/// The same without a mask: each row's queries with all of its keys.
+std::int64_t listed_pairs(const KeyList& keys);
 
 }  // namespace gist

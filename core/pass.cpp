@@ -21,6 +21,7 @@ struct StoredKeys {
 /// Appends layer `layer` of each token of source [tokens, layers, width] to target.
 void append_layer(std::vector<float>& target, const std::vector<float>& source, int tokens,
                   int layers, int layer, std::size_t width) {
+  if (source.empty()) return;
   for (int token = 0; token < tokens; ++token) {
     const auto row = static_cast<std::size_t>(token) * static_cast<std::size_t>(layers) +
                      static_cast<std::size_t>(layer);
@@ -59,6 +60,7 @@ Pass::Attended upload_keys(Workspace& memory, const KeyList& list, KeyValueCache
   result.keys.begin = upload_list(memory, list.begin);
   result.keys.end = upload_list(memory, list.end);
   result.keys.visible_pairs = visible_pairs(list);
+  result.keys.listed_pairs = listed_pairs(list);
   if (with_positions) result.positions = upload_list(memory, list.position);
   result.cache = cache;
   result.write_slots = upload_list(memory, write_slots);

@@ -12,7 +12,12 @@
 namespace gist {
 
 /// Different purposes draw different numbers from one seed. 3 is dropout's (kernels/philox.h).
-enum class RandomUse : std::uint32_t { sampling = 0, initialisation = 1, shuffling = 2 };
+enum class RandomUse : std::uint32_t {
+  sampling = 0,
+  initialisation = 1,
+  shuffling = 2,
+  bootstrap = 4
+};
 
 /// Four random words for a place (stream, index).
 std::array<std::uint32_t, 4> random_words(std::uint64_t seed, RandomUse use, std::uint64_t stream,

@@ -43,14 +43,7 @@ compress_and_answer llama
 compress_and_answer t5
 
 say "The whole prompt (pos), its gist (gist), and no prompt at all (neg), on 500 records"
-for model in llama-pos llama-gist llama-neg t5-gist; do
-  "$gist" evaluate --model "$models/wordtasks-$model" --data "$work/seen.jsonl" \
-    --max-new-tokens 24 --json
-done | jq -rs '
-  ["model", "exact match", "loss", "seconds", "bytes kept of a prompt"],
-  (.[] | [(.model | split("/wordtasks-")[-1]), "\(.all.exact_match * 1000 | round / 10) %",
-          (.all.loss * 10000 | round / 10000), (.all.generation_seconds * 100 | round / 100),
-          (.all.prompt_bytes | round)]) | @tsv' |
-  while IFS="$(printf '\t')" read -r a b c d e; do
-    printf '%-10s %12s %8s %9s %23s\n' "$a" "$b" "$c" "$d" "$e"
-  done
+for system in llama-pos llama-gist llama-neg t5-gist; do
+  set -- "$@" --model "$models/wordtasks-$system"
+done
+run "$gist" evaluate "$@" --data "$work/seen.jsonl" --max-new-tokens 24

@@ -125,5 +125,7 @@ class GistStoreWriter {
 /// A row's activations in the store's dtype. Throws Error(data) where a value overflows it or is
 /// not finite: what, and the value.
 GistStore::RawActivations to_raw(const GistActivations& activations, Dtype dtype);
+/// What a reader of the store gets of them: a row's `tokens` gist tokens, as f32.
+GistActivations from_raw(const GistStore::RawActivations& raw, std::int32_t tokens, Dtype dtype);
 
 }  // namespace gist

@@ -173,4 +173,13 @@ GistStore::RawActivations to_raw(const GistActivations& activations, Dtype dtype
           raw_values("hidden", activations.hidden, dtype)};
 }
 
+GistActivations from_raw(const GistStore::RawActivations& raw, std::int32_t tokens, Dtype dtype) {
+  const auto floats = [dtype](const std::vector<std::byte>& bytes) {
+    std::vector<float> values(bytes.size() / size_of(dtype));
+    convert_to_f32(bytes.data(), dtype, static_cast<std::int64_t>(values.size()), values.data());
+    return values;
+  };
+  return {tokens, floats(raw.key), floats(raw.value), floats(raw.hidden)};
+}
+
 }  // namespace gist

@@ -10,46 +10,57 @@
 namespace gist {
 namespace {
 
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-
 template <typename Json>
 std::string spelled(const Json& value) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+/// Where --fields has the record's field; null where it doesn't say.
+const FieldPath* path_of(const Record& record, std::string_view name) {
+  if (record.map == nullptr) return nullptr;
+  const auto entry = record.map->find(name);
+  return entry == record.map->end() ? nullptr : &entry->second;
 }
 
 }  // namespace
 
 const std::string& Record::string(std::string_view name) const {
   const std::string* found = find_string(name);
-  if (found == nullptr) {
-    fail(ErrorKind::data, "{}:{}: the field {} is missing; give \"\" where there is none", where,
-         line, in_quotes(name));
+  if (found != nullptr) return *found;
+  if (const FieldPath* path = path_of(*this, name)) {
+    fail(ErrorKind::data, "{}:{}: there is no {}, from which --fields takes {}", where, line,
+         in_quotes(path->text), in_quotes(name));
   }
-  return *found;
+  fail(ErrorKind::data, "{}:{}: the field {} is missing; give \"\" where there is none", where,
+       line, in_quotes(name));
 }
 
 const std::string* Record::find_string(std::string_view name) const {
-  const auto field = fields.find(name);
-  if (field == fields.end()) return nullptr;
+  const nlohmann::json* field = find(name);
+  if (field == nullptr) return nullptr;
   if (!field->is_string()) {
+    const FieldPath* path = path_of(*this, name);
     fail(ErrorKind::data, "{}:{}: the field {} should be a string, not {}", where, line,
-         in_quotes(name), field->type_name());
+         in_quotes(path == nullptr ? name : path->text), field->type_name());
   }
   return &field->get_ref<const std::string&>();
 }
 
+const nlohmann::json* Record::find(std::string_view name) const {
+  if (map != nullptr) return mapped_field(fields, *map, name, fmt::format("{}:{}", where, line));
+  const auto field = fields.find(name);
+  return field == fields.end() ? nullptr : &*field;
+}
+
 Record parse_record(std::string text, const std::string& where, std::uint64_t line,
                     std::uint64_t ordinal) {
-  if (text.starts_with(byte_order_mark)) {
-    fail(ErrorKind::data,
-         "{}:{}: starts with a byte order mark; write the file as UTF-8 without one", where, line);
-  }
+  refuse_byte_order_mark(text, where, line);
   nlohmann::json fields = parse_json(text, where, line);
   if (!fields.is_object()) {
     fail(ErrorKind::data, "{}:{}: a record should be a JSON object, not {}", where, line,
          fields.type_name());
   }
-  return {line, ordinal, std::move(text), std::move(fields), where};
+  return {line, ordinal, std::move(text), std::move(fields), where, nullptr};
 }
 
 std::string with_fields(const Record& record, const nlohmann::ordered_json& added,

@@ -12,20 +12,23 @@
 
 #include <nlohmann/json.hpp>
 
+#include "formats/field_map.h"
+
 namespace gist {
 
 struct Record {
-  std::uint64_t line = 0;     // counted from 1; of an element, its first
-  std::uint64_t ordinal = 0;  // counted from 0, blank lines left out
-  std::string text;           // the line; of an array's element, all its lines
-  nlohmann::json fields;      // parsed: an object
-  std::string where;          // the input's name, for messages
+  std::uint64_t line = 0;         // counted from 1; of an element, its first
+  std::uint64_t ordinal = 0;      // counted from 0, blank lines left out
+  std::string text;               // the line; of an array's element, all its lines
+  nlohmann::json fields;          // parsed: an object
+  std::string where;              // the input's name, for messages
+  const FieldMap* map = nullptr;  // --fields; null for none. It must outlive the record
 
-  /// The field as text. Throws Error(data) naming input, line and field where it is missing (saying
-  /// that
-  /// "" stands for none) or no string.
+  /// The field as text, from where the map has it. Throws Error(data) naming input, line and field
+  /// where it is missing (saying that "" stands for none) or no string.
   const std::string& string(std::string_view name) const;
   const std::string* find_string(std::string_view name) const;  // null where missing
+  const nlohmann::json* find(std::string_view name) const;      // null where missing
 };
 
 /// Parses one record. `where` is the input's name, for messages. Throws Error(data) for what is no

@@ -1,5 +1,6 @@
 #include "formats/prompt_template.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "formats/text.h"
@@ -195,6 +196,19 @@ std::vector<std::int32_t> PromptTemplate::before_gist(const Tokenizer& tokenizer
 std::vector<std::int32_t> PromptTemplate::after_gist(const Tokenizer& tokenizer,
                                                      const FieldLookup& field) const {
   return encode(after_, tokenizer, field);
+}
+
+bool PromptTemplate::reads(std::string_view field) const {
+  const auto in_pattern = [field](const Pattern& pattern) {
+    return std::any_of(pattern.begin(), pattern.end(), [field](const Fragment& fragment) {
+      return fragment.is_field && fragment.text == field;
+    });
+  };
+  const auto in_piece = [&in_pattern](const Piece& piece) {
+    return in_pattern(piece.text) || (piece.otherwise && in_pattern(*piece.otherwise));
+  };
+  return std::any_of(before_.begin(), before_.end(), in_piece) ||
+         std::any_of(after_.begin(), after_.end(), in_piece);
 }
 
 Sequence join(const std::vector<std::int32_t>& before, std::int32_t gist_token, std::int32_t k,

@@ -35,6 +35,8 @@ class PromptTemplate {
   static PromptTemplate parse(const nlohmann::json& pieces, const std::string& where);
 
   const nlohmann::json& json() const { return json_; }
+  /// Whether the template has a field of this name.
+  bool reads(std::string_view field) const;
 
   /// What stands before the gist, and after it. A text part is stripped of ASCII white space and
   /// encoded on its own; where all its fields are empty its "else" text takes its place, or

@@ -82,6 +82,16 @@ Statement& Statement::bind(int at, std::uint64_t value) {
   return *this;
 }
 
+Statement& Statement::bind(int at, double value) {
+  check(sqlite3_bind_double(statement_.get(), at, value));
+  return *this;
+}
+
+Statement& Statement::bind_null(int at) {
+  check(sqlite3_bind_null(statement_.get(), at));
+  return *this;
+}
+
 Statement& Statement::bind(int at, std::string_view text) {
   const char* data = text.data() == nullptr ? "" : text.data();  // null would bind NULL
   check(sqlite3_bind_text64(statement_.get(), at, data, text.size(), SQLITE_STATIC, SQLITE_UTF8));
@@ -104,6 +114,14 @@ bool Statement::step() {
 void Statement::run() {
   step();
   reset();
+}
+
+bool Statement::is_null(int column) const {
+  return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
+}
+
+double Statement::real(int column) const {
+  return sqlite3_column_double(statement_.get(), column);
 }
 
 std::uint64_t Statement::integer(int column) const {

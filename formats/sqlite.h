@@ -49,6 +49,8 @@ class Statement {
   Statement(const Database& database, const char* sql);
 
   Statement& bind(int at, std::uint64_t value);
+  Statement& bind(int at, double value);  // no NaN: SQLite takes it for NULL
+  Statement& bind_null(int at);
   Statement& bind(int at, std::string_view text);
   Statement& bind(int at, std::span<const std::byte> blob);
 
@@ -58,7 +60,9 @@ class Statement {
   void run();
   void reset() { sqlite3_reset(statement_.get()); }
 
+  bool is_null(int column) const;
   std::uint64_t integer(int column) const;
+  double real(int column) const;
   std::string text(int column) const;
   std::span<const std::byte> blob(int column) const;  // until the next step or reset
 

@@ -18,9 +18,10 @@ namespace gist {
 namespace {
 
 constexpr std::int64_t application_id = 0x67697374;  // "gist"
-constexpr std::int64_t schema_version = 1;
+constexpr std::int64_t schema_version = 2;
 
-// records: all records, in the order of their commits. rows: the rows of the store to be. tokens:
+// records: all records, in the order of their commits; divergence, labels and agreements are those
+// of `checked`. rows: the rows of the store to be. tokens:
 // their activations, a gist token each, so that no blob nears SQLite's limit of 1e9 bytes.
 constexpr const char* schema = R"(
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -28,7 +29,8 @@ constexpr const char* schema = R"(
                         status INTEGER NOT NULL, id TEXT NOT NULL, prompt_sha256 BLOB NOT NULL,
                         row INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
                         gist_tokens INTEGER NOT NULL, position INTEGER NOT NULL,
-                        reason TEXT NOT NULL);
+                        reason TEXT NOT NULL, divergence REAL, labels INTEGER,
+                        agreements INTEGER);
   CREATE UNIQUE INDEX stored_id ON records (id) WHERE status = 0;
   CREATE TABLE rows (row INTEGER PRIMARY KEY, record INTEGER NOT NULL, token_end INTEGER NOT NULL);
   CREATE TABLE tokens (token INTEGER PRIMARY KEY, key BLOB NOT NULL, value BLOB NOT NULL,
@@ -49,8 +51,8 @@ constexpr const char* settings_of_connection = R"(
 )";
 
 constexpr const char* record_columns =
-    "SELECT ordinal, status, id, prompt_sha256, row, prompt_tokens, gist_tokens, position, reason "
-    "FROM records ";
+    "SELECT ordinal, status, id, prompt_sha256, row, prompt_tokens, gist_tokens, position, reason, "
+    "divergence, labels, agreements FROM records ";
 
 StagedRecord record_from(const sqlite::Statement& statement) {
   StagedRecord record;
@@ -65,6 +67,10 @@ StagedRecord record_from(const sqlite::Statement& statement) {
   record.gist_tokens = static_cast<std::uint32_t>(statement.integer(6));
   record.position = static_cast<std::uint32_t>(statement.integer(7));
   record.reason = statement.text(8);
+  if (!statement.is_null(9)) {
+    record.checked = {statement.real(9), static_cast<std::int32_t>(statement.integer(10)),
+                      static_cast<std::int32_t>(statement.integer(11))};
+  }
   return record;
 }
 
@@ -136,7 +142,8 @@ bool Staging::Impl::is_empty() const {
 void Staging::Impl::prepare() {
   add_record.emplace(database,
                      "INSERT INTO records (number, ordinal, status, id, prompt_sha256, row, "
-                     "prompt_tokens, gist_tokens, position, reason) VALUES (?,?,?,?,?,?,?,?,?,?)");
+                     "prompt_tokens, gist_tokens, position, reason, divergence, labels, "
+                     "agreements) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
   add_row.emplace(database, "INSERT INTO rows (row, record, token_end) VALUES (?,?,?)");
   add_token.emplace(database, "INSERT INTO tokens (token, key, value, hidden) VALUES (?,?,?,?)");
   find_id.emplace(database, (std::string(record_columns) + "WHERE id = ? AND status = 0").c_str());
@@ -207,8 +214,15 @@ void Staging::Impl::insert_record(std::uint64_t number, const StagedRecord& reco
       .bind(7, std::uint64_t{record.prompt_tokens})
       .bind(8, std::uint64_t{record.gist_tokens})
       .bind(9, std::uint64_t{record.position})
-      .bind(10, std::string_view(record.reason))
-      .run();
+      .bind(10, std::string_view(record.reason));
+  if (record.checked) {
+    add_record->bind(11, record.checked->divergence)
+        .bind(12, static_cast<std::uint64_t>(record.checked->labels))
+        .bind(13, static_cast<std::uint64_t>(record.checked->agreements));
+  } else {
+    add_record->bind_null(11).bind_null(12).bind_null(13);
+  }
+  add_record->run();
 }
 
 void Staging::Impl::insert_row(std::uint64_t row, std::uint64_t record, const StagedRow& staged) {

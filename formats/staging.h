@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/fidelity.h"
 #include "formats/gist_store.h"
 
 namespace gist {
@@ -25,7 +26,8 @@ struct StagedRecord {
   std::uint32_t prompt_tokens = 0;
   std::uint32_t gist_tokens = 0;
   std::uint32_t position = 0;
-  std::string reason;  // of rejected
+  std::string reason;                    // of rejected
+  std::optional<Fidelity> checked = {};  // how well its gist answers, where it was checked
 };
 
 struct StagedRow {

@@ -1,18 +1,24 @@
 #include "formats/text.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <nlohmann/json.hpp>
+
+#include "kernels/error.h"
 
 namespace gist {
 namespace {
 
 constexpr std::size_t quoted_bytes = 100;
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 bool is_continuation(char c) {
   return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
 }
 
-/// Bytes of the well-formed character at the start of `text`, or 0. Unicode 15, table 3-7.
+}  // namespace
+
+// Unicode 15, table 3-7.
 std::size_t character_bytes(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = byte(0);
@@ -29,8 +35,6 @@ std::size_t character_bytes(std::string_view text) {
   return overlong || surrogate || too_large ? 0 : length;
 }
 
-}  // namespace
-
 bool valid_utf8(std::string_view text) {
   while (!text.empty()) {
     const std::size_t bytes = character_bytes(text);
@@ -38,6 +42,22 @@ bool valid_utf8(std::string_view text) {
     text.remove_prefix(bytes);
   }
   return true;
+}
+
+std::vector<std::string> split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(separator, begin), text.size());
+    parts.emplace_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+void refuse_byte_order_mark(std::string_view text, const std::string& where, std::uint64_t line) {
+  if (!text.starts_with(byte_order_mark)) return;
+  fail(ErrorKind::data, "{}:{}: starts with a byte order mark; write the file as UTF-8 without one",
+       where, line);
 }
 
 std::string in_quotes(std::string_view text) {

@@ -28,7 +28,8 @@ class Tokenizer {
   /// Plain encoding: no bos, no eos; special tokens in the text are text. Throws Error(data) for
   /// invalid UTF-8.
   std::vector<std::int32_t> encode(std::string_view text) const;
-  /// Added tokens (the gist, sentinels) and control tokens decode to nothing.
+  /// Added tokens (the gist, sentinels) and control tokens decode to nothing; so do ids beyond the
+  /// tokenizer, which a model whose table has spare rows may choose.
   std::string decode(std::span<const std::int32_t> ids) const;
 
   std::optional<std::int32_t> id_of_piece(std::string_view piece) const;

@@ -78,8 +78,10 @@ struct AttentionKeys {
   Tensor slot;   // i32 [list]
   Tensor begin;  // i32 [list]
   Tensor end;    // i32 [list]
-  std::int64_t visible_pairs =
-      0;  // (query, key) pairs that see each other: what FLOPs are counted by
+  // What FLOPs are counted by: pairs of a query and a key that see each other, and pairs of a query
+  // and a key that its row lists.
+  std::int64_t visible_pairs = 0;
+  std::int64_t listed_pairs = 0;
 };
 
 /// Elements become 0 with this probability, or else grow by 1 / (1 - probability). Which ones is
@@ -150,7 +152,7 @@ struct SamplingOptions {
 
 struct MemoryUse {
   std::size_t current = 0;    // bytes allocated now, weights included
-  std::size_t peak = 0;       // the most there ever were
+  std::size_t peak = 0;       // the most there were since the start, or since reset_peak
   std::size_t available = 0;  // bytes that could still be allocated
 };
 
@@ -164,13 +166,16 @@ class Backend {
   /// 64-byte aligned, contents undefined. Throws Error(unavailable) with the figures where there is
   /// not enough memory.
   virtual Buffer allocate(std::size_t bytes) = 0;
-  /// host -> device; the host memory may be reused when the call returns.
+  /// host -> device; the host memory may be reused when the call returns. Only a backend that
+  /// computes nothing takes a null source.
   virtual void upload(const Tensor& target, const void* source) = 0;
   /// device -> host; waits for everything queued before. The meta backend writes zeros.
   virtual void download(const Tensor& source, void* target) = 0;
   virtual void copy(const Tensor& source, const Tensor& target) = 0;
   virtual void synchronize() = 0;
   virtual MemoryUse memory() const = 0;
+  /// memory().peak starts again from what is allocated now.
+  virtual void reset_peak() = 0;
 
   // --- weights ---
   /// Packs a weight [n, k] for gemm, in the dtype the backend computes products in.

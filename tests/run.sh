@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds gist and runs its tests. --full adds what continuous integration runs, too: all tests under the
-# address and undefined-behaviour sanitizers, and a check that h5py reads the stores.
+# address and undefined-behaviour sanitizers, a look at the HTML reports in Chromium, and a check that h5py
+# reads the stores.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/cmake/debian_packages.sh"
@@ -13,8 +14,9 @@ case "${1-}" in
 esac
 
 # shellcheck disable=SC2086 # a list of words
-need_packages $build_packages libgtest-dev libgmock-dev binutils python3 ccache
-[ $full = no ] || need_packages python3-venv
+need_packages $build_packages libgtest-dev libgmock-dev binutils python3 ccache jq parallel \
+  shellcheck zstd
+[ $full = no ] || need_packages python3-venv chromium
 
 # Idle threads of one test must not take the processor from another.
 export OMP_WAIT_POLICY=passive

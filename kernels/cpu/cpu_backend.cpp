@@ -29,7 +29,9 @@ class CpuBackend final : public Backend {
     return Buffer(*this, account_.allocate(bytes), bytes);
   }
   void upload(const Tensor& target, const void* source) override {
-    if (target.bytes() > 0) std::memcpy(target.data, source, target.bytes());
+    if (target.bytes() == 0) return;
+    if (source == nullptr) fail(ErrorKind::internal, "upload: there is nothing to read");
+    std::memcpy(target.data, source, target.bytes());
   }
   void download(const Tensor& source, void* target) override {
     if (source.bytes() > 0) std::memcpy(target, source.data, source.bytes());
@@ -40,6 +42,7 @@ class CpuBackend final : public Backend {
   }
   void synchronize() override {}
   MemoryUse memory() const override { return account_.use(); }
+  void reset_peak() override { account_.reset_peak(); }
 
   std::unique_ptr<Matrix> pack(const HostTensor& weight) override {
     checks::pack(weight);

@@ -13,6 +13,7 @@ class MemoryAccount {
   void* allocate(std::size_t bytes);
   void release(void* data, std::size_t bytes) noexcept;
   MemoryUse use() const;
+  void reset_peak() { peak_ = current_; }
 
  private:
   std::size_t current_ = 0;

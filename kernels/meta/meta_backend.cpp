@@ -34,7 +34,7 @@ std::int64_t bytes_of(std::initializer_list<const Tensor*> tensors) {
   return bytes;
 }
 
-class Meta final : public MetaBackend {
+class Meta final : public CountingBackend {
  public:
   explicit Meta(Dtype dtype) : dtype_(dtype) {}
 
@@ -61,6 +61,7 @@ class Meta final : public MetaBackend {
   MemoryUse memory() const override {
     return {current_, peak_, std::numeric_limits<std::size_t>::max() / 2};
   }
+  void reset_peak() override { peak_ = current_; }
 
   std::unique_ptr<Matrix> pack(const HostTensor& weight) override {
     checks::pack(weight);
@@ -122,10 +123,10 @@ class Meta final : public MetaBackend {
                  const Tensor& log_sum_exp) override {
     const auto s = checks::attention(q, keys, values, visible, spec, y, log_sum_exp);
     const RelativeBias& bias = spec.bias;
-    const std::int64_t flops = 2 * visible.visible_pairs * s.heads * (s.key_dim + s.value_dim) +
-                               biased_scores(visible, spec, s) + dropped_scores(visible, spec, s);
+    const std::int64_t of_pair =
+        s.heads * (2 * (s.key_dim + s.value_dim) + biased(spec) + dropped(spec));
     const std::int64_t listed = s.list * s.kv_heads * (s.key_dim + s.value_dim) * 4;
-    count("attention", flops,
+    count("attention", of_pairs(visible, of_pair),
           {&q, &visible.rows, &visible.slot, &visible.begin, &visible.end, &bias.table,
            &bias.query_positions, &bias.key_positions},
           {&y, &log_sum_exp}, static_cast<std::size_t>(listed));
@@ -198,11 +199,10 @@ class Meta final : public MetaBackend {
                                               dq, dkeys, dvalues, dtable);
     const RelativeBias& bias = spec.bias;
     // Scores again, and the gradients of queries and keys; those of probabilities and values.
-    const std::int64_t flops =
-        2 * visible.visible_pairs * s.heads * (3 * s.key_dim + 2 * s.value_dim) +
-        (dtable.data != nullptr ? 2 : 1) * biased_scores(visible, spec, s) +
-        2 * dropped_scores(visible, spec, s);
-    count("attention_backward", flops,
+    const std::int64_t of_pair =
+        s.heads * (2 * (3 * s.key_dim + 2 * s.value_dim) +
+                   (dtable.data != nullptr ? 2 : 1) * biased(spec) + 2 * dropped(spec));
+    count("attention_backward", of_pairs(visible, of_pair),
           {&q, &keys, &values, &visible.rows, &visible.slot, &visible.begin, &visible.end, &y,
            &log_sum_exp, &dy, &bias.table, &bias.query_positions, &bias.key_positions, &dtable},
           {&dq, &dkeys, &dvalues, &dtable});
@@ -246,21 +246,30 @@ class Meta final : public MetaBackend {
     return 2 * s.m * s.n * s.k + (bias.data != nullptr ? s.m * s.n : 0);
   }
 
-  /// Pairs and heads: what a bias is added to and dropout multiplies.
-  static std::int64_t biased_scores(const AttentionKeys& visible, const AttentionSpec& spec,
-                                    const checks::AttentionSizes& s) {
-    return spec.bias.table.data != nullptr ? visible.visible_pairs * s.heads : 0;
+  /// Operations on each score: adding the bias, multiplying for dropout.
+  static std::int64_t biased(const AttentionSpec& spec) {
+    return spec.bias.table.data != nullptr ? 1 : 0;
   }
-  static std::int64_t dropped_scores(const AttentionKeys& visible, const AttentionSpec& spec,
-                                     const checks::AttentionSizes& s) {
-    return spec.dropout.probability > 0 ? visible.visible_pairs * s.heads : 0;
+  static std::int64_t dropped(const AttentionSpec& spec) {
+    return spec.dropout.probability > 0 ? 1 : 0;
   }
 
-  void count(const char* op, std::int64_t flops, std::initializer_list<const Tensor*> read,
+  struct Flops {
+    Flops(std::int64_t both) : visible(both), dense(both) {}  // NOLINT: most operations have one
+    Flops(std::int64_t visible_pairs, std::int64_t all_pairs)
+        : visible(visible_pairs), dense(all_pairs) {}
+    std::int64_t visible, dense;
+  };
+  static Flops of_pairs(const AttentionKeys& keys, std::int64_t of_pair) {
+    return {keys.visible_pairs * of_pair, keys.listed_pairs * of_pair};
+  }
+
+  void count(const char* op, const Flops& flops, std::initializer_list<const Tensor*> read,
              std::initializer_list<const Tensor*> written, std::size_t also_read = 0) {
     OpCost& cost = costs_[op];
     cost.calls += 1;
-    cost.flops += flops;
+    cost.flops += flops.visible;
+    cost.dense_flops += flops.dense;
     cost.bytes_read += bytes_of(read) + static_cast<std::int64_t>(also_read);
     cost.bytes_written += bytes_of(written);
   }
@@ -274,7 +283,7 @@ class Meta final : public MetaBackend {
 
 }  // namespace
 
-std::unique_ptr<MetaBackend> make_meta_backend(Dtype dtype) {
+std::unique_ptr<CountingBackend> make_meta_backend(Dtype dtype) {
   if (dtype != Dtype::f32 && dtype != Dtype::bf16) {
     fail(ErrorKind::usage, "the meta backend counts products in f32 or bf16, not in {}",
          name_of(dtype));

@@ -16,7 +16,7 @@ class CachedRows : public testing::Test {
  protected:
   static constexpr std::int32_t blocks = 20;
   static constexpr std::int32_t slots = blocks * KeyValueCache::block_size;
-  std::unique_ptr<MetaBackend> backend_ = make_meta_backend();
+  std::unique_ptr<CountingBackend> backend_ = make_meta_backend();
   Model model_{std::make_unique<LlamaFamily>(small_shape()), *backend_,
                shapes_only(LlamaFamily(small_shape()).spec(), Dtype::f32)};
   KeyValueCache cache_{model_, 0, slots};

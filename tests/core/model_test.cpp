@@ -149,7 +149,7 @@ struct MetaModel {
         model(std::make_unique<LlamaFamily>(shape), *backend,
               shapes_only(LlamaFamily(shape).spec(), dtype)),
         scratch(*backend) {}
-  std::unique_ptr<MetaBackend> backend;
+  std::unique_ptr<CountingBackend> backend;
   Model model;
   Scratch scratch;
 };

@@ -92,12 +92,13 @@ TEST(CausalVisibility, RefusesARowWithoutGist) {
   EXPECT_NO_THROW(causal_visibility(3, {}, Condition::pos));
 }
 
-TEST(Batch, CountsVisiblePairsOfItsOwnRowsOnly) {
+TEST(Batch, CountsPairsOfItsOwnRowsOnly) {
   Batch batch;
   add_sequence(batch, {{5, 5, 5}, {}}, Condition::pos, StackKind::causal);
   add_sequence(batch, {{5, 5, 5, 5, 5}, {{2, 3}}}, Condition::gist, StackKind::causal);
   // Causal: 1 + 2 + 3. Gist: 1 + 2 + 3, then the gist and what follows: 2 + 3.
   EXPECT_EQ(visible_pairs(batch.keys), 6 + 11);
+  EXPECT_EQ(listed_pairs(batch.keys), 3 * 3 + 5 * 5);
 }
 
 TEST(Condition, IsFoundByItsName) {

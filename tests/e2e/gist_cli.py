@@ -69,6 +69,13 @@ class TempDirTest(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.directory, name)
 
+    def write(self, name, text):
+        """The path of a new file with this text."""
+        path = self.path(name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
     def read(self, name):
         with open(self.path(name), "rb") as file:
             return file.read()

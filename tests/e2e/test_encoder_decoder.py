@@ -6,7 +6,7 @@ import shutil
 import unittest
 
 from families import T5, UNDER_GIST
-from gist_cli import jsonl, run, wordtasks
+from gist_cli import jsonl, records_of, run, wordtasks
 from training import TrainTest
 
 SHARED, ENCODER, DECODER = (
@@ -60,6 +60,10 @@ class EncoderDecoder(TrainTest):
         self.trained(model=None, init=config, tokenizer=T5.tokenizer, steps=1)
         self.assertEqual(self.json_in("out", "config.json")["vocab_size"], 768)
         self.assertEqual(self.json_in("out", "added_tokens.json"), {"<GIST>": T5.gist_token})
+        # Rows without a token are as likely as others in an untrained model: they say nothing.
+        result = run("generate", "--model", self.path("out"), "--max-new-tokens", 40, "--temperature", 2,
+                     stdin=jsonl(wordtasks(0, 8)))
+        self.assertEqual((result.code, len(records_of(result.out))), (0, 8), result.err)
 
     def test_dropout_is_that_of_the_configuration(self):
         self.trained("unsaid", steps=2)

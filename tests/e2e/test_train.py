@@ -17,7 +17,7 @@ class Proofs(TrainTest):
         report = run("evaluate", "--model", model, "--data", data, "--json", "--max-new-tokens", 1,
                      "--threads", 1)
         self.assertEqual(report.code, 0, report.err)
-        return json.loads(report.out)
+        return json.loads(report.out)["systems"][0]
 
     def test_a_gist_model_is_a_hugging_face_directory(self):
         base = self.new("base", condition="pos", gist_tokens=0, steps=1)

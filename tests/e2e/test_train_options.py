@@ -90,7 +90,7 @@ class BadOptions(TrainTest):
             (65, {"data": damaged("blank", b"\n \n")}, ("blank", "no record")),
             (65, {"data": damaged("array", b"[]")}, ("array", "no record")),
             (65, {"data": damaged("open", b'[{"instruction": "a"')}, ("open:1",)),
-            (65, {"data": damaged("binary", os.urandom(64) + b"\xff\n")}, ("binary:1",)),
+            (65, {"data": damaged("binary", b"\xff" + os.urandom(64))}, ("binary:1",)),
             (65, {"data": damaged("latin1", b'{"instruction": "\xe9", "input": "", "output": "x"}')},
              ("latin1:1", "UTF-8")),
             (65, {"eval_data": damaged("empty", b"")}, ("empty", "no record")),

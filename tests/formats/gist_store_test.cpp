@@ -145,6 +145,10 @@ TEST_P(GistStoreDtypes, RowsOfMixedLengthsComeBack) {
     EXPECT_EQ(found.value, expected.value);
     EXPECT_EQ(found.hidden, expected.hidden);
     EXPECT_EQ(store.raw_activations(r).key, to_raw(expected, GetParam()).key);
+    const GistActivations again = from_raw(store.raw_activations(r), found.tokens, GetParam());
+    EXPECT_EQ(again.key, found.key);
+    EXPECT_EQ(again.value, found.value);
+    EXPECT_EQ(again.hidden, found.hidden);
   }
   store.verify();
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <limits>
 #include <random>
 #include <thread>
 
@@ -149,6 +150,28 @@ TEST_F(StagingTest, WhatWasCommittedIsThereAfterReopening) {
     ++number;
   });
   EXPECT_EQ(number, 3u);
+}
+
+TEST_F(StagingTest, KeepsWhatACheckFoundToTheLastBit) {
+  const double infinite = std::numeric_limits<double>::infinity();
+  {
+    Staging staging = create();
+    Batch batch = batch_of(0, 3);
+    batch.records[0].checked = {0.1, 7, 6};
+    batch.records[2].checked = {infinite, 1, 0};
+    commit(staging, batch);
+  }
+  std::vector<std::optional<Fidelity>> checked;
+  Staging::open(path_).for_each_record(
+      [&checked](const StagedRecord& record) { checked.push_back(record.checked); });
+  ASSERT_EQ(checked.size(), 3u);
+  ASSERT_TRUE(checked[0].has_value());
+  EXPECT_EQ(checked[0]->divergence, 0.1);
+  EXPECT_EQ(checked[0]->labels, 7);
+  EXPECT_EQ(checked[0]->agreements, 6);
+  EXPECT_FALSE(checked[1].has_value());
+  ASSERT_TRUE(checked[2].has_value());
+  EXPECT_EQ(checked[2]->divergence, infinite);
 }
 
 TEST_F(StagingTest, FindsStoredRecordsByTheirId) {

@@ -95,7 +95,7 @@ def losses_of_gist(build, directory, records, k):
         input="".join(json.dumps(record) + "\n" for record in named).encode(),
         check=True, stdout=subprocess.PIPE,
     )
-    report = json.loads(report.stdout)
+    (report,) = json.loads(report.stdout)["systems"]
     losses = {group["group"]: group["loss"] for group in report["groups"]}
     return [*(losses[record["record"]] for record in named), report["all"]["loss"]]
 

@@ -46,7 +46,7 @@ def evaluate(gist, model, split):
     """(exact match in per cent, loss)"""
     data = ROOT / "examples" / "data" / f"wordtasks_{split}.jsonl.gz"
     command = [gist, "evaluate", "--model", model, "--data", data, "--max-new-tokens", "24", "--json"]
-    total = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["all"]
+    total = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["systems"][0]["all"]
     return 100 * total["exact_match"], total["loss"]
 
 

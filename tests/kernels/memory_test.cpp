@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "kernels/meta/meta_backend.h"
 #include "tests/kernels/device_arrays.h"
 #include "tests/kernels/oracle.h"
 
@@ -18,6 +19,18 @@ TEST(Memory, IsAlignedAndCounted) {
   }
   EXPECT_EQ(backend->memory().current, before);
   EXPECT_EQ(backend->memory().peak, before + 1000 + (std::size_t{40} << 20));
+}
+
+TEST(Memory, PeakStartsAgainFromWhatIsAllocated) {
+  const auto cpu = make_cpu_backend();
+  const auto meta = make_meta_backend();
+  for (Backend* backend : {static_cast<Backend*>(cpu.get()), static_cast<Backend*>(meta.get())}) {
+    const Buffer kept = backend->allocate(64);
+    { const Buffer gone = backend->allocate(1000); }
+    EXPECT_EQ(backend->memory().peak, 1064) << backend->name();
+    backend->reset_peak();
+    EXPECT_EQ(backend->memory().peak, 64) << backend->name();
+  }
 }
 
 TEST(Memory, MovesWithItsBuffer) {
@@ -45,6 +58,15 @@ TEST(Memory, ThatIsNotThereIsRefusedWithFigures) {
     }
   }
   EXPECT_EQ(backend->memory().current, 0);
+}
+
+TEST(Memory, IsFilledFromSomewhereWhereItIsComputedWith) {
+  const auto cpu = make_cpu_backend();
+  const auto meta = make_meta_backend();
+  DeviceArrays real(*cpu), shapes(*meta);
+  EXPECT_THROW(cpu->upload(real.empty({4}), nullptr), Error);
+  EXPECT_NO_THROW(cpu->upload(real.empty({0}), nullptr));
+  EXPECT_NO_THROW(meta->upload(shapes.empty({4}), nullptr));
 }
 
 TEST(Memory, CopiesAreExact) {

@@ -20,16 +20,22 @@ TEST(Meta, CountsProductsExactly) {
   EXPECT_EQ(cost.bytes_written, 4 * 3 * 7);
   meta->gemm(arrays.empty({3, 5}), *w, arrays.empty({7}), arrays.empty({3, 7}));
   EXPECT_EQ(cost.flops, 2 * (2 * 3 * 7 * 5) + 3 * 7);
+  EXPECT_EQ(cost.dense_flops, cost.flops);
 }
 
-TEST(Meta, CountsAttentionByVisiblePairs) {
+TEST(Meta, CountsAttentionByVisiblePairsAndByListedOnes) {
   const auto meta = make_meta_backend();
   DeviceArrays arrays(*meta);
-  const AttentionKeys visible{arrays.empty(Dtype::i32, {1, 5}), arrays.empty(Dtype::i32, {6}),
-                              arrays.empty(Dtype::i32, {6}), arrays.empty(Dtype::i32, {6}), 21};
+  const AttentionKeys visible{arrays.empty(Dtype::i32, {1, 5}),
+                              arrays.empty(Dtype::i32, {6}),
+                              arrays.empty(Dtype::i32, {6}),
+                              arrays.empty(Dtype::i32, {6}),
+                              21,
+                              36};
   meta->attention(arrays.empty({6, 4, 8}), arrays.empty({6, 2, 8}), arrays.empty({6, 2, 16}),
                   visible, {}, arrays.empty({6, 4, 16}), {});
   EXPECT_EQ(meta->total_flops(), 21 * 4 * (2 * 8 + 2 * 16));
+  EXPECT_EQ(meta->costs().at("attention").dense_flops, 36 * 4 * (2 * 8 + 2 * 16));
 }
 
 TEST(Meta, CountsElementsAndOperations) {
@@ -72,16 +78,21 @@ TEST(Meta, CountsGradientsOfProductsExactly) {
   EXPECT_EQ(meta->costs().at("linear_cross_entropy_gradient").flops, 3 * product + 5 * 3 * 7);
 }
 
-TEST(Meta, CountsTheGradientOfAttentionByVisiblePairs) {
+TEST(Meta, CountsTheGradientOfAttentionLikewise) {
   const auto meta = make_meta_backend();
   DeviceArrays arrays(*meta);
-  const AttentionKeys visible{arrays.empty(Dtype::i32, {1, 5}), arrays.empty(Dtype::i32, {6}),
-                              arrays.empty(Dtype::i32, {6}), arrays.empty(Dtype::i32, {6}), 21};
+  const AttentionKeys visible{arrays.empty(Dtype::i32, {1, 5}),
+                              arrays.empty(Dtype::i32, {6}),
+                              arrays.empty(Dtype::i32, {6}),
+                              arrays.empty(Dtype::i32, {6}),
+                              21,
+                              36};
   const Tensor q = arrays.empty({6, 4, 8}), keys = arrays.empty({6, 2, 8});
   const Tensor values = arrays.empty({6, 2, 16}), y = arrays.empty({6, 4, 16});
   meta->attention_backward(q, keys, values, visible, {}, y, arrays.empty({6, 4}), y, q, keys,
                            values, {});
   EXPECT_EQ(meta->total_flops(), 2 * 21 * 4 * (3 * 8 + 2 * 16));
+  EXPECT_EQ(meta->costs().at("attention_backward").dense_flops, 2 * 36 * 4 * (3 * 8 + 2 * 16));
 }
 
 TEST(Meta, CountsElementsAndOperationsOfGradients) {

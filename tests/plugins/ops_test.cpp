@@ -20,7 +20,7 @@ void run(const std::string& behaviour) {
   std::unique_ptr<Family> family =
       configure_family(plugin, plugin.families[0], {{"behaviour", behaviour}},
                        "MisbehavingForCausalLM", "config.json");
-  const std::unique_ptr<MetaBackend> backend = make_meta_backend();
+  const std::unique_ptr<CountingBackend> backend = make_meta_backend();
   const WeightSource source = shapes_only(family->spec(), Dtype::f32);
   const Model model(std::move(family), *backend, source);
   Batch batch;

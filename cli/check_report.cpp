@@ -1,0 +1,87 @@
+#include "cli/check_report.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr std::size_t named_ids = 5;
+
+using Status = StagedRecord::Status;
+
+std::string line_of(const StagedRecord& record) {
+  const Fidelity& found = *record.checked;
+  const double kl = found.per_label();
+  return nlohmann::ordered_json{
+      {"id", record.id},
+      {"ordinal", record.ordinal},
+      {"kl", std::isfinite(kl) ? nlohmann::ordered_json(kl) : nlohmann::ordered_json()},
+      {"tokens", found.labels},
+      {"agreement", double{1} * found.agreements / found.labels},
+      {"status", record.status == Status::rejected ? "rejected" : "stored"}}
+      .dump();
+}
+
+}  // namespace
+
+CheckReport::CheckReport(const Options& options) {
+  if (!options.has("check-report")) return;
+  const std::string path = options.text("check-report");
+  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) {
+    fail(ErrorKind::cannot_create, "--check-report {}: {}", path, std::strerror(errno));
+  }
+  file_.emplace(descriptor_, path);
+}
+
+CheckReport::~CheckReport() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void CheckReport::add(const StagedRecord& record) {
+  if (record.status == Status::stored || record.checked) ++prompts_;
+  if (!record.checked) return;
+  const Fidelity& found = *record.checked;
+  ++checked_;
+  if (record.status == Status::rejected) ++rejected_;
+  all_.divergence += found.divergence;
+  all_.labels += found.labels;
+  all_.agreements += found.agreements;
+  const double kl = found.per_label();
+  const auto better = std::find_if(worst_.begin(), worst_.end(),
+                                   [kl](const Found& other) { return other.kl < kl; });
+  worst_.insert(better, {record.id, kl});
+  if (worst_.size() > named_ids) worst_.pop_back();
+  if (file_) file_->line(line_of(record));
+}
+
+void CheckReport::flush() {
+  if (file_) file_->flush();
+}
+
+std::string CheckReport::summary() const {
+  if (checked_ == 0) return "";
+  std::string worst;
+  for (const Found& each : worst_) {
+    worst += fmt::format("{}{} ({:.4g})", worst.empty() ? "" : ", ", in_quotes(each.id), each.kl);
+  }
+  return fmt::format(
+      "checked {} of {} prompts{}: KL divergence {:.4g} nats a token, the same first choice at "
+      "{:.1f} % of {} tokens; the worst {}: {}",
+      checked_, prompts_, rejected_ == 0 ? "" : fmt::format(" ({} rejected)", rejected_),
+      all_.per_label(), 100.0 * all_.agreements / all_.labels, all_.labels,
+      worst_.size() == 1 ? "prompt" : "prompts", worst);
+}
+
+}  // namespace gist

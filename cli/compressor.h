@@ -1,0 +1,71 @@
+// Prompts to what a store keeps of them: the step that a run, its plan and the check of a finished
+// store share.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/prompt_check.h"
+#include "cli/prompt_reader.h"
+#include "core/forward.h"
+#include "formats/gist_store.h"
+
+namespace gist {
+
+struct CompressedPrompt {
+  GistStore::RawActivations activations;
+  std::optional<Fidelity> checked;  // of a prompt with a question
+  std::string objection;            // why it can't be stored; "" where nothing speaks against it
+};
+
+class Compressor {
+ public:
+  /// `checker` may be null: then questions stay unasked. All must outlive the compressor.
+  Compressor(const Model& model, const CompressionTask& task, Dtype store_dtype,
+             PromptChecker* checker)
+      : model_(model),
+        task_(task),
+        store_dtype_(store_dtype),
+        checker_(checker),
+        scratch_(model.backend()) {}
+
+  /// The batch's prompts that are to be stored, in their order, in one pass; then their questions.
+  /// These are answered from what a reader of the store will get, in the store's dtype.
+  std::vector<CompressedPrompt> compress(const std::vector<Prompt>& batch);
+  /// Why a prompt can't be stored; nothing where it can, or is none that would be.
+  std::optional<std::string> objection_to(const Prompt& prompt);
+  const PromptChecker* checker() const { return checker_; }
+
+ private:
+  void check(const std::vector<Prompt>& batch, std::vector<CompressedPrompt>& results);
+
+  const Model& model_;
+  const CompressionTask& task_;
+  Dtype store_dtype_;
+  PromptChecker* checker_;
+  Scratch scratch_;
+};
+
+/// A compressor with the models that it runs.
+class LoadedCompressor {
+ public:
+  /// `check` may be null. It, `files` and `task` must outlive this.
+  LoadedCompressor(const ModelFiles& files, std::unique_ptr<Family> family,
+                   const CompressionTask& task, CheckReference* check, Dtype store_dtype,
+                   const BatchLimits& limits, const Options& options);
+  LoadedCompressor(const LoadedCompressor&) = delete;  // its parts point to each other
+  LoadedCompressor& operator=(const LoadedCompressor&) = delete;
+
+  Compressor& operator*() { return *compressor_; }
+  Compressor* operator->() { return &*compressor_; }
+
+ private:
+  Engine engine_;
+  std::optional<Engine> reference_;
+  std::optional<PromptChecker> checker_;
+  std::optional<Compressor> compressor_;
+};
+
+}  // namespace gist

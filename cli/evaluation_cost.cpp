@@ -1,0 +1,243 @@
+#include "cli/evaluation_cost.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "cli/progress.h"
+#include "cli/table.h"
+#include "core/compress.h"
+#include "core/key_value_cache.h"
+
+namespace gist {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// A record is timed only with what is stored of its prompt in memory.
+constexpr std::size_t most_timed_records = 16;
+
+/// An item's parts: what stands before, of, and after its gist.
+RowLengths lengths_of(const EvaluationItem& item) {
+  const Sequence& sequence = item.context.sequence;
+  const Interval gist = sequence.gists.front();
+  return {gist.begin, gist.end - gist.begin, sequence.tokens() - gist.end,
+          static_cast<std::int32_t>(item.labels.size())};
+}
+
+/// What is asked of a model about a record, and what is stored of its prompt.
+struct TimedRecord {
+  Sequence sequence;
+  Condition condition = Condition::pos;
+  std::optional<GistActivations> stored;
+  std::int32_t stored_position = 0;
+};
+
+TimedRecord timed_record(const EvaluationItem& item, Caching caching, const Model& model,
+                         Scratch& scratch) {
+  TimedRecord result;
+  const Sequence& whole = item.context.sequence;
+  if (caching == Caching::none) {
+    result.sequence = whole;
+    return result;
+  }
+  const Interval gist = whole.gists.front();
+  const auto part = [&](std::int32_t begin, std::int32_t end) {
+    return std::vector<std::int32_t>(whole.ids.begin() + begin, whole.ids.begin() + end);
+  };
+  const Sequence prompt{part(0, gist.end), {gist}};
+  const bool all = caching == Caching::instruction;
+  const Interval kept{all ? 0 : gist.begin, gist.end};
+  const Condition condition = all ? Condition::pos : Condition::gist;
+  result.stored = std::move(compress(model, {&prompt, 1}, {&kept, 1}, condition, scratch).front());
+  result.stored_position = kept.begin;
+  result.sequence.ids = part(gist.end, whole.tokens());
+  return result;
+}
+
+void measure_times(const std::vector<EvaluationItem>& items, const Model& model,
+                   GenerationOptions generation, CachingCost& way) {
+  using Clock = std::chrono::steady_clock;
+  Scratch scratch(model.backend());
+  std::vector<TimedRecord> records;
+  const std::size_t step = (items.size() + most_timed_records - 1) / most_timed_records;
+  std::int32_t longest = 0, answer = 1;
+  std::chrono::duration<double> storing{};
+  // The first is stored twice, and the second time counts: the first touches fresh memory.
+  if (way.caching != Caching::none) {
+    (void)timed_record(items.front(), way.caching, model, scratch);
+  }
+  for (std::size_t i = 0; i < items.size(); i += step) {
+    const Clock::time_point start = Clock::now();
+    records.push_back(timed_record(items[i], way.caching, model, scratch));
+    storing += Clock::now() - start;
+    longest = std::max(longest, items[i].context.sequence.tokens());
+    answer = std::max(answer, static_cast<std::int32_t>(items[i].labels.size()));
+  }
+  if (way.caching != Caching::none) {
+    way.storing_seconds = storing.count() / static_cast<double>(records.size());
+  }
+  generation.eos = -1;  // all answer with the same number of tokens
+  generation.max_new_tokens = answer;
+  generation.cache_tokens = longest + answer;
+  std::size_t next = 0;
+  way.times = time_answers(model, generation, [&]() -> std::optional<GenerationRequest> {
+    if (next == records.size()) return std::nullopt;
+    const TimedRecord& record = records[next++];
+    GenerationRequest request;
+    request.sequence = record.sequence;
+    request.condition = record.condition;
+    request.stored = record.stored ? &*record.stored : nullptr;
+    request.stored_position = record.stored_position;
+    return request;
+  });
+}
+
+Flops of_each(const FlopsByOp& sums, std::int64_t records) {
+  const Flops all = total(sums);
+  return {all.visible / records, all.dense / records};
+}
+
+double giga(std::int64_t flops) {
+  return static_cast<double>(flops) * 1e-9;
+}
+
+Json by_op(const FlopsByOp& flops, std::int64_t records) {
+  Json json = Json::object();
+  for (const auto& [name, each] : flops) {
+    json[name] = {{"visible", each.visible / records}, {"dense", each.dense / records}};
+  }
+  return json;
+}
+
+template <typename Value>
+Json json_or_null(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json();
+}
+
+template <typename Value>
+std::string or_dash(const std::optional<Value>& value, const char* format) {
+  return value ? fmt::format(fmt::runtime(format), *value) : "-";
+}
+
+}  // namespace
+
+Flops CachingCost::reading_flops() const {
+  return of_each(flops.reading, records);
+}
+Flops CachingCost::storing_flops() const {
+  return of_each(storing, records);
+}
+
+std::optional<std::int64_t> CostReport::uses_by_flops(const CachingCost& way) const {
+  if (way.caching == Caching::none) return std::nullopt;
+  return uses_until_paid(static_cast<double>(way.storing_flops().visible),
+                         static_cast<double>(ways.front().reading_flops().visible),
+                         static_cast<double>(way.reading_flops().visible));
+}
+
+std::optional<std::int64_t> CostReport::uses_by_time(const CachingCost& way) const {
+  if (way.caching == Caching::none) return std::nullopt;
+  return uses_until_paid(way.storing_seconds, ways.front().times.prefill_seconds(),
+                         way.times.prefill_seconds());
+}
+
+CostReport measure_cost(const EvaluatedSystem& system, const std::vector<EvaluationItem>& items,
+                        const Model& model, const Options& options) {
+  CostReport report;
+  report.model = system.description().model;
+  report.records = std::ssize(items);
+  std::vector<RowLengths> rows;
+  for (const EvaluationItem& item : items) rows.push_back(lengths_of(item));
+  PlanningEngine plan = plan_engine(system.files(), family_of(system.files(), options), options);
+  const GenerationOptions generation = generation_options(system.files(), options);
+  Progress progress("ways of caching");
+  for (const Caching caching : {Caching::none, Caching::instruction, Caching::gist}) {
+    if (!can_cache(model.spec(), caching)) continue;
+    CachingCost way;
+    way.caching = caching;
+    way.records = report.records;
+    for (const RowLengths& row : rows) way.read_tokens += read_tokens(row, caching);
+    way.read_tokens /= static_cast<double>(rows.size());
+    way.flops = count_answers(plan.model, *plan.backend, rows, caching);
+    way.storing = count_compression(plan.model, *plan.backend, rows, caching);
+    way.storage = storage_cost(model.spec(), rows, caching, Dtype::f32);
+    measure_times(items, model, generation, way);
+    report.timed_records = std::ssize(way.times.rows);
+    report.ways.push_back(std::move(way));
+    progress.update(report.ways.size(), std::nullopt);
+  }
+  return report;
+}
+
+Json to_json(const CostReport& report) {
+  Json json{{"model", report.model},
+            {"records", report.records},
+            {"timed_records", report.timed_records},
+            {"ways", Json::array()}};
+  for (const CachingCost& way : report.ways) {
+    const Flops reading = way.reading_flops(), storing = way.storing_flops();
+    json["ways"].push_back(
+        {{"cached", name_of(way.caching)},
+         {"tokens_read", way.read_tokens},
+         {"reading_flops", {{"visible", reading.visible}, {"dense", reading.dense}}},
+         {"reading_flops_by_op", by_op(way.flops.reading, way.records)},
+         {"decoding_flops",
+          total(way.flops.decoding).visible / std::max<std::int64_t>(way.flops.decode_steps, 1)},
+         {"storing_flops", {{"visible", storing.visible}, {"dense", storing.dense}}},
+         {"prompt_bytes", way.storage.prompt_bytes},
+         {"prompts_per_gib", json_or_null(way.storage.prompts_per_gib)},
+         {"compression_factor", json_or_null(way.storage.compression_factor)},
+         {"storing_seconds", way.storing_seconds},
+         {"prefill_seconds", way.times.prefill_seconds()},
+         {"first_token_seconds", way.times.first_token_seconds()},
+         {"decode_tokens_per_second", json_or_null(way.times.decode_tokens_per_second())},
+         {"peak_bytes", way.times.peak_bytes},
+         {"uses_until_paid",
+          {{"by_flops", json_or_null(report.uses_by_flops(way))},
+           {"by_time", json_or_null(report.uses_by_time(way))}}}});
+  }
+  return json;
+}
+
+std::string cost_table(const CostReport& report) {
+  Table table{{{"cost of an answer"}}};
+  for (const CachingCost& way : report.ways) {
+    table.rows[0].push_back(way.caching == Caching::none
+                                ? "nothing cached"
+                                : fmt::format("{} cached", name_of(way.caching)));
+  }
+  const auto add = [&](const char* name, auto value) {
+    std::vector<std::string> row{name};
+    for (const CachingCost& way : report.ways) row.push_back(value(way));
+    table.rows.push_back(std::move(row));
+  };
+  add("tokens read", [](const auto& way) { return fmt::format("{:.1f}", way.read_tokens); });
+  add("GFLOPs, visible pairs",
+      [](const auto& way) { return fmt::format("{:.4g}", giga(way.reading_flops().visible)); });
+  add("GFLOPs, dense",
+      [](const auto& way) { return fmt::format("{:.4g}", giga(way.reading_flops().dense)); });
+  add("first token, ms",
+      [](const auto& way) { return fmt::format("{:.3g}", 1e3 * way.times.first_token_seconds()); });
+  add("then tokens/s",
+      [](const auto& way) { return or_dash(way.times.decode_tokens_per_second(), "{:.0f}"); });
+  add("peak memory, MiB", [](const auto& way) {
+    return fmt::format("{:.1f}", static_cast<double>(way.times.peak_bytes) / (1 << 20));
+  });
+  add("bytes stored a prompt",
+      [](const auto& way) { return fmt::format("{:.0f}", way.storage.prompt_bytes); });
+  add("prompts a GiB",
+      [](const auto& way) { return or_dash(way.storage.prompts_per_gib, "{:.0f}"); });
+  add("prompt tokens a gist token",
+      [](const auto& way) { return or_dash(way.storage.compression_factor, "{:.1f}"); });
+  add("pays after uses, FLOPs",
+      [&](const auto& way) { return or_dash(report.uses_by_flops(way), "{}"); });
+  add("pays after uses, time",
+      [&](const auto& way) { return or_dash(report.uses_by_time(way), "{}"); });
+  return table.text() + fmt::format("{}; times: mean of {} records, one by one\n", report.model,
+                                    report.timed_records);
+}
+
+}  // namespace gist

@@ -1,0 +1,52 @@
+// What answers cost with nothing, the instruction or its gist cached: counted, and measured on this
+// machine.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/evaluation_system.h"
+#include "core/answer_times.h"
+#include "core/cost.h"
+
+namespace gist {
+
+/// Of one way of caching, over the same records.
+struct CachingCost {
+  Caching caching = Caching::none;
+  double read_tokens = 0;  // a record
+  AnswerFlops flops;       // sums over the records
+  FlopsByOp storing;       // of computing once what is stored; likewise
+  StorageCost storage;
+  AnswerTimes times;
+  double storing_seconds = 0;  // a prompt; 0 where nothing is stored
+
+  std::int64_t records = 0;     // of the sums
+  Flops reading_flops() const;  // a record
+  Flops storing_flops() const;  // a prompt
+};
+
+struct CostReport {
+  std::string model;
+  std::int64_t records = 0;
+  std::int64_t timed_records = 0;  // some of them, evenly spread
+  std::vector<CachingCost> ways;   // first: nothing is cached
+  /// After how many uses of a prompt its storing has paid, by FLOPs (visible) and by seconds.
+  std::optional<std::int64_t> uses_by_flops(const CachingCost& way) const;
+  std::optional<std::int64_t> uses_by_time(const CachingCost& way) const;
+};
+
+/// Of a system under gist that reads whole records; `model` is it, loaded. Answers are as long as
+/// the references.
+CostReport measure_cost(const EvaluatedSystem& system, const std::vector<EvaluationItem>& items,
+                        const Model& model, const Options& options);
+
+nlohmann::ordered_json to_json(const CostReport& report);
+/// At most 80 columns wide.
+std::string cost_table(const CostReport& report);
+
+}  // namespace gist

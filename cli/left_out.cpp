@@ -1,0 +1,117 @@
+#include "cli/left_out.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+/// Why a record is left out: the option's name, and what a warning says of such records.
+struct Reason {
+  const char* option;
+  const char* found;
+};
+constexpr Reason too_long{"max-tokens", "are longer than --max-tokens and"};
+constexpr Reason excluded{"exclude", "stand in files of --exclude and are"};
+
+const Reason& reason_of(const LeftOut& record) {
+  return record.stands_in ? excluded : too_long;
+}
+
+nlohmann::ordered_json to_json(const RecordPlace& place) {
+  return {{"data", place.data}, {"line", place.line}, {"ordinal", place.ordinal}};
+}
+
+/// "ordinals 3, 17 and 40", or some of them and how many more there are.
+std::string ordinals_of(const std::vector<const LeftOut*>& records) {
+  constexpr std::size_t most_shown = 8;
+  std::string text = records.size() == 1 ? "ordinal" : "ordinals";
+  const std::size_t shown = std::min(records.size(), most_shown);
+  for (std::size_t i = 0; i < shown; ++i) {
+    const bool last = i > 0 && i + 1 == records.size();
+    text += fmt::format("{} {}", last ? " and" : i > 0 ? "," : "", records[i]->place.ordinal);
+  }
+  if (shown == records.size()) return text;
+  return text + fmt::format(" and {} more; --left-out FILE lists them", records.size() - shown);
+}
+
+}  // namespace
+
+std::string to_json_line(const LeftOut& record) {
+  nlohmann::ordered_json line = to_json(record.place);
+  line["reason"] = reason_of(record).option;
+  if (record.stands_in) {
+    line["stands_in"] = to_json(*record.stands_in);
+  } else {
+    line["tokens"] = record.tokens;
+  }
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+void warn_of_left_out(const std::vector<LeftOut>& left_out, std::uint64_t used,
+                      const std::string& data, const std::string& list) {
+  for (const Reason* reason : {&too_long, &excluded}) {
+    std::vector<const LeftOut*> records;
+    for (const LeftOut& record : left_out) {
+      if (&reason_of(record) == reason) records.push_back(&record);
+    }
+    if (records.empty()) continue;
+    spdlog::warn("{}: {} of {} records {} left out: {}", data, records.size(),
+                 left_out.size() + used, reason->found,
+                 list.empty() ? ordinals_of(records) : "they are listed in " + list);
+  }
+}
+
+std::string all_left_out(const std::vector<LeftOut>& left_out, std::int64_t max_tokens) {
+  if (left_out.empty()) return "";
+  const bool any_too_long =
+      std::any_of(left_out.begin(), left_out.end(),
+                  [](const LeftOut& record) { return &reason_of(record) == &too_long; });
+  return fmt::format(": all {} are left out by {}", left_out.size(),
+                     any_too_long ? fmt::format("--max-tokens {}", max_tokens) : "--exclude");
+}
+
+std::vector<OptionSpec> left_out_options() {
+  return {{"max-tokens", OptionKind::integer, "N", "0",
+           "leave longer records out, all tokens counted that the model would read; 0: none"},
+          {"left-out", OptionKind::text, "FILE", "", "where records that are left out are listed"}};
+}
+
+LeftOutList::LeftOutList(const Options& options)
+    : max_tokens_(options.integer("max-tokens", 0, 1 << 30)) {
+  if (!options.has("left-out")) return;
+  path_ = options.text("left-out");
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) {
+    fail(ErrorKind::cannot_create, "--left-out {}: {}", path_, std::strerror(errno));
+  }
+  file_.emplace(descriptor_, path_);
+}
+
+LeftOutList::~LeftOutList() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void LeftOutList::add(LeftOut record) {
+  if (file_) {
+    file_->line(to_json_line(record));
+    file_->flush();
+  }
+  records_.push_back(std::move(record));
+}
+
+void LeftOutList::warn(std::uint64_t used, const std::string& data) const {
+  warn_of_left_out(records_, used, data, path_);
+}
+
+}  // namespace gist

@@ -1,0 +1,74 @@
+// Records that a command was told to leave out: longer than --max-tokens, or standing in a file of
+// --exclude. None is ever cut, and each is counted and listed.
+//
+// They are not rejects: nothing is wrong with them, so they stop no run, and the exit code stays 0.
+// Which ones they are follows from the input and the options alone. So compress stages nothing of
+// them, they get no receipt, and --resume leaves out, and lists, the same ones again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/line_writer.h"
+#include "cli/options.h"
+
+namespace gist {
+
+/// Where a record stands.
+struct RecordPlace {
+  std::string data;           // the input's name
+  std::uint64_t line = 0;     // from 1
+  std::uint64_t ordinal = 0;  // from 0
+};
+
+struct LeftOut {
+  RecordPlace place;
+  std::int64_t tokens = 0;               // more than --max-tokens; 0 for --exclude
+  std::optional<RecordPlace> stands_in;  // by --exclude
+};
+
+/// {"data", "line", "ordinal", "reason", ...}: for reason "max-tokens" also "tokens", for "exclude"
+/// also "stands_in": {"data", "line", "ordinal"}.
+std::string to_json_line(const LeftOut& record);
+
+/// A warning for each reason: how many records of `data` were left out beside the `used` ones, and
+/// where they are listed: `list` is a path, and without one the first ordinals stand in the
+/// warning.
+void warn_of_left_out(const std::vector<LeftOut>& left_out, std::uint64_t used,
+                      const std::string& data, const std::string& list);
+
+/// For the error of a command that has no record left: ": all 40 are left out by --max-tokens 5";
+/// "" where there were none.
+std::string all_left_out(const std::vector<LeftOut>& left_out, std::int64_t max_tokens);
+
+/// --max-tokens and --left-out, for commands that make no directory where the list could stand.
+std::vector<OptionSpec> left_out_options();
+
+/// What such a command leaves out of an input.
+class LeftOutList {
+ public:
+  /// Opens the file of --left-out, if it is given. Throws Error(cannot_create).
+  explicit LeftOutList(const Options& options);
+  ~LeftOutList();
+  LeftOutList(const LeftOutList&) = delete;
+  LeftOutList& operator=(const LeftOutList&) = delete;
+
+  /// Whether a record of so many tokens is longer than --max-tokens.
+  bool too_long(std::int64_t tokens) const { return max_tokens_ > 0 && tokens > max_tokens_; }
+  void add(LeftOut record);
+  const std::vector<LeftOut>& records() const { return records_; }
+  std::int64_t max_tokens() const { return max_tokens_; }
+  /// The warnings of warn_of_left_out.
+  void warn(std::uint64_t used, const std::string& data) const;
+
+ private:
+  std::int64_t max_tokens_;
+  std::vector<LeftOut> records_;
+  std::string path_;
+  int descriptor_ = -1;
+  std::optional<LineWriter> file_;
+};
+
+}  // namespace gist

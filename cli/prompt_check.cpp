@@ -1,0 +1,216 @@
+#include "cli/prompt_check.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "core/generate.h"
+#include "formats/fingerprint.h"
+#include "formats/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+/// A context, and its answer as labels.
+LabelledSequence answered(Sequence context, std::span<const std::int32_t> answer) {
+  LabelledSequence result;
+  result.sequence = std::move(context);
+  result.sequence.ids.insert(result.sequence.ids.end(), answer.begin(), answer.end());
+  result.labels = static_cast<std::int32_t>(answer.size());
+  return result;
+}
+
+/// Throws Error(data) where two models don't answer in the same tokens.
+void check_vocabulary(const ModelFiles& reference, const ModelSpec& reference_spec,
+                      const ModelFiles& gist, const ModelSpec& gist_spec) {
+  if (reference.tokenizer.sha256() != gist.tokenizer.sha256()) {
+    fail(ErrorKind::data,
+         "--check-model {}: {} is another vocabulary than {}, so answers can't be compared; give a "
+         "model that was trained from the same base",
+         reference.path, reference.tokenizer.path().string(), gist.tokenizer.path().string());
+  }
+  try {
+    shared_vocabulary(reference_spec, gist_spec, gist.tokenizer.gist_token().value_or(-1));
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("--check-model {}: {}", reference.path, error.what()));
+  }
+}
+
+CheckTask check_task(const Options& options) {
+  CheckTask task;
+  const std::string count = options.text("check");
+  if (count != "all") {
+    std::size_t number = 0;
+    const char* const end = count.data() + count.size();
+    const auto [stop, error] = std::from_chars(count.data(), end, number);
+    if (error != std::errc() || stop != end || number == 0) {
+      fail(ErrorKind::usage, "--check: expected all, or how many prompts, found {}",
+           in_quotes(count));
+    }
+    if (options.flag("line-buffered")) {
+      fail(ErrorKind::usage,
+           "--check {} draws from the whole input, and --line-buffered answers before it has come: "
+           "give --check all",
+           number);
+    }
+    task.sample = number;
+  }
+  if (options.has("max-kl")) task.max_kl = options.real("max-kl", 0, 1e9);
+  return task;
+}
+
+}  // namespace
+
+std::vector<OptionSpec> check_options() {
+  return {
+      {"check", OptionKind::text, "N|all", "",
+       "answer prompts twice before they are stored, from the whole text and from what is stored, "
+       "and say how far the answers are apart. Takes a pass over prompt, \"input\" and "
+       "\"output\", and one over the last two; without \"output\" the whole prompt's own answer, "
+       "of up to 24 tokens, is generated first, which takes longer. N are those whose ids have the "
+       "smallest SHA-256: the input is read whole to find them"},
+      {"max-kl", OptionKind::real, "X", "",
+       "reject a checked prompt whose answer is further off: the KL divergence of next-token "
+       "distributions, in nats, in the mean of the answer's tokens"},
+      {"check-model", OptionKind::text, "DIR", "",
+       "the model that answers from the whole text, loaded beside the other: best one trained "
+       "under pos from the same base. By default the model itself, which in training under gist "
+       "may have forgotten to read what stands before its gist"},
+      {"check-report", OptionKind::text, "FILE", "",
+       "a JSON line for each checked prompt: id, ordinal, kl, tokens, agreement, status"}};
+}
+
+CheckReference::CheckReference(const ModelFiles& files, const ModelSpec& spec,
+                               const CompressionTask& task, const Options& options)
+    : task_(check_task(options)) {
+  const Reading gist{&files, &spec, &task.prompt_template, task.gist_tokens};
+  if (!options.has("check-model")) {
+    questions_.emplace(gist, gist);
+    return;
+  }
+  other_.emplace(options.text("check-model"));
+  other_family_ = family_of(*other_, options);
+  other_spec_ = other_family_->spec();
+  check_vocabulary(*other_, other_spec_, files, spec);
+  other_layout_ = task.prompt_template;
+  std::int32_t gist_tokens = other_->tokenizer.gist_token() ? task.gist_tokens : 0;
+  if (other_->settings) {
+    other_layout_ = other_->settings->prompt_template;
+    gist_tokens = other_->settings->gist_tokens;
+  }
+  questions_.emplace(Reading{&*other_, &other_spec_, &other_layout_, gist_tokens}, gist);
+}
+
+std::string CheckReference::model_sha256() const {
+  return other_ ? gist::model_sha256(other_->checkpoint) : std::string();
+}
+
+std::optional<Engine> CheckReference::load(const Options& options) {
+  if (!other_) return std::nullopt;
+  return load_engine(*other_, std::move(other_family_), options);
+}
+
+std::optional<PlanningEngine> CheckReference::plan(const Options& options) {
+  if (!other_) return std::nullopt;
+  return plan_engine(*other_, std::move(other_family_), options);
+}
+
+std::unique_ptr<CheckReference> check_reference(const ModelFiles& files, const ModelSpec& spec,
+                                                const CompressionTask& task,
+                                                const Options& options) {
+  if (options.has("check")) return std::make_unique<CheckReference>(files, spec, task, options);
+  for (const char* name : {"max-kl", "check-model", "check-report"}) {
+    if (options.has(name)) fail(ErrorKind::usage, "--{} needs --check N or --check all", name);
+  }
+  return nullptr;
+}
+
+PromptChecker::PromptChecker(const Model& gist, const Model& reference, std::int32_t eos,
+                             std::int32_t gist_token, std::int32_t batch_tokens,
+                             const CheckTask& task)
+    : gist_(gist),
+      reference_(reference),
+      eos_(eos),
+      gist_token_(gist_token),
+      batch_tokens_(batch_tokens),
+      task_(task),
+      gist_scratch_(gist.backend()),
+      reference_scratch_(reference.backend()) {}
+
+std::vector<Fidelity> PromptChecker::check(std::span<const CheckedPrompt> prompts) {
+  const std::vector<std::vector<std::int32_t>> answers = answers_to(prompts);
+  std::vector<Fidelity> results;
+  std::vector<LabelledSequence> full, behind_gist;
+  std::int32_t tokens = 0;
+  const auto compare = [&] {
+    const std::vector<Fidelity> found = fidelity({reference_, full, reference_scratch_},
+                                                 {gist_, behind_gist, gist_scratch_}, gist_token_);
+    results.insert(results.end(), found.begin(), found.end());
+    full.clear();
+    behind_gist.clear();
+    tokens = 0;
+  };
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const Question& question = *prompts[i].prompt->question;
+    LabelledSequence next = answered(question.full_prompt, answers[i]);
+    if (!full.empty() && tokens + next.sequence.tokens() > batch_tokens_) compare();
+    tokens += next.sequence.tokens();
+    full.push_back(std::move(next));
+    behind_gist.push_back(answered({question.input, {}}, answers[i]));
+    behind_gist.back().stored = prompts[i].stored;
+    behind_gist.back().stored_position =
+        static_cast<std::int32_t>(prompts[i].prompt->record.position);
+  }
+  if (!full.empty()) compare();
+  return results;
+}
+
+/// The answer of each prompt's question: the record's, or what the reference says to the whole
+/// prompt.
+std::vector<std::vector<std::int32_t>> PromptChecker::answers_to(
+    std::span<const CheckedPrompt> prompts) const {
+  std::vector<std::vector<std::int32_t>> answers;
+  std::vector<std::size_t> unanswered;
+  for (const CheckedPrompt& each : prompts) {
+    if (each.prompt->question->answer.empty()) unanswered.push_back(answers.size());
+    answers.push_back(each.prompt->question->answer);
+  }
+  if (unanswered.empty()) return answers;
+
+  GenerationOptions options;
+  options.max_new_tokens = longest_own_answer;
+  options.batch_tokens = batch_tokens_;
+  options.eos = eos_;
+  options.sampling.banned = gist_token_;
+  std::size_t begun = 0;
+  GenerationEvents events;
+  events.next = [&]() -> std::optional<GenerationRequest> {
+    if (begun == unanswered.size()) return std::nullopt;
+    GenerationRequest request;
+    request.sequence = prompts[unanswered[begun++]].prompt->question->full_prompt;
+    return request;
+  };
+  events.token = [](std::uint64_t, const std::vector<std::int32_t>&) { return true; };
+  events.interrupted = [] { return false; };
+  events.done = [&](std::uint64_t request, Completion completion) {
+    const std::size_t which = unanswered[request];
+    std::vector<std::int32_t>& answer = answers[which];
+    answer = std::move(completion.ids);
+    if (completion.reason == FinishReason::eos) answer.push_back(eos_);
+    const auto room = static_cast<std::size_t>(prompts[which].prompt->question->room);
+    if (answer.size() > room) answer.resize(room);
+  };
+  generate(reference_, options, events);
+  return answers;
+}
+
+std::string PromptChecker::refusal(const std::string& id, const Fidelity& found) const {
+  return fmt::format(
+      "id {} compresses badly: its answer's KL divergence from the whole prompt's is {:.4g} nats a "
+      "token (of {}), and --max-kl allows {:.4g}; reword, shorten or split the prompt, use it "
+      "uncompressed, or raise --max-kl",
+      in_quotes(id), found.per_label(), found.labels, task_.max_kl);
+}
+
+}  // namespace gist

@@ -1,0 +1,91 @@
+// compress --check: a prompt is answered twice, from its whole text and from what is to be stored
+// of it, and the answers' next-token distributions are compared.
+#pragma once
+
+#include <cstddef>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cli/prompt_reader.h"
+#include "core/fidelity.h"
+
+namespace gist {
+
+/// --check, --max-kl, --check-model, --check-report.
+std::vector<OptionSpec> check_options();
+
+struct CheckTask {
+  std::optional<std::size_t> sample;  // how many prompts are checked; nothing: all
+  double max_kl = std::numeric_limits<double>::infinity();  // nats a label, in the mean of a prompt
+};
+
+/// What --check asks for, and the model that answers from the whole prompt, under pos: that of
+/// --check-model, or the one that compresses. Not loaded yet.
+class CheckReference {
+ public:
+  /// `files`, `spec` and `task` are those of the model that compresses; they must outlive it.
+  /// Throws Error(usage) for options that are not what they should be, Error(data) where the other
+  /// model has another vocabulary.
+  CheckReference(const ModelFiles& files, const ModelSpec& spec, const CompressionTask& task,
+                 const Options& options);
+  CheckReference(const CheckReference&) = delete;  // the questions point into it
+  CheckReference& operator=(const CheckReference&) = delete;
+
+  const CheckTask& task() const { return task_; }
+  const QuestionReader& questions() const { return *questions_; }
+  /// The fingerprint of the other model; "" where there is none.
+  std::string model_sha256() const;
+  /// Loads the other model; nothing where there is none. To be called once.
+  std::optional<Engine> load(const Options& options);
+  std::optional<PlanningEngine> plan(const Options& options);
+
+ private:
+  CheckTask task_;
+  std::optional<ModelFiles> other_;
+  std::unique_ptr<Family> other_family_;
+  ModelSpec other_spec_;
+  PromptTemplate other_layout_ = PromptTemplate::decoder_default();
+  std::optional<QuestionReader> questions_;
+};
+
+/// Null without --check. Throws Error(usage) where other options need it, and as CheckReference
+/// does.
+std::unique_ptr<CheckReference> check_reference(const ModelFiles& files, const ModelSpec& spec,
+                                                const CompressionTask& task,
+                                                const Options& options);
+
+/// A prompt with a question, and what is to be stored of it.
+struct CheckedPrompt {
+  const Prompt* prompt;
+  const GistActivations* stored;
+};
+
+class PromptChecker {
+ public:
+  /// `eos` ends the reference's own answers (-1: nothing does). Passes have at most `batch_tokens`
+  /// tokens; a longer question has one of its own. The models must outlive the checker.
+  PromptChecker(const Model& gist, const Model& reference, std::int32_t eos,
+                std::int32_t gist_token, std::int32_t batch_tokens, const CheckTask& task);
+
+  std::vector<Fidelity> check(std::span<const CheckedPrompt> prompts);
+  /// Whether a prompt is too far from its whole text to be stored.
+  bool refuses(const Fidelity& found) const { return !(found.per_label() <= task_.max_kl); }
+  /// Why, and what to do.
+  std::string refusal(const std::string& id, const Fidelity& found) const;
+  double max_kl() const { return task_.max_kl; }
+
+ private:
+  std::vector<std::vector<std::int32_t>> answers_to(std::span<const CheckedPrompt> prompts) const;
+
+  const Model& gist_;
+  const Model& reference_;
+  std::int32_t eos_, gist_token_, batch_tokens_;
+  CheckTask task_;
+  Scratch gist_scratch_, reference_scratch_;
+};
+
+}  // namespace gist

@@ -1,0 +1,116 @@
+#include "cli/report/html.h"
+
+#include <algorithm>
+#include <array>
+
+#include "formats/text.h"
+
+namespace gist {
+namespace {
+
+constexpr char32_t replacement = 0xFFFD;
+
+struct Range {
+  char32_t first, last;
+};
+/// Characters without a shape of their own, apart from white space: U+200C and U+200D, which join
+/// letters and emoji, are left.
+constexpr auto unseen = std::to_array<Range>({{0x80, 0x9F},
+                                              {0xAD, 0xAD},
+                                              {0x61C, 0x61C},
+                                              {0x180E, 0x180E},
+                                              {0x200B, 0x200B},
+                                              {0x200E, 0x200F},
+                                              {0x2028, 0x202E},
+                                              {0x2060, 0x206F},
+                                              {0xFEFF, 0xFEFF},
+                                              {0xFFF9, 0xFFFB},
+                                              {0xE0000, 0xE007F}});
+
+bool is_unseen(char32_t c) {
+  return std::any_of(unseen.begin(), unseen.end(),
+                     [c](const Range& range) { return range.first <= c && c <= range.last; });
+}
+
+/// The code point of a well-formed character.
+char32_t code_point(std::string_view character) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+  if (character.size() == 1) return byte(0);
+  char32_t c = byte(0) & (0xFFU >> (character.size() + 1));
+  for (std::size_t i = 1; i < character.size(); ++i) c = (c << 6U) | (byte(i) & 0x3FU);
+  return c;
+}
+
+/// Takes the next character off a text; U+FFFD for a byte that begins none.
+std::string_view next_character(std::string_view& text, char32_t& c) {
+  const std::size_t bytes = character_bytes(text);
+  const std::string_view character = text.substr(0, std::max<std::size_t>(bytes, 1));
+  text.remove_prefix(character.size());
+  c = bytes == 0 ? replacement : code_point(character);
+  return character;
+}
+
+void append(std::string& code, std::string_view character, char32_t c) {
+  switch (c) {
+    case U'&':
+      code += "&amp;";
+      return;
+    case U'<':
+      code += "&lt;";
+      return;
+    case U'>':
+      code += "&gt;";
+      return;
+    case U'"':
+      code += "&quot;";
+      return;
+    case U'\'':
+      code += "&#39;";
+      return;
+    case U'\n':
+    case U'\t':
+      code += static_cast<char>(c);
+      return;
+    case 0x7F:
+      code += "␡";
+      return;
+    case replacement:
+      code += "\uFFFD";
+      return;
+    default:
+      break;
+  }
+  if (c < 0x20) {
+    code += "\xE2\x90";  // U+2400 + c, the picture of the control character
+    code += static_cast<char>(0x80 + c);
+  } else if (is_unseen(c)) {
+    code += fmt::format("⟨U+{:04X}⟩", static_cast<std::uint32_t>(c));
+  } else {
+    code += character;
+  }
+}
+
+}  // namespace
+
+Html escaped(std::string_view text) {
+  Html html;
+  html.code.reserve(text.size());
+  while (!text.empty()) {
+    char32_t c = 0;
+    const std::string_view character = next_character(text, c);
+    append(html.code, character, c);
+  }
+  return html;
+}
+
+std::string shortened(std::string_view text, std::size_t most) {
+  std::string_view rest = text;
+  for (std::size_t i = 0; i < most && !rest.empty(); ++i) {
+    char32_t c = 0;
+    next_character(rest, c);
+  }
+  const std::string kept(text.substr(0, text.size() - rest.size()));
+  return rest.empty() ? kept : kept + "…";
+}
+
+}  // namespace gist

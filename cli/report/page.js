@@ -1,0 +1,80 @@
+"use strict";
+// Sorts tables by their headings, and sorts and filters lists by their controls.
+(() => {
+  const collator = new Intl.Collator(undefined, {numeric: true});
+
+  // What a cell is sorted by: the exact number where it has one, else its text; null where it is empty.
+  function keyOf(row, column) {
+    const cell = row.cells[column];
+    const data = cell.querySelector("data");
+    if (data) return Number(data.value);
+    const text = cell.textContent.trim();
+    return text === "" || text === "–" ? null : text;
+  }
+
+  // Empty cells come last in either direction.
+  function compare(a, b, direction) {
+    if (a === null || b === null) return (a === null) - (b === null);
+    const both = typeof a === "number" && typeof b === "number";
+    return direction * (both ? a - b : collator.compare(String(a), String(b)));
+  }
+
+  function sortBy(table, heading) {
+    const direction = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+    const rows = [...table.tBodies[0].rows];
+    const keys = new Map(rows.map((row) => [row, keyOf(row, heading.cellIndex)]));
+    rows.sort((a, b) => compare(keys.get(a), keys.get(b), direction));
+    table.tBodies[0].append(...rows);
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
+  }
+
+  for (const table of document.querySelectorAll("table[data-sortable]")) {
+    for (const heading of table.tHead.rows[0].cells) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...heading.childNodes);
+      button.addEventListener("click", () => sortBy(table, heading));
+      heading.append(button);
+    }
+  }
+
+  function lets(control, item) {
+    if (control.dataset.kind === "filter") {
+      return control.value === "" || item.dataset[control.dataset.name] === control.value;
+    }
+    if (control.dataset.kind === "words") {
+      return item.textContent.toLowerCase().includes(control.value.trim().toLowerCase());
+    }
+    return true;
+  }
+
+  function order(list, items, control) {
+    const name = control.value.replace("-", "");
+    const direction = control.value.startsWith("-") ? -1 : 1;
+    items.sort((a, b) => direction * (a.dataset[name] - b.dataset[name]) ||
+                         a.dataset.order - b.dataset.order);
+    list.append(...items);
+  }
+
+  for (const form of document.querySelectorAll("form[data-list]")) {
+    const list = document.getElementById(form.dataset.list);
+    const items = [...list.querySelectorAll("[data-item]")];
+    const controls = [...form.querySelectorAll("[data-kind]")];
+    const apply = () => {
+      let shown = 0;
+      for (const item of items) {
+        item.hidden = !controls.every((control) => lets(control, item));
+        if (!item.hidden) ++shown;
+      }
+      form.querySelector("output").textContent = `${shown} of ${items.length} shown`;
+    };
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("input", (event) => {
+      if (event.target.dataset.kind === "order") order(list, items, event.target);
+      apply();
+    });
+    form.hidden = false;
+    apply();
+  }
+})();

@@ -1,0 +1,61 @@
+#include "cli/table.h"
+
+#include <algorithm>
+
+namespace gist {
+namespace {
+
+constexpr std::size_t widest_line = 80;
+constexpr std::size_t widest_cell = 28;
+constexpr const char* gap = "  ";
+
+bool begins_character(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+}
+
+/// Characters, not bytes.
+std::size_t length_of(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_character));
+}
+
+/// `width` characters wide; control characters become spaces.
+std::string fitted(const std::string& text, std::size_t width, bool right) {
+  std::string shown;
+  std::size_t characters = 0;
+  for (const char c : text) {
+    if (begins_character(c) && ++characters > width) break;
+    shown += static_cast<unsigned char>(c) < 0x20U ? ' ' : c;
+  }
+  const std::string space(width - std::min(characters, width), ' ');
+  return right ? space + shown : shown + space;
+}
+
+}  // namespace
+
+std::string Table::text() const {
+  const std::size_t columns = rows.front().size();
+  std::vector<std::size_t> width(columns);
+  for (const std::vector<std::string>& row : rows) {
+    for (std::size_t i = 0; i < columns; ++i) {
+      width[i] = std::max(width[i], std::min(length_of(row[i]), widest_cell));
+    }
+  }
+  std::string text;
+  for (std::size_t begin = 1; begin < columns;) {
+    std::size_t end = begin;
+    for (std::size_t line = width[0]; end < columns; ++end) {
+      line += 2 + width[end];
+      if (end > begin && line > widest_line) break;
+    }
+    if (begin > 1) text += "\n";
+    for (const std::vector<std::string>& row : rows) {
+      text += fitted(row[0], width[0], false);
+      for (std::size_t i = begin; i < end; ++i) text += gap + fitted(row[i], width[i], true);
+      text += "\n";
+    }
+    begin = end;
+  }
+  return text;
+}
+
+}  // namespace gist

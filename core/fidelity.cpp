@@ -1,0 +1,130 @@
+#include "core/fidelity.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/forward.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+/// Logits of a chunk of rows are about this many.
+constexpr std::int64_t chunk_values = std::int64_t{2} << 20;
+constexpr std::int64_t min_chunk_rows = 32;  // fewer rows would leave the matrix product slow
+constexpr std::int64_t max_chunk_rows = 1024;
+
+std::int32_t vocabulary_of(const ModelSpec& spec) {
+  const WeightSpec& head = spec.weights[static_cast<std::size_t>(spec.head.weight)];
+  return static_cast<std::int32_t>(head.shape[0]);
+}
+
+/// The ids that both models may choose.
+struct Choices {
+  std::size_t shared = 0;
+  std::int32_t gist_token = -1;
+};
+
+/// One model's logits of a chunk of labels, on the host.
+class HostLogits {
+ public:
+  explicit HostLogits(const Model& model) : model_(model), memory_(model.backend()) {}
+
+  void read(const Tensor& hidden) {
+    memory_.reset();
+    const Tensor device = logits(model_, hidden, memory_);
+    vocabulary_ = static_cast<std::size_t>(device.shape[1]);
+    values_.resize(static_cast<std::size_t>(device.shape.elements()));
+    model_.backend().download(device, values_.data());
+  }
+
+  /// Those of label `row` that count; the gist token can't be chosen.
+  std::span<const float> of(std::size_t row, const Choices& choices) {
+    const std::span<float> counting = std::span(values_).subspan(row * vocabulary_, choices.shared);
+    const auto banned = static_cast<std::size_t>(choices.gist_token);
+    if (choices.gist_token >= 0 && banned < choices.shared) {
+      counting[banned] = -std::numeric_limits<float>::infinity();
+    }
+    return counting;
+  }
+
+ private:
+  const Model& model_;
+  Workspace memory_;
+  std::vector<float> values_;  // [rows, vocabulary]
+  std::size_t vocabulary_ = 0;
+};
+
+/// KL(p || q) of the softmaxes of two rows of logits. With e = exp(logit - peak) and s = sum(e):
+/// sum(e_p (p's shifted logit - q's)) / s_p - log s_p + log s_q.
+double divergence(std::span<const float> p, std::span<const float> q, double p_peak,
+                  double q_peak) {
+  double p_sum = 0, q_sum = 0, weighted = 0;
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    const double p_shifted = p[i] - p_peak;
+    const double q_shifted = q[i] - q_peak;
+    const double p_each = std::exp(p_shifted);
+    p_sum += p_each;
+    q_sum += std::exp(q_shifted);
+    if (p_each != 0) weighted += p_each * (p_shifted - q_shifted);
+  }
+  const double result = weighted / p_sum - std::log(p_sum) + std::log(q_sum);
+  if (std::isnan(result)) return std::numeric_limits<double>::infinity();
+  return std::max(result, 0.0);  // never below, but for rounding
+}
+
+void add_label(std::span<const float> reference, std::span<const float> gist, Fidelity& sum) {
+  const auto expected = std::max_element(reference.begin(), reference.end());
+  const auto found = std::max_element(gist.begin(), gist.end());
+  sum.divergence += divergence(reference, gist, *expected, *found);
+  ++sum.labels;
+  if (expected - reference.begin() == found - gist.begin()) ++sum.agreements;
+}
+
+}  // namespace
+
+std::int32_t shared_vocabulary(const ModelSpec& reference, const ModelSpec& gist,
+                               std::int32_t gist_token) {
+  const std::int32_t a = vocabulary_of(reference);
+  const std::int32_t b = vocabulary_of(gist);
+  const std::int32_t shared = std::min(a, b);
+  const bool gist_row_apart = std::max(a, b) == shared + 1 && gist_token == shared;
+  if (a != b && !gist_row_apart) {
+    fail(ErrorKind::data,
+         "the reference model has {} tokens and the gist model {}: only models of one vocabulary, "
+         "with or without a row for the gist token, can be compared",
+         a, b);
+  }
+  return shared;
+}
+
+std::vector<Fidelity> fidelity(const AnsweringRun& reference, const AnsweringRun& gist,
+                               std::int32_t gist_token) {
+  const std::int32_t shared =
+      shared_vocabulary(reference.model.spec(), gist.model.spec(), gist_token);
+  const Choices choices{static_cast<std::size_t>(shared), gist_token};
+  const Predictions expected = predict(reference.model, reference.sequences, reference.scratch);
+  const Predictions found = predict(gist.model, gist.sequences, gist.scratch);
+  if (expected.labels != found.labels || expected.sequence != found.sequence) {
+    fail(ErrorKind::internal, "fidelity: the two runs don't have the same labels");
+  }
+
+  std::vector<Fidelity> results(reference.sequences.size());
+  HostLogits p(reference.model), q(gist.model);
+  const auto n_labels = static_cast<std::int64_t>(expected.labels.size());
+  const std::int64_t chunk = std::clamp(chunk_values / shared, min_chunk_rows, max_chunk_rows);
+  for (std::int64_t begin = 0; begin < n_labels; begin += chunk) {
+    const std::int64_t end = std::min(begin + chunk, n_labels);
+    p.read(expected.hidden.rows(begin, end));
+    q.read(found.hidden.rows(begin, end));
+    for (std::int64_t i = begin; i < end; ++i) {
+      const auto row = static_cast<std::size_t>(i - begin);
+      add_label(p.of(row, choices), q.of(row, choices),
+                results[expected.sequence[static_cast<std::size_t>(i)]]);
+    }
+  }
+  return results;
+}
+
+}  // namespace gist

@@ -1,0 +1,47 @@
+// Fidelity: how near the answers through a gist are to those from the full prompt, by their
+// next-token distributions.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/evaluate.h"
+#include "core/model.h"
+
+namespace gist {
+
+/// Of one record's answer.
+struct Fidelity {
+  double divergence = 0;  // sum over the labels of KL(reference || gist), in nats
+  std::int32_t labels = 0;
+  std::int32_t agreements = 0;  // labels at which both have the same first choice
+
+  double per_label() const { return divergence / labels; }
+};
+
+/// A model, and what it answers. The scratch is its own while both runs are compared.
+struct AnsweringRun {
+  const Model& model;
+  std::span<const LabelledSequence> sequences;
+  Scratch& scratch;
+};
+
+/// How many token ids the two models have in common: all of the smaller one. Their vocabularies
+/// (the heads' rows) must be equal, or differ by the row of the gist token, which a model gets as
+/// its last when it is trained to gist. Throws Error(data) with both sizes otherwise.
+std::int32_t shared_vocabulary(const ModelSpec& reference, const ModelSpec& gist,
+                               std::int32_t gist_token);
+
+/// Compares what the reference (which sees the full prompts) and the gist run (under the mask, or
+/// behind stored gists) expect at each label of each record. Sequence i of both ends with the same
+/// labels. The distributions are those that generation draws from at temperature 1: the softmax
+/// over the shared vocabulary without the gist token (-1: there is none), which generation bans;
+/// the first choice is the largest logit, of equal ones that of the smallest id. Logits are f32,
+/// sums f64. A record with a logit that is no number has infinite divergence. One pass of each
+/// model over all sequences; the logits come in chunks of rows, never [labels, vocabulary] whole.
+/// The models may be one, and on different backends. Throws Error(data) as shared_vocabulary does.
+std::vector<Fidelity> fidelity(const AnsweringRun& reference, const AnsweringRun& gist,
+                               std::int32_t gist_token);
+
+}  // namespace gist

@@ -1,0 +1,23 @@
+#!/bin/sh
+# A gate in the CI of a repository of prompts (JSONL): ends with 1 where a prompt that is new or has
+# changed since REVISION compresses badly, and prints those prompts with the reason. Needs git.
+#
+# usage: sh fidelity_gate.sh MODEL REFERENCE PROMPTS REVISION MAX_KL
+#
+# PROMPTS is a path from the working directory; a record may have an "input" and an "output" to try it
+# with. REFERENCE is the model that answers from the whole prompt, trained under pos from the same base.
+# GIST names the binary, if it is not on the PATH.
+set -eu
+model=$1 reference=$2 prompts=$3 revision=$4 max_kl=$5
+gist=${GIST-gist}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+git rev-parse --quiet --verify "$revision^{commit}" >/dev/null || exit 66
+git show "$revision:./$prompts" >"$work/before" 2>/dev/null || : # a new file
+grep -Fvxf "$work/before" "$prompts" >"$work/changed.jsonl" || [ $? -eq 1 ] || exit 66
+status=0
+"$gist" compress --model "$model" --input "$work/changed.jsonl" --output "$work/gists.h5" --check all \
+  --check-model "$reference" --max-kl "$max_kl" --keep-going --errors "$work/bad.jsonl" >"$work/receipts" || status=$?
+[ ! -e "$work/bad.jsonl" ] || cat "$work/bad.jsonl"
+exit "$status"

@@ -1,0 +1,35 @@
+// Evaluations and training runs that nobody made: for tests of pages, and to look at.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "cli/evaluation.h"
+#include "cli/evaluation_cost.h"
+#include "cli/report/provenance.h"
+
+namespace gist {
+
+struct MadeUpOptions {
+  std::size_t records = 60;
+  std::size_t groups = 3;  // 0: none
+  bool several_k = true;   // gist and a baseline with k of 1, 2, 4 and 10; else k of 1 alone
+  bool fidelity = true;
+};
+
+/// Systems pos (the reference), gist, neg and a baseline that answer word tasks. The same options
+/// give the same evaluation.
+Evaluation made_up_evaluation(const MadeUpOptions& options);
+
+/// One system without a model, and texts that try to break a page.
+Evaluation hostile_evaluation();
+
+/// Of three ways of caching.
+CostReport made_up_cost();
+
+Provenance made_up_provenance();
+
+/// The metrics.jsonl of a run with `steps` steps, evaluated `evaluations` times.
+std::string made_up_metrics(std::size_t steps, std::size_t evaluations);
+
+}  // namespace gist

@@ -1,0 +1,76 @@
+#include "cli/report/training_metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace gist {
+namespace {
+
+constexpr const char* lines =
+    R"({"step":1,"loss":2.5,"lr":0.001,"grad_norm":3.5,"tokens":100,"labels":20,"seconds":0.5}
+{"step":1,"eval_loss":2.25,"seconds":1}
+{"step":2,"loss":null,"lr":0.001,"grad_norm":3.5,"tokens":100,"labels":20,"seconds":0.5}
+[1]
+not JSON
+
+{"step":3,"loss":1.5,"lr":0.0005,"grad_norm":1,"tokens":90,"labels":10,"seconds":0.25}
+{"step":4,"loss":1.2,"lr")";
+
+TEST(TrainingMetrics, AreReadFromLinesAndOthersPassedOver) {
+  const TrainingMetrics metrics = parse_training_metrics(lines);
+  ASSERT_EQ(metrics.steps.size(), 2U);
+  EXPECT_EQ(metrics.steps[0].step, 1);
+  EXPECT_EQ(metrics.steps[0].loss, 2.5);
+  EXPECT_EQ(metrics.steps[0].tokens, 100);
+  EXPECT_EQ(metrics.steps[1].learning_rate, 0.0005);
+  EXPECT_EQ(metrics.steps[1].gradient_norm, 1);
+  EXPECT_EQ(metrics.steps[1].labels, 10);
+  EXPECT_EQ(metrics.steps[1].seconds, 0.25);
+  ASSERT_EQ(metrics.held_out.size(), 1U);
+  EXPECT_EQ(metrics.held_out[0].loss, 2.25);
+}
+
+TEST(TrainingMetrics, FewPointsStay) {
+  const std::vector<LineChart::Point> points{{1, 5, 5, 5}, {2, 6, 6, 6}};
+  EXPECT_EQ(thinned(points, 2).size(), 2U);
+  EXPECT_TRUE(thinned({}, 10).empty());
+}
+
+TEST(TrainingMetrics, ManyPointsBecomeMeansWithTheirEnvelope) {
+  std::vector<LineChart::Point> points;
+  double sum = 0, low = 0, high = 0;
+  for (int i = 0; i < 10007; ++i) {
+    const double y = std::sin(0.7 * i) + (i == 5000 ? 9 : 0);
+    points.push_back({static_cast<double>(i), y, y, y});
+    sum += y;
+    low = std::min(low, y);
+    high = std::max(high, y);
+  }
+  const std::vector<LineChart::Point> kept = thinned(points, 100);
+  EXPECT_LE(kept.size(), 101U);
+  EXPECT_GE(kept.size(), 99U);
+  double kept_low = 0, kept_high = 0, kept_sum = 0;
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    EXPECT_LE(kept[i].low, kept[i].y);
+    EXPECT_GE(kept[i].high, kept[i].y);
+    EXPECT_TRUE(i == 0 || kept[i].x > kept[i - 1].x);
+    kept_low = std::min(kept_low, kept[i].low);
+    kept_high = std::max(kept_high, kept[i].high);
+    kept_sum += kept[i].y;
+  }
+  EXPECT_EQ(kept_low, low);
+  EXPECT_EQ(kept_high, high);  // the spike is there
+  EXPECT_NEAR(kept_sum / static_cast<double>(kept.size()), sum / 10007, 0.01);
+}
+
+TEST(TrainingMetrics, GapsStayGaps) {
+  std::vector<LineChart::Point> points;
+  for (int i = 0; i < 100; ++i) points.push_back({i < 50 ? 1.0 * i : 1000.0 + i, 1, 1, 1});
+  const std::vector<LineChart::Point> kept = thinned(points, 20);
+  for (const LineChart::Point& point : kept) EXPECT_TRUE(point.x < 50 || point.x > 1000);
+}
+
+}  // namespace
+}  // namespace gist

@@ -1,0 +1,122 @@
+"""gist train --report: what the page says, and when it is drawn. tests/browser looks at it."""
+
+import json
+import os
+import re
+import signal
+import time
+import unittest
+from pathlib import Path
+
+from gist_cli import jsonl
+from training import TrainTest, spoil, wordtasks
+
+
+class Report(TrainTest):
+    def page(self, name="page.html"):
+        return self.read(name).decode()
+
+    def wait_for_step(self, process, output):
+        metrics = Path(self.path(output)) / "metrics.jsonl"
+        while not metrics.exists() or metrics.stat().st_size == 0:
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+
+    def column(self, page, table, index):
+        """The exact numbers of a table's column: the first of each cell."""
+        body = page.split(f'<table id="{table}"', 1)[1].split("<tbody>", 1)[1].split("</tbody>", 1)[0]
+        rows = [re.findall(r"<t[hd].*?</t[hd]>", row) for row in re.findall("<tr>.*?</tr>", body)]
+        return [float(re.search(r'<data value="(.*?)"', row[index])[1]) for row in rows]
+
+    def test_the_page_has_the_numbers_of_the_metrics(self):
+        options = {"eval_data": self.write("held_out.jsonl", jsonl(wordtasks(40, 60))), "eval_every": 4,
+                   "report": self.path("page.html")}
+        self.trained(**options)
+        page = self.page()
+        lines = [json.loads(line) for line in self.read("out/metrics.jsonl").splitlines()]
+        steps = [line for line in lines if "loss" in line]
+        self.assertEqual(len(steps), 8)
+        for index, key in enumerate(("step", "loss", "lr", "grad_norm")):
+            self.assertEqual(self.column(page, "steps-table", index), [step[key] for step in steps])
+        for got, step in zip(self.column(page, "steps-table", 4), steps):
+            self.assertAlmostEqual(got, step["tokens"] / step["seconds"], delta=1e-6 * got)
+        self.assertEqual(self.column(page, "held-out-table", 1),
+                         [line["eval_loss"] for line in lines if "eval_loss" in line])
+        self.assertIn("</strong>, finished.", page)
+        command = "gist " + " ".join(self.arguments(**options)).replace(" --", " \\\n  --")
+        self.assertIn(f"<code>{command}</code>", page)
+        data = self.json_in("out", "training.json")
+        self.assertIn(data["data_sha256"], page)
+        self.assertIn(data["base_sha256"], page)
+
+    def test_a_stopped_run_has_its_page_and_a_resumed_one_a_new_one(self):
+        options = {"steps": 200, "batch_records": 1, "report": self.path("page.html")}
+        with self.start(**options) as process:
+            self.wait_for_step(process, "out")
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+        self.assertEqual(process.returncode, -signal.SIGINT)
+        stopped = self.page()
+        step = len(self.metrics())
+        self.assertIn(f'Step <data value="{step}">', stopped)
+        self.assertIn("</strong>, stopped by a signal.", stopped)
+        self.assertEqual(self.train(resume=True, **options).code, 0)
+        resumed = self.page()
+        self.assertIn('Step <data value="200">', resumed)
+        self.assertIn("</strong>, finished.", resumed)
+
+    def test_a_finished_run_is_drawn_by_resume(self):
+        self.trained()
+        result = self.train(resume=True, report=self.path("page.html"))
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("</strong>, finished.", self.page())
+
+    def test_checkpoints_draw_it_anew(self):
+        options = {"steps": 4000, "batch_records": 1, "save_every": 2,
+                   "report": self.path("page.html")}
+        with self.start(**options) as process:
+            while not Path(self.path("page.html")).exists() or "learning-rate" not in self.page():
+                self.assertIsNone(process.poll())
+                time.sleep(0.01)
+            self.assertIn("</strong>, running.", self.page())
+            process.kill()
+            process.communicate(timeout=60)
+
+    def test_a_page_that_cant_be_replaced_any_more_doesnt_stop_the_run(self):
+        options = {"steps": 100, "batch_records": 1, "save_every": 2,
+                   "report": self.path("page.html")}
+        with self.start(**options) as process:
+            self.wait_for_step(process, "out")
+            self.write("page.html.new", "mine")
+            os.replace(self.path("page.html.new"), self.path("page.html"))
+            _, err = process.communicate(timeout=60)
+        self.assertIn("the report is not drawn", err)
+        self.assertEqual(process.returncode, 73, err)  # the last one is an error, after all is saved
+        self.assertEqual(len(self.metrics()), 100)
+        self.assertTrue(os.path.exists(self.path("out/training.json")))
+        os.remove(self.path("page.html"))
+        self.assertEqual(self.train(resume=True, **options).code, 0)
+        self.assertIn("</strong>, finished.", self.page())
+
+    def test_a_run_that_diverges_leaves_its_page(self):
+        self.trained("good", steps=3, lr=1e-3)
+        spoil(self.path("good/model.safetensors"), "model.norm.weight", 0)
+        result = self.train(model=self.path("good"), report=self.path("page.html"))
+        self.assertEqual(result.code, 65, result.err)
+        self.assertIn("</strong>, ended by a loss or gradient that is no number.", self.page())
+
+    def test_it_replaces_no_other_file(self):
+        self.write("page.html", "mine")
+        self.assertFails(self.train(report=self.path("page.html")), 73, "--report",
+                         self.path("page.html"), "no report of gist")
+        self.assertEqual(self.page(), "mine")
+        self.assertFails(self.train("other", report=self.path("none/page.html")), 73, "none/page.html")
+        self.assertFails(self.train("third", report=self.path("x.html"), dry_run=True), 64, "--report")
+
+    def test_it_may_stand_in_the_output_directory(self):
+        self.trained(report=self.path("out/report.html"))
+        self.assertIn("</strong>, finished.", self.page("out/report.html"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -6,7 +6,9 @@
 // an output may be the same tensor as an input of the same shape but may not overlap it otherwise;
 // those of matrix products may not at all.
 // Every operation throws Error(internal) for shapes or dtypes that don't fit, naming the operation
-// and the shapes. A Backend may be used from one thread at a time.
+// and the shapes, and for indices (ids, labels, rows) out of range; those a device of its own may
+// find only as it computes: then `download` or `synchronize` throws. A Backend may be used from one
+// thread at a time.
 #pragma once
 
 #include <cstddef>

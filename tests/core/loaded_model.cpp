@@ -68,7 +68,7 @@ std::unique_ptr<Family> plugin_family(const std::string& model) {
 LoadedModel load_model(const std::string& model, const CpuOptions& options) {
   LoadedModel loaded;
   loaded.eos = config_of(model)["eos_token_id"];
-  loaded.backend = make_cpu_backend(options);
+  loaded.backend = test_backend(options);
   const Checkpoint checkpoint(directory_of(model));
   loaded.model =
       std::make_unique<Model>(plugin_family(model), *loaded.backend, checkpoint.source());
@@ -158,7 +158,7 @@ namespace {
 
 LoadedModel model_of(std::unique_ptr<Family> family, const Weights& weights) {
   LoadedModel loaded;
-  loaded.backend = make_cpu_backend();
+  loaded.backend = test_backend();
   const WeightSource source = source_of(family->spec(), weights);
   loaded.model = std::make_unique<Model>(std::move(family), *loaded.backend, source);
   return loaded;

@@ -11,6 +11,7 @@
 #include "core/model.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "tests/core/llama_family.h"
+#include "tests/core/test_backend.h"
 
 namespace gist {
 

@@ -29,7 +29,7 @@ std::vector<float> TrainingModel::of(Parameters::Kind kind, const std::string& n
 TrainingModel training_model(std::unique_ptr<Family> family, const Weights& weights,
                              const CpuOptions& options) {
   TrainingModel training;
-  training.backend = make_cpu_backend(options);
+  training.backend = test_backend(options);
   training.parameters = std::make_unique<Parameters>(family->spec(), *training.backend);
   load(*training.parameters, source_of(family->spec(), weights));
   training.model = std::make_unique<Model>(std::move(family), *training.parameters);

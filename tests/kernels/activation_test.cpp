@@ -79,7 +79,7 @@ void expect_equals_oracle(Backend& backend, std::int64_t n) {
 }
 
 TEST(ActivationTest, EqualsTheOracleAndItsDifferences) {
-  const auto backend = make_cpu_backend({.threads = 2});
+  const auto backend = backend_under_test();
   expect_equals_oracle(*backend, 40013);  // on both threads
 }
 
@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(Here, ActivationOnTarget, testing::ValuesIn(simd_target
                          simd_target_name);
 
 TEST(ActivationTest, TailsAreExact) {
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   DeviceArrays arrays(*backend);
   for (const float x : {-3.0F, -4.5F, -5.0F, 9.0F, 11.0F}) {
     const Tensor y = arrays.empty({1});
@@ -111,7 +111,7 @@ TEST(ActivationTest, TailsAreExact) {
 }
 
 TEST(ActivationTest, LargeInputsSaturateAndNanStays) {
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   DeviceArrays arrays(*backend);
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (const Activation activation : all_activations) {

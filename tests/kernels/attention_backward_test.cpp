@@ -72,7 +72,7 @@ class AttentionBackward : public testing::TestWithParam<Dims> {
   AttentionProblem problem() const { return problem_of(GetParam()); }
 
  private:
-  std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
+  std::unique_ptr<Backend> backend_ = backend_under_test();
 };
 
 TEST_P(AttentionBackward, IsCausalInOneRow) {
@@ -128,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(Dims, AttentionBackward,
 
 class AttentionBackwardRules : public testing::Test {
  protected:
-  std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
+  std::unique_ptr<Backend> backend_ = backend_under_test();
   Random random_{1};
 };
 
@@ -229,7 +229,7 @@ TEST_F(AttentionBackwardRules, GivesTheSameBitsAgainAndOnAnyNumberOfThreads) {
   fill(p, random_);
   const Floats dy = output_gradient(p, random_);
   const AttentionResult expected = attend_and_back(*backend_, p, dy);
-  const auto single = make_cpu_backend({.threads = 1});
+  const auto single = backend_under_test(Dtype::f32, 1);
   for (Backend* backend : {backend_.get(), single.get()}) {
     const AttentionResult found = attend_and_back(*backend, p, dy);
     EXPECT_EQ(found.y, expected.y);

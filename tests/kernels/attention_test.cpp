@@ -34,7 +34,7 @@ class Attention : public testing::TestWithParam<Dims> {
     fill(p, random);
     EXPECT_LT(relative_error(attend(*backend_, p), attention_oracle(p)), 2e-6);
   }
-  std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
+  std::unique_ptr<Backend> backend_ = backend_under_test();
 };
 
 TEST_P(Attention, IsCausalInOneRow) {
@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(Dims, Attention,
 
 class AttentionRules : public testing::Test {
  protected:
-  std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
+  std::unique_ptr<Backend> backend_ = backend_under_test();
 };
 
 TEST_F(AttentionRules, AQueryThatSeesNoKeyYieldsZeros) {
@@ -151,7 +151,7 @@ TEST_F(AttentionRules, ARowGivesTheSameBitsAloneAndOnAnyNumberOfThreads) {
     together.queries += 1;
   }
   const Floats expected = attend(*backend_, alone);
-  const auto single = make_cpu_backend({.threads = 1});
+  const auto single = backend_under_test(Dtype::f32, 1);
   for (Backend* backend : {backend_.get(), single.get()}) {
     const Floats y = attend(*backend, together);
     for (std::size_t i = 0; i < 4; ++i) {

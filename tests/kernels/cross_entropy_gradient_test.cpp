@@ -72,7 +72,7 @@ TEST(CrossEntropyGradientOracle, IsTheGradientOfTheForwardOracle) {
 }
 
 TEST(CrossEntropyGradient, EqualsTheOracle) {
-  const auto backend = make_cpu_backend({.threads = 2});
+  const auto backend = backend_under_test();
   for (const CrossEntropyProblem& p :
        {problem(1, 1, 1, false, 1, 0), problem(3, 16, 50, false, 1, 0),
         problem(5, 33, 129, true, 0.5F, 0), problem(5, 33, 129, true, 0.5F, 3),
@@ -83,7 +83,7 @@ TEST(CrossEntropyGradient, EqualsTheOracle) {
 }
 
 TEST(CrossEntropyGradient, EqualsTheOracleWithSmoothedLabels) {
-  const auto backend = make_cpu_backend({.threads = 2});
+  const auto backend = backend_under_test();
   for (const float cap : {0.0F, 3.0F}) {
     CrossEntropyProblem p = problem(5, 33, 129, true, 0.5F, cap);
     p.spec.label_smoothing = 0.1F;
@@ -92,7 +92,7 @@ TEST(CrossEntropyGradient, EqualsTheOracleWithSmoothedLabels) {
 }
 
 TEST(CrossEntropyGradient, EqualsTheOracleWhereRowsTakeSeveralChunks) {
-  const auto backend = make_cpu_backend({.threads = 2});
+  const auto backend = backend_under_test();
   const CrossEntropyProblem wide = problem(70, 3, 70000, true, 0.7F, 4);  // chunks of 32 rows
   expect_oracle(take(*backend, wide), wide);
   const CrossEntropyProblem tall = problem(2500, 3, 11, true, 1, 0);  // chunks of 1024
@@ -100,13 +100,13 @@ TEST(CrossEntropyGradient, EqualsTheOracleWhereRowsTakeSeveralChunks) {
 }
 
 TEST(CrossEntropyGradient, EqualsTheOracleWhereProbabilitiesVanish) {
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   CrossEntropyProblem p = problem(6, 9, 61, true, 1, 0, 300);
   expect_oracle(take(*backend, p), p);
 }
 
 TEST(CrossEntropyGradient, TheLossIsThatOfLinearCrossEntropy) {
-  const auto backend = make_cpu_backend({.threads = 2});
+  const auto backend = backend_under_test();
   DeviceArrays arrays(*backend);
   const CrossEntropyProblem p = problem(9, 20, 77, true, 0.5F, 3);
   const Tensor loss = arrays.empty({p.m}), best = arrays.empty(Dtype::i32, {p.m});
@@ -118,7 +118,7 @@ TEST(CrossEntropyGradient, TheLossIsThatOfLinearCrossEntropy) {
 }
 
 TEST(CrossEntropyGradient, IsAddedToThoseOfTheWeights) {
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   const CrossEntropyProblem p = problem(3, 2, 5, true, 1, 0);
   const Gradients alone = take(*backend, p);
   DeviceArrays arrays(*backend);
@@ -133,7 +133,7 @@ TEST(CrossEntropyGradient, IsAddedToThoseOfTheWeights) {
 }
 
 TEST(CrossEntropyGradient, RefusesLabelsOutsideTheVocabulary) {
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   CrossEntropyProblem p = problem(2, 3, 4, false, 1, 0);
   for (const std::int32_t label : {-1, 4}) {
     p.labels[1] = label;
@@ -142,7 +142,7 @@ TEST(CrossEntropyGradient, RefusesLabelsOutsideTheVocabulary) {
 }
 
 TEST(CrossEntropyGradient, OfBf16HasTheErrorOfPlainRounding) {
-  const auto backend = cpu_backend_or_null(Dtype::bf16);
+  const auto backend = backend_under_test(Dtype::bf16);
   if (backend == nullptr) GTEST_SKIP() << "this processor can't multiply in bf16";
   const CrossEntropyProblem p = problem(33, 40, 57, false, 1, 0, 0.3F);
   const Gradients found = take(*backend, p);

@@ -13,15 +13,10 @@
 
 namespace gist::test {
 
-/// A cpu backend that computes in `dtype`, or nothing where the processor can't.
-inline std::unique_ptr<Backend> cpu_backend_or_null(Dtype dtype) {
-  try {
-    return make_cpu_backend({.threads = 2, .dtype = dtype});
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::unavailable) throw;
-    return nullptr;
-  }
-}
+/// The backend that the tests of operations run on, computing in `dtype`; null where this machine
+/// can't. Each program that they are linked into brings its own: cpu_under_test.cpp, or
+/// tests/cuda/operations_on_cuda.cpp, to which threads mean nothing.
+std::unique_ptr<Backend> backend_under_test(Dtype dtype = Dtype::f32, int threads = 2);
 
 /// Makes tensors and keeps their memory.
 class DeviceArrays {

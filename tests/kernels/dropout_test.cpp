@@ -43,7 +43,7 @@ TEST(PhiloxTest, GivesRandom123sKnownAnswers) {
 }
 
 TEST(DropoutTest, EqualsTheOracle) {
-  const auto backend = make_cpu_backend({.threads = 2});
+  const auto backend = backend_under_test();
   expect_equals_oracle(*backend, 100003);  // on both threads
   for (const std::int64_t n : {0, 1, 3, 4, 63, 64, 65}) expect_equals_oracle(*backend, n);
 }
@@ -69,7 +69,7 @@ double kept(Backend& backend, std::int64_t n, const Dropout& dropout) {
 }
 
 TEST(DropoutTest, KeepsTheShareThatItSaysAndTheMean) {
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   constexpr std::int64_t n = 1 << 20;
   for (const float p : {0.01F, 0.1F, 0.5F, 0.9F}) {
     const double deviation = std::sqrt(n * double{p} * (1 - double{p}));
@@ -80,7 +80,7 @@ TEST(DropoutTest, KeepsTheShareThatItSaysAndTheMean) {
 }
 
 TEST(DropoutTest, SeedsAndStreamsDrawIndependently) {
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   constexpr std::int64_t n = 1 << 18;
   const Floats ones(n, 1.0F);
   const Dropout first{0.5F, 1, 1};
@@ -97,7 +97,7 @@ TEST(DropoutTest, SeedsAndStreamsDrawIndependently) {
 }
 
 TEST(DropoutTest, ProbabilityZeroIsACopy) {
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   DeviceArrays arrays(*backend);
   const Floats x = {1, -2, std::numeric_limits<float>::infinity()};
   const Tensor y = arrays.empty({3});
@@ -107,7 +107,7 @@ TEST(DropoutTest, ProbabilityZeroIsACopy) {
 
 TEST(DropoutTest, IsCountedAndChecked) {
   const auto meta = make_meta_backend();
-  const auto cpu = make_cpu_backend();
+  const auto cpu = backend_under_test();
   for (Backend* backend : {static_cast<Backend*>(meta.get()), cpu.get()}) {
     DeviceArrays arrays(*backend);
     const Tensor x = arrays.empty({6});
@@ -139,7 +139,7 @@ BiasedAttention attention_problem(Random& random) {
 }
 
 TEST(AttentionDropout, EqualsTheOracle) {
-  const auto backend = make_cpu_backend({.threads = 2});
+  const auto backend = backend_under_test();
   Random random(1);
   BiasedAttention a = attention_problem(random);
   expect_equals_oracle(*backend, a);
@@ -162,8 +162,8 @@ TEST(AttentionDropout, GivesTheSameBitsAgainAndOnAnyNumberOfThreads) {
   Random random(1);
   const BiasedAttention a = attention_problem(random);
   const Floats dy = random.floats(a.p.queries * a.p.heads * a.p.value_dim);
-  const auto backend = make_cpu_backend({.threads = 2});
-  const auto single = make_cpu_backend({.threads = 1});
+  const auto backend = backend_under_test();
+  const auto single = backend_under_test(Dtype::f32, 1);
   const BiasedAttentionFound expected = attend_and_back(*backend, a, dy);
   EXPECT_EQ(attend_and_back(*backend, a, dy), expected);
   EXPECT_EQ(attend_and_back(*single, a, dy), expected);
@@ -184,11 +184,11 @@ TEST(AttentionDropout, CountsElementsBeyond32Bits) {
   fill(a, random);
   for (std::int32_t k = 0; k < 12; ++k) a.p.slot[static_cast<std::size_t>(list - 12 + k)] = k;
   a.p.spec.dropout = {0.4F, 1, 2};
-  expect_equals_oracle(*make_cpu_backend(), a);
+  expect_equals_oracle(*backend_under_test(), a);
 }
 
 TEST(AttentionDropout, KeepsTheMeanOverStreams) {
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   Random random(1);
   AttentionProblem p;
   add_row(p, 12, 0, 40, [](std::int32_t) { return Interval{0, forever}; });

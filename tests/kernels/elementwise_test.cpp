@@ -10,7 +10,7 @@ namespace {
 
 class Elementwise : public testing::Test {
  protected:
-  std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
+  std::unique_ptr<Backend> backend_ = backend_under_test();
   DeviceArrays arrays_{*backend_};
   Random random_{1};
 };

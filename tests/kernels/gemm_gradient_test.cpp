@@ -12,7 +12,7 @@ constexpr double tolerance = 1e-5;
 
 class GemmGradient : public testing::Test {
  protected:
-  std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
+  std::unique_ptr<Backend> backend_ = backend_under_test();
   DeviceArrays arrays_{*backend_};
   Random random_{1};
 };
@@ -111,7 +111,7 @@ TEST_F(GemmGradient, APlainWeightIsReadAsItIsNow) {
 }
 
 TEST(Bf16GemmGradient, HasTheErrorOfPlainRounding) {
-  const auto backend = cpu_backend_or_null(Dtype::bf16);
+  const auto backend = backend_under_test(Dtype::bf16);
   if (backend == nullptr) GTEST_SKIP() << "this processor can't multiply in bf16";
   DeviceArrays arrays(*backend);
   Random random(1);

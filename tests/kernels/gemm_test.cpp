@@ -20,7 +20,7 @@ void PrintTo(const GemmCase& c, std::ostream* out) {
 class Gemm : public testing::TestWithParam<std::tuple<GemmCase, Dtype>> {
  protected:
   void SetUp() override {
-    backend_ = cpu_backend_or_null(std::get<Dtype>(GetParam()));
+    backend_ = backend_under_test(std::get<Dtype>(GetParam()));
     if (backend_ == nullptr) GTEST_SKIP() << "this processor can't multiply in bf16";
   }
   std::unique_ptr<Backend> backend_;
@@ -70,7 +70,7 @@ std::vector<std::byte> unaligned_copy(const Floats& values, Dtype dtype) {
 
 TEST(Pack, TakesAnyFloatDtypeAtAnyAddress) {
   constexpr std::int64_t n = 70, k = 300, m = 5;
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   DeviceArrays arrays(*backend);
   Random random(2);
   const Floats x = random.floats(m * k);
@@ -89,7 +89,7 @@ TEST(Pack, TakesAnyFloatDtypeAtAnyAddress) {
 
 TEST(Pack, NeedsLittleMoreThanThePackedCopy) {
   constexpr std::int64_t n = 1024, k = 1024;
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   const Floats w(n * k, 1.0F);
   const auto packed = backend->pack(host_tensor({n, k}, w));
   EXPECT_LE(backend->memory().peak, packed->bytes() + packed->bytes() / 10);
@@ -103,7 +103,7 @@ TEST(GemmResult, IsTheSameBitsInEveryCall) {
   const Floats w = random.floats(n * k);
   Floats first;
   for (int run = 0; run < 3; ++run) {
-    const auto backend = make_cpu_backend({.threads = 2});
+    const auto backend = backend_under_test();
     DeviceArrays arrays(*backend);
     const auto packed = backend->pack(host_tensor({n, k}, w));
     const Tensor y = arrays.empty({m, n});
@@ -116,7 +116,7 @@ TEST(GemmResult, IsTheSameBitsInEveryCall) {
 
 TEST(GemmProducts, AreCompiledAnewAfterManyNumbersOfRows) {
   constexpr std::int64_t n = 24, k = 16, most = 300;  // more than are kept
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   DeviceArrays arrays(*backend);
   Random random(4);
   const Floats x = random.floats(most * k);
@@ -139,7 +139,7 @@ TEST(GemmWeight, OfAnotherBackendIsRefused) {
     std::int64_t k() const override { return 2; }
     std::size_t bytes() const override { return 0; }
   };
-  const auto backend = make_cpu_backend();
+  const auto backend = backend_under_test();
   DeviceArrays arrays(*backend);
   const Tensor x = arrays.of({1, 2}, Floats{1, 2});
   EXPECT_THROW(backend->gemm(x, Foreign(), {}, x), Error);

@@ -112,7 +112,7 @@ void step(Backend& backend, DeviceArrays& arrays, const Matrix& w, std::int64_t 
 
 TEST(Memory, DoesNotGrowFromStepToStep) {
   for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
-    const auto backend = cpu_backend_or_null(dtype);
+    const auto backend = backend_under_test(dtype);
     if (backend == nullptr) GTEST_SKIP() << "this processor can't multiply in bf16";
     Random random(1);
     const Floats values = random.floats(64 * 64, 0.1F);

@@ -18,7 +18,7 @@ class Optimiser : public testing::Test {
     return arrays_.floats(y)[0];
   }
 
-  std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
+  std::unique_ptr<Backend> backend_ = backend_under_test();
   DeviceArrays arrays_{*backend_};
   Random random_{1};
 };

@@ -61,7 +61,7 @@ class Biased : public testing::TestWithParam<BiasDims> {
   }
 
   Random random_{1};
-  std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
+  std::unique_ptr<Backend> backend_ = backend_under_test();
 };
 
 /// All queries of an encoder's row see all keys, but the prompt's, which the gist hides.
@@ -127,7 +127,7 @@ INSTANTIATE_TEST_SUITE_P(
 class BiasedOnTarget : public OnSimdTarget {};
 
 TEST_P(BiasedOnTarget, EqualsTheOracle) {
-  const auto backend = make_cpu_backend({.threads = 2});
+  const auto backend = backend_under_test();
   Random random(3);
   for (const BiasDims& dims : {BiasDims{4, 4, 16, 16, 0, true}, BiasDims{6, 2, 7, 9, 5, false}}) {
     BiasedAttention a = problem_of(dims);
@@ -161,14 +161,14 @@ class BiasedRules : public testing::Test {
   }
 
   Random random_{1};
-  std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
+  std::unique_ptr<Backend> backend_ = backend_under_test();
 };
 
 TEST_F(BiasedRules, GivesTheSameBitsAgainAndOnAnyNumberOfThreads) {
   const BiasedAttention a = encoder_problem();
   const Floats dy = output_gradient(a);
   const BiasedAttentionFound expected = attend_and_back(*backend_, a, dy);
-  const auto single = make_cpu_backend({.threads = 1});
+  const auto single = backend_under_test(Dtype::f32, 1);
   EXPECT_EQ(attend_and_back(*backend_, a, dy), expected);
   EXPECT_EQ(attend_and_back(*single, a, dy), expected);
 }

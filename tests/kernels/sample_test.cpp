@@ -23,7 +23,7 @@ class Sample : public testing::Test {
     return sample(logits, 1, options, {uniform})[0];
   }
 
-  std::unique_ptr<Backend> backend_ = make_cpu_backend({.threads = 2});
+  std::unique_ptr<Backend> backend_ = backend_under_test();
   DeviceArrays arrays_{*backend_};
 };
 

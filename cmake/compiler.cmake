@@ -1,8 +1,9 @@
 # Flags of everything in the tree. gist_flags is linked by each target, privately.
 add_library(gist_flags INTERFACE)
 # GCC 12 reports -Wrestrict for std::string's own code when it optimises (GCC bug 105651).
-target_compile_options(gist_flags INTERFACE -Wall -Wextra -Wshadow -Werror
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+target_compile_options(gist_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Werror;$<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>>
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow,-Werror;-Werror=all-warnings>)
 target_include_directories(gist_flags INTERFACE ${CMAKE_SOURCE_DIR})
 
 if(GIST_SANITIZE)

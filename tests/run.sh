@@ -14,7 +14,7 @@ case "${1-}" in
 esac
 
 # shellcheck disable=SC2086 # a list of words
-need_packages $build_packages libgtest-dev libgmock-dev binutils python3 ccache jq parallel \
+need_packages $build_packages libgtest-dev libgmock-dev libboost-context-dev binutils python3 ccache jq parallel \
   shellcheck zstd
 [ $full = no ] || need_packages python3-venv chromium
 
@@ -23,7 +23,8 @@ export OMP_WAIT_POLICY=passive
 
 build_and_test() {
   cd "$root"
-  cmake --preset "$1" -DGIST_TESTS=ON -DCMAKE_CXX_COMPILER_LAUNCHER=ccache >/dev/null
+  cmake --no-warn-unused-cli --preset "$1" -DGIST_TESTS=ON -DCMAKE_CUDA_ARCHITECTURES=90 \
+    -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache >/dev/null
   cmake --build --preset "$1"
   ctest --preset "$1" -j "$(nproc)"
 }

@@ -1,0 +1,169 @@
+#include <algorithm>
+
+#include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/fault.h"
+#include "kernels/cuda/operations.h"
+#include "kernels/cuda/reduce.h"
+
+namespace gist::cuda {
+namespace {
+
+/// Logits of a chunk of rows are about this many: enough to fill the device, small beside a model.
+constexpr std::int64_t chunk_values = std::int64_t{32} << 20;
+
+std::int64_t chunk_rows(std::int64_t rows, std::int64_t vocabulary) {
+  return std::min(rows, std::max<std::int64_t>(chunk_values / vocabulary, 1));
+}
+
+__device__ float capped(float x, float scale, float soft_cap) {
+  return soft_cap > 0 ? soft_cap * tanhf(x * (scale / soft_cap)) : x * scale;
+}
+
+__global__ void scale_and_cap_kernel(float* x, std::int64_t n, float scale, float soft_cap) {
+  for (std::int64_t i = first_element(); i < n; i += element_step()) {
+    x[i] = capped(x[i], scale, soft_cap);
+  }
+}
+
+/// Of a row's largest value, and where it first stands. A row of NaN has neither: place 0.
+struct Largest {
+  float value;
+  int place;
+};
+
+__device__ Largest larger(Largest a, Largest b) {
+  if (a.value > b.value) return a;
+  if (b.value > a.value) return b;
+  return a.place < b.place ? a : b;
+}
+
+/// Over the block; `values` and `places` have 32 elements.
+__device__ Largest largest_of_block(Largest own, SharedArray<float> values,
+                                    SharedArray<int> places) {
+  for (int distance = warp_size / 2; distance > 0; distance /= 2) {
+    const float value = __shfl_xor_sync(whole_warp, own.value, distance);
+    const int place = __shfl_xor_sync(whole_warp, own.place, distance);
+    own = larger(own, {value, place});
+  }
+  const int warp = static_cast<int>(threadIdx.x) / warp_size;
+  __syncthreads();
+  if (threadIdx.x % warp_size == 0) {
+    values[warp] = own.value;
+    places[warp] = own.place;
+  }
+  __syncthreads();
+  own = {values[0], places[0]};
+  for (int i = 1; i < static_cast<int>(blockDim.x) / warp_size; ++i) {
+    own = larger(own, {values[i], places[i]});
+  }
+  return own;
+}
+
+struct LossSpec {
+  float scale, soft_cap;
+  float of_label, of_each;  // what the target gives to the label, and to each id besides
+  float factor;
+};
+
+/// A block a row of logits (as the matrix product left them). Writes loss, and `best` where it is
+/// wanted; with `gradient`, leaves factor * dloss/dx in the logits' place.
+__global__ void loss_kernel(float* logits, std::int64_t vocabulary, LossSpec spec,
+                            const std::int32_t* labels, IndexCheck check, bool gradient,
+                            float* loss, std::int32_t* best) {
+  SharedMemory memory;
+  const SharedArray<float> parts = memory.take<float>(warp_size);
+  const SharedArray<int> places = memory.take<int>(warp_size);
+  const std::int64_t row = blockIdx.x;
+  float* x = logits + row * vocabulary;
+  if (!check.passes(static_cast<int>(row), labels[row])) return;
+  Largest peak{-INFINITY, 0x7FFFFFFF};
+  float total = 0;
+  for (std::int64_t i = threadIdx.x; i < vocabulary; i += blockDim.x) {
+    const float z = capped(x[i], spec.scale, spec.soft_cap);
+    x[i] = z;
+    total += z;
+    if (z > peak.value || peak.place == 0x7FFFFFFF) peak = {z, static_cast<int>(i)};
+  }
+  peak = largest_of_block(peak, parts, places);
+  float sum = 0;
+  for (std::int64_t i = threadIdx.x; i < vocabulary; i += blockDim.x)
+    sum += expf(x[i] - peak.value);
+  const float log_sum = peak.value + logf(reduce_block<Sum>(sum, parts));
+  if (spec.of_each > 0) total = reduce_block<Sum>(total, parts);
+  const float wanted = x[labels[row]];
+  if (threadIdx.x == 0) {
+    loss[row] = log_sum - spec.of_label * wanted - (spec.of_each > 0 ? spec.of_each * total : 0);
+    if (best != nullptr) best[row] = peak.place == 0x7FFFFFFF ? 0 : peak.place;
+  }
+  if (!gradient) return;
+  __syncthreads();  // all have read `wanted`
+  for (std::int64_t i = threadIdx.x; i < vocabulary; i += blockDim.x) {
+    const float z = x[i];
+    float d = expf(z - log_sum) - spec.of_each - (i == labels[row] ? spec.of_label : 0);
+    d *= spec.factor * spec.scale;
+    if (spec.soft_cap > 0) d *= 1 - z / spec.soft_cap * (z / spec.soft_cap);
+    x[i] = d;
+  }
+}
+
+void lose(Device& device, float* logits, std::int64_t rows, std::int64_t vocabulary,
+          const LossSpec& spec, const Tensor& labels, bool gradient, const Tensor& loss,
+          const Tensor& best) {
+  const Grid grid{dim3(static_cast<unsigned>(rows)), dim3(elementwise_threads),
+                  shared_bytes<float>(warp_size) + shared_bytes<int>(warp_size)};
+  launch(device, grid, loss_kernel, logits, vocabulary, spec, data_of<const std::int32_t>(labels),
+         IndexCheck(device,
+                    gradient ? "linear_cross_entropy_gradient: expected labels"
+                             : "linear_cross_entropy: expected labels",
+                    vocabulary),
+         gradient, data_of<float>(loss), data_of<std::int32_t>(best));
+}
+
+}  // namespace
+
+void scale_and_cap(Device& device, const Tensor& x, float scale, float soft_cap) {
+  const std::int64_t n = x.shape.elements();
+  launch(device, elementwise_grid(device, n), scale_and_cap_kernel, data_of<float>(x), n, scale,
+         soft_cap);
+}
+
+void linear_cross_entropy(MatmulContext& context, Scratch& scratch, const Tensor& hidden,
+                          const WeightView& head, const Tensor& bias, float scale, float soft_cap,
+                          const Tensor& labels, const Tensor& loss, const Tensor& best) {
+  const std::int64_t m = hidden.shape[0];
+  const std::int64_t chunk = chunk_rows(m, head.n);
+  float* logits = scratch.reserve<float>(chunk * head.n);
+  for (std::int64_t first = 0; first < m; first += chunk) {
+    const std::int64_t end = std::min(first + chunk, m);
+    gemm(context, hidden.rows(first, end), head, bias,
+         Tensor{logits, Dtype::f32, {end - first, head.n}});
+    lose(context.device, logits, end - first, head.n, {scale, soft_cap, 1, 0, 1},
+         labels.rows(first, end), false, loss.rows(first, end), best.rows(first, end));
+  }
+}
+
+void linear_cross_entropy_gradient(MatmulContext& context, Scratch& scratch, Scratch& sums,
+                                   const Tensor& hidden, const Tensor& head, const Tensor& bias,
+                                   const CrossEntropySpec& spec, const Tensor& labels,
+                                   const Tensor& loss, const Tensor& dhidden, const Tensor& dhead,
+                                   const Tensor& dbias) {
+  const std::int64_t m = hidden.shape[0], vocabulary = head.shape[0], d = head.shape[1];
+  const std::int64_t chunk = chunk_rows(m, vocabulary);
+  float* logits = scratch.reserve<float>(chunk * vocabulary);
+  const WeightView view{head.data, Dtype::f32, vocabulary, d};
+  const LossSpec losses{spec.scale, spec.soft_cap, 1 - spec.label_smoothing,
+                        spec.label_smoothing / static_cast<float>(vocabulary), spec.factor};
+  for (std::int64_t first = 0; first < m; first += chunk) {
+    const std::int64_t end = std::min(first + chunk, m);
+    const Tensor states = hidden.rows(first, end);
+    const Tensor values{logits, Dtype::f32, {end - first, vocabulary}};
+    gemm(context, states, view, bias, values);
+    lose(context.device, logits, end - first, vocabulary, losses, labels.rows(first, end), true,
+         loss.rows(first, end), Tensor{});
+    gemm_input_gradient(context, values, head, false, dhidden.rows(first, end));
+    gemm_weight_gradient(context, sums, values, states, dhead,
+                         bias.data == nullptr ? Tensor{} : dbias);
+  }
+}
+
+}  // namespace gist::cuda

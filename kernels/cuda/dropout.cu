@@ -1,0 +1,29 @@
+#include <cmath>
+
+#include "kernels/cuda/dropout_draw.h"
+#include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/operations.h"
+
+namespace gist::cuda {
+namespace {
+
+/// A thread draws for four neighbours at a time.
+__global__ void dropout_kernel(const float* x, std::int64_t n, DropoutDraw draw, float* y) {
+  for (std::int64_t four = first_element(); 4 * four < n; four += element_step()) {
+    const auto words = draw.words(static_cast<std::uint64_t>(four));
+    for (int i = 0; i < 4 && 4 * four + i < n; ++i) {
+      y[4 * four + i] = x[4 * four + i] * draw.factor_of(words[static_cast<std::size_t>(i)]);
+    }
+  }
+}
+
+}  // namespace
+
+void dropout(Device& device, const Tensor& x, const Dropout& dropout, const Tensor& y) {
+  const std::int64_t n = x.shape.elements();
+  if (dropout.probability == 0) return device.copy(y.data, x.data, x.bytes());
+  launch(device, elementwise_grid(device, (n + 3) / 4), dropout_kernel, data_of<const float>(x), n,
+         DropoutDraw(dropout), data_of<float>(y));
+}
+
+}  // namespace gist::cuda

@@ -1,0 +1,15 @@
+#include <utility>
+
+#include "kernels/cuda/device.h"
+#include "kernels/error.h"
+
+namespace gist::cuda {
+
+void throw_fault(Fault& fault) {
+  if (fault.what == 0) return;
+  const Fault found = std::exchange(fault, Fault{});
+  fail(ErrorKind::internal, "{} within [0, {}); the one with index {} is {}",
+       reinterpret_cast<const char*>(found.what), found.limit, found.index, found.value);
+}
+
+}  // namespace gist::cuda

@@ -1,0 +1,72 @@
+#include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/operations.h"
+#include "kernels/cuda/reduce.h"
+
+namespace gist::cuda {
+namespace {
+
+/// 1 / sqrt(mean(x^2) + eps) of a row that the block shares.
+__device__ float inverse_rms(const float* x, std::int64_t d, float eps, SharedArray<float> parts) {
+  float sum = 0;
+  for (std::int64_t i = threadIdx.x; i < d; i += blockDim.x) sum += x[i] * x[i];
+  return 1 / sqrtf(reduce_block<Sum>(sum, parts) / static_cast<float>(d) + eps);
+}
+
+/// A block a row.
+__global__ void rms_norm_kernel(const float* x, const float* weight, std::int64_t d, float eps,
+                                float* y) {
+  SharedMemory memory;
+  const float* from = x + blockIdx.x * d;
+  float* to = y + blockIdx.x * d;
+  const float factor = inverse_rms(from, d, eps, memory.take<float>(warp_size));
+  for (std::int64_t i = threadIdx.x; i < d; i += blockDim.x) to[i] = from[i] * factor * weight[i];
+}
+
+/// With r = 1 / rms(x): dx = r (weight dy - x r^2 mean(weight dy x)); the row's part of the
+/// weight's gradient, dy x r, goes to products[row, d]. dx may be dy.
+__global__ void rms_norm_backward_kernel(const float* x, const float* weight, const float* dy,
+                                         std::int64_t d, float eps, float* dx, float* products) {
+  SharedMemory memory;
+  const SharedArray<float> parts = memory.take<float>(warp_size);
+  const std::int64_t row = blockIdx.x;
+  const float* in = x + row * d;
+  const float* dout = dy + row * d;
+  const float r = inverse_rms(in, d, eps, parts);
+  float dot = 0;
+  for (std::int64_t i = threadIdx.x; i < d; i += blockDim.x) {
+    const float product = dout[i] * in[i];
+    dot += product * weight[i];
+    products[row * d + i] = product * r;
+  }
+  const float share = r * r * r * reduce_block<Sum>(dot, parts) / static_cast<float>(d);
+  for (std::int64_t i = threadIdx.x; i < d; i += blockDim.x) {
+    dx[row * d + i] = r * weight[i] * dout[i] - share * in[i];
+  }
+}
+
+Grid a_block_a_row(std::int64_t rows) {
+  return {dim3(static_cast<unsigned>(rows)), dim3(elementwise_threads),
+          shared_bytes<float>(warp_size)};
+}
+
+}  // namespace
+
+void rms_norm(Device& device, const Tensor& x, const Tensor& weight, float eps, const Tensor& y) {
+  const std::int64_t d = weight.shape[0];
+  launch(device, a_block_a_row(x.shape.elements() / d), rms_norm_kernel, data_of<const float>(x),
+         data_of<const float>(weight), d, eps, data_of<float>(y));
+}
+
+void rms_norm_backward(Device& device, Scratch& products, Scratch& sums, const Tensor& x,
+                       const Tensor& weight, float eps, const Tensor& dy, const Tensor& dx,
+                       const Tensor& dweight) {
+  const std::int64_t d = weight.shape[0];
+  const std::int64_t rows = x.shape.elements() / d;
+  float* product = products.reserve<float>(rows * d);
+  launch(device, a_block_a_row(rows), rms_norm_backward_kernel, data_of<const float>(x),
+         data_of<const float>(weight), data_of<const float>(dy), d, eps, data_of<float>(dx),
+         product);
+  add_rows(device, sums, product, rows, d, data_of<float>(dweight));
+}
+
+}  // namespace gist::cuda

@@ -1,0 +1,36 @@
+// Arrays of one call within its scratch memory.
+//
+//   ScratchPieces pieces;
+//   const auto tiles = pieces.add<Tile>(count);
+//   unsigned char* memory = scratch.reserve<unsigned char>(pieces.bytes());
+//   Tile* first = tiles.in(memory);
+#pragma once
+
+#include <cstdint>
+
+namespace gist::cuda {
+
+template <typename T>
+struct ScratchPiece {
+  std::int64_t offset = -1;  // in bytes; negative: there is no such piece
+
+  T* in(unsigned char* memory) const {
+    return offset < 0 ? nullptr : reinterpret_cast<T*>(memory + offset);
+  }
+};
+
+class ScratchPieces {
+ public:
+  template <typename T>
+  ScratchPiece<T> add(std::int64_t count) {
+    const ScratchPiece<T> piece{bytes_};
+    bytes_ += (count * static_cast<std::int64_t>(sizeof(T)) + 255) / 256 * 256;
+    return piece;
+  }
+  std::int64_t bytes() const { return bytes_; }
+
+ private:
+  std::int64_t bytes_ = 0;
+};
+
+}  // namespace gist::cuda

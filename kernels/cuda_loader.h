@@ -1,0 +1,27 @@
+// Opens the CUDA module (kernels/cuda/module.h) where there is one.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/cuda/module.h"
+
+namespace gist {
+
+/// PREFIX/lib/gist/gist_cuda.so of the program that runs, PREFIX/bin/gist.
+std::filesystem::path cuda_module_path();
+
+struct CudaDevices {
+  std::vector<CudaDevice> devices;
+  std::string none;  // why there are none: no module, no driver, no device
+};
+
+/// What `--device cuda:N` could mean here. Never throws for a machine without CUDA.
+CudaDevices find_cuda_devices();
+
+/// Throws Error(unavailable) with the reason where the device can't be used.
+std::unique_ptr<Backend> open_cuda_backend(const CudaOptions& options);
+
+}  // namespace gist

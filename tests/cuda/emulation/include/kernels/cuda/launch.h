@@ -1,0 +1,40 @@
+// kernels/cuda/launch.h for the emulation: the kernel runs at once, on the host.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <functional>
+#include <type_traits>
+
+#include "kernels/cuda/device.h"
+
+namespace gist::emulation {
+
+struct KernelGrid {
+  dim3 blocks, threads;
+  std::size_t shared_bytes = 0;
+};
+/// Runs all blocks of a kernel, several at a time. Throws Error(internal) for what the emulation
+/// finds wrong: which kernel, block, thread and line, and what.
+void run(const std::function<void()>& kernel, const KernelGrid& grid, const char* name);
+
+}  // namespace gist::emulation
+
+namespace gist::cuda {
+
+struct Grid {
+  dim3 blocks;
+  dim3 threads;
+  std::size_t shared_bytes = 0;
+};
+
+template <typename... Parameters>
+void launch(Device& device, const Grid& grid, void (*kernel)(Parameters...),
+            std::type_identity_t<Parameters>... arguments) {
+  emulation::run([=] { kernel(arguments...); }, {grid.blocks, grid.threads, grid.shared_bytes},
+                 device.operation());
+  device.check_launch();
+}
+
+}  // namespace gist::cuda

@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/compressor.h"
+#include "cli/engine.h"
 #include "cli/line_writer.h"
 #include "core/cost.h"
-#include "kernels/cpu/cpu_backend.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -75,7 +75,7 @@ void print_compress_plan(PromptReader& prompts, const LeftOutList& left_out,
     weights += reference->model.weight_bytes();
     flops += reference->backend->total_flops();
   }
-  const std::size_t available = make_cpu_backend()->memory().available;
+  const std::size_t available = make_backend(options)->memory().available;
   nlohmann::ordered_json plan{{"records", counts.records},
                               {"left_out", left_out.records().size()},
                               {"rows", counts.rows},

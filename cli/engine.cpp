@@ -1,11 +1,15 @@
 #include "cli/engine.h"
 
+#include <charconv>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "formats/fingerprint.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cuda_loader.h"
 #include "kernels/error.h"
 #include "plugins/host/plugin_host.h"
 
@@ -25,14 +29,45 @@ Dtype compute_dtype(const Options& options) {
   fail(ErrorKind::usage, "--dtype: expected f32 or bf16, found {}", in_quotes(name));
 }
 
+namespace {
+
+/// The N of cuda:N; none where the name isn't one of those.
+std::optional<int> cuda_index(const std::string& device) {
+  constexpr std::string_view prefix = "cuda:";
+  if (!device.starts_with(prefix)) return std::nullopt;
+  int index = 0;
+  const char* end = device.data() + device.size();
+  const auto parsed = std::from_chars(device.data() + prefix.size(), end, index);
+  if (parsed.ec != std::errc() || parsed.ptr != end || index < 0) return std::nullopt;
+  return index;
+}
+
+std::unique_ptr<Backend> make_cuda(const Options& options, int index) {
+  CudaOptions cuda;
+  cuda.device = index;
+  cuda.dtype = compute_dtype(options);
+  cuda.allow_tf32 = options.flag("allow-tf32");
+  return open_cuda_backend(cuda);
+}
+
+}  // namespace
+
 std::unique_ptr<Backend> make_backend(const Options& options) {
   const std::string device = options.text("device");
-  if (device.starts_with("cuda")) {
-    fail(ErrorKind::unavailable, "--device {}: this gist has no CUDA module; use --device cpu",
-         device);
+  if (const auto index = cuda_index(device)) {
+    try {
+      return make_cuda(options, *index);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::unavailable) throw;
+      fail(ErrorKind::unavailable, "--device {}: {}; use --device cpu", device, error.what());
+    }
   }
+  // No kernel of the CUDA module has run on a device yet (README): it is used where it is named.
   if (device != "cpu" && device != "auto") {
     fail(ErrorKind::usage, "--device: expected auto, cpu or cuda:N, found {}", in_quotes(device));
+  }
+  if (options.flag("allow-tf32")) {
+    fail(ErrorKind::usage, "--allow-tf32 is for CUDA devices; name one by --device cuda:N");
   }
   CpuOptions cpu;
   cpu.dtype = compute_dtype(options);
@@ -49,9 +84,11 @@ std::vector<OptionSpec> engine_options() {
   return {{"plugin-path", OptionKind::list, "DIR", "",
            "where to look for model families first; a list separated by ':'"},
           {"family", OptionKind::text, "ID", "", "the family to use where several serve the model"},
-          {"device", OptionKind::text, "NAME", "auto", "auto, cpu or cuda:N"},
+          {"device", OptionKind::text, "NAME", "auto", "cpu (so far what auto means) or cuda:N"},
           {"dtype", OptionKind::text, "NAME", "f32",
            "f32 or bf16: of weights and of the inputs of matrix products"},
+          {"allow-tf32", OptionKind::flag, "", "",
+           "on CUDA devices, products of f32 may round their inputs to TF32"},
           {"threads", OptionKind::integer, "N", "0", "0: one for each processor"}};
 }
 

@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/line_writer.h"
+#include "kernels/cuda_loader.h"
 #include "kernels/error.h"
 #include "plugins/host/plugin_host.h"
 
@@ -71,9 +72,16 @@ int list(const Options& options, LineWriter& out) {
 
 int where(const Options& options, LineWriter& out) {
   const auto directories = plugin_directories(options.list("plugin-path"));
-  const std::vector<std::string> devices{"cpu"};
+  const CudaDevices cuda = find_cuda_devices();
   if (options.flag("json")) {
-    ordered_json object{{"directories", ordered_json::array()}, {"devices", devices}};
+    ordered_json object{{"directories", ordered_json::array()}, {"devices", {{{"name", "cpu"}}}}};
+    for (const CudaDevice& device : cuda.devices) {
+      object["devices"].push_back({{"name", fmt::format("cuda:{}", device.index)},
+                                   {"model", device.name},
+                                   {"memory_bytes", device.memory_bytes},
+                                   {"unusable", text_or_null(device.unusable)}});
+    }
+    object["no_cuda"] = text_or_null(cuda.none);
     for (const PluginDirectory& directory : directories) {
       object["directories"].push_back({{"path", directory.path.string()},
                                        {"origin", directory.origin},
@@ -86,7 +94,13 @@ int where(const Options& options, LineWriter& out) {
     out.line(fmt::format("{}  ({}){}", directory.path.string(), directory.origin,
                          directory.ignored.empty() ? "" : "  ignored: " + directory.ignored));
   }
-  out.line(fmt::format("devices: {}", fmt::join(devices, " ")));
+  out.line("device cpu");
+  for (const CudaDevice& device : cuda.devices) {
+    out.line(fmt::format("device cuda:{}  {}, {:.1f} GiB{}", device.index, device.name,
+                         static_cast<double>(device.memory_bytes) / (1 << 30),
+                         device.unusable.empty() ? "" : "  unusable: " + device.unusable));
+  }
+  if (!cuda.none.empty()) out.line("no CUDA device: " + cuda.none);
   return exit_ok;
 }
 

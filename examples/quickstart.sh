@@ -13,7 +13,7 @@ run() { printf '$ %s\n' "$*" | sed "s|$root/||g; s|$work/||g" >&2; "$@"; }
 
 say "Building gist and its plugins"
 cd "$root"
-cmake --preset release -DGIST_TESTS=OFF >/dev/null
+cmake --preset release -DGIST_TESTS=OFF -DGIST_CUDA=OFF >/dev/null
 cmake --build --preset release
 gist=$root/build/release/bin/gist
 models=$root/examples/models

@@ -24,6 +24,7 @@ from typing import Callable, NamedTuple
 import numpy
 import sentencepiece
 import torch
+import torch.utils.mkldnn
 
 import eager_llama
 import eager_t5
@@ -148,13 +149,18 @@ def flops_a_token(gist, family, threads):
 
 
 def matmul_peak(n=2048, repeats=10):
-    """f32 FLOP/s of torch's matrix product, the best of several."""
+    """f32 FLOP/s of a matrix product, the best of several: torch's own (MKL's, which is slow on AMD) and
+    oneDNN's."""
     a, b = torch.rand(n, n), torch.rand(n, n)
+    linear = torch.utils.mkldnn.to_mkldnn(torch.nn.Linear(n, n).eval())
+    packed = a.to_mkldnn()
     best = float("inf")
-    for _ in range(repeats):
-        began = time.perf_counter()
-        torch.mm(a, b)
-        best = min(best, time.perf_counter() - began)
+    with torch.inference_mode():
+        for product in (lambda: torch.mm(a, b), lambda: linear(packed)):
+            for _ in range(repeats):
+                began = time.perf_counter()
+                product()
+                best = min(best, time.perf_counter() - began)
     return 2 * n**3 / best
 
 

@@ -42,8 +42,11 @@ struct Device::State {
     fail(ErrorKind::unavailable, "cuda:{} ({}): {} {}: {}", index, limits.name, operation,
          to_string(shape), cudaGetErrorString(status));
   }
+  /// Whichever thread of the host calls: each has a current device of its own.
+  void make_current() const { check(cudaSetDevice(index)); }
   /// Free memory of the device, and what the pool keeps for later.
   std::size_t available() const {
+    make_current();
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total));
     unsigned long long reserved = 0, used = 0;
@@ -66,7 +69,7 @@ struct Device::State {
 Device::Device(int index) : state_(std::make_unique<State>()) {
   State& s = *state_;
   s.index = index;
-  s.check(cudaSetDevice(index));
+  s.make_current();
   cudaDeviceProp properties{};
   s.check(cudaGetDeviceProperties(&properties, index));
   s.limits = {properties.name, properties.multiProcessorCount, properties.sharedMemPerBlockOptin};
@@ -95,6 +98,7 @@ const DeviceLimits& Device::limits() const {
 void Device::begin(const char* operation, const Shape& shape) {
   state_->operation = operation;
   state_->shape = shape;
+  state_->make_current();
 }
 const char* Device::operation() const {
   return state_->operation;

@@ -130,6 +130,15 @@ class Plugins(PluginsTest):
         self.assertEqual((done.returncode, done.stdout), (0, ""))
         self.assertIn("gist plugins where", done.stderr)
 
+    def test_where_says_that_there_is_no_cuda_module(self):
+        os.makedirs(self.path("prefix/bin"))
+        program = shutil.copy(GIST, self.path("prefix/bin"))
+        done = subprocess.run([program, "plugins", "where"], capture_output=True, text=True,
+                              env=environment(self.env), check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout.splitlines()[-1],
+                         rf"\Ano CUDA device: .*{self.path('prefix')}/.*gist_cuda.so does not exist")
+
     def test_check_says_which_check_failed_and_why(self):
         bare = self.copy_of_llama("bare")
         result = self.plugins("check", bare)

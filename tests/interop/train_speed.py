@@ -228,4 +228,5 @@ def main():
             compare(sys.argv[1], family, threads)
 
 
-main()
+if __name__ == "__main__":
+    main()

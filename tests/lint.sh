@@ -2,7 +2,7 @@
 # Formatting and static analysis. Needs clang-format and clang-tidy.
 set -eu
 cd "$(dirname "$0")/.."
-git ls-files '*.h' '*.hpp' '*.cpp' | xargs clang-format --dry-run -Werror
+git ls-files '*.h' '*.hpp' '*.cpp' '*.cu' | xargs clang-format --dry-run -Werror
 cmake --preset dev -DGIST_TESTS=OFF >/dev/null
 # clang-tidy doesn't know two of g++'s flags.
 mkdir -p build/lint

@@ -1,6 +1,6 @@
 // Random words from a counter: Philox 4x32-10 (Salmon, Moraes, Dror and Shaw 2011, "Parallel random
 // numbers: as easy as 1, 2, 3"). What is drawn depends on its place alone, so that it can be drawn
-// again, in any order. kernels/cpu/philox-inl.h is the same on vectors.
+// again, in any order. kernels/cpu/dropout_vectors-inl.h is the same on vectors.
 #pragma once
 
 #include <array>

@@ -4,9 +4,8 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
-#include <cmath>
 
-#include "kernels/cpu/adamw.h"
+#include "kernels/adamw.h"
 #include "kernels/cpu/operations.h"
 #include "kernels/cpu/parallel.h"
 
@@ -15,12 +14,13 @@ namespace gist::cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-void update_values(const AdamwStep& step, const float* gradient, std::int64_t n, float* weight,
-                   float* first_moment, float* second_moment) {
+/// gradient_factor clips.
+void update_values(const AdamwStep& step, float gradient_factor, const float* gradient,
+                   std::int64_t n, float* weight, float* first_moment, float* second_moment) {
   const hn::ScalableTag<float> tag;
   const hn::CappedTag<float, 1> one_lane;
   const auto each = [&](auto d, std::int64_t i) {
-    const auto g = hn::Mul(hn::LoadU(d, gradient + i), hn::Set(d, step.gradient_factor));
+    const auto g = hn::Mul(hn::LoadU(d, gradient + i), hn::Set(d, gradient_factor));
     const auto m = hn::MulAdd(hn::LoadU(d, first_moment + i), hn::Set(d, step.beta1),
                               hn::Mul(g, hn::Set(d, step.one_minus_beta1)));
     const auto v = hn::MulAdd(hn::LoadU(d, second_moment + i), hn::Set(d, step.beta2),
@@ -55,17 +55,8 @@ void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& no
   if (options.max_norm > 0) {
     factor = std::min(1.0, options.max_norm / (*static_cast<const float*>(norm.data) + 1e-6));
   }
-  const auto step = static_cast<double>(options.step);
-  const double root_of_bias = std::sqrt(1 - std::pow(options.beta2, step));
-  const AdamwStep constants{static_cast<float>(factor),
-                            static_cast<float>(1 - options.lr * options.weight_decay),
-                            static_cast<float>(options.beta1),
-                            static_cast<float>(1 - options.beta1),
-                            static_cast<float>(options.beta2),
-                            static_cast<float>(1 - options.beta2),
-                            static_cast<float>(options.lr / (1 - std::pow(options.beta1, step))),
-                            static_cast<float>(1 / root_of_bias),
-                            static_cast<float>(options.eps)};
+  const auto gradient_factor = static_cast<float>(factor);
+  const AdamwStep step = adamw_step(options);
   const auto* gradients = static_cast<const float*>(gradient.data);
   auto* weights = static_cast<float*>(weight.data);
   auto* first = static_cast<float*>(first_moment.data);
@@ -73,7 +64,7 @@ void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& no
   const auto update = HWY_DYNAMIC_DISPATCH(update_values);
   parallel_ranges(threads, weight.shape.elements(), 16384,
                   [&](std::int64_t begin, std::int64_t end) {
-                    update(constants, gradients + begin, end - begin, weights + begin,
+                    update(step, gradient_factor, gradients + begin, end - begin, weights + begin,
                            first + begin, second + begin);
                   });
 }

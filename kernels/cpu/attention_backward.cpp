@@ -225,7 +225,7 @@ BackwardItem start_item(const BackwardTensors& tensors, const checks::AttentionS
                  lay_out_backward(sizes, places, workspace),
                  bias_of_head(tensors.bias, kv_head, group),
                  {nullptr, places, 0},
-                 {DropoutDraw(spec.dropout)}};
+                 {dropout_draw(spec.dropout)}};
   t.dropout.low = t.w.index_low;
   t.dropout.high = t.w.index_high;
   t.dropout.entry = t.w.list_entry;

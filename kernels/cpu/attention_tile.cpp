@@ -170,7 +170,7 @@ TileBias load_bias(const Tile& t, const TileWorkspace& w) {
 }
 
 TileDropout load_dropout(const Tile& t, const Dropout& dropout, const TileWorkspace& w) {
-  const TileDropout tile{DropoutDraw(dropout), w.index_low, w.index_high, w.entry};
+  const TileDropout tile{dropout_draw(dropout), w.index_low, w.index_high, w.entry};
   if (!tile.draw.on()) return tile;
   for (std::int64_t c = 0; c < round_up(t.columns(), widest_vector); ++c) {
     tile.set_column(c, t.position(std::min(c, t.columns() - 1)), t.sizes.list);

@@ -35,8 +35,7 @@ void drop(const DropoutDraw& draw, const float* x, std::int64_t n, std::int64_t 
                           hn::Mul(v3, factors[3]), f32, y + 4 * index);
   }
   for (; index < end; ++index) {
-    const auto words =
-        philox_words(draw.seed, dropout_counter(draw.stream, static_cast<std::uint64_t>(index)));
+    const auto words = draw.words(static_cast<std::uint64_t>(index));
     for (std::int64_t i = 4 * index; i < std::min(n, 4 * index + 4); ++i) {
       y[i] = x[i] * draw.factor_of(words[static_cast<std::size_t>(i % 4)]);
     }
@@ -60,7 +59,7 @@ void dropout(const Tensor& x, const Dropout& dropout, const Tensor& y, int threa
   const auto* in = static_cast<const float*>(x.data);
   auto* out = static_cast<float*>(y.data);
   const std::int64_t n = x.shape.elements();
-  const DropoutDraw draw(dropout);
+  const DropoutDraw draw = dropout_draw(dropout);
   const auto apply = HWY_DYNAMIC_DISPATCH(drop);
   parallel_ranges(threads, (n + 3) / 4, 2048, [&](std::int64_t begin, std::int64_t end) {
     apply(draw, in, n, begin, end, out);

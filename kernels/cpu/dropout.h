@@ -1,30 +1,11 @@
-// What dropout draws with, in the form that is compared with random words.
+// Dropout of attention's probabilities, as a tile draws it.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
-#include "kernels/backend.h"
+#include "kernels/dropout_draw.h"
 
 namespace gist::cpu {
-
-/// A word is a uniform number of 24 bits, as in core/random.h; an element is dropped where its
-/// number is below the probability.
-struct DropoutDraw {
-  explicit DropoutDraw(const Dropout& dropout = {})
-      : seed(dropout.seed),
-        stream(dropout.stream),
-        limit(static_cast<std::uint32_t>(std::ceil(dropout.probability * 0x1p24F))),
-        factor(1 / (1 - dropout.probability)) {}
-
-  bool on() const { return limit > 0; }
-  /// 0 or 1 / (1 - probability)
-  float factor_of(std::uint32_t word) const { return word >> 8 < limit ? 0 : factor; }
-
-  std::uint64_t seed, stream;
-  std::uint32_t limit;  // numbers below are dropped
-  float factor;         // of what is kept
-};
 
 /// Dropout of the probabilities of a tile of attention.
 struct TileDropout {

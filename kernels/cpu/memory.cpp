@@ -50,15 +50,4 @@ MemoryUse MemoryAccount::use() const {
   return {current_, peak_, available_memory()};
 }
 
-std::byte* Scratch::reserve(std::size_t bytes) {
-  if (bytes > bytes_) {
-    account_.release(data_, bytes_);
-    data_ = nullptr;
-    bytes_ = 0;
-    data_ = account_.allocate(bytes);
-    bytes_ = bytes;
-  }
-  return static_cast<std::byte*>(data_);
-}
-
 }  // namespace gist::cpu

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "kernels/backend.h"
+#include "kernels/scratch.h"
 
 namespace gist::cpu {
 
@@ -20,26 +21,6 @@ class MemoryAccount {
   std::size_t peak_ = 0;
 };
 
-/// Working memory that is kept from call to call and only grows.
-class Scratch {
- public:
-  explicit Scratch(MemoryAccount& account) : account_(account) {}
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() { account_.release(data_, bytes_); }
-
-  /// At least `bytes`, 64-byte aligned, contents undefined; valid until the next call.
-  std::byte* reserve(std::size_t bytes);
-
-  template <typename T>
-  T* reserve_array(std::size_t count) {
-    return reinterpret_cast<T*>(reserve(count * sizeof(T)));
-  }
-
- private:
-  MemoryAccount& account_;
-  void* data_ = nullptr;
-  std::size_t bytes_ = 0;
-};
+using Scratch = GrowingScratch<MemoryAccount>;
 
 }  // namespace gist::cpu

@@ -32,7 +32,7 @@ __global__ void add_parts_kernel(const float* sums, std::int64_t parts, std::int
 void add_rows(Device& device, Scratch& scratch, const float* x, std::int64_t rows,
               std::int64_t columns, float* sum) {
   const std::int64_t parts = (rows + part_rows - 1) / part_rows;
-  float* sums = scratch.reserve<float>(parts * columns);
+  float* sums = scratch.reserve_array<float>(static_cast<std::size_t>(parts * columns));
   const auto blocks =
       static_cast<unsigned>((columns + elementwise_threads - 1) / elementwise_threads);
   launch(device, {dim3(blocks, static_cast<unsigned>(parts)), dim3(elementwise_threads)},

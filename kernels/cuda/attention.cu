@@ -174,7 +174,7 @@ void attention(Device& device, Scratch& scratch, const Tensor& q, const Tensor& 
         in, {in.group, Tile::columns, Tile::keys, Tile::keys, tiles, 0, splits}, pieces);
     const auto partials = pieces.add<float>(partial_floats(in, splits));
     const BiasMemory bias(spec.bias, in.heads, pieces);
-    auto* memory = scratch.reserve<unsigned char>(pieces.bytes());
+    auto* memory = scratch.reserve(pieces.bytes());
     in.bias = bias.make(device, spec.bias, in.heads, memory);
     const AttentionPlan plan = plan_memory.make(device, in, visible.rows, memory);
     clear_others(device, in, plan, std::int64_t{in.heads} * in.value_dim, data_of<float>(y),

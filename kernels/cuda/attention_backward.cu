@@ -300,7 +300,7 @@ void attention_backward(Device& device, Scratch& scratch, const Tensor& q, const
     const BackwardMemory at(in, spec, sizes.slots,
                             {pack, Tile::own, Tile::own, Tile::other, query_tiles, key_tiles, 0},
                             buckets);
-    auto* memory = scratch.reserve<unsigned char>(at.pieces.bytes());
+    auto* memory = scratch.reserve(at.pieces.bytes());
     in.bias = at.bias.make(device, spec.bias, in.heads, memory);
     const AttentionPlan plan = at.plan.make(device, in, visible.rows, memory);
     const std::int64_t heads = std::int64_t{in.queries} * in.heads;

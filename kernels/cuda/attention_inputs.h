@@ -9,10 +9,10 @@
 
 #include "kernels/backend.h"
 #include "kernels/checks.h"
-#include "kernels/cuda/dropout_draw.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/fault.h"
 #include "kernels/cuda/relative_bias.h"
+#include "kernels/dropout_draw.h"
 
 namespace gist::cuda {
 
@@ -53,7 +53,7 @@ struct AttentionInputs {
                       static_cast<std::uint64_t>(four));
     int kept = 0;
     for (int i = 0; i < 4; ++i) {
-      if (words[static_cast<std::size_t>(i)] >> 8 >= dropout.limit) kept |= 1 << i;
+      if (dropout.keeps(words[static_cast<std::size_t>(i)])) kept |= 1 << i;
     }
     return kept;
   }
@@ -100,7 +100,7 @@ inline AttentionInputs attention_inputs(const Device& device, const Tensor& q, c
           spec.scale,
           spec.soft_cap,
           {},
-          DropoutDraw(spec.dropout),
+          dropout_draw(spec.dropout),
           IndexCheck(device, "attention: expected slots", sizes.slots)};
 }
 

@@ -249,7 +249,7 @@ class PlanMemory {
 
   /// Queues what fills the plan.
   AttentionPlan make(Device& device, const AttentionInputs& in, const Tensor& rows,
-                     unsigned char* memory) const {
+                     std::byte* memory) const {
     const AttentionPlan plan{rows_.in(memory),        first_split_.in(memory), counts_.in(memory),
                              query_tiles_.in(memory), key_tiles_.in(memory),   splits_.in(memory),
                              bounds_.in(memory)};

@@ -132,7 +132,7 @@ void linear_cross_entropy(MatmulContext& context, Scratch& scratch, const Tensor
                           const Tensor& labels, const Tensor& loss, const Tensor& best) {
   const std::int64_t m = hidden.shape[0];
   const std::int64_t chunk = chunk_rows(m, head.n);
-  float* logits = scratch.reserve<float>(chunk * head.n);
+  float* logits = scratch.reserve_array<float>(static_cast<std::size_t>(chunk * head.n));
   for (std::int64_t first = 0; first < m; first += chunk) {
     const std::int64_t end = std::min(first + chunk, m);
     gemm(context, hidden.rows(first, end), head, bias,
@@ -149,7 +149,7 @@ void linear_cross_entropy_gradient(MatmulContext& context, Scratch& scratch, Scr
                                    const Tensor& dbias) {
   const std::int64_t m = hidden.shape[0], vocabulary = head.shape[0], d = head.shape[1];
   const std::int64_t chunk = chunk_rows(m, vocabulary);
-  float* logits = scratch.reserve<float>(chunk * vocabulary);
+  float* logits = scratch.reserve_array<float>(static_cast<std::size_t>(chunk * vocabulary));
   const WeightView view{head.data, Dtype::f32, vocabulary, d};
   const LossSpec losses{spec.scale, spec.soft_cap, 1 - spec.label_smoothing,
                         spec.label_smoothing / static_cast<float>(vocabulary), spec.factor};

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "kernels/backend.h"
+#include "kernels/scratch.h"
 
 namespace gist::cuda {
 
@@ -72,32 +73,6 @@ class Device {
   std::unique_ptr<State> state_;
 };
 
-/// Device memory that is kept from call to call and only grows.
-class Scratch {
- public:
-  explicit Scratch(Device& device) : device_(device) {}
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() { device_.release(data_, bytes_); }
-
-  /// At least `count`, contents undefined; valid until the next call.
-  template <typename T>
-  T* reserve(std::int64_t count) {
-    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
-    if (bytes > bytes_) {
-      device_.release(data_, bytes_);
-      data_ = nullptr;
-      bytes_ = 0;
-      data_ = device_.allocate(bytes);
-      bytes_ = bytes;
-    }
-    return static_cast<T*>(data_);
-  }
-
- private:
-  Device& device_;
-  void* data_ = nullptr;
-  std::size_t bytes_ = 0;
-};
+using Scratch = GrowingScratch<Device>;
 
 }  // namespace gist::cuda

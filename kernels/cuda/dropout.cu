@@ -1,8 +1,6 @@
-#include <cmath>
-
-#include "kernels/cuda/dropout_draw.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/operations.h"
+#include "kernels/dropout_draw.h"
 
 namespace gist::cuda {
 namespace {
@@ -23,7 +21,7 @@ void dropout(Device& device, const Tensor& x, const Dropout& dropout, const Tens
   const std::int64_t n = x.shape.elements();
   if (dropout.probability == 0) return device.copy(y.data, x.data, x.bytes());
   launch(device, elementwise_grid(device, (n + 3) / 4), dropout_kernel, data_of<const float>(x), n,
-         DropoutDraw(dropout), data_of<float>(y));
+         dropout_draw(dropout), data_of<float>(y));
 }
 
 }  // namespace gist::cuda

@@ -24,7 +24,7 @@ void gemm(MatmulContext& context, const Tensor& x, const WeightView& w, const Te
   product.y = data_of<float>(y);
   if (w.dtype == Dtype::bf16) {
     const std::int64_t n = x.shape.elements();
-    Bf16* rounded = context.rounded.reserve<Bf16>(n);
+    Bf16* rounded = context.rounded.reserve_array<Bf16>(static_cast<std::size_t>(n));
     launch(context.device, elementwise_grid(context.device, n), round_kernel,
            data_of<const float>(x), n, rounded);
     product.a.data = rounded;

@@ -155,7 +155,7 @@ void Matmul::run(const Product& p) {
   }
   const float one = 1;
   const float kept = p.accumulate ? 1 : 0;
-  void* workspace = state_->workspace.reserve<std::byte>(workspace_bytes);
+  void* workspace = state_->workspace.reserve(workspace_bytes);
   check(cublasLtMatmul(state_->handle.get(), plan.description.get(), &one, p.b.data, plan.b.get(),
                        p.a.data, plan.a.get(), &kept, p.y, plan.y.get(), p.y, plan.y.get(),
                        &plan.algorithm, workspace, workspace_bytes, state_->device.stream()),

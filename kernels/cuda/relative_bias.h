@@ -97,7 +97,7 @@ class BiasMemory {
 
   /// Queues what fills it. Nothing, where there is no bias.
   BiasByDistance make(Device& device, const RelativeBias& bias, int heads,
-                      unsigned char* memory) const {
+                      std::byte* memory) const {
     if (bias.table.data == nullptr) return {};
     const BiasByDistance made{bias_.in(memory), bucket_.in(memory),
                               data_of<const std::int32_t>(bias.query_positions),

@@ -62,7 +62,7 @@ void rms_norm_backward(Device& device, Scratch& products, Scratch& sums, const T
                        const Tensor& dweight) {
   const std::int64_t d = weight.shape[0];
   const std::int64_t rows = x.shape.elements() / d;
-  float* product = products.reserve<float>(rows * d);
+  float* product = products.reserve_array<float>(static_cast<std::size_t>(rows * d));
   launch(device, a_block_a_row(rows), rms_norm_backward_kernel, data_of<const float>(x),
          data_of<const float>(weight), data_of<const float>(dy), d, eps, data_of<float>(dx),
          product);

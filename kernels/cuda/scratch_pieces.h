@@ -2,10 +2,11 @@
 //
 //   ScratchPieces pieces;
 //   const auto tiles = pieces.add<Tile>(count);
-//   unsigned char* memory = scratch.reserve<unsigned char>(pieces.bytes());
+//   std::byte* memory = scratch.reserve(pieces.bytes());
 //   Tile* first = tiles.in(memory);
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace gist::cuda {
@@ -14,7 +15,7 @@ template <typename T>
 struct ScratchPiece {
   std::int64_t offset = -1;  // in bytes; negative: there is no such piece
 
-  T* in(unsigned char* memory) const {
+  T* in(std::byte* memory) const {
     return offset < 0 ? nullptr : reinterpret_cast<T*>(memory + offset);
   }
 };
@@ -27,7 +28,7 @@ class ScratchPieces {
     bytes_ += (count * static_cast<std::int64_t>(sizeof(T)) + 255) / 256 * 256;
     return piece;
   }
-  std::int64_t bytes() const { return bytes_; }
+  std::size_t bytes() const { return static_cast<std::size_t>(bytes_); }
 
  private:
   std::int64_t bytes_ = 0;

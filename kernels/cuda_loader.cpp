@@ -1,59 +1,39 @@
 #include "kernels/cuda_loader.h"
 
-#include <dlfcn.h>
-
-#include <boost/dll/shared_library.hpp>
 #include <string_view>
 #include <system_error>
 
 #include "kernels/error.h"
+#include "kernels/unclosed_library.h"
 
 namespace gist {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// A library that is never closed: the driver has threads and exit handlers of its own.
-union Unclosed {
-  boost::dll::shared_library library;
-  Unclosed() : library() {}
-  ~Unclosed() {}
-};
-
-/// Why the library can't be loaded, or nothing.
-std::string load(Unclosed& opened, const fs::path& path, boost::dll::load_mode::type mode) {
-  std::error_code error;
-  opened.library.load(path, mode | boost::dll::load_mode::rtld_now, error);
-  if (!error) return "";
-  const char* reason = ::dlerror();
-  return reason == nullptr ? error.message() : reason;
-}
-
 const CudaModule& load_module() {
-  using boost::dll::load_mode::rtld_local;
-  using boost::dll::load_mode::search_system_folders;
   const fs::path path = cuda_module_path();
   std::error_code error;
   if (!fs::exists(path, error)) {
     fail(ErrorKind::unavailable, "this gist has no CUDA module ({} does not exist)", path.string());
   }
   // The driver first: without one, there is no need to load all that the module needs.
-  Unclosed driver;
-  if (const auto reason = load(driver, "libcuda.so.1", search_system_folders); !reason.empty()) {
+  UnclosedLibrary driver, library;
+  if (const std::string reason = driver.open("libcuda.so.1", UnclosedLibrary::Search::system);
+      !reason.empty()) {
     fail(ErrorKind::unavailable, "there is no NVIDIA driver: {}", reason);
   }
-  Unclosed opened;
-  if (const auto reason = load(opened, path, rtld_local); !reason.empty()) {
+  if (const std::string reason = library.open(path); !reason.empty()) {
     fail(ErrorKind::unavailable, "the CUDA module can't be loaded: {}", reason);
   }
-  if (!opened.library.has(cuda_module_symbol)) {
+  const void* symbol = library.symbol(cuda_module_symbol);
+  if (symbol == nullptr) {
     fail(ErrorKind::unavailable, "{} is not gist's CUDA module", path.string());
   }
-  const auto& module = opened.library.get<const CudaModule>(cuda_module_symbol);
+  const auto& module = *static_cast<const CudaModule*>(symbol);
   if (std::string_view(module.build) != cuda_module_build) {
     fail(ErrorKind::unavailable,
-         "the CUDA module {} was built as {}, this gist as {}: install both "
-         "from one build",
+         "the CUDA module {} was built as {}, this gist as {}: install both from one build",
          path.string(), module.build, cuda_module_build);
   }
   return module;

@@ -1,14 +1,12 @@
 #include "plugins/host/loader.h"
 
-#include <dlfcn.h>
-
-#include <boost/dll/shared_library.hpp>
 #include <cstddef>
 #include <cstring>
 #include <set>
 #include <utility>
 
 #include "kernels/error.h"
+#include "kernels/unclosed_library.h"
 #include "plugins/host/manifest.h"
 
 namespace gist {
@@ -20,31 +18,17 @@ constexpr std::uint32_t most_families = 256;
 constexpr std::uint32_t most_architectures = 256;
 constexpr std::uint32_t largest_struct = 4096;  // bytes: no version will have one near this
 
-/// A library that is never closed: plugins may have threads or exit handlers of their own, and
-/// models hold pointers into them.
-union Unclosed {
-  boost::dll::shared_library library;
-  Unclosed() : library() {}
-  ~Unclosed() {}
-};
-
-const void* open_symbol(const fs::path& library) {
-  using boost::dll::load_mode::type;
-  Unclosed opened;
-  std::error_code error;
-  opened.library.load(library, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local,
-                      error);
-  if (error) {
-    const char* reason = ::dlerror();
-    fail(ErrorKind::unavailable, "{}: can't be loaded: {}", library.string(),
-         reason == nullptr ? error.message() : reason);
+const void* open_symbol(const fs::path& path) {
+  UnclosedLibrary library;
+  if (const std::string reason = library.open(path); !reason.empty()) {
+    fail(ErrorKind::unavailable, "{}: can't be loaded: {}", path.string(), reason);
   }
-  if (!opened.library.has("gist_plugin")) {
+  const void* symbol = library.symbol("gist_plugin");
+  if (symbol == nullptr) {
     fail(ErrorKind::unavailable,
-         "{}: not a gist plugin: the library doesn't export the symbol gist_plugin",
-         library.string());
+         "{}: not a gist plugin: the library doesn't export the symbol gist_plugin", path.string());
   }
-  return &opened.library.get<const char>("gist_plugin");
+  return symbol;
 }
 
 bool is_family_id(std::string_view id) {

@@ -68,7 +68,7 @@ unsigned char* StackPool::take() {
   return static_cast<unsigned char*>(stack);
 }
 
-Block::Block(const std::function<void()>& kernel, const KernelGrid& grid, const char* name,
+Block::Block(const std::function<void()>& kernel, const cuda::Grid& grid, const char* name,
              dim3 block_index, StackPool& stacks)
     : kernel_(kernel),
       name_(name),
@@ -276,7 +276,7 @@ void shared_memory_fault(const char* what, int index, int count) {
   current->fault(fmt::format("{}: {} of {}", what, index, count));
 }
 
-void run(const std::function<void()>& kernel, const KernelGrid& grid, const char* name) {
+void run(const std::function<void()>& kernel, const cuda::Grid& grid, const char* name) {
   const std::int64_t blocks = std::int64_t{grid.blocks.x} * grid.blocks.y * grid.blocks.z;
   std::exception_ptr error;
   std::mutex guard;

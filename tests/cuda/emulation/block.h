@@ -34,7 +34,7 @@ class StackPool {
 
 class Block {
  public:
-  Block(const std::function<void()>& kernel, const KernelGrid& grid, const char* name,
+  Block(const std::function<void()>& kernel, const cuda::Grid& grid, const char* name,
         dim3 block_index, StackPool& stacks);
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;

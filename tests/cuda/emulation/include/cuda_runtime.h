@@ -101,12 +101,6 @@ T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = 32,
   return gist::emulation::shuffle(mask, value, within ? from : gist::emulation::lane(), where);
 }
 template <typename T>
-T __shfl_down_sync(unsigned mask, T value, unsigned lanes, int width = 32,
-                   const gist::emulation::Where& where = gist::emulation::Where::current()) {
-  const unsigned own = gist::emulation::lane(), w = static_cast<unsigned>(width);
-  return gist::emulation::shuffle(mask, value, own % w + lanes < w ? own + lanes : own, where);
-}
-template <typename T>
 T __shfl_up_sync(unsigned mask, T value, unsigned lanes, int width = 32,
                  const gist::emulation::Where& where = gist::emulation::Where::current()) {
   const unsigned own = gist::emulation::lane(), w = static_cast<unsigned>(width);
@@ -120,15 +114,6 @@ inline unsigned __ballot_sync(
   for (unsigned i = 0; i < 32; ++i) ballot |= (mask >> i & 1) && all[i] != 0 ? 1u << i : 0;
   return ballot;
 }
-inline int __any_sync(unsigned mask, int predicate,
-                      const gist::emulation::Where& where = gist::emulation::Where::current()) {
-  return __ballot_sync(mask, predicate, where) != 0;
-}
-inline int __all_sync(unsigned mask, int predicate,
-                      const gist::emulation::Where& where = gist::emulation::Where::current()) {
-  return __ballot_sync(mask, predicate, where) == mask;
-}
-
 // --- atomics ---
 
 template <typename T>
@@ -139,9 +124,6 @@ template <typename T>
 T atomicCAS(T* address, T expected, T value) {
   std::atomic_ref<T>(*address).compare_exchange_strong(expected, value);
   return expected;
-}
-inline void __threadfence() {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 inline void __threadfence_system() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -160,19 +142,6 @@ inline int __popc(unsigned x) {
 }
 inline int __ffs(int x) {
   return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1;
-}
-inline float rsqrtf(float x) {
-  return 1 / std::sqrt(x);
-}
-inline float __expf(float x) {
-  return std::exp(x);
-}
-inline float __logf(float x) {
-  return std::log(x);
-}
-template <typename T>
-T __ldg(const T* address) {
-  return *address;
 }
 template <typename T>
 T min(T a, T b) {

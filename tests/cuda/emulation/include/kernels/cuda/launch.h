@@ -9,18 +9,6 @@
 
 #include "kernels/cuda/device.h"
 
-namespace gist::emulation {
-
-struct KernelGrid {
-  dim3 blocks, threads;
-  std::size_t shared_bytes = 0;
-};
-/// Runs all blocks of a kernel, several at a time. Throws Error(internal) for what the emulation
-/// finds wrong: which kernel, block, thread and line, and what.
-void run(const std::function<void()>& kernel, const KernelGrid& grid, const char* name);
-
-}  // namespace gist::emulation
-
 namespace gist::cuda {
 
 struct Grid {
@@ -29,11 +17,22 @@ struct Grid {
   std::size_t shared_bytes = 0;
 };
 
+}  // namespace gist::cuda
+
+namespace gist::emulation {
+
+/// Runs all blocks of a kernel, several at a time. Throws Error(internal) for what the emulation
+/// finds wrong: which kernel, block, thread and line, and what.
+void run(const std::function<void()>& kernel, const cuda::Grid& grid, const char* name);
+
+}  // namespace gist::emulation
+
+namespace gist::cuda {
+
 template <typename... Parameters>
 void launch(Device& device, const Grid& grid, void (*kernel)(Parameters...),
             std::type_identity_t<Parameters>... arguments) {
-  emulation::run([=] { kernel(arguments...); }, {grid.blocks, grid.threads, grid.shared_bytes},
-                 device.operation());
+  emulation::run([=] { kernel(arguments...); }, grid, device.operation());
   device.check_launch();
 }
 

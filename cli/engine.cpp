@@ -20,17 +20,6 @@ std::string creator() {
   return "gist " GIST_VERSION;
 }
 
-}  // namespace
-
-Dtype compute_dtype(const Options& options) {
-  const std::string name = options.text("dtype");
-  if (name == "f32") return Dtype::f32;
-  if (name == "bf16") return Dtype::bf16;
-  fail(ErrorKind::usage, "--dtype: expected f32 or bf16, found {}", in_quotes(name));
-}
-
-namespace {
-
 /// The N of cuda:N; none where the name isn't one of those.
 std::optional<int> cuda_index(const std::string& device) {
   constexpr std::string_view prefix = "cuda:";
@@ -51,6 +40,13 @@ std::unique_ptr<Backend> make_cuda(const Options& options, int index) {
 }
 
 }  // namespace
+
+Dtype compute_dtype(const Options& options) {
+  const std::string name = options.text("dtype");
+  if (name == "f32") return Dtype::f32;
+  if (name == "bf16") return Dtype::bf16;
+  fail(ErrorKind::usage, "--dtype: expected f32 or bf16, found {}", in_quotes(name));
+}
 
 std::unique_ptr<Backend> make_backend(const Options& options) {
   const std::string device = options.text("device");

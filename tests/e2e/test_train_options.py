@@ -46,12 +46,13 @@ class BadOptions(TrainTest):
                ("beta2", (1, -0.1, "x")), ("weight_decay", (-1,)), ("clip", (-1,)), ("label_smoothing", (-1, 1)),
                ("seed", (-1, "x")),
                ("eval_every", (0,)), ("save_every", (-1,)), ("keep", (0,)), ("dtype", ("f16",)),
-               ("device", ("gpu",)), ("threads", (-1,)), ("fields", ("output", "a=b,a=c", "=x", "x="))]
+               ("device", ("gpu", "cuda", "cuda:-1", "cuda:x", "cuda:99999999999")), ("threads", (-1,)), ("fields", ("output", "a=b,a=c", "=x", "x="))]
         self.assertRefused([(64, {name: value}, ("--" + name.replace("_", "-"),))
                             for name, values in bad for value in values])
         self.assertRefused([(64, {"condition": "neg", "gist_tokens": 0}, ("neg", "--gist-tokens")),
                             (64, {"stepz": 2}, ("--stepz", "--help")),
-                            (69, {"device": "cuda:0"}, ("--device cuda:0", "cpu")),
+                            (69, {"device": "cuda:99"}, ("--device cuda:99", "cpu")),
+                            (64, {"allow_tf32": True}, ("--allow-tf32", "--device cuda:N")),
                             (69, {"family": "mamba"}, ("mamba",))])
 
     def test_inputs_that_are_missing_or_no_files(self):

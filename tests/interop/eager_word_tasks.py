@@ -2,7 +2,7 @@
 
 usage: eager_word_tasks.py GIST WORKDIR [SEED ...]
 
-Trains from scratch with the reference's recipe and each seed (0, 1 and 2 if none is named), 6 minutes each on
+Trains from scratch with the reference's recipe and each seed (0, 1 and 2 if none is named), five minutes each on
 two cores; writes WORKDIR/SEED as a Hugging Face directory; lets gist evaluate it on the seen split; and
 prints exact match and loss beside the loss that training ended with. Needs what train_speed.sh installs.
 """

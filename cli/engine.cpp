@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include <spdlog/spdlog.h>
+
 #include "formats/fingerprint.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
@@ -39,6 +41,27 @@ std::unique_ptr<Backend> make_cuda(const Options& options, int index) {
   return open_cuda_backend(cuda);
 }
 
+/// What auto means: the first CUDA device that can be used, or null for the CPU. Says which device
+/// it is, or why a device that is there is none.
+std::unique_ptr<Backend> first_usable_cuda(const Options& options) {
+  for (const CudaDevice& device : find_cuda_devices().devices) {
+    std::string reason = device.unusable;
+    if (reason.empty()) {
+      try {
+        std::unique_ptr<Backend> backend = make_cuda(options, device.index);
+        spdlog::info("computing on cuda:{} ({}); --device cpu would use the processor",
+                     device.index, device.name);
+        return backend;
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::unavailable) throw;
+        reason = error.what();
+      }
+    }
+    spdlog::warn("not computing on cuda:{} ({}): {}", device.index, device.name, reason);
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 Dtype compute_dtype(const Options& options) {
@@ -58,8 +81,9 @@ std::unique_ptr<Backend> make_backend(const Options& options) {
       fail(ErrorKind::unavailable, "--device {}: {}; use --device cpu", device, error.what());
     }
   }
-  // No kernel of the CUDA module has run on a device yet (README): it is used where it is named.
-  if (device != "cpu" && device != "auto") {
+  if (device == "auto") {
+    if (std::unique_ptr<Backend> backend = first_usable_cuda(options)) return backend;
+  } else if (device != "cpu") {
     fail(ErrorKind::usage, "--device: expected auto, cpu or cuda:N, found {}", in_quotes(device));
   }
   if (options.flag("allow-tf32")) {
@@ -80,7 +104,8 @@ std::vector<OptionSpec> engine_options() {
   return {{"plugin-path", OptionKind::list, "DIR", "",
            "where to look for model families first; a list separated by ':'"},
           {"family", OptionKind::text, "ID", "", "the family to use where several serve the model"},
-          {"device", OptionKind::text, "NAME", "auto", "cpu (so far what auto means) or cuda:N"},
+          {"device", OptionKind::text, "NAME", "auto",
+           "cpu, cuda:N, or auto: a CUDA device that can be used, else the CPU"},
           {"dtype", OptionKind::text, "NAME", "f32",
            "f32 or bf16: of weights and of the inputs of matrix products"},
           {"allow-tf32", OptionKind::flag, "", "",

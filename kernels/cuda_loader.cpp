@@ -3,7 +3,9 @@
 #include <string_view>
 #include <system_error>
 
+#include "kernels/cpu/cpu_backend.h"
 #include "kernels/error.h"
+#include "kernels/self_check.h"
 #include "kernels/unclosed_library.h"
 
 namespace gist {
@@ -72,7 +74,15 @@ std::unique_ptr<Backend> open_cuda_backend(const CudaOptions& options) {
     fail(ErrorKind::unavailable, "cuda:{} ({}) can't be used: {}", options.device,
          devices[index].name, devices[index].unusable);
   }
-  return module.open(options);
+  std::unique_ptr<Backend> backend = module.open(options);
+  const bool rounds = options.dtype == Dtype::bf16 || options.allow_tf32;
+  const std::unique_ptr<Backend> oracle = make_cpu_backend({.threads = 1});
+  if (const std::string wrong = self_check(*backend, *oracle, rounds ? 3e-2F : 1e-4F);
+      !wrong.empty()) {
+    fail(ErrorKind::unavailable, "cuda:{} ({}) computes wrongly: {}", options.device,
+         devices[index].name, wrong);
+  }
+  return backend;
 }
 
 }  // namespace gist

@@ -21,7 +21,8 @@ struct CudaDevices {
 /// What `--device cuda:N` could mean here. Never throws for a machine without CUDA.
 CudaDevices find_cuda_devices();
 
-/// Throws Error(unavailable) with the reason where the device can't be used.
+/// Throws Error(unavailable) with the reason where the device can't be used, or doesn't compute
+/// what the CPU computes.
 std::unique_ptr<Backend> open_cuda_backend(const CudaOptions& options);
 
 }  // namespace gist

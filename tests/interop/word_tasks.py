@@ -1,13 +1,14 @@
 """The reference implementation's training runs on the word tasks, run again by `gist train`.
 
-usage: word_tasks.py GIST llama|t5 WORKDIR [SEED ...]
+usage: word_tasks.py GIST llama|t5 WORKDIR [--base DIR] [SEED ...]
 
-Trains base, pos, gist and neg with each seed (0, 1 and 2 if none is named) by examples/train.sh into
+Trains base, pos, gist and neg (with --base: the last three, from that model) with each seed (0, 1 and 2 if none is named) by examples/train.sh into
 WORKDIR/SEED, unless they stand there already; evaluates them; prints a table beside the reference's
 figures; and exits 1 if the means leave the bands: at most 5 points of exact match below the reference on
 the seen split, and a loss at most 25 % above it (neg: within 3 %).
 """
 
+import argparse
 import json
 import os
 import pathlib
@@ -34,12 +35,12 @@ REFERENCE = {
 }
 
 
-def train(gist, family, directory, seed):
-    runs = [directory / f"wordtasks-{family}-{run}" for run in REFERENCE[family]]
+def train(gist, family, directory, seed, base, runs):
+    runs = [directory / f"wordtasks-{family}-{run}" for run in runs]
     if not all((run / "training.json").exists() for run in runs):
         environment = {**os.environ, "GIST": gist}
         script = ROOT / "examples" / "train.sh"
-        subprocess.run(["sh", script, family, directory, str(seed)], env=environment, check=True)
+        subprocess.run(["sh", script, family, directory, str(seed), *base], env=environment, check=True)
 
 
 def evaluate(gist, model, split):
@@ -59,14 +60,22 @@ def within_band(run, reference, exact, loss):
 
 
 def main():
-    gist, family, work = str(pathlib.Path(sys.argv[1]).resolve()), sys.argv[2], pathlib.Path(sys.argv[3])
-    seeds = [int(seed) for seed in sys.argv[4:]] or [0, 1, 2]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("gist", type=lambda path: str(pathlib.Path(path).resolve()))
+    parser.add_argument("family", choices=REFERENCE)
+    parser.add_argument("workdir", type=pathlib.Path)
+    parser.add_argument("--base")
+    parser.add_argument("seeds", nargs="*", type=int, default=[0, 1, 2])
+    arguments = parser.parse_intermixed_args()
+    gist, family, work, seeds = arguments.gist, arguments.family, arguments.workdir, arguments.seeds
+    base = [arguments.base] if arguments.base else []
+    runs = {run: figures for run, figures in REFERENCE[family].items() if run != "base" or not base}
     for seed in seeds:
-        train(gist, family, work / str(seed), seed)
+        train(gist, family, work / str(seed), seed, base, runs)
     print("| run | exact match seen | unseen | loss seen | unseen | reference: seen | unseen | loss seen | unseen |")
     print("|---|---|---|---|---|---|---|---|---|")
     outside = []
-    for run, reference in REFERENCE[family].items():
+    for run, reference in runs.items():
         exact_reference, loss_reference = reference
         exact, loss = {}, {}
         for split in SPLITS:

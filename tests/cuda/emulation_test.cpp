@@ -9,11 +9,13 @@
 #include "kernels/cuda/fault.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/reduce.h"
+#include "kernels/cuda/tensor_core.h"
 #include "kernels/error.h"
 
 namespace gist::test {
 namespace {
 
+using cuda::Bf16;
 using cuda::Grid;
 using cuda::SharedArray;
 using cuda::SharedMemory;
@@ -133,6 +135,100 @@ TEST_F(Emulation, FindsAccessesOutOfASharedArraysBounds) {
               HasSubstr("thread (8, 0, 0) is out of a shared array's bounds: 8 of 8"));
   EXPECT_THAT(error({dim3(1), dim3(8), 16}, out_of_bounds_kernel),
               HasSubstr("takes more shared memory than the launch gave it: 32 of 16"));
+}
+
+/// What a fragment's registers hold: `found[lane][i]`, low and high.
+__global__ void matrices_kernel(const Bf16* values, bool transposed, unsigned* found) {
+  SharedMemory memory;
+  const auto rows = memory.take<Bf16>(32 * 8);
+  const int lane = static_cast<int>(threadIdx.x);
+  for (int i = 0; i < 8; ++i) rows[8 * lane + i] = values[8 * lane + i];
+  __syncthreads();
+  unsigned r[4];
+  if (transposed) {
+    load_matrices_transposed(r, rows, 8 * lane);
+  } else {
+    load_matrices(r, rows, 8 * lane);
+  }
+  for (int i = 0; i < 4; ++i) found[4 * lane + i] = r[i];
+}
+
+TEST_F(Emulation, LoadsMatricesAsTheyStandAndTransposed) {
+  std::vector<Bf16> values(4 * 8 * 8);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i].bits = static_cast<std::uint16_t>(i);
+  std::vector<unsigned> found(128), transposed(128);
+  launch(device_, {dim3(1), dim3(32), 512}, matrices_kernel, values.data(), false, found.data());
+  launch(device_, {dim3(1), dim3(32), 512}, matrices_kernel, values.data(), true,
+         transposed.data());
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    const unsigned g = lane / 4, t = lane % 4;
+    for (unsigned i = 0; i < 4; ++i) {
+      const unsigned first = 64 * i + 8 * g + 2 * t, turned = 64 * i + 8 * 2 * t + g;
+      EXPECT_EQ(found[4 * lane + i], first | (first + 1) << 16);
+      EXPECT_EQ(transposed[4 * lane + i], turned | (turned + 8) << 16);
+    }
+  }
+}
+
+/// c[16, 8] = 1 + a[16, 16] b[16, 8], by way of copies to shared memory.
+__global__ void product_kernel(const Bf16* a, const Bf16* b, float* c) {
+  SharedMemory memory;
+  const auto rows = memory.take<Bf16>(16 * 16), others = memory.take<Bf16>(16 * 8);
+  const int lane = static_cast<int>(threadIdx.x), g = lane / 4, t = lane % 4;
+  copy_async(rows, 8 * lane, a + 8 * lane, true);
+  copy_async(others, 8 * (lane % 16), b + 8 * (lane % 16), true);
+  cuda::commit_copies();
+  cuda::wait_for_copies<0>();
+  __syncthreads();
+  unsigned of_a[4], of_b[4];
+  load_matrices(of_a, rows, lane % 16 * 16 + lane / 16 * 8);
+  load_matrices_transposed(of_b, others, lane % 16 * 8);
+  float sums[4] = {1, 1, 1, 1};
+  cuda::multiply_add(sums, of_a, of_b[0], of_b[1]);
+  for (int i = 0; i < 4; ++i) c[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = sums[i];
+}
+
+TEST_F(Emulation, MultipliesMatrices) {
+  std::vector<Bf16> a(16 * 16), b(16 * 8);
+  std::vector<float> c(16 * 8);
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] = cuda::to_bf16(static_cast<float>(i * i % 31));
+  for (std::size_t i = 0; i < b.size(); ++i) b[i] = cuda::to_bf16(static_cast<float>(i * 7 % 23));
+  launch(device_, {dim3(1), dim3(32), 768}, product_kernel, a.data(), b.data(), c.data());
+  for (std::size_t i = 0; i < c.size(); ++i) {
+    float sum = 1;
+    for (std::size_t k = 0; k < 16; ++k) {
+      sum += cuda::to_f32(a[i / 8 * 16 + k]) * cuda::to_f32(b[k * 8 + i % 8]);
+    }
+    EXPECT_EQ(c[i], sum) << i;
+  }
+}
+
+/// Two groups, of which the thread waits for all but `pending`.
+template <int pending>
+__global__ void copy_kernel(const Bf16* values, float* found) {
+  SharedMemory memory;
+  const auto rows = memory.take<Bf16>(16);
+  for (int i = 0; i < 16; ++i) rows[i] = Bf16{0};
+  for (int i = 0; i < 2; ++i) {
+    copy_async(rows, 8 * i, values, i == 1);
+    cuda::commit_copies();
+  }
+  cuda::wait_for_copies<pending>();
+  for (int i = 0; i < 16; ++i) found[i] = cuda::to_f32(rows[i]);
+}
+
+TEST_F(Emulation, CopiesArriveWhenTheyAreWaitedFor) {
+  alignas(16) Bf16 values[8];
+  for (Bf16& value : values) value = cuda::to_bf16(3);
+  std::vector<float> found(16, 1);
+  const auto reads = [&](auto kernel) {
+    return error({dim3(1), dim3(1), 32}, kernel, &values[0], found.data());
+  };
+  const char* nothing = "reads shared memory that nothing wrote: ";
+  EXPECT_THAT(reads(copy_kernel<2>), HasSubstr(std::string(nothing) + "0 of 16"));
+  EXPECT_THAT(reads(copy_kernel<1>), HasSubstr(std::string(nothing) + "8 of 16"));
+  EXPECT_EQ(reads(copy_kernel<0>), "none");
+  for (std::size_t i = 0; i < 16; ++i) EXPECT_EQ(found[i], i < 8 ? 0 : 3);
 }
 
 TEST_F(Emulation, GoesOnAfterABrokenKernel) {

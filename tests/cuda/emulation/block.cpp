@@ -8,7 +8,9 @@
 #include <exception>
 #include <mutex>
 #include <new>
+#include <utility>
 
+#include "kernels/cuda/tensor_core.h"
 #include "kernels/error.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -223,6 +225,26 @@ const std::uint64_t* Block::exchange(unsigned mask, std::uint64_t bits, const Wh
   return thread.received.data();
 }
 
+void Block::queue_copy(const SharedCopy& copy) {
+  std::fill_n(copy.target.written, copy.target.size, 0);
+  threads_[running_].copies.push_back(copy);
+}
+
+void Block::commit_copies() {
+  Thread& thread = threads_[running_];
+  thread.copy_groups.push_back(std::exchange(thread.copies, {}));
+}
+
+void Block::complete_copies(std::size_t pending) {
+  std::deque<std::vector<SharedCopy>>& groups = threads_[running_].copy_groups;
+  for (; groups.size() > pending; groups.pop_front()) {
+    for (const SharedCopy& copy : groups.front()) {
+      std::copy(copy.values.begin(), copy.values.end(), copy.target.data);
+      std::fill_n(copy.target.written, copy.target.size, 1);
+    }
+  }
+}
+
 std::string Block::waiting(const Thread& thread) const {
   const dim3& t = thread.indices.thread;
   const std::string who = fmt::format("thread ({}, {}, {})", t.x, t.y, t.z);
@@ -268,6 +290,15 @@ void sync_threads(const Where& where) {
 }
 const std::uint64_t* exchange(unsigned mask, std::uint64_t bits, const Where& where) {
   return current->exchange(mask, bits, where);
+}
+void queue_copy(const SharedCopy& copy) {
+  current->queue_copy(copy);
+}
+void commit_copies() {
+  current->commit_copies();
+}
+void complete_copies(std::size_t pending) {
+  current->complete_copies(pending);
 }
 SharedBytes shared_bytes_of_block() {
   return current->shared();

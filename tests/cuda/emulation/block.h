@@ -7,6 +7,7 @@
 #include <array>
 #include <boost/context/fiber.hpp>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -49,6 +50,9 @@ class Block {
 
   void sync_threads(const Where& where);
   const std::uint64_t* exchange(unsigned mask, std::uint64_t bits, const Where& where);
+  void queue_copy(const SharedCopy& copy);
+  void commit_copies();
+  void complete_copies(std::size_t pending);
   [[noreturn]] void fault(const std::string& what) const;
 
  private:
@@ -63,6 +67,8 @@ class Block {
     unsigned mask = 0;
     std::uint64_t bits = 0;
     std::array<std::uint64_t, 32> received{};
+    std::vector<SharedCopy> copies;                   // of no group yet
+    std::deque<std::vector<SharedCopy>> copy_groups;  // under way
   };
 
   void start(Thread& thread);

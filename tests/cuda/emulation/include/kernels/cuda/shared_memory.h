@@ -4,6 +4,7 @@
 
 #include <cuda_runtime.h>
 
+#include <array>
 #include <cstddef>
 #include <cstring>
 
@@ -18,6 +19,12 @@ struct SharedBytes {
 SharedBytes shared_bytes_of_block();
 
 [[noreturn]] void shared_memory_fault(const char* what, int index, int count);
+
+/// An asynchronous copy (tensor_core.h) that has not arrived.
+struct SharedCopy {
+  SharedBytes target;
+  std::array<unsigned char, 16> values{};
+};
 
 }  // namespace gist::emulation
 
@@ -64,21 +71,38 @@ class SharedArray {
       : data_(data), written_(written), count_(count) {}
 
   SharedElement<T> operator[](int i) const {
-    if (i < 0 || i >= count_) {
-      emulation::shared_memory_fault("is out of a shared array's bounds", i, count_);
-    }
+    require_within(i, count_ - 1);
     const auto at = static_cast<std::size_t>(i) * sizeof(T);
     return {data_ + at, written_ + at, i, count_};
   }
   SharedArray from(int i) const {
-    if (i < 0 || i > count_) {
-      emulation::shared_memory_fault("is out of a shared array's bounds", i, count_);
-    }
+    require_within(i, count_);
     const auto at = static_cast<std::size_t>(i) * sizeof(T);
     return {data_ + at, written_ + at, count_ - i};
   }
 
+  /// Where the elements [i, i + n) stand, which must start at a multiple of 16 bytes.
+  emulation::SharedBytes unwritten_bytes(int i, int n) const {
+    require_within(i, count_ - 1);
+    require_within(i + n - 1, count_ - 1);
+    const auto at = static_cast<std::size_t>(i) * sizeof(T);
+    if (reinterpret_cast<std::uintptr_t>(data_ + at) % 16 != 0) {
+      emulation::shared_memory_fault("is not at a multiple of 16 bytes", i, count_);
+    }
+    return {data_ + at, written_ + at, static_cast<std::size_t>(n) * sizeof(T)};
+  }
+  /// The same, to be read.
+  emulation::SharedBytes bytes(int i, int n) const {
+    for (int k = i; k < i + n; ++k) static_cast<void>(static_cast<T>((*this)[k]));
+    return unwritten_bytes(i, n);
+  }
+
  private:
+  void require_within(int i, int last) const {
+    if (i >= 0 && i <= last) return;
+    emulation::shared_memory_fault("is out of a shared array's bounds", i, count_);
+  }
+
   unsigned char* data_ = nullptr;
   unsigned char* written_ = nullptr;
   int count_ = 0;

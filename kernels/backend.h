@@ -213,7 +213,8 @@ class Backend {
   /// y[rows[i]] = x[i]; rows holds no row twice.
   virtual void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& y) = 0;
   /// y[m, heads, value_dim] = dropout(softmax(scale q k^T + bias)) v over each query's visible
-  /// keys, in f32; a query that sees no key yields zeros. q: [m, heads, key_dim]; keys: [slots,
+  /// keys, in f32, or with the factors of both products in the dtype that the backend computes
+  /// products in; a query that sees no key yields zeros. q: [m, heads, key_dim]; keys: [slots,
   /// kv_heads, key_dim]; values: [slots, kv_heads, value_dim]; query head h reads key head h /
   /// (heads / kv_heads). Online softmax over key blocks (Dao 2023); blocks that no query of a tile
   /// may see are not read. log_sum_exp[m, heads], which may have no data, is what

@@ -9,64 +9,33 @@
 // rate, or once the bytes of q, y, and the visible keys and values over its bandwidth. Pairs of
 // tiles that do not see each other cost 16 bytes.
 #include <algorithm>
+#include <optional>
 
+#include "kernels/cuda/attention_bf16.h"
 #include "kernels/cuda/attention_plan.h"
 #include "kernels/cuda/attention_scores.h"
+#include "kernels/cuda/attention_softmax.h"
+#include "kernels/cuda/attention_tile.h"
 #include "kernels/cuda/decode_attention.h"
 #include "kernels/cuda/operations.h"
 
 namespace gist::cuda {
 namespace {
 
-template <int dim_>
-struct ForwardTile {
-  static constexpr int dim = dim_;
-  static constexpr int columns = 64;
-  static constexpr int keys = dim <= 128 ? 64 : 32;
-  static constexpr int rows_each = columns / tile_height;  // of a thread
-  static constexpr int keys_each = keys / tile_lanes;
-
-  static std::size_t shared(bool dropout) {
-    return shared_bytes<float4>(columns * stride_of(dim)) +
-           shared_bytes<float4>(keys * stride_of(dim)) +
-           shared_bytes<float4>(columns * stride_of(keys)) + 4 * shared_bytes<int>(columns) +
-           3 * shared_bytes<int>(keys) +
-           (dropout ? shared_bytes<int>(draw_words(columns, keys)) : 0);
-  }
-};
-
-/// The running softmax of a thread's rows. `sum` is over the thread's own keys.
-template <int R>
-struct Softmax {
-  float maximum[R];
-  float sum[R];
-};
-
-/// Scores become weights exp(score - maximum). factors[i]: what the sums so far are multiplied
-/// with.
-template <int R, int C>
-__device__ void exponentiate(float (&scores)[R][C], Softmax<R>& softmax, float (&factors)[R]) {
-  for (int i = 0; i < R; ++i) {
-    float maximum = scores[i][0];
-    for (int j = 1; j < C; ++j) maximum = fmaxf(maximum, scores[i][j]);
-    maximum = fmaxf(softmax.maximum[i], reduce_row<Max>(maximum));
-    // -infinity, where nothing was seen yet, can't be subtracted from itself
-    const float reference = maximum == -INFINITY ? 0 : maximum;
-    factors[i] = expf(softmax.maximum[i] - reference);
-    softmax.maximum[i] = maximum;
-    softmax.sum[i] *= factors[i];
-    for (int j = 0; j < C; ++j) {
-      scores[i][j] = expf(scores[i][j] - reference);
-      softmax.sum[i] += scores[i][j];
-    }
-  }
+template <int dim>
+std::size_t shared_of_tile(bool dropout) {
+  using Tile = ForwardTile<dim>;
+  return shared_bytes<float4>(Tile::columns * stride_of(dim)) +
+         shared_bytes<float4>(Tile::keys * stride_of(dim)) +
+         shared_bytes<float4>(Tile::columns * stride_of(Tile::keys)) +
+         shared_of_scores(Tile::columns, Tile::keys, dropout);
 }
 
 template <int dim>
 __global__ void __launch_bounds__(tile_threads)
     attention_kernel(AttentionInputs in, AttentionPlan plan, float* y, float* log_sum_exp) {
   using Tile = ForwardTile<dim>;
-  constexpr int R = Tile::rows_each, C = Tile::keys_each;
+  constexpr int R = Tile::columns / tile_height, C = Tile::keys / tile_lanes;  // of a thread
   if (static_cast<int>(blockIdx.x) >= plan.counts->query_tiles) return;
   const QueryTile tile = plan.query_tiles[blockIdx.x];
   const AttentionRow row = plan.rows[tile.row];
@@ -91,10 +60,6 @@ __global__ void __launch_bounds__(tile_threads)
 
   const TileThread at;
   Softmax<R> softmax;
-  for (int i = 0; i < R; ++i) {
-    softmax.maximum[i] = -INFINITY;
-    softmax.sum[i] = 0;
-  }
   float2 sums[R][dim / 32];
   clear(sums);
 
@@ -125,7 +90,7 @@ __global__ void __launch_bounds__(tile_threads)
       scores[i][j] = visible ? score : -INFINITY;
     });
     float factors[R];
-    exponentiate(scores, softmax, factors);
+    exponentiate<tile_lanes>(scores, softmax, factors, [](float x) { return expf(x); });
     for (int i = 0; i < R; ++i) {
       const int c = at.y + tile_height * i;
       for (int j = 0; j < C; ++j) {
@@ -148,19 +113,17 @@ __global__ void __launch_bounds__(tile_threads)
   }
   for (int i = 0; i < R; ++i) {
     const int c = at.y + tile_height * i;
-    const float sum = reduce_row<Sum>(softmax.sum[i]);
+    const SoftmaxEnd end = end_of<tile_lanes>(softmax, i);
     if (c >= columns) continue;
     const std::int64_t place = in.place(column.query[c], column.head[c]);
-    store_row(at, sums[i], sum > 0 ? 1 / sum : 0, in.value_dim, y + place * in.value_dim);
-    if (log_sum_exp != nullptr && at.x == 0) {
-      log_sum_exp[place] = sum > 0 ? softmax.maximum[i] + logf(sum) : -INFINITY;
-    }
+    store_row(at, sums[i], end.factor, in.value_dim, y + place * in.value_dim);
+    if (log_sum_exp != nullptr && at.x == 0) log_sum_exp[place] = end.log_sum_exp;
   }
 }
 
 }  // namespace
 
-void attention(Device& device, Scratch& scratch, const Tensor& q, const Tensor& keys,
+void attention(Device& device, Scratch& scratch, Dtype dtype, const Tensor& q, const Tensor& keys,
                const Tensor& values, const AttentionKeys& visible, const AttentionSpec& spec,
                const checks::AttentionSizes& sizes, const Tensor& y, const Tensor& log_sum_exp) {
   AttentionInputs in = attention_inputs(device, q, keys, values, visible, spec, sizes);
@@ -174,18 +137,23 @@ void attention(Device& device, Scratch& scratch, const Tensor& q, const Tensor& 
         in, {in.group, Tile::columns, Tile::keys, Tile::keys, tiles, 0, splits}, pieces);
     const auto partials = pieces.add<float>(partial_floats(in, splits));
     const BiasMemory bias(spec.bias, in.heads, pieces);
+    std::optional<StagingMemory> staging;
+    if (dtype == Dtype::bf16) staging.emplace(in, Tile::dim, pieces);
     auto* memory = scratch.reserve(pieces.bytes());
     in.bias = bias.make(device, spec.bias, in.heads, memory);
     const AttentionPlan plan = plan_memory.make(device, in, visible.rows, memory);
-    clear_others(device, in, plan, std::int64_t{in.heads} * in.value_dim, data_of<float>(y),
-                 data_of<float>(log_sum_exp));
-    attend_single_queries(device, in, plan, splits, partials.in(memory), data_of<float>(y),
-                          data_of<float>(log_sum_exp));
+    StagedInputs staged{};
+    if (staging) staged = staging->make(device, in, plan, memory);  // before y, which may be q
+    float* to = data_of<float>(y);
+    float* log_sum = data_of<float>(log_sum_exp);
+    clear_others(device, in, plan, std::int64_t{in.heads} * in.value_dim, to, log_sum);
+    attend_single_queries(device, in, plan, splits, partials.in(memory), to, log_sum);
     if (tiles == 0) return;
+    if (staging) return attend_tiles_in_bf16(device, in, staged, plan, tiles, to, log_sum);
     launch(device,
            {dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(in.kv_heads)),
-            dim3(tile_threads), Tile::shared(spec.dropout.probability > 0)},
-           attention_kernel<Tile::dim>, in, plan, data_of<float>(y), data_of<float>(log_sum_exp));
+            dim3(tile_threads), shared_of_tile<Tile::dim>(spec.dropout.probability > 0)},
+           attention_kernel<Tile::dim>, in, plan, to, log_sum);
   });
 }
 

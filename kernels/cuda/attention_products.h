@@ -153,10 +153,10 @@ __device__ void store_row(const TileThread& at, const float2 (&sums)[C], float f
   }
 }
 
-/// Over the 16 threads of a row.
-template <typename Operation>
+/// Over the neighbouring threads that have a row.
+template <typename Operation, int lanes>
 __device__ float reduce_row(float value) {
-  for (int distance = tile_lanes / 2; distance > 0; distance /= 2) {
+  for (int distance = lanes / 2; distance > 0; distance /= 2) {
     value = Operation::of(value, __shfl_xor_sync(whole_warp, value, distance));
   }
   return value;

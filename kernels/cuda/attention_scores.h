@@ -19,9 +19,10 @@ struct TileColumns {
   SharedArray<int> position;  // where there is a bias
 };
 
-__device__ inline TileColumns take_columns(TileMemory& memory, int count) {
-  return {memory.take<int>(count), memory.take<int>(count), memory.take<int>(count),
-          memory.take<int>(count)};
+template <typename Memory>
+__device__ TileColumns take_columns(Memory& memory, int count) {
+  return {memory.template take<int>(count), memory.template take<int>(count),
+          memory.template take<int>(count), memory.template take<int>(count)};
 }
 
 /// The columns [first, first + count) of a row, with heads from first_head on. Those beyond the
@@ -45,8 +46,10 @@ struct TileKeys {
   SharedArray<int> position;  // where there is a bias
 };
 
-__device__ inline TileKeys take_keys(TileMemory& memory, int count) {
-  return {memory.take<int>(count), memory.take<int>(count), memory.take<int>(count)};
+template <typename Memory>
+__device__ TileKeys take_keys(Memory& memory, int count) {
+  return {memory.template take<int>(count), memory.template take<int>(count),
+          memory.template take<int>(count)};
 }
 
 /// The entries [first, first + count) of the list, of which no column sees those from `last` on.
@@ -65,6 +68,12 @@ __device__ inline void load_keys(const AttentionInputs& in, int first, int last,
 /// of the key list.
 constexpr int draw_words(int columns, int keys) {
   return columns * (keys / 4 + 1);
+}
+
+/// What a block's columns, keys and draws take of its shared memory.
+constexpr std::size_t shared_of_scores(int columns, int keys, bool dropout) {
+  return 4 * shared_bytes<int>(columns) + 3 * shared_bytes<int>(keys) +
+         (dropout ? shared_bytes<int>(draw_words(columns, keys)) : 0);
 }
 
 /// Draws for the entries from `first` on. The columns must be loaded and visible to all.

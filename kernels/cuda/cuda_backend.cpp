@@ -130,7 +130,8 @@ class CudaBackend final : public Backend {
                  const Tensor& log_sum_exp) override {
     const auto sizes = checks::attention(q, keys, values, visible, spec, y, log_sum_exp);
     if (!begin("attention", y)) return;
-    cuda::attention(device_, scratch_, q, keys, values, visible, spec, sizes, y, log_sum_exp);
+    cuda::attention(device_, scratch_, dtype_, q, keys, values, visible, spec, sizes, y,
+                    log_sum_exp);
   }
   void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias,
                             float scale, float soft_cap, const Tensor& labels, const Tensor& loss,

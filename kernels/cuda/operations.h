@@ -47,7 +47,8 @@ void rotate(Device& device, const Tensor& x, const Tensor& rotation, RopePairs p
 /// Twice the bytes of the rows.
 void gather_rows(Device& device, const Tensor& x, const Tensor& rows, const Tensor& y);
 void scatter_rows(Device& device, const Tensor& x, const Tensor& rows, const Tensor& y);
-void attention(Device& device, Scratch& scratch, const Tensor& q, const Tensor& keys,
+/// `dtype`: of the factors of products, but for rows with a single query, which are bound by bytes.
+void attention(Device& device, Scratch& scratch, Dtype dtype, const Tensor& q, const Tensor& keys,
                const Tensor& values, const AttentionKeys& visible, const AttentionSpec& spec,
                const checks::AttentionSizes& sizes, const Tensor& y, const Tensor& log_sum_exp);
 /// 2 m d vocabulary FLOPs; the logits of a chunk of rows are written and read twice.

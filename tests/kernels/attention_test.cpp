@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "tests/kernels/attention_problem.h"
+#include "tests/kernels/biased_attention.h"
 
 namespace gist::test {
 namespace {
@@ -83,12 +83,26 @@ INSTANTIATE_TEST_SUITE_P(Dims, Attention,
                                          Dims{5, 5, 40, 17, 0}, Dims{20, 1, 16, 24, 0},
                                          Dims{130, 1, 4, 4, 0}, Dims{4, 2, 32, 32, 5}));
 
-class AttentionRules : public testing::Test {
+class AttentionRules : public testing::TestWithParam<Dtype> {
  protected:
-  std::unique_ptr<Backend> backend_ = backend_under_test();
+  void SetUp() override {
+    if (backend_ == nullptr) GTEST_SKIP() << "this processor can't multiply in bf16";
+  }
+  void expect_equals_oracle(const AttentionProblem& p, double f32_tolerance) {
+    const Floats y = attend(*backend_, p);
+    const Doubles expected = attention_oracle(p);
+    if (GetParam() == Dtype::f32) {
+      EXPECT_LT(relative_error(y, expected), f32_tolerance);
+    } else {
+      BiasedAttention a;
+      a.p = p;
+      expect_as_exact_as_plain(y, expected, plain_bf16_attention(a, Floats(y.size())).y);
+    }
+  }
+  std::unique_ptr<Backend> backend_ = backend_under_test(GetParam());
 };
 
-TEST_F(AttentionRules, AQueryThatSeesNoKeyYieldsZeros) {
+TEST_P(AttentionRules, AQueryThatSeesNoKeyYieldsZeros) {
   AttentionProblem p;
   add_row(p, 3, 0, 2, [](std::int32_t) { return Interval{1, 2}; });
   Random random(1);
@@ -101,26 +115,26 @@ TEST_F(AttentionRules, AQueryThatSeesNoKeyYieldsZeros) {
   }
 }
 
-TEST_F(AttentionRules, AKeyMayBeListedTwice) {
+TEST_P(AttentionRules, AKeyMayBeListedTwice) {
   AttentionProblem p;
   add_row(p, 4, 0, 6, causal);
   Random random(1);
   fill(p, random);
   p.slot[5] = p.slot[0];
-  EXPECT_LT(relative_error(attend(*backend_, p), attention_oracle(p)), 2e-6);
+  expect_equals_oracle(p, 2e-6);
 }
 
-TEST_F(AttentionRules, LargeScoresDoNotOverflow) {
+TEST_P(AttentionRules, LargeScoresDoNotOverflow) {
   AttentionProblem p;
   add_row(p, 70, 0, 70, causal);
   Random random(1);
   fill(p, random);
   p.spec.scale = 100;
   // Rounding of scores of about 1000 moves weights by about 1e-4.
-  EXPECT_LT(relative_error(attend(*backend_, p), attention_oracle(p)), 2e-3);
+  expect_equals_oracle(p, 2e-3);
 }
 
-TEST_F(AttentionRules, TheOutputMayBeTheQueries) {
+TEST_P(AttentionRules, TheOutputMayBeTheQueries) {
   AttentionProblem p;
   p.heads = 4;
   p.kv_heads = 2;
@@ -134,7 +148,7 @@ TEST_F(AttentionRules, TheOutputMayBeTheQueries) {
   EXPECT_EQ(arrays.floats(t.q), attend(*backend_, p));
 }
 
-TEST_F(AttentionRules, ARowGivesTheSameBitsAloneAndOnAnyNumberOfThreads) {
+TEST_P(AttentionRules, ARowGivesTheSameBitsAloneAndOnAnyNumberOfThreads) {
   AttentionProblem alone;
   alone.heads = 4;
   alone.kv_heads = 2;
@@ -151,7 +165,7 @@ TEST_F(AttentionRules, ARowGivesTheSameBitsAloneAndOnAnyNumberOfThreads) {
     together.queries += 1;
   }
   const Floats expected = attend(*backend_, alone);
-  const auto single = backend_under_test(Dtype::f32, 1);
+  const auto single = backend_under_test(GetParam(), 1);
   for (Backend* backend : {backend_.get(), single.get()}) {
     const Floats y = attend(*backend, together);
     for (std::size_t i = 0; i < 4; ++i) {
@@ -162,7 +176,7 @@ TEST_F(AttentionRules, ARowGivesTheSameBitsAloneAndOnAnyNumberOfThreads) {
   }
 }
 
-TEST_F(AttentionRules, SlotsAndRowsMustLieWithinTheTensors) {
+TEST_P(AttentionRules, SlotsAndRowsMustLieWithinTheTensors) {
   AttentionProblem p;
   add_row(p, 2, 0, 2, causal);
   Random random(1);
@@ -177,6 +191,9 @@ TEST_F(AttentionRules, SlotsAndRowsMustLieWithinTheTensors) {
   bad_row.rows[0].query_end = 3;
   EXPECT_THROW(attend(*backend_, bad_row), Error);
 }
+
+INSTANTIATE_TEST_SUITE_P(, AttentionRules, testing::Values(Dtype::f32, Dtype::bf16),
+                         [](const auto& suite) { return std::string(name_of(suite.param)); });
 
 }  // namespace
 }  // namespace gist::test

@@ -42,12 +42,14 @@ Pair pair_of(const BiasedAttention& a, std::int64_t query, std::int64_t head, st
   const AttentionProblem& p = a.p;
   Pair pair{};
   pair.key = p.slot[at(entry)] * p.kv_heads + head / (p.heads / p.kv_heads);
-  const std::int32_t distance = a.key_positions[at(entry)] - a.query_positions[at(query)];
-  const std::int32_t bucket = bucket_oracle(distance, static_cast<std::int32_t>(a.buckets),
-                                            a.max_distance, a.bidirectional);
-  pair.bias = bucket * p.heads + head;
-  const double score = dot(p.q, query * p.heads + head, p.keys, pair.key, p.key_dim) * p.spec.scale;
-  pair.score = score + a.table[at(pair.bias)];
+  pair.score = dot(p.q, query * p.heads + head, p.keys, pair.key, p.key_dim) * p.spec.scale;
+  if (!a.table.empty()) {
+    const std::int32_t distance = a.key_positions[at(entry)] - a.query_positions[at(query)];
+    const std::int32_t bucket = bucket_oracle(distance, static_cast<std::int32_t>(a.buckets),
+                                              a.max_distance, a.bidirectional);
+    pair.bias = bucket * p.heads + head;
+    pair.score += a.table[at(pair.bias)];
+  }
   pair.slope = 1;
   if (p.spec.soft_cap > 0) {
     const double part = std::tanh(pair.score / p.spec.soft_cap);
@@ -79,6 +81,50 @@ std::vector<Pair> pairs_of(const BiasedAttention& a, const AttentionRow& row, st
   return pairs;
 }
 
+double bf16(double x) {
+  return bf16_to_f32(f32_to_bf16(static_cast<float>(x)));
+}
+Floats bf16(Floats values) {
+  for (float& value : values) value = bf16_to_f32(f32_to_bf16(value));
+  return values;
+}
+
+/// factor(x): a probability or the gradient of a score, as products read it.
+template <typename Factor>
+BiasedAttentionResult attention_of(const BiasedAttention& a, const Floats& dy, Factor factor) {
+  const AttentionProblem& p = a.p;
+  BiasedAttentionResult r{Doubles(at(p.queries * p.heads * p.value_dim)),
+                          Doubles(at(p.queries * p.heads)),
+                          Doubles(p.q.size()),
+                          Doubles(p.keys.size()),
+                          Doubles(p.values.size()),
+                          Doubles(a.table.size())};
+  for (const AttentionRow& row : p.rows) {
+    for (std::int64_t i = row.query_begin; i < row.query_end; ++i) {
+      for (std::int64_t h = 0; h < p.heads; ++h) {
+        const std::int64_t place = i * p.heads + h;
+        const auto pairs = pairs_of(a, row, i, h, r.log_sum_exp[at(place)]);
+        double mean = 0;  // of the probabilities' gradients
+        for (const Pair& pair : pairs) {
+          const double weight = pair.probability * pair.factor;
+          add_scaled(factor(weight), p.values, pair.key, r.y, place, p.value_dim);
+          add_scaled(factor(weight), dy, place, r.dvalues, pair.key, p.value_dim);
+          mean += weight * dot(dy, place, p.values, pair.key, p.value_dim);
+        }
+        for (const Pair& pair : pairs) {
+          const double dprobability = pair.factor * dot(dy, place, p.values, pair.key, p.value_dim);
+          const double dscore = pair.probability * (dprobability - mean) * pair.slope;
+          const double scaled = factor(dscore) * p.spec.scale;
+          add_scaled(scaled, p.keys, pair.key, r.dq, place, p.key_dim);
+          add_scaled(scaled, p.q, place, r.dkeys, pair.key, p.key_dim);
+          if (!a.table.empty()) r.dtable[at(pair.bias)] += dscore;
+        }
+      }
+    }
+  }
+  return r;
+}
+
 }  // namespace
 
 std::int32_t bucket_oracle(std::int32_t distance, std::int32_t buckets, std::int32_t max_distance,
@@ -101,36 +147,15 @@ std::int32_t bucket_oracle(std::int32_t distance, std::int32_t buckets, std::int
 }
 
 BiasedAttentionResult biased_attention_oracle(const BiasedAttention& a, const Floats& dy) {
-  const AttentionProblem& p = a.p;
-  BiasedAttentionResult r{Doubles(at(p.queries * p.heads * p.value_dim)),
-                          Doubles(at(p.queries * p.heads)),
-                          Doubles(p.q.size()),
-                          Doubles(p.keys.size()),
-                          Doubles(p.values.size()),
-                          Doubles(a.table.size())};
-  for (const AttentionRow& row : p.rows) {
-    for (std::int64_t i = row.query_begin; i < row.query_end; ++i) {
-      for (std::int64_t h = 0; h < p.heads; ++h) {
-        const std::int64_t place = i * p.heads + h;
-        const auto pairs = pairs_of(a, row, i, h, r.log_sum_exp[at(place)]);
-        double mean = 0;  // of the probabilities' gradients
-        for (const Pair& pair : pairs) {
-          const double weight = pair.probability * pair.factor;
-          add_scaled(weight, p.values, pair.key, r.y, place, p.value_dim);
-          add_scaled(weight, dy, place, r.dvalues, pair.key, p.value_dim);
-          mean += weight * dot(dy, place, p.values, pair.key, p.value_dim);
-        }
-        for (const Pair& pair : pairs) {
-          const double dprobability = pair.factor * dot(dy, place, p.values, pair.key, p.value_dim);
-          const double dscore = pair.probability * (dprobability - mean) * pair.slope;
-          add_scaled(dscore * p.spec.scale, p.keys, pair.key, r.dq, place, p.key_dim);
-          add_scaled(dscore * p.spec.scale, p.q, place, r.dkeys, pair.key, p.key_dim);
-          r.dtable[at(pair.bias)] += dscore;
-        }
-      }
-    }
-  }
-  return r;
+  return attention_of(a, dy, [](double x) { return x; });
+}
+
+BiasedAttentionResult plain_bf16_attention(const BiasedAttention& a, const Floats& dy) {
+  BiasedAttention rounded = a;
+  rounded.p.q = bf16(a.p.q);
+  rounded.p.keys = bf16(a.p.keys);
+  rounded.p.values = bf16(a.p.values);
+  return attention_of(rounded, bf16(dy), [](double x) { return bf16(x); });
 }
 
 }  // namespace gist::test

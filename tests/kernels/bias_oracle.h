@@ -15,7 +15,7 @@ std::int32_t bucket_oracle(std::int32_t distance, std::int32_t buckets, std::int
 struct BiasedAttention {
   AttentionProblem p;
   std::int64_t buckets = 32;
-  Floats table;  // [buckets, heads]
+  Floats table;  // [buckets, heads]; empty: no bias, and no positions
   Integers query_positions, key_positions;
   std::int32_t max_distance = 128;
   bool bidirectional = false;
@@ -27,5 +27,8 @@ struct BiasedAttentionResult {
 };
 
 BiasedAttentionResult biased_attention_oracle(const BiasedAttention& a, const Floats& dy);
+/// The same, done plainly in bf16: all that products are of is rounded, what is given as well as
+/// probabilities and the gradients of scores.
+BiasedAttentionResult plain_bf16_attention(const BiasedAttention& a, const Floats& dy);
 
 }  // namespace gist::test

@@ -137,6 +137,9 @@ inline unsigned __float_as_uint(float x) {
 inline float __uint_as_float(unsigned x) {
   return std::bit_cast<float>(x);
 }
+inline float __expf(float x) {
+  return std::exp(x);
+}
 inline int __popc(unsigned x) {
   return std::popcount(x);
 }

@@ -5,8 +5,9 @@
 //
 // The FLOPs are those of attention.cu, at the rate of tensor cores in bf16, and the bytes of keys
 // and values half of what they are there; before that, attention_staging.h reads 4 bytes an element
-// of q, keys and values and writes 2. Beside the products, an element of the scores costs about
-// 25 instructions; up to dims of about 128 it is those that bound the time.
+// of q, keys and values and writes 2. Beside its 2 (key_dim + value_dim) FLOPs an element of the
+// scores costs about ten instructions, a third of them where columns and keys of a tile hide from
+// each other: with dims of 64 and less these may bound the time.
 #include "kernels/cuda/attention_bf16.h"
 
 #include "kernels/cuda/attention_fragments.h"
@@ -25,6 +26,37 @@ constexpr std::size_t shared_of_tile(bool dropout) {
          shared_of_scores(Tile::columns, Tile::keys, dropout);
 }
 static_assert(shared_of_tile<widest_head>(true) <= 99 << 10, "the least that a block may ask for");
+
+/// Products of a warp's columns and a tile's keys become scores, -infinity where they do not see
+/// each other. Most tiles need no bias, no cap and no mask.
+template <int N>
+__device__ void score_products(const AttentionInputs& in, const FragmentThread& at,
+                               const TileColumns& column, const TileKeys& key,
+                               const float (&products)[N][4], float (&scores)[2][2 * N]) {
+  const auto fill = [&](auto score) {
+    unrolled<4 * N>([&](auto pair) {
+      constexpr int i = decltype(pair)::value % 2, j = decltype(pair)::value / 2;
+      scores[i][j] = score(products[j / 2][2 * i + j % 2], i, at.column(j));
+    });
+  };
+  const int index[2] = {column.index[at.row(0)], column.index[at.row(1)]};
+  const auto visible = [&](int i, int k) {
+    return key.begin[k] <= index[i] && index[i] < key.end[k];
+  };
+  if (in.bias.bias != nullptr || in.soft_cap > 0) {
+    fill([&](float product, int i, int k) {
+      const float score = score_of(in, product, column, at.row(i), key, k).value;
+      return visible(i, k) ? score : -INFINITY;
+    });
+  } else if (!all_visible(key, 8 * N, column.index[at.first_row],
+                          column.index[at.first_row + fragment_rows - 1])) {
+    fill([&](float product, int i, int k) {
+      return visible(i, k) ? product * in.scale : -INFINITY;
+    });
+  } else {
+    fill([&](float product, int, int) { return product * in.scale; });
+  }
+}
 
 template <int dim>
 __global__ void __launch_bounds__(tile_threads)
@@ -55,7 +87,6 @@ __global__ void __launch_bounds__(tile_threads)
   commit_copies();
   const int first_index = column.index[0], last_index = column.index[Tile::columns - 1];
   const FragmentThread at;
-  const int indices[R] = {column.index[at.row(0)], column.index[at.row(1)]};
 
   const int tiles = parts_of(row.key_end - row.key_begin, Tile::keys);
   const auto next = [&](int t) {
@@ -89,13 +120,7 @@ __global__ void __launch_bounds__(tile_threads)
     float products[Tile::keys / 8][4];
     multiply_rows<dim>(at, q, keys, products);
     float scores[R][C];
-    unrolled<R * C>([&](auto pair) {
-      constexpr int i = decltype(pair)::value / C, j = decltype(pair)::value % C;
-      const int c = at.row(i), k = at.column(j);
-      const bool visible = key.begin[k] <= indices[i] && indices[i] < key.end[k];
-      const float score = score_of(in, products[j / 2][2 * i + j % 2], column, c, key, k).value;
-      scores[i][j] = visible ? score : -INFINITY;
-    });
+    score_products(in, at, column, key, products, scores);
     float factors[R];
     exponentiate<fragment_lanes>(scores, softmax, factors, [](float x) { return __expf(x); });
     unrolled<dim / 2>([&](auto i) { sums[i / 4][i % 4] *= factors[i % 4 / 2]; });

@@ -64,6 +64,16 @@ __device__ inline void load_keys(const AttentionInputs& in, int first, int last,
   }
 }
 
+/// Whether columns with an index in [first, last] see all `count` keys. All threads of a warp must
+/// call.
+__device__ inline bool all_visible(const TileKeys& key, int count, int first, int last) {
+  bool hidden = false;
+  for (int k = static_cast<int>(threadIdx.x) % warp_size; k < count; k += warp_size) {
+    hidden = hidden || key.begin[k] > first || key.end[k] <= last;
+  }
+  return __ballot_sync(whole_warp, hidden) == 0;
+}
+
 /// Which probabilities of a tile are kept: [columns, fours], with a bit for each of four neighbours
 /// of the key list.
 constexpr int draw_words(int columns, int keys) {

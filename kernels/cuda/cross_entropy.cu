@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/factor.h"
 #include "kernels/cuda/fault.h"
 #include "kernels/cuda/operations.h"
 #include "kernels/cuda/reduce.h"
@@ -106,12 +107,14 @@ __global__ void loss_kernel(float* logits, std::int64_t vocabulary, LossSpec spe
   }
 }
 
-void lose(Device& device, float* logits, std::int64_t rows, std::int64_t vocabulary,
-          const LossSpec& spec, const Tensor& labels, bool gradient, const Tensor& loss,
-          const Tensor& best) {
-  const Grid grid{dim3(static_cast<unsigned>(rows)), dim3(elementwise_threads),
+/// logits: [rows, vocabulary]
+void lose(Device& device, const Tensor& logits, const LossSpec& spec, const Tensor& labels,
+          bool gradient, const Tensor& loss, const Tensor& best) {
+  const std::int64_t vocabulary = logits.shape[1];
+  const Grid grid{dim3(static_cast<unsigned>(logits.shape[0])), dim3(elementwise_threads),
                   shared_bytes<float>(warp_size) + shared_bytes<int>(warp_size)};
-  launch(device, grid, loss_kernel, logits, vocabulary, spec, data_of<const std::int32_t>(labels),
+  launch(device, grid, loss_kernel, data_of<float>(logits), vocabulary, spec,
+         data_of<const std::int32_t>(labels),
          IndexCheck(device,
                     gradient ? "linear_cross_entropy_gradient: expected labels"
                              : "linear_cross_entropy: expected labels",
@@ -128,17 +131,21 @@ void scale_and_cap(Device& device, const Tensor& x, float scale, float soft_cap)
 }
 
 void linear_cross_entropy(MatmulContext& context, Scratch& scratch, const Tensor& hidden,
-                          const WeightView& head, const Tensor& bias, float scale, float soft_cap,
+                          const Tensor& head, const Tensor& bias, float scale, float soft_cap,
                           const Tensor& labels, const Tensor& loss, const Tensor& best) {
-  const std::int64_t m = hidden.shape[0];
-  const std::int64_t chunk = chunk_rows(m, head.n);
-  float* logits = scratch.reserve_array<float>(static_cast<std::size_t>(chunk * head.n));
+  const std::int64_t m = hidden.shape[0], vocabulary = head.shape[0];
+  const std::int64_t chunk = chunk_rows(m, vocabulary);
+  ScratchPieces pieces;
+  const auto logits = pieces.add<float>(chunk * vocabulary);
+  const FactorMemory head_memory(context, head, pieces);
+  std::byte* memory = scratch.reserve(pieces.bytes());
+  const Tensor weight = head_memory.make(context.device, head, memory);
   for (std::int64_t first = 0; first < m; first += chunk) {
     const std::int64_t end = std::min(first + chunk, m);
-    gemm(context, hidden.rows(first, end), head, bias,
-         Tensor{logits, Dtype::f32, {end - first, head.n}});
-    lose(context.device, logits, end - first, head.n, {scale, soft_cap, 1, 0, 1},
-         labels.rows(first, end), false, loss.rows(first, end), best.rows(first, end));
+    const Tensor values{logits.in(memory), Dtype::f32, {end - first, vocabulary}};
+    gemm(context, hidden.rows(first, end), weight, bias, values);
+    lose(context.device, values, {scale, soft_cap, 1, 0, 1}, labels.rows(first, end), false,
+         loss.rows(first, end), best.rows(first, end));
   }
 }
 
@@ -147,22 +154,30 @@ void linear_cross_entropy_gradient(MatmulContext& context, Scratch& scratch, Scr
                                    const CrossEntropySpec& spec, const Tensor& labels,
                                    const Tensor& loss, const Tensor& dhidden, const Tensor& dhead,
                                    const Tensor& dbias) {
-  const std::int64_t m = hidden.shape[0], vocabulary = head.shape[0], d = head.shape[1];
+  const std::int64_t m = hidden.shape[0], vocabulary = head.shape[0];
   const std::int64_t chunk = chunk_rows(m, vocabulary);
-  float* logits = scratch.reserve_array<float>(static_cast<std::size_t>(chunk * vocabulary));
-  const WeightView view{head.data, Dtype::f32, vocabulary, d};
+  ScratchPieces pieces;
+  const auto logits = pieces.add<float>(chunk * vocabulary);
+  // Each is a factor of two products.
+  const FactorMemory head_memory(context, head, pieces), hidden_memory(context, hidden, pieces),
+      dlogits_memory(context, {nullptr, Dtype::f32, {chunk, vocabulary}}, pieces);
+  std::byte* memory = scratch.reserve(pieces.bytes());
+  Device& device = context.device;
+  const Tensor weight = head_memory.make(device, head, memory);
+  const Tensor states = hidden_memory.make(device, hidden, memory);
   const LossSpec losses{spec.scale, spec.soft_cap, 1 - spec.label_smoothing,
                         spec.label_smoothing / static_cast<float>(vocabulary), spec.factor};
   for (std::int64_t first = 0; first < m; first += chunk) {
     const std::int64_t end = std::min(first + chunk, m);
-    const Tensor states = hidden.rows(first, end);
-    const Tensor values{logits, Dtype::f32, {end - first, vocabulary}};
-    gemm(context, states, view, bias, values);
-    lose(context.device, logits, end - first, vocabulary, losses, labels.rows(first, end), true,
-         loss.rows(first, end), Tensor{});
-    gemm_input_gradient(context, values, head, false, dhidden.rows(first, end));
-    gemm_weight_gradient(context, sums, values, states, dhead,
-                         bias.data == nullptr ? Tensor{} : dbias);
+    const Tensor values{logits.in(memory), Dtype::f32, {end - first, vocabulary}};
+    gemm(context, states.rows(first, end), weight, bias, values);
+    lose(device, values, losses, labels.rows(first, end), true, loss.rows(first, end), Tensor{});
+    const Tensor dlogits = dlogits_memory.make(device, values, memory);
+    gemm_input_gradient(context, dlogits, weight, false, dhidden.rows(first, end));
+    gemm_weight_gradient(context, sums, dlogits, states.rows(first, end), dhead, Tensor{});
+    if (bias.data == nullptr) continue;
+    add_rows(device, sums, data_of<const float>(values), end - first, vocabulary,
+             data_of<float>(dbias));
   }
 }
 

@@ -23,20 +23,20 @@ class CudaMatrix final : public Matrix {
   std::int64_t n() const override { return weight_.shape[0]; }
   std::int64_t k() const override { return weight_.shape[1]; }
   std::size_t bytes() const override { return weight_.bytes(); }
-  cuda::WeightView view() const { return {weight_.data, weight_.dtype, n(), k()}; }
+  const Tensor& weight() const { return weight_; }
 
  private:
   Buffer storage_;
   Tensor weight_;
 };
 
-cuda::WeightView view_of(const Matrix& matrix) {
+const Tensor& weight_of(const Matrix& matrix) {
   const auto* own = dynamic_cast<const CudaMatrix*>(&matrix);
   if (own == nullptr) {
     fail(ErrorKind::internal, "gemm: the weight [{}, {}] was packed by another backend", matrix.n(),
          matrix.k());
   }
-  return own->view();
+  return own->weight();
 }
 
 bool empty(const Tensor& tensor) {
@@ -84,7 +84,7 @@ class CudaBackend final : public Backend {
 
   void gemm(const Tensor& x, const Matrix& w, const Tensor& bias, const Tensor& y) override {
     checks::gemm(x, w, bias, y);
-    if (begin("gemm", y)) cuda::gemm(products_, x, view_of(w), bias, y);
+    if (begin("gemm", y)) cuda::gemm(products_, x, weight_of(w), bias, y);
   }
   void embedding(const Tensor& table, const Tensor& ids, const Tensor& y) override {
     checks::embedding(table, ids, y);
@@ -138,7 +138,7 @@ class CudaBackend final : public Backend {
                             const Tensor& best) override {
     checks::linear_cross_entropy(hidden, head, bias, scale, soft_cap, labels, loss, best);
     if (!begin("linear_cross_entropy", loss)) return;
-    cuda::linear_cross_entropy(products_, scratch_, hidden, view_of(head), bias, scale, soft_cap,
+    cuda::linear_cross_entropy(products_, scratch_, hidden, weight_of(head), bias, scale, soft_cap,
                                labels, loss, best);
   }
   void scale_and_cap(const Tensor& x, float scale, float soft_cap) override {
@@ -265,7 +265,7 @@ class CudaBackend final : public Backend {
   cuda::Device device_;
   cuda::Matmul matmul_;
   cuda::Scratch rounded_{device_}, scratch_{device_}, sums_{device_};
-  cuda::MatmulContext products_{device_, matmul_, rounded_};
+  cuda::MatmulContext products_{device_, matmul_, dtype_, rounded_};
 };
 
 }  // namespace

@@ -1,64 +1,87 @@
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/factor.h"
 #include "kernels/cuda/half.h"
 #include "kernels/cuda/operations.h"
 
 namespace gist::cuda {
 namespace {
 
-__global__ void round_kernel(const float* x, std::int64_t n, Bf16* y) {
-  for (std::int64_t i = first_element(); i < n; i += element_step()) y[i] = to_bf16(x[i]);
+struct alignas(8) FourBf16 {
+  Bf16 x, y, z, w;
+};
+
+/// The first 4 * fours elements in fours, those from there on one by one.
+__global__ void round_kernel(const float* x, std::int64_t fours, std::int64_t n, Bf16* y) {
+  const auto* from = reinterpret_cast<const float4*>(x);
+  auto* to = reinterpret_cast<FourBf16*>(y);
+  for (std::int64_t i = first_element(); i < fours; i += element_step()) {
+    const float4 four = from[i];
+    to[i] = {to_bf16(four.x), to_bf16(four.y), to_bf16(four.z), to_bf16(four.w)};
+  }
+  for (std::int64_t i = 4 * fours + first_element(); i < n; i += element_step()) {
+    y[i] = to_bf16(x[i]);
+  }
+}
+
+/// A row-major matrix, or its transpose.
+struct Factor {
+  Tensor tensor;
+  bool transposed = false;
+};
+
+/// Runs `product` of two factors.
+void multiply(MatmulContext& context, const Factor& a, const Factor& b, Product product) {
+  ScratchPieces pieces;
+  const FactorMemory a_memory(context, a.tensor, pieces), b_memory(context, b.tensor, pieces);
+  std::byte* memory = context.rounded.reserve(pieces.bytes());
+  product.dtype = context.dtype;
+  product.a = {a_memory.make(context.device, a.tensor, memory).data, a.transposed};
+  product.b = {b_memory.make(context.device, b.tensor, memory).data, b.transposed};
+  context.matmul.run(product);
 }
 
 }  // namespace
 
-void gemm(MatmulContext& context, const Tensor& x, const WeightView& w, const Tensor& bias,
+void round_to_bf16(Device& device, const Tensor& x, Bf16* y) {
+  const std::int64_t n = x.shape.elements();
+  const bool aligned = reinterpret_cast<std::uintptr_t>(x.data) % sizeof(float4) == 0;
+  const std::int64_t fours = aligned ? n / 4 : 0;
+  launch(device, elementwise_grid(device, aligned ? fours : n), round_kernel,
+         data_of<const float>(x), fours, n, y);
+}
+
+void gemm(MatmulContext& context, const Tensor& x, const Tensor& w, const Tensor& bias,
           const Tensor& y) {
   Product product;
   product.m = x.shape[0];
-  product.n = w.n;
-  product.k = w.k;
-  product.dtype = w.dtype;
-  product.a = {x.data};
-  product.b = {w.data, true};
+  product.n = w.shape[0];
+  product.k = w.shape[1];
   product.bias = data_of<const float>(bias);
   product.y = data_of<float>(y);
-  if (w.dtype == Dtype::bf16) {
-    const std::int64_t n = x.shape.elements();
-    Bf16* rounded = context.rounded.reserve_array<Bf16>(static_cast<std::size_t>(n));
-    launch(context.device, elementwise_grid(context.device, n), round_kernel,
-           data_of<const float>(x), n, rounded);
-    product.a.data = rounded;
-  }
-  context.matmul.run(product);
+  multiply(context, {x}, {w, true}, product);
 }
 
 void gemm_input_gradient(MatmulContext& context, const Tensor& dy, const Tensor& w, bool accumulate,
                          const Tensor& dx) {
-  const std::int64_t n = w.shape[0], k = w.shape[1];
   Product product;
   product.m = dy.shape[0];
-  product.n = k;
-  product.k = n;
-  product.a = {dy.data};
-  product.b = {w.data};
+  product.n = w.shape[1];
+  product.k = w.shape[0];
   product.accumulate = accumulate;
   product.y = data_of<float>(dx);
-  context.matmul.run(product);
+  multiply(context, {dy}, {w}, product);
 }
 
 void gemm_weight_gradient(MatmulContext& context, Scratch& scratch, const Tensor& dy,
                           const Tensor& x, const Tensor& dw, const Tensor& dbias) {
-  const std::int64_t n = dw.shape[0], k = dw.shape[1];
-  const std::int64_t m = dy.shape[0];
+  const std::int64_t m = dy.shape[0], n = dw.shape[0];
   Product product;
   product.m = n;
-  product.n = k;
+  product.n = dw.shape[1];
   product.k = m;
-  product.a = {dy.data, true};
-  product.b = {x.data};
   product.accumulate = true;
   product.y = data_of<float>(dw);
-  context.matmul.run(product);
+  multiply(context, {dy, true}, {x}, product);
   if (dbias.data == nullptr) return;
   add_rows(context.device, scratch, data_of<const float>(dy), m, n, data_of<float>(dbias));
 }

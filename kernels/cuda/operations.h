@@ -11,22 +11,17 @@
 
 namespace gist::cuda {
 
-/// A weight [n, k] in the dtype that products are computed in.
-struct WeightView {
-  const void* data = nullptr;
-  Dtype dtype = Dtype::f32;
-  std::int64_t n = 0, k = 0;
-};
-
-/// Where the parts of a product stand that must be rounded first.
+/// How a backend multiplies matrices. Factors are f32 or of the products' dtype, sums f32.
 struct MatmulContext {
   Device& device;
   Matmul& matmul;
-  Scratch& rounded;  // x in bf16
+  Dtype dtype;       // f32, or bf16: f32 factors are rounded first
+  Scratch& rounded;  // where they then stand
 };
 
-/// 2 m n k FLOPs.
-void gemm(MatmulContext& context, const Tensor& x, const WeightView& w, const Tensor& bias,
+/// 2 m n k FLOPs. Here and in the products below, a factor that must be rounded takes 6 bytes an
+/// element besides.
+void gemm(MatmulContext& context, const Tensor& x, const Tensor& w, const Tensor& bias,
           const Tensor& y);
 /// 4 m d bytes written, as many read (fewer for tables in half precision).
 void embedding(Device& device, const Tensor& table, const Tensor& ids, const Tensor& y);
@@ -53,7 +48,7 @@ void attention(Device& device, Scratch& scratch, Dtype dtype, const Tensor& q, c
                const checks::AttentionSizes& sizes, const Tensor& y, const Tensor& log_sum_exp);
 /// 2 m d vocabulary FLOPs; the logits of a chunk of rows are written and read twice.
 void linear_cross_entropy(MatmulContext& context, Scratch& scratch, const Tensor& hidden,
-                          const WeightView& head, const Tensor& bias, float scale, float soft_cap,
+                          const Tensor& head, const Tensor& bias, float scale, float soft_cap,
                           const Tensor& labels, const Tensor& loss, const Tensor& best);
 /// 8 bytes an element.
 void scale_and_cap(Device& device, const Tensor& x, float scale, float soft_cap);

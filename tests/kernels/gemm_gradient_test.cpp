@@ -110,7 +110,7 @@ TEST_F(GemmGradient, APlainWeightIsReadAsItIsNow) {
   }
 }
 
-TEST(Bf16GemmGradient, HasTheErrorOfPlainRounding) {
+TEST(Bf16Products, HaveTheErrorOfPlainRounding) {
   const auto backend = backend_under_test(Dtype::bf16);
   if (backend == nullptr) GTEST_SKIP() << "this processor can't multiply in bf16";
   DeviceArrays arrays(*backend);
@@ -123,16 +123,20 @@ TEST(Bf16GemmGradient, HasTheErrorOfPlainRounding) {
       const Doubles exact = gemm_oracle(a, b, {}, rows, columns, inner);
       const Floats plain = plain_bf16_gemm(a, b, {}, rows, columns, inner);
       EXPECT_LE(relative_l2(arrays.floats(found), exact), 2 * relative_l2(plain, exact)) << rows;
+      EXPECT_LT(relative_l2(arrays.floats(found), doubles(plain)), tolerance) << "factors are bf16";
     };
+    const Tensor y = arrays.empty({m, n}), weight = arrays.of({n, k}, w);
+    backend->gemm(arrays.of({m, k}, x), *backend->plain(weight), {}, y);
+    expect_error(y, x, w, m, n, k);
     const Tensor dx = arrays.empty({m, k});
-    backend->gemm_input_gradient(gradient, arrays.of({n, k}, w), false, dx);
+    backend->gemm_input_gradient(gradient, weight, false, dx);
     expect_error(dx, dy, transposed(w, n, k), m, k, n);
     const Tensor dw = arrays.of({n, k}, Floats(w.size()));
     backend->gemm_weight_gradient(gradient, arrays.of({m, k}, x), dw, {});
     expect_error(dw, transposed(dy, m, n), transposed(x, m, k), n, k, m);
 
     const Floats once = arrays.floats(dx);
-    backend->gemm_input_gradient(gradient, arrays.of({n, k}, w), true, dx);
+    backend->gemm_input_gradient(gradient, weight, true, dx);
     Doubles twice;
     for (const float each : once) twice.push_back(2.0 * each);
     EXPECT_LT(relative_l2(arrays.floats(dx), twice), tolerance) << "sums are f32";

@@ -20,8 +20,13 @@ constexpr int bf16_stride(int dim) {
 
 /// Where a thread's elements of its warp's fragments stand in tiles.
 struct FragmentThread {
+  /// Of a tile of `rows` rows: where they are less than the warps' together, those share them.
+  __device__ explicit FragmentThread(int rows = tile_threads / warp_size * fragment_rows)
+      : FragmentThread(rows, static_cast<int>(threadIdx.x) / warp_size * fragment_rows) {}
+
   int lane = static_cast<int>(threadIdx.x) % warp_size;
-  int first_row = static_cast<int>(threadIdx.x) / warp_size * fragment_rows;  // the warp's
+  int first_row;  // the warp's
+  int part;       // which of the warps that share them it is
 
   /// A thread has elements of two rows, and in each of them pairs of columns: element i of row r is
   /// element 2 r + i % 2 of the fragment i / 2.
@@ -35,6 +40,9 @@ struct FragmentThread {
   __device__ int across(int dim) const {
     return (lane / 16 * 8 + lane % 8) * bf16_stride(dim) + lane / 8 % 2 * 8;
   }
+
+ private:
+  __device__ FragmentThread(int rows, int row) : first_row(row % rows), part(row / rows) {}
 };
 
 /// Starts to copy to[rows, dim] from source(row); zeros for rows from `count` on.
@@ -74,11 +82,11 @@ __device__ void pack_rows(const float (&rows)[2][4 * K], unsigned (&factor)[K][4
 }
 
 /// sums[d] += weights b's columns [8 d, 8 d + 8); weights: fragments of [16, 16 K]; b: [16 K, dim].
-template <int dim, int K>
+template <int dim, int K, int N>
 __device__ void add_products(const FragmentThread& at, const unsigned (&weights)[K][4],
-                             const SharedArray<Bf16>& b, float (&sums)[dim / 8][4]) {
-  unrolled<K * dim / 16>([&](auto i) {
-    constexpr int k = decltype(i)::value / (dim / 16), d = decltype(i)::value % (dim / 16);
+                             const SharedArray<Bf16>& b, float (&sums)[N][4]) {
+  unrolled<K * N / 2>([&](auto i) {
+    constexpr int k = decltype(i)::value / (N / 2), d = decltype(i)::value % (N / 2);
     unsigned of_b[4];
     load_matrices_transposed(of_b, b, 16 * k * bf16_stride(dim) + at.down(dim) + 16 * d);
     multiply_add(sums[2 * d], weights[k], of_b[0], of_b[1]);

@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cuda/attention_plan.h"
 #include "kernels/cuda/attention_products.h"
@@ -17,6 +18,10 @@ struct TileColumns {
   SharedArray<int> head;      //
   SharedArray<int> index;     // within the row
   SharedArray<int> position;  // where there is a bias
+
+  __device__ TileColumns from(int c) const {
+    return {query.from(c), head.from(c), index.from(c), position.from(c)};
+  }
 };
 
 template <typename Memory>
@@ -44,6 +49,8 @@ __device__ inline void load_columns(const AttentionInputs& in, const AttentionRo
 struct TileKeys {
   SharedArray<int> begin, end;
   SharedArray<int> position;  // where there is a bias
+
+  __device__ TileKeys from(int k) const { return {begin.from(k), end.from(k), position.from(k)}; }
 };
 
 template <typename Memory>
@@ -128,6 +135,19 @@ __device__ inline Score score_of(const AttentionInputs& in, float product,
                                  const TileColumns& column, int c, const TileKeys& key, int k) {
   if (in.bias.bias == nullptr) return score_of(in, product, 0, 0);
   return score_of(in, product, column.head[c], in.bias.place(key.position[k], column.position[c]));
+}
+
+/// body(plain, masked), constants: whether scores are scale * q . k and no probability is dropped,
+/// and whether any may be hidden. `all`: of these columns and keys, none is.
+template <typename Body>
+__device__ void with_kind_of_scores(const AttentionInputs& in, bool all, Body body) {
+  if (in.bias.bias != nullptr || in.soft_cap > 0 || in.dropout.on()) {
+    body(std::false_type(), std::true_type());
+  } else if (!all) {
+    body(std::true_type(), std::true_type());
+  } else {
+    body(std::true_type(), std::false_type());
+  }
 }
 
 }  // namespace gist::cuda

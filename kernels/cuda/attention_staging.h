@@ -12,8 +12,8 @@
 
 #include "kernels/cuda/attention_inputs.h"
 #include "kernels/cuda/attention_plan.h"
+#include "kernels/cuda/bf16_four.h"
 #include "kernels/cuda/half.h"
-#include "kernels/cuda/tensor_core.h"
 
 namespace gist::cuda {
 
@@ -22,14 +22,6 @@ struct StagedInputs {
   const Bf16* keys;    // [list, kv_heads, width]; nothing stands there for rows without tiles
   const Bf16* values;  // [list, kv_heads, width]
 };
-
-/// Four neighbours of a row.
-struct alignas(8) Bf16Four {
-  unsigned low, high;
-};
-__device__ inline Bf16Four to_bf16(const float4& x) {
-  return {pack_bf16(x.x, x.y), pack_bf16(x.z, x.w)};
-}
 
 /// to[rows, width] = from[rows, dim]. `fours`: rows of it can be read four elements at a time.
 static __global__ void stage_rows_kernel(const float* from, std::int64_t rows, int dim, bool fours,

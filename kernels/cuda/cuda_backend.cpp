@@ -205,7 +205,7 @@ class CudaBackend final : public Backend {
     const auto sizes = checks::attention_backward(q, keys, values, visible, spec, y, log_sum_exp,
                                                   dy, dq, dkeys, dvalues, dtable);
     begin("attention_backward", dq);
-    cuda::attention_backward(device_, scratch_, q, keys, values, visible, spec, sizes, y,
+    cuda::attention_backward(device_, scratch_, dtype_, q, keys, values, visible, spec, sizes, y,
                              log_sum_exp, dy, dq, dkeys, dvalues, dtable);
   }
   void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,

@@ -1,3 +1,4 @@
+#include "kernels/cuda/bf16_four.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/factor.h"
 #include "kernels/cuda/half.h"
@@ -6,17 +7,12 @@
 namespace gist::cuda {
 namespace {
 
-struct alignas(8) FourBf16 {
-  Bf16 x, y, z, w;
-};
-
 /// The first 4 * fours elements in fours, those from there on one by one.
 __global__ void round_kernel(const float* x, std::int64_t fours, std::int64_t n, Bf16* y) {
   const auto* from = reinterpret_cast<const float4*>(x);
-  auto* to = reinterpret_cast<FourBf16*>(y);
+  auto* to = reinterpret_cast<Bf16Four*>(y);
   for (std::int64_t i = first_element(); i < fours; i += element_step()) {
-    const float4 four = from[i];
-    to[i] = {to_bf16(four.x), to_bf16(four.y), to_bf16(four.z), to_bf16(four.w)};
+    to[i] = to_bf16(from[i]);
   }
   for (std::int64_t i = 4 * fours + first_element(); i < n; i += element_step()) {
     y[i] = to_bf16(x[i]);

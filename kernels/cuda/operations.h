@@ -76,8 +76,9 @@ void activation_backward(Device& device, Activation activation, const Tensor& x,
 void gated_activation_backward(Device& device, Activation activation, const Tensor& gate,
                                const Tensor& up, const Tensor& dy, const Tensor& dgate,
                                const Tensor& dup);
-void attention_backward(Device& device, Scratch& scratch, const Tensor& q, const Tensor& keys,
-                        const Tensor& values, const AttentionKeys& visible,
+/// `dtype`: of the factors of products.
+void attention_backward(Device& device, Scratch& scratch, Dtype dtype, const Tensor& q,
+                        const Tensor& keys, const Tensor& values, const AttentionKeys& visible,
                         const AttentionSpec& spec, const checks::AttentionSizes& sizes,
                         const Tensor& y, const Tensor& log_sum_exp, const Tensor& dy,
                         const Tensor& dq, const Tensor& dkeys, const Tensor& dvalues,

@@ -19,6 +19,10 @@ void PrintTo(const Bf16Case& c, std::ostream* out) {
 
 class AttentionInBf16 : public testing::TestWithParam<Bf16Case> {
  protected:
+  void SetUp() override {
+    if (backend_ == nullptr) GTEST_SKIP() << "this processor can't multiply in bf16";
+  }
+
   BiasedAttention problem() const {
     const Bf16Case c = GetParam();
     BiasedAttention a;
@@ -29,37 +33,35 @@ class AttentionInBf16 : public testing::TestWithParam<Bf16Case> {
     a.p.spec.soft_cap = c.soft_cap;
     a.p.spec.dropout = {c.dropout, 11, 12};
     a.bidirectional = true;
+    add_row(a.p, 140, 0, 140, [](std::int32_t j) { return Interval{j, j < 70 ? 72 : forever}; });
+    add_row(a.p, 1, 40, 41, causal);
+    add_row(a.p, 5, 20, 25, causal);
+    add_row(a.p, 0, 0, 4, causal);                                        // no query
+    add_row(a.p, 3, 0, 0, causal);                                        // no key
+    add_row(a.p, 2, 0, 90, [](std::int32_t) { return Interval{1, 2}; });  // the first sees none
+    add_row(a.p, 40, 60, 33, [](std::int32_t j) { return Interval{j + 50, j + 70}; });
+    Random random(1);
+    fill(a, random);
+    if (!c.biased) a.table.clear();
+    a.p.slot[130] = a.p.slot[7];  // listed twice
     return a;
   }
-  void fill(BiasedAttention& a) {
-    Random random(1);
-    test::fill(a, random);
-    if (!GetParam().biased) a.table.clear();
-  }
+
+  std::unique_ptr<Backend> backend_ = backend_under_test(Dtype::bf16);
 };
 
 TEST_P(AttentionInBf16, IsAsExactAsThePlainComputation) {
-  const auto backend = backend_under_test(Dtype::bf16);
-  if (backend == nullptr) GTEST_SKIP() << "this processor can't multiply in bf16";
-  BiasedAttention a = problem();
-  add_row(a.p, 140, 0, 140, [](std::int32_t j) { return Interval{j, j < 70 ? 72 : forever}; });
-  add_row(a.p, 1, 40, 41, causal);
-  add_row(a.p, 5, 20, 25, causal);
-  add_row(a.p, 0, 0, 4, causal);                                        // no query
-  add_row(a.p, 3, 0, 0, causal);                                        // no key
-  add_row(a.p, 2, 0, 90, [](std::int32_t) { return Interval{1, 2}; });  // the first sees none
-  add_row(a.p, 40, 60, 33, [](std::int32_t j) { return Interval{j + 50, j + 70}; });
-  fill(a);
-  DeviceArrays arrays(*backend);
+  const BiasedAttention a = problem();
+  DeviceArrays arrays(*backend_);
   const AttentionTensors t = upload(a.p, arrays);
   const Tensor log_sum_exp = arrays.empty({a.p.queries, a.p.heads});
-  backend->attention(t.q, t.keys, t.values, t.visible, upload_spec(a, arrays), t.y, log_sum_exp);
+  backend_->attention(t.q, t.keys, t.values, t.visible, upload_spec(a, arrays), t.y, log_sum_exp);
 
   const Floats y = arrays.floats(t.y), dy(y.size());
   BiasedAttentionResult expected = biased_attention_oracle(a, dy);
   const BiasedAttentionResult plain = plain_bf16_attention(a, dy);
   expect_as_exact_as_plain(y, expected.y, plain.y);
-  if (backend->name() == "cuda") {
+  if (backend_->name() == "cuda") {
     EXPECT_GT(relative_l2(y, expected.y), 1e-4) << "this is f32";
   }
 
@@ -69,6 +71,22 @@ TEST_P(AttentionInBf16, IsAsExactAsThePlainComputation) {
   take_infinities(expected.log_sum_exp, found);
   take_infinities(again, of_plain);
   expect_as_exact_as_plain(found, again, doubles(of_plain));
+}
+
+TEST_P(AttentionInBf16, HasGradientsAsExactAsThePlainComputation) {
+  const BiasedAttention a = problem();
+  Random random(2);
+  const Floats dy = random.floats(a.p.queries * a.p.heads * a.p.value_dim);
+  const BiasedAttentionFound found = attend_and_back(*backend_, a, dy);
+  const BiasedAttentionResult expected = biased_attention_oracle(a, dy);
+  const BiasedAttentionResult plain = plain_bf16_attention(a, dy);
+  expect_as_exact_as_plain(found.dq, expected.dq, plain.dq);
+  expect_as_exact_as_plain(found.dkeys, expected.dkeys, plain.dkeys);
+  expect_as_exact_as_plain(found.dvalues, expected.dvalues, plain.dvalues);
+  if (backend_->name() == "cuda") {
+    EXPECT_GT(relative_l2(found.dq, expected.dq), 1e-4) << "this is f32";
+  }
+  if (!a.table.empty()) expect_as_exact_as_plain(found.dtable, expected.dtable, plain.dtable);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -94,9 +94,7 @@ class AttentionRules : public testing::TestWithParam<Dtype> {
     if (GetParam() == Dtype::f32) {
       EXPECT_LT(relative_error(y, expected), f32_tolerance);
     } else {
-      BiasedAttention a;
-      a.p = p;
-      expect_as_exact_as_plain(y, expected, plain_bf16_attention(a, Floats(y.size())).y);
+      expect_as_exact_as_plain(y, expected, plain_bf16_attention(unbiased(p), Floats(y.size())).y);
     }
   }
   std::unique_ptr<Backend> backend_ = backend_under_test(GetParam());

@@ -16,6 +16,12 @@ struct BiasedAttentionFound {
   bool operator==(const BiasedAttentionFound&) const = default;
 };
 
+inline BiasedAttention unbiased(const AttentionProblem& p) {
+  BiasedAttention a;
+  a.p = p;
+  return a;
+}
+
 /// Numbers the queries and keys of each row as they stand in it, and makes up what they hold.
 inline void fill(BiasedAttention& a, Random& random) {
   fill(a.p, random);
@@ -42,7 +48,7 @@ inline AttentionSpec upload_spec(const BiasedAttention& a, DeviceArrays& arrays)
   return spec;
 }
 
-/// Attention and its gradients; dtable is added to zeros.
+/// Attention and its gradients; dtable, where there is a bias, is added to zeros.
 inline BiasedAttentionFound attend_and_back(Backend& backend, const BiasedAttention& a,
                                             const Floats& dy) {
   DeviceArrays arrays(backend);
@@ -52,12 +58,15 @@ inline BiasedAttentionFound attend_and_back(Backend& backend, const BiasedAttent
   const Tensor dq = arrays.empty(t.q.shape);
   const Tensor dkeys = arrays.empty(t.keys.shape);
   const Tensor dvalues = arrays.empty(t.values.shape);
-  const Tensor dtable = arrays.of(spec.bias.table.shape, Floats(a.table.size()));
+  const bool biased = !a.table.empty();
+  const Tensor dtable =
+      biased ? arrays.of(spec.bias.table.shape, Floats(a.table.size())) : Tensor{};
   backend.attention(t.q, t.keys, t.values, t.visible, spec, t.y, log_sum_exp);
   backend.attention_backward(t.q, t.keys, t.values, t.visible, spec, t.y, log_sum_exp,
                              arrays.of(t.y.shape, dy), dq, dkeys, dvalues, dtable);
-  return {arrays.floats(t.y),   arrays.floats(log_sum_exp), arrays.floats(dq),
-          arrays.floats(dkeys), arrays.floats(dvalues),     arrays.floats(dtable)};
+  return {arrays.floats(t.y),     arrays.floats(log_sum_exp),
+          arrays.floats(dq),      arrays.floats(dkeys),
+          arrays.floats(dvalues), biased ? arrays.floats(dtable) : Floats{}};
 }
 
 /// Queries that see no key have an infinite log_sum_exp, which no error can be taken of: where it

@@ -13,7 +13,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -51,6 +53,19 @@ class Matrix {
   virtual std::int64_t n() const = 0;
   virtual std::int64_t k() const = 0;
   virtual std::size_t bytes() const = 0;
+};
+
+/// Runs work that queues the same operations again and again. It may not outlive its backend.
+class Replayer {
+ public:
+  virtual ~Replayer() = default;
+  /// Calls `work`, or queues again what an earlier call under an equal key has recorded of it. So
+  /// what it queues must follow from the key: operations, addresses of tensors, contents of
+  /// uploads. What differs is uploaded before. `work` may not download or synchronize, nor, but in
+  /// its first call under a key, allocate: Error(internal).
+  virtual void run(std::span<const std::uint64_t> /*key*/, const std::function<void()>& work) {
+    work();
+  }
 };
 
 /// silu(x) = x sigmoid(x); relu(x) = max(x, 0);
@@ -175,6 +190,7 @@ class Backend {
   virtual void download(const Tensor& source, void* target) = 0;
   virtual void copy(const Tensor& source, const Tensor& target) = 0;
   virtual void synchronize() = 0;
+  virtual std::unique_ptr<Replayer> replayer() { return std::make_unique<Replayer>(); }
   virtual MemoryUse memory() const = 0;
   /// memory().peak starts again from what is allocated now.
   virtual void reset_peak() = 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace gist {
 
@@ -17,6 +18,7 @@ class GrowingScratch {
   /// At least `bytes`, aligned as Memory does, contents undefined; valid until the next call.
   std::byte* reserve(std::size_t bytes) {
     if (bytes > bytes_) {
+      ++moves_;
       memory_.release(data_, bytes_);
       data_ = nullptr;
       bytes_ = 0;
@@ -31,10 +33,14 @@ class GrowingScratch {
     return reinterpret_cast<T*>(reserve(count * sizeof(T)));
   }
 
+  /// While it stays the same, `reserve` gives the same address.
+  std::uint64_t moves() const { return moves_; }
+
  private:
   Memory& memory_;
   void* data_ = nullptr;
   std::size_t bytes_ = 0;
+  std::uint64_t moves_ = 0;
 };
 
 }  // namespace gist

@@ -8,6 +8,7 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/matmul.h"
 #include "kernels/cuda/operations.h"
+#include "kernels/cuda/recordings.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -66,6 +67,10 @@ class CudaBackend final : public Backend {
     if (!empty(source)) device_.copy(target.data, source.data, source.bytes());
   }
   void synchronize() override { device_.synchronize(); }
+  std::unique_ptr<Replayer> replayer() override {
+    return std::make_unique<cuda::Recordings>(
+        device_, std::vector<const cuda::Scratch*>{&rounded_, &scratch_, &sums_});
+  }
   MemoryUse memory() const override { return device_.memory(); }
   void reset_peak() override { device_.reset_peak(); }
 

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
+#include <vector>
 
+#include "kernels/cuda/handle.h"
 #include "kernels/error.h"
 
 namespace gist::cuda {
@@ -22,7 +25,26 @@ struct PinnedBuffer {
   cudaEvent_t copied = nullptr;
 };
 
+using RecordedGraph = Owned<cudaGraph_t, cudaGraphDestroy>;
+using PinnedCopy = Owned<void*, cudaFreeHost>;
+
 }  // namespace
+
+struct Graph::State {
+  explicit State(cudaStream_t stream_) : stream(stream_) {}
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() { cudaStreamSynchronize(stream); }  // it may still read its copies
+
+  cudaStream_t stream;
+  std::vector<PinnedCopy> uploads;
+  Owned<cudaGraphExec_t, cudaGraphExecDestroy> executable;
+};
+
+Graph::Graph(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Graph::Graph(Graph&& other) noexcept = default;
+Graph& Graph::operator=(Graph&& other) noexcept = default;
+Graph::~Graph() = default;
 
 struct Device::State {
   int index = 0;
@@ -36,6 +58,8 @@ struct Device::State {
   Shape shape;
   std::size_t current = 0;
   std::size_t peak = 0;
+  Graph::State* recording = nullptr;  // into it, if any
+  std::vector<void*> released;        // while recording: they go once it has ended
 
   void check(cudaError_t status) const {
     if (status == cudaSuccess) return;
@@ -53,6 +77,30 @@ struct Device::State {
     check(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &reserved));
     check(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &used));
     return free + static_cast<std::size_t>(reserved - used);
+  }
+  void refuse_while_recording(const char* call) const {
+    if (recording != nullptr) cuda::refuse_while_recording(call, operation);
+  }
+  void record_upload(void* target, const void* source, std::size_t bytes) {
+    // Host memory can be had in between, as nothing of it is recorded.
+    cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+    check(cudaThreadExchangeStreamCaptureMode(&mode));
+    void* copy = nullptr;
+    const cudaError_t status = cudaMallocHost(&copy, bytes);
+    check(cudaThreadExchangeStreamCaptureMode(&mode));
+    check(status);
+    recording->uploads.emplace_back(copy);
+    std::memcpy(copy, source, bytes);
+    check(cudaMemcpyAsync(target, copy, bytes, cudaMemcpyHostToDevice, stream));
+  }
+  cudaError_t end_recording(RecordedGraph& recorded) {
+    recording = nullptr;
+    cudaGraph_t graph = nullptr;
+    const cudaError_t status = cudaStreamEndCapture(stream, &graph);
+    recorded.reset(graph);
+    cudaGetLastError();  // forgets it: the stream is well
+    for (void* data : std::exchange(released, {})) cudaFreeAsync(data, stream);
+    return status;
   }
   ~State() {
     // Errors can't be reported from here; the process' end frees all that is left.
@@ -113,6 +161,7 @@ Fault* Device::fault() const {
 void* Device::allocate(std::size_t bytes) {
   if (bytes == 0) return nullptr;
   State& s = *state_;
+  s.refuse_while_recording("memory is allocated");
   void* data = nullptr;
   const cudaError_t status = cudaMallocFromPoolAsync(&data, bytes, s.pool, s.stream);
   if (status == cudaErrorMemoryAllocation) {
@@ -131,8 +180,10 @@ void* Device::allocate(std::size_t bytes) {
 
 void Device::release(void* data, std::size_t bytes) noexcept {
   if (data == nullptr) return;
-  cudaFreeAsync(data, state_->stream);  // an error shows at the next call that is checked
-  state_->current -= bytes;
+  State& s = *state_;
+  s.current -= bytes;
+  if (s.recording != nullptr) return s.released.push_back(data);
+  cudaFreeAsync(data, s.stream);  // an error shows at the next call that is checked
 }
 
 MemoryUse Device::memory() const {
@@ -144,6 +195,7 @@ void Device::reset_peak() {
 
 void Device::upload(void* target, const void* source, std::size_t bytes) {
   State& s = *state_;
+  if (s.recording != nullptr) return s.record_upload(target, source, bytes);
   const auto* from = static_cast<const std::byte*>(source);
   auto* to = static_cast<std::byte*>(target);
   for (std::size_t done = 0; done < bytes; done += staging_bytes) {
@@ -159,6 +211,7 @@ void Device::upload(void* target, const void* source, std::size_t bytes) {
 
 void Device::download(void* target, const void* source, std::size_t bytes) {
   State& s = *state_;
+  s.refuse_while_recording("a download");
   if (bytes > 0) {
     s.check(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDeviceToHost, s.stream));
   }
@@ -176,8 +229,36 @@ void Device::zero(void* target, std::size_t bytes) {
 }
 
 void Device::synchronize() {
+  state_->refuse_while_recording("a synchronisation");
   state_->check(cudaStreamSynchronize(state_->stream));
   throw_fault(*state_->fault);
+}
+
+Graph Device::record(const std::function<void()>& work) {
+  State& s = *state_;
+  begin("recording operations", {});
+  s.refuse_while_recording("another recording");
+  auto graph = std::make_unique<Graph::State>(s.stream);
+  RecordedGraph recorded;
+  s.check(cudaStreamBeginCapture(s.stream, cudaStreamCaptureModeThreadLocal));
+  s.recording = graph.get();
+  try {
+    work();
+  } catch (...) {
+    s.end_recording(recorded);
+    throw;
+  }
+  begin("recording operations", {});
+  s.check(s.end_recording(recorded));
+  cudaGraphExec_t executable = nullptr;
+  s.check(cudaGraphInstantiate(&executable, recorded.get(), 0));
+  graph->executable.reset(executable);
+  return Graph(std::move(graph));
+}
+
+void Device::replay(const Graph& graph) {
+  begin("replaying operations", {});
+  state_->check(cudaGraphLaunch(graph.state_->executable.get(), state_->stream));
 }
 
 }  // namespace gist::cuda

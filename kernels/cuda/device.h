@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -32,6 +33,25 @@ struct Fault {
 
 /// Throws Error(internal) if there is one, and forgets it.
 void throw_fault(Fault& fault);
+
+/// Throws Error(internal) for what recorded work may not do, such as "a download".
+[[noreturn]] void refuse_while_recording(const char* call, const char* operation);
+
+/// Operations that a device has recorded and can queue again. It may not outlive the device.
+class Graph {
+ public:
+  struct State;
+  explicit Graph(std::unique_ptr<State> state);
+  Graph(Graph&& other) noexcept;
+  Graph& operator=(Graph&& other) noexcept;
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+  ~Graph();
+
+ private:
+  friend class Device;
+  std::unique_ptr<State> state_;
+};
 
 /// Calls that fail throw Error(unavailable) with the operation that was being queued, its shape and
 /// the device.
@@ -67,6 +87,11 @@ class Device {
   void copy(void* target, const void* source, std::size_t bytes);
   void zero(void* target, std::size_t bytes);
   void synchronize();
+
+  /// What `work` queues, which does not run. An upload keeps what it read, and brings it each time.
+  /// `work` may not allocate, download or synchronize: Error(internal).
+  Graph record(const std::function<void()>& work);
+  void replay(const Graph& graph);
 
  private:
   struct State;

@@ -14,4 +14,9 @@ void throw_fault(Fault& fault) {
        found.index, found.value);
 }
 
+void refuse_while_recording(const char* call, const char* operation) {
+  fail(ErrorKind::internal, "{}: {} while operations are recorded; a replay would not repeat it",
+       operation, call);
+}
+
 }  // namespace gist::cuda

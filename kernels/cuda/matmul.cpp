@@ -5,6 +5,7 @@
 #include <map>
 #include <tuple>
 
+#include "kernels/cuda/handle.h"
 #include "kernels/error.h"
 
 namespace gist::cuda {
@@ -20,21 +21,10 @@ void check(cublasStatus_t status, const char* call, const Product& p) {
        p.m, p.k, p.k, p.n, name_of(p.dtype), cublasLtGetStatusString(status));
 }
 
-/// cuBLASLt's handles, freed by its functions.
-template <auto Destroy>
-struct Destroyer {
-  template <typename T>
-  void operator()(T* handle) const {
-    Destroy(handle);
-  }
-};
-using Handle = std::unique_ptr<cublasLtContext, Destroyer<cublasLtDestroy>>;
-using Description =
-    std::unique_ptr<cublasLtMatmulDescOpaque_t, Destroyer<cublasLtMatmulDescDestroy>>;
-using Layout =
-    std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroyer<cublasLtMatrixLayoutDestroy>>;
-using Preference =
-    std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, Destroyer<cublasLtMatmulPreferenceDestroy>>;
+using Handle = Owned<cublasLtHandle_t, cublasLtDestroy>;
+using Description = Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
+using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
+using Preference = Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
 
 using Key = std::tuple<std::int64_t, std::int64_t, std::int64_t, bool, bool, Dtype, bool, bool,
                        std::uint32_t>;

@@ -174,6 +174,19 @@ TEST_P(AttentionRules, ARowGivesTheSameBitsAloneAndOnAnyNumberOfThreads) {
   }
 }
 
+TEST_P(AttentionRules, EntriesOfNoRowChangeNoBit) {
+  AttentionProblem p;
+  p.heads = 4;
+  p.kv_heads = 2;
+  add_row(p, 1, 900, 901, causal);
+  add_row(p, 1, 40, 41, causal);
+  Random random(1);
+  fill(p, random);
+  AttentionProblem padded = p;
+  for (auto* list : {&padded.slot, &padded.begin, &padded.end}) list->resize(2048);
+  EXPECT_EQ(attend(*backend_, padded), attend(*backend_, p));
+}
+
 TEST_P(AttentionRules, SlotsAndRowsMustLieWithinTheTensors) {
   AttentionProblem p;
   add_row(p, 2, 0, 2, causal);

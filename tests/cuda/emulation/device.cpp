@@ -4,25 +4,42 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "kernels/cpu/memory.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/error.h"
+#include "tests/cuda/emulation/stream.h"
 
 namespace gist::cuda {
+
+struct Graph::State {
+  emulation::Stream::Operations operations;
+};
+
+Graph::Graph(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Graph::Graph(Graph&& other) noexcept = default;
+Graph& Graph::operator=(Graph&& other) noexcept = default;
+Graph::~Graph() = default;
 
 struct Device::State {
   DeviceLimits limits{"emulated", 4, std::size_t{227} << 10};
   const char* operation = "none";
   Fault fault;
   cpu::MemoryAccount account;
+  emulation::Stream stream;
+
+  void refuse_while_recording(const char* call) const {
+    if (stream.recording()) cuda::refuse_while_recording(call, operation);
+  }
 };
 
 Device::Device(int) : state_(std::make_unique<State>()) {}
 Device::~Device() = default;
 
 cudaStream_t Device::stream() const {
-  return nullptr;
+  return &state_->stream;
 }
 const DeviceLimits& Device::limits() const {
   return state_->limits;
@@ -39,6 +56,7 @@ Fault* Device::fault() const {
 }
 
 void* Device::allocate(std::size_t bytes) {
+  state_->refuse_while_recording("memory is allocated");
   void* data = state_->account.allocate(bytes);
   if (data != nullptr) std::memset(data, 0xFF, bytes);  // NaN, where nothing writes
   return data;
@@ -54,20 +72,49 @@ void Device::reset_peak() {
 }
 
 void Device::upload(void* target, const void* source, std::size_t bytes) {
-  if (bytes > 0) std::memcpy(target, source, bytes);
+  const auto* from = static_cast<const std::byte*>(source);
+  state_->stream.queue([target, read = std::vector<std::byte>(from, from + bytes)] {
+    if (!read.empty()) std::memcpy(target, read.data(), read.size());
+  });
 }
 void Device::download(void* target, const void* source, std::size_t bytes) {
+  state_->refuse_while_recording("a download");
   synchronize();
   if (bytes > 0) std::memcpy(target, source, bytes);
 }
 void Device::copy(void* target, const void* source, std::size_t bytes) {
-  if (bytes > 0) std::memmove(target, source, bytes);
+  state_->stream.queue([=] {
+    if (bytes > 0) std::memmove(target, source, bytes);
+  });
 }
 void Device::zero(void* target, std::size_t bytes) {
-  if (bytes > 0) std::memset(target, 0, bytes);
+  state_->stream.queue([=] {
+    if (bytes > 0) std::memset(target, 0, bytes);
+  });
 }
 void Device::synchronize() {
+  state_->refuse_while_recording("a synchronisation");
   throw_fault(state_->fault);
+}
+
+Graph Device::record(const std::function<void()>& work) {
+  begin("recording operations", {});
+  state_->refuse_while_recording("another recording");
+  auto graph = std::make_unique<Graph::State>();
+  state_->stream.begin_recording();
+  try {
+    work();
+  } catch (...) {
+    state_->stream.end_recording();
+    throw;
+  }
+  graph->operations = state_->stream.end_recording();
+  return Graph(std::move(graph));
+}
+
+void Device::replay(const Graph& graph) {
+  begin("replaying operations", {});
+  state_->stream.replay(graph.state_->operations);
 }
 
 }  // namespace gist::cuda

@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "tests/cuda/emulation/stream.h"
+
 namespace gist::cuda {
 namespace {
 
@@ -22,14 +24,7 @@ std::vector<float> plain(const Operand& operand, std::int64_t rows, std::int64_t
   return turned;
 }
 
-}  // namespace
-
-struct Matmul::State {};
-
-Matmul::Matmul(Device&, bool) {}
-Matmul::~Matmul() = default;
-
-void Matmul::run(const Product& p) {
+void multiply(const Product& p) {
   const std::vector<float> a = plain(p.a, p.m, p.k, p.dtype);
   const std::vector<float> b = plain(p.b, p.k, p.n, p.dtype);
 #pragma omp parallel for
@@ -45,6 +40,19 @@ void Matmul::run(const Product& p) {
       for (std::int64_t j = 0; j < p.n; ++j) y[j] += factor * row[j];
     }
   }
+}
+
+}  // namespace
+
+struct Matmul::State {
+  Device& device;
+};
+
+Matmul::Matmul(Device& device, bool) : state_(new State{device}) {}
+Matmul::~Matmul() = default;
+
+void Matmul::run(const Product& p) {
+  state_->device.stream()->queue([p] { multiply(p); });
 }
 
 }  // namespace gist::cuda

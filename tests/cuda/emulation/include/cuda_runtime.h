@@ -36,9 +36,9 @@ inline float4 make_float4(float x, float y, float z, float w) {
   return {x, y, z, w};
 }
 
-using cudaStream_t = void*;
-
 namespace gist::emulation {
+
+class Stream;
 
 using Where = std::source_location;
 
@@ -71,6 +71,8 @@ T shuffle(unsigned mask, T value, unsigned from, const Where& where) {
 }
 
 }  // namespace gist::emulation
+
+using cudaStream_t = gist::emulation::Stream*;
 
 #define threadIdx (::gist::emulation::indices().thread)
 #define blockIdx (::gist::emulation::indices().block)

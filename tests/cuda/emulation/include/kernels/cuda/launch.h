@@ -1,4 +1,4 @@
-// kernels/cuda/launch.h for the emulation: the kernel runs at once, on the host.
+// kernels/cuda/launch.h for the emulation: the kernel runs on the host.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "kernels/cuda/device.h"
+#include "tests/cuda/emulation/stream.h"
 
 namespace gist::cuda {
 
@@ -32,7 +33,9 @@ namespace gist::cuda {
 template <typename... Parameters>
 void launch(Device& device, const Grid& grid, void (*kernel)(Parameters...),
             std::type_identity_t<Parameters>... arguments) {
-  emulation::run([=] { kernel(arguments...); }, grid, device.operation());
+  device.stream()->queue([=, name = device.operation()] {
+    emulation::run([=] { kernel(arguments...); }, grid, name);
+  });
   device.check_launch();
 }
 

@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "core/cached_row.h"
+#include "core/decoding_step.h"
 #include "core/encode.h"
 #include "core/forward.h"
 #include "core/random.h"
+#include "core/reserved_cache.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -31,23 +33,6 @@ struct Running {
   }
 };
 
-/// Blocks of a cache that rows have reserved.
-struct ReservedCache {
-  KeyValueCache cache;
-  std::int32_t total = 0;
-  std::int32_t reserved = 0;
-
-  explicit ReservedCache(KeyValueCache made) : cache(std::move(made)), total(cache.free_blocks()) {}
-  bool has_room(std::int32_t blocks) const { return reserved + blocks <= total; }
-  /// A larger cache, while no row holds the old one.
-  void grow(const Model& model, int stack, std::int32_t blocks) {
-    if (has_room(blocks)) return;
-    cache = KeyValueCache();
-    cache = KeyValueCache(model, stack, blocks * KeyValueCache::block_size);
-    total = cache.free_blocks();
-  }
-};
-
 class Generator {
  public:
   Generator(const Model& model, const GenerationOptions& options, const GenerationEvents& events)
@@ -60,7 +45,8 @@ class Generator {
         encoder_scratch_(model.backend()),
         own_(KeyValueCache(model, stack_, default_cache_tokens(model, options))),
         cross_(encoder_decoder_ ? KeyValueCache(model, stack_, default_cache_tokens(model, options))
-                                : KeyValueCache()) {}
+                                : KeyValueCache()),
+        replayer_(model.backend().replayer()) {}
 
   void run() {
     while (!events_.interrupted()) {
@@ -155,9 +141,18 @@ class Generator {
     } else {
       for (Running& row : rows_) extend(row);
     }
+    const bool decodes = only_decodes(batch_);
+    if (decodes) pad_lists(batch_.batch);
     Pass pass(model_, batch_.batch, batch_.options, scratch_);
-    const Tensor hidden = forward(pass);
-    sample(pass, hidden);
+    const Draw draw = upload_draw(pass);
+    const auto work = [&] { sample(pass, forward(pass), draw); };
+    if (decodes) {
+      replayer_->run(replay_key(pass, scratch_), work);
+    } else {
+      work();
+    }
+    chosen_.resize(rows_.size());
+    pass.backend().download(draw.ids, chosen_.data());
     for (std::size_t i = 0; i < rows_.size(); ++i) {
       drop_hidden_keys(rows_[i].cached, own_.cache);
       take(rows_[i], chosen_[i]);
@@ -201,10 +196,12 @@ class Generator {
     }
   }
 
-  /// Draws `chosen_`, a token for each row.
-  void sample(Pass& pass, const Tensor& hidden) {
-    Backend& backend = pass.backend();
-    const auto n = static_cast<std::int64_t>(rows_.size());
+  /// What the rows' next tokens are drawn by, and where they go.
+  struct Draw {
+    Tensor last_tokens, uniform, ids;
+  };
+
+  Draw upload_draw(Pass& pass) {
     last_tokens_.clear();
     uniform_.clear();
     for (std::size_t i = 0; i < rows_.size(); ++i) {
@@ -213,11 +210,18 @@ class Generator {
       uniform_.push_back(uniform_draw(options_.seed, rows_[i].request.ordinal,
                                       static_cast<std::uint32_t>(rows_[i].ids.size())));
     }
+    const auto n = static_cast<std::int64_t>(rows_.size());
+    Workspace& memory = pass.lasting();
+    return {memory.upload({n}, Dtype::i32, last_tokens_.data()),
+            memory.upload({n}, Dtype::f32, uniform_.data()), memory.allocate({n}, Dtype::i32)};
+  }
+
+  void sample(Pass& pass, const Tensor& hidden, const Draw& draw) {
+    Backend& backend = pass.backend();
+    const std::int64_t n = draw.ids.shape[0];
     Workspace& memory = pass.lasting();
     const Tensor states = memory.allocate({n, hidden.shape[1]});
-    if (pass.tokens() > 0) {
-      backend.gather_rows(hidden, memory.upload({n}, Dtype::i32, last_tokens_.data()), states);
-    }
+    if (pass.tokens() > 0) backend.gather_rows(hidden, draw.last_tokens, states);
     for (std::int64_t i = 0; i < n; ++i) {
       // A row that read nothing continues its stored gist: the store has what the head reads.
       const Running& row = rows_[static_cast<std::size_t>(i)];
@@ -226,11 +230,7 @@ class Generator {
       backend.upload(states.rows(i, i + 1),
                      stored.data() + stored.size() - static_cast<std::size_t>(hidden.shape[1]));
     }
-    const Tensor ids = memory.allocate({n}, Dtype::i32);
-    backend.sample(logits(model_, states, memory), options_.sampling,
-                   memory.upload({n}, Dtype::f32, uniform_.data()), ids);
-    chosen_.resize(rows_.size());
-    backend.download(ids, chosen_.data());
+    backend.sample(logits(model_, states, memory), options_.sampling, draw.uniform, draw.ids);
   }
 
   /// Adds a token to its row, and ends the row where that was its last.
@@ -260,8 +260,9 @@ class Generator {
   int stack_;  // that answers
   Scratch scratch_;
   Scratch encoder_scratch_;
-  ReservedCache own_;    // of the answering stack's own tokens
-  ReservedCache cross_;  // of what it reads from an encoder
+  ReservedCache own_;                   // of the answering stack's own tokens
+  ReservedCache cross_;                 // of what it reads from an encoder
+  std::unique_ptr<Replayer> replayer_;  // of decoding steps
   std::vector<Running> rows_;
   std::optional<Running> waiting_;  // read, but there was no room yet
   std::uint64_t next_number_ = 0;

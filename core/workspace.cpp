@@ -46,4 +46,13 @@ void Workspace::reset() {
   if (!chunks_.empty()) chunks_.back().used = 0;
 }
 
+void Workspace::describe(std::vector<std::uint64_t>& words) const {
+  words.push_back(chunks_.size());
+  for (const Chunk& chunk : chunks_) {
+    words.push_back(reinterpret_cast<std::uintptr_t>(chunk.buffer.data()));
+    words.push_back(chunk.buffer.bytes());
+    words.push_back(chunk.used);
+  }
+}
+
 }  // namespace gist

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -20,6 +21,10 @@ class Workspace {
   Tensor upload(const Shape& shape, Dtype dtype, const void* source);
   /// Forgets all tensors. Where several chunks were needed, the next pass gets one that holds all.
   void reset();
+
+  /// Adds what the addresses of the next tensors depend on, but for their shapes: equal words,
+  /// equal addresses.
+  void describe(std::vector<std::uint64_t>& words) const;
 
   Backend& backend() const { return *backend_; }
 

@@ -156,9 +156,10 @@ LlamaShape small_shape() {
 
 namespace {
 
-LoadedModel model_of(std::unique_ptr<Family> family, const Weights& weights) {
+LoadedModel model_of(std::unique_ptr<Family> family, const Weights& weights,
+                     std::unique_ptr<Backend> backend = test_backend()) {
   LoadedModel loaded;
-  loaded.backend = test_backend();
+  loaded.backend = std::move(backend);
   const WeightSource source = source_of(family->spec(), weights);
   loaded.model = std::make_unique<Model>(std::move(family), *loaded.backend, source);
   return loaded;
@@ -174,10 +175,10 @@ LoadedModel random_model(const LlamaShape& shape, std::uint32_t seed) {
   return loaded;
 }
 
-LoadedModel small_model(const std::string& family) {
+LoadedModel small_model(const std::string& family, std::unique_ptr<Backend> backend) {
   auto served = small_family(family);
   const Weights weights = initial_weights(served->spec(), 1);
-  return model_of(std::move(served), weights);
+  return model_of(std::move(served), weights, std::move(backend));
 }
 
 }  // namespace gist

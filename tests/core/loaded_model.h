@@ -50,6 +50,7 @@ std::unique_ptr<Family> small_family(const std::string& name);
 LlamaShape small_shape();
 LoadedModel random_model(const LlamaShape& shape, std::uint32_t seed = 1);
 /// One of small_families(), with initial weights.
-LoadedModel small_model(const std::string& family);
+LoadedModel small_model(const std::string& family,
+                        std::unique_ptr<Backend> backend = test_backend());
 
 }  // namespace gist

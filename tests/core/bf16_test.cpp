@@ -1,5 +1,5 @@
-// bf16 on the CPU against the f32 goldens. Its error may be at most twice that of the same
-// computation done plainly.
+// bf16 against the f32 goldens. Its error may be at most twice that of the same computation done
+// plainly.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -23,6 +23,9 @@ TEST_P(Bf16, ErrorIsAtMostTwiceThatOfThePlainComputation) {
     ASSERT_EQ(error.kind(), ErrorKind::unavailable);
     GTEST_SKIP() << error.what();
   }
+  // CUDA's tensor cores compute attention, too.
+  const Products products =
+      loaded.backend->name() == "cuda" ? Products::bf16_with_attention : Products::bf16;
   const Weights weights = weights_of(GetParam());
   Scratch scratch(*loaded.backend);
   double squares = 0, plain_squares = 0, loss_error = 0;
@@ -33,7 +36,7 @@ TEST_P(Bf16, ErrorIsAtMostTwiceThatOfThePlainComputation) {
       const LabelledSequence row{golden.sequence, golden.labels, condition, nullptr, 0};
       const auto logits = label_logits(*loaded.model, {&row, 1}, scratch)[0];
       const auto plain =
-          plain_logits(shape_of(GetParam()), weights, golden.sequence, condition, Products::bf16);
+          plain_logits(shape_of(GetParam()), weights, golden.sequence, condition, products);
       const auto first = static_cast<std::size_t>(golden.sequence.tokens() - golden.labels - 1) *
                          static_cast<std::size_t>(shape_of(GetParam()).vocabulary);
       const double error = relative_error(logits, golden.logits);

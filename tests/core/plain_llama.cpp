@@ -21,6 +21,11 @@ struct Plain {
     return values;
   }
 
+  /// What attention's own products are of.
+  Values attended(const Values& values) const {
+    return products == Products::bf16_with_attention ? rounded(values) : values;
+  }
+
   /// x[n, k] w[m, k]^T
   Values product(const Values& x, const std::string& name, int k) const {
     const Values left = rounded(x);
@@ -90,9 +95,11 @@ struct Plain {
         const T peak = *std::max_element(scores.begin(), scores.end());
         T total = 0;
         for (T& score : scores) total += score = std::exp(score - peak);
+        for (T& score : scores) score /= total;
+        scores = attended(scores);
         for (std::size_t j = 0; j < n; ++j) {
           for (std::size_t l = 0; l < dim; ++l) {
-            y[(i * heads + h) * dim + l] += scores[j] / total * v[(j * kv_heads + kv) * dim + l];
+            y[(i * heads + h) * dim + l] += scores[j] * v[(j * kv_heads + kv) * dim + l];
           }
         }
       }
@@ -117,10 +124,11 @@ struct Plain {
       const Values v = product(x, prefix + "self_attn.v_proj.weight", d);
       rotate(q, shape.heads);
       rotate(k, shape.kv_heads);
-      add_to(hidden, product(attend(q, k, v, visible), prefix + "self_attn.o_proj.weight", d));
-      const Values y = norm(hidden, prefix + "post_attention_layernorm.weight");
-      Values gate = product(y, prefix + "mlp.gate_proj.weight", d);
-      const Values up = product(y, prefix + "mlp.up_proj.weight", d);
+      const Values y = attend(attended(q), attended(k), attended(v), visible);
+      add_to(hidden, product(y, prefix + "self_attn.o_proj.weight", d));
+      const Values z = norm(hidden, prefix + "post_attention_layernorm.weight");
+      Values gate = product(z, prefix + "mlp.gate_proj.weight", d);
+      const Values up = product(z, prefix + "mlp.up_proj.weight", d);
       for (std::size_t i = 0; i < gate.size(); ++i) gate[i] *= up[i] / (1 + std::exp(-gate[i]));
       add_to(hidden, product(gate, prefix + "mlp.down_proj.weight", shape.mlp_dim));
     }

@@ -11,10 +11,11 @@
 
 namespace gist {
 
-enum class Products { exact, bf16 };
+enum class Products { exact, bf16, bf16_with_attention };
 
 /// Logits [n, vocabulary]. With bf16, weights and the other input of each matrix product are
-/// rounded to bf16; sums and everything else stay f32.
+/// rounded to bf16, with or without those of attention's own products; sums and everything else
+/// stay f32.
 std::vector<float> plain_logits(const LlamaShape& shape, const Weights& weights,
                                 const Sequence& sequence, Condition condition, Products products);
 

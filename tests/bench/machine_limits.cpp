@@ -1,27 +1,14 @@
 #include "tests/bench/machine_limits.h"
 
-#include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <vector>
 
+#include "tests/bench/fastest.h"
+
 namespace gist::bench {
 namespace {
-
-/// Seconds of the fastest of several runs.
-template <typename Run>
-double fastest(Run run) {
-  double best = 1e30;
-  for (int i = 0; i < 7; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    run();
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    best = std::min(best, seconds.count());
-  }
-  return best;
-}
 
 double product_flops(dnnl::memory::data_type dtype) {
   using dnnl::memory;

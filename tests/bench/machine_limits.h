@@ -4,11 +4,12 @@
 namespace gist::bench {
 
 struct MachineLimits {
-  double f32_flops = 0;   // a second: oneDNN's product of two large squares
+  double f32_flops = 0;   // a second: the product of two large squares
   double bf16_flops = 0;  // 0 where the processor can't
   double bytes_read = 0;  // a second, from memory
 };
 
+/// Of the processor: oneDNN's products.
 MachineLimits measure_machine();
 
 }  // namespace gist::bench

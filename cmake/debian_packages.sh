@@ -20,8 +20,8 @@ need_packages() {
     exit 69
   fi
   echo "installing:$missing" >&2
-  apt-get update -qq >&2 &&
-    # shellcheck disable=SC2086 # a list of words
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >&2 ||
+  # shellcheck disable=SC2086 # a list of words
+  { apt-get update -qq >&2 &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >&2; } ||
     { echo "apt-get failed: see above" >&2; exit 69; }
 }

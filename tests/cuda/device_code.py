@@ -1,8 +1,8 @@
 """The machine code of a build's CUDA objects: kernels, what they take of a multiprocessor, their instructions.
 
-All is read from the objects as they are linked: there is nothing to compile again, compiler caches don't matter, and
-Debian's toolkits come without cuobjdump and nvdisasm. The compiler's report (-Xptxas -v) goes to stderr, which
-no build keeps.
+All is read from the objects as they are linked: nothing is compiled again, and compiler caches don't matter, which
+keep no report of ptxas (-Xptxas -v) where the build asked for none. A toolkit of the compiler alone has neither
+cuobjdump nor nvdisasm.
 """
 
 import collections

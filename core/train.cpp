@@ -3,23 +3,6 @@
 #include <cmath>
 
 namespace gist {
-namespace {
-
-/// AdamW on the parameters that decay, then on the others.
-void update(const Parameters& parameters, AdamwOptions options, const Tensor& norm) {
-  using Kind = Parameters::Kind;
-  const auto part = [&](std::int64_t begin, std::int64_t end) {
-    if (begin == end) return;
-    const auto of = [&](Kind kind) { return parameters.all(kind).rows(begin, end); };
-    parameters.backend().adamw(options, of(Kind::gradient), norm, of(Kind::value),
-                               of(Kind::first_moment), of(Kind::second_moment));
-  };
-  part(0, parameters.decayed_elements());
-  options.weight_decay = 0;
-  part(parameters.decayed_elements(), parameters.elements());
-}
-
-}  // namespace
 
 std::vector<std::span<const LabelledSequence>> micro_batches(
     std::span<const LabelledSequence> records, std::int64_t batch_tokens) {
@@ -61,6 +44,7 @@ StepResult train_step(const Model& model, Parameters& parameters,
   }
   result.loss = sum * factor;
 
+  // All gradients lie in one array: runs of it are the buckets that several devices would sum here.
   Workspace& memory = scratch.stacks[0].pass.lasting;
   const Tensor norm = memory.allocate({1});
   backend.norm(parameters.all(Parameters::Kind::gradient), norm);
@@ -68,7 +52,12 @@ StepResult train_step(const Model& model, Parameters& parameters,
   backend.download(norm, &value);
   result.gradient_norm = value;
   result.applied = std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
-  if (result.applied) update(parameters, options.adamw, norm);
+  if (!result.applied) return result;
+  using Kind = Parameters::Kind;
+  AdamwOptions adamw = options.adamw;
+  adamw.decayed = parameters.decayed_elements();
+  backend.adamw(adamw, parameters.all(Kind::gradient), norm, parameters.all(Kind::value),
+                parameters.all(Kind::first_moment), parameters.all(Kind::second_moment));
   return result;
 }
 

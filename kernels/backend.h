@@ -144,6 +144,7 @@ struct AdamwOptions {
   double beta2 = 0.999;
   double eps = 1e-8;
   double weight_decay = 0;
+  std::int64_t decayed = INT64_MAX;  // of so many values alone, from the first on, w decays
   double max_norm = 0;    // of the gradient; 0: not clipped
   std::int64_t step = 1;  // counted from 1
 };

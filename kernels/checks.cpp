@@ -286,13 +286,13 @@ void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& no
   const bool betas =
       options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1;
   if (!betas || !std::isfinite(options.lr) || !(options.eps >= 0) || !(options.max_norm >= 0) ||
-      !std::isfinite(options.weight_decay) || options.step < 1) {
+      !std::isfinite(options.weight_decay) || options.decayed < 0 || options.step < 1) {
     fail(ErrorKind::internal,
-         "adamw: expected betas within [0, 1), a finite lr and weight_decay, eps and max_norm not "
-         "below 0 and a step from 1 on; found betas {} and {}, lr {}, weight_decay {}, eps {}, "
-         "max_norm {}, step {}",
+         "adamw: expected betas within [0, 1), a finite lr and weight_decay, eps, max_norm and "
+         "decayed not below 0 and a step from 1 on; found betas {} and {}, lr {}, weight_decay {}, "
+         "eps {}, max_norm {}, decayed {}, step {}",
          options.beta1, options.beta2, options.lr, options.weight_decay, options.eps,
-         options.max_norm, options.step);
+         options.max_norm, options.decayed, options.step);
   }
 }
 

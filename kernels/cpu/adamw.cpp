@@ -57,6 +57,8 @@ void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& no
   }
   const auto gradient_factor = static_cast<float>(factor);
   const AdamwStep step = adamw_step(options);
+  AdamwStep undecayed = step;
+  undecayed.keep = 1;
   const auto* gradients = static_cast<const float*>(gradient.data);
   auto* weights = static_cast<float*>(weight.data);
   auto* first = static_cast<float*>(first_moment.data);
@@ -64,8 +66,13 @@ void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& no
   const auto update = HWY_DYNAMIC_DISPATCH(update_values);
   parallel_ranges(threads, weight.shape.elements(), 16384,
                   [&](std::int64_t begin, std::int64_t end) {
-                    update(step, gradient_factor, gradients + begin, end - begin, weights + begin,
-                           first + begin, second + begin);
+                    const std::int64_t middle = std::clamp(options.decayed, begin, end);
+                    const auto part = [&](const AdamwStep& of, std::int64_t from, std::int64_t n) {
+                      update(of, gradient_factor, gradients + from, n, weights + from, first + from,
+                             second + from);
+                    };
+                    part(step, begin, middle - begin);
+                    part(undecayed, middle, end - middle);
                   });
 }
 

@@ -6,9 +6,9 @@ namespace gist::cuda {
 namespace {
 
 /// The norm stays on the device: each thread works out the clipping of its own.
-__global__ void adamw_kernel(AdamwStep step, float max_norm, const float* gradient,
-                             const float* norm, std::int64_t n, float* weight, float* first,
-                             float* second) {
+__global__ void adamw_kernel(AdamwStep step, std::int64_t decayed, float max_norm,
+                             const float* gradient, const float* norm, std::int64_t n,
+                             float* weight, float* first, float* second) {
   float factor = 1;
   if (max_norm > 0) {
     factor = static_cast<float>(fmin(1.0, max_norm / (double{*norm} + 1e-6)));
@@ -20,7 +20,7 @@ __global__ void adamw_kernel(AdamwStep step, float max_norm, const float* gradie
     const float root = sqrtf(v) * step.inverse_root_of_bias + step.eps;
     first[i] = m;
     second[i] = v;
-    weight[i] = weight[i] * step.keep - m * step.rate / root;
+    weight[i] = weight[i] * (i < decayed ? step.keep : 1) - m * step.rate / root;
   }
 }
 
@@ -29,7 +29,7 @@ __global__ void adamw_kernel(AdamwStep step, float max_norm, const float* gradie
 void adamw(Device& device, const AdamwOptions& options, const Tensor& gradient, const Tensor& norm,
            const Tensor& weight, const Tensor& first_moment, const Tensor& second_moment) {
   const std::int64_t n = weight.shape.elements();
-  launch(device, elementwise_grid(device, n), adamw_kernel, adamw_step(options),
+  launch(device, elementwise_grid(device, n), adamw_kernel, adamw_step(options), options.decayed,
          static_cast<float>(options.max_norm), data_of<const float>(gradient),
          data_of<const float>(norm), n, data_of<float>(weight), data_of<float>(first_moment),
          data_of<float>(second_moment));

@@ -28,7 +28,7 @@ template <typename Tile>
 constexpr int stages = Tile::dim <= 192 ? 2 : 1;
 /// That a multiprocessor may run at once: so many share its registers.
 template <int dim>
-constexpr int blocks = dim <= 64 ? 3 : 2;
+constexpr int blocks = dim <= 32 ? 3 : 2;
 
 /// Rows of one side's tile in shared memory: of q or keys, whose products are scores, and of dy or
 /// values, whose products are the gradients of weights.

@@ -1,6 +1,7 @@
 // What a step of training does with the gradients: zero, norm and adamw.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -124,6 +125,23 @@ TEST_F(Optimiser, AdamwClipsWhereTheNormIsLarger) {
   options.max_norm = 2;
   expect_adamw(*backend_, options, 21, 7);
   expect_adamw(*backend_, options, 21, 1);
+}
+
+TEST_F(Optimiser, AdamwDecaysTheFirstValuesAlone) {
+  AdamwOptions options;
+  options.lr = 0.5;
+  options.weight_decay = 0.5;
+  constexpr std::int64_t n = 40'003;
+  for (const std::int64_t decayed : {0, 1, 20'001, 40'003}) {
+    options.decayed = decayed;
+    const Tensor weight = arrays_.filled({n}, 4);
+    const Tensor zeros = arrays_.filled({n}, 0);
+    backend_->adamw(options, zeros, arrays_.of({1}, Floats{0}), weight, arrays_.filled({n}, 0),
+                    arrays_.filled({n}, 0));
+    Floats expected(n, 4.0F);
+    std::fill_n(expected.begin(), decayed, 3.0F);
+    EXPECT_EQ(arrays_.floats(weight), expected) << decayed;
+  }
 }
 
 TEST_F(Optimiser, AdamwOfAZeroGradientOnlyDecays) {

@@ -150,6 +150,7 @@ CostReport measure_cost(const EvaluatedSystem& system, const std::vector<Evaluat
   report.model = system.description().model;
   report.records = std::ssize(items);
   std::vector<RowLengths> rows;
+  rows.reserve(items.size());
   for (const EvaluationItem& item : items) rows.push_back(lengths_of(item));
   PlanningEngine plan = plan_engine(system.files(), family_of(system.files(), options), options);
   const GenerationOptions generation = generation_options(system.files(), options);

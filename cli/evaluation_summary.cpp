@@ -105,6 +105,7 @@ std::vector<Sums> measured(const SystemResults& system, const std::vector<std::s
 std::vector<MetricSummary> intervals_of(const std::vector<Sums>& of,
                                         const BootstrapOptions& bootstrap) {
   std::vector<RatioOfSums> ratios;
+  ratios.reserve(of.size());
   for (const Sums& sums : of) ratios.push_back(sums.ratio());
   const std::vector<ConfidenceInterval> intervals = bootstrap_ratios(ratios, bootstrap);
   std::vector<MetricSummary> result;

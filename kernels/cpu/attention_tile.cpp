@@ -76,7 +76,7 @@ void load_panel(const Tile& t, std::int64_t first, float scale, Transpose transp
 void load_queries(const Tile& t, float scale, Transpose transpose, const TileWorkspace& w) {
   const std::int64_t d = t.sizes.key_dim;
   if (t.columns() <= few_columns) {
-    std::memset(w.q, 0, static_cast<std::size_t>(t.columns() * w.key_stride) * sizeof(float));
+    std::fill_n(w.q, t.columns() * w.key_stride, 0.0F);
     for (std::int64_t c = 0; c < t.columns(); ++c) {
       const float* q = t.tensors.q + t.position(c) * d;
       for (std::int64_t i = 0; i < d; ++i) w.q[c * w.key_stride + i] = q[i] * scale;

@@ -26,9 +26,8 @@ constexpr std::size_t most_shared = 99 << 10;
 /// Tiles of the other side that shared memory has room for.
 template <typename Tile>
 constexpr int stages = Tile::dim <= 192 ? 2 : 1;
-/// That a multiprocessor may run at once: so many share its registers.
-template <int dim>
-constexpr int blocks = dim <= 32 ? 3 : 2;
+/// That a multiprocessor may run at once: three would share its registers only if they spilled.
+constexpr int blocks = 2;
 
 /// Rows of one side's tile in shared memory: of q or keys, whose products are scores, and of dy or
 /// values, whose products are the gradients of weights.
@@ -76,7 +75,7 @@ constexpr std::size_t query_kernel_shared(bool drops, int buckets) {
 /// A block a tile of keys and key head. Gradients go to dkeys[list, kv_heads, key_dim] and
 /// dvalues[list, kv_heads, value_dim].
 template <int dim>
-__global__ void __launch_bounds__(tile_threads, blocks<dim>)
+__global__ void __launch_bounds__(tile_threads, blocks)
     key_gradients_kernel(GradientInputs from, float* dkeys, float* dvalues) {
   using Tile = Bf16GradientTile<dim>;
   const AttentionInputs& in = from.in;
@@ -164,7 +163,7 @@ __global__ void __launch_bounds__(tile_threads, blocks<dim>)
 /// A block a tile of columns, of `pack` heads that read one key head: one where the buckets are
 /// summed.
 template <int dim>
-__global__ void __launch_bounds__(tile_threads, blocks<dim>)
+__global__ void __launch_bounds__(tile_threads, blocks)
     query_gradients_kernel(GradientInputs from, int pack, BucketSums buckets, float* dq) {
   using Tile = Bf16GradientTile<dim>;
   const AttentionInputs& in = from.in;

@@ -145,8 +145,8 @@ struct AdamwOptions {
   double eps = 1e-8;
   double weight_decay = 0;
   std::int64_t decayed = INT64_MAX;  // of so many values alone, from the first on, w decays
-  double max_norm = 0;    // of the gradient; 0: not clipped
-  std::int64_t step = 1;  // counted from 1
+  double max_norm = 0;               // of the gradient; 0: not clipped
+  std::int64_t step = 1;             // counted from 1
 };
 
 /// A head's logits, z = soft_cap * tanh(scale x / soft_cap) of x = hidden head^T + bias (z = scale

@@ -9,9 +9,8 @@
 namespace gist {
 
 /// Runs one small layer's operations (norm, product, rotation, attention behind a gist, gated
-/// activation, sampling) on both, each from the oracle's results. Says what the
-/// first operation whose results differ by more than `tolerance` of the largest one computes;
-/// empty: none does.
+/// activation, sampling) on both, each from the oracle's results. Says what the first operation
+/// whose results differ by more than `tolerance` of the largest one computes; empty: none does.
 std::string self_check(Backend& device, Backend& oracle, float tolerance);
 
 }  // namespace gist

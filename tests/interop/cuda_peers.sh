@@ -6,9 +6,6 @@
 set -eu
 build=$(cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-venv=${GIST_TORCH_VENV:-$work/venv}
-[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check 'torch==2.9.1' 'numpy==2.2.1'
+. "$here/torch_venv.sh"
+torch_venv 'torch==2.9.1' 'numpy==2.2.1'
 "$venv/bin/python" "$here/cuda_peers.py" "$build/bin/kernels_cuda_benchmark"

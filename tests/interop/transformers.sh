@@ -5,10 +5,6 @@
 set -eu
 build=$(cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-venv=${GIST_TORCH_VENV:-$work/venv}
-[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check \
-  'torch==2.5.1' 'transformers==4.46.3' 'numpy==2.2.1' 'sentencepiece==0.2.0'
+. "$here/torch_venv.sh"
+torch_venv 'torch==2.5.1' 'transformers==4.46.3' 'numpy==2.2.1' 'sentencepiece==0.2.0'
 "$venv/bin/python" "$here/check_transformers.py" "$build" "$work"

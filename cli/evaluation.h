@@ -55,7 +55,7 @@ struct RecordResult {
   std::int64_t completion_tokens = 0;
   std::int64_t prompt_tokens = 0;  // read to answer; what a store holds is not read
   std::int64_t kept_bytes = 0;     // of keys and values of what the answer sees before the input:
-                                // prompt and gist under pos, gist alone under gist, none under neg
+      // prompt and gist under pos, gist alone under gist, none under neg
 };
 
 /// What answers: a model under a condition, or a baseline of one, or completions of any origin.

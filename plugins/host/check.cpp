@@ -1,6 +1,6 @@
 // `gist plugins check`, the parent's side; check_main.cpp is the child's.
+#include "formats/child_process.h"
 #include "kernels/error.h"
-#include "plugins/host/child_process.h"
 #include "plugins/host/manifest.h"
 #include "plugins/host/plugin_host.h"
 

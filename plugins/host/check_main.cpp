@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "formats/child_process.h"
 #include "kernels/error.h"
-#include "plugins/host/child_process.h"
 #include "plugins/host/gist_invariant.h"
 #include "plugins/host/loader.h"
 #include "plugins/host/plugin_family.h"

@@ -1,4 +1,4 @@
-#include "plugins/host/child_process.h"
+#include "formats/child_process.h"
 
 #include <fcntl.h>
 #include <poll.h>

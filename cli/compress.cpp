@@ -24,8 +24,10 @@ namespace {
 
 CommandSpec spec() {
   return {
-      "compress", "--model DIR --output STORE [--input FILE|-] [OPTION ...]",
-      "compress prompts into a gist store", "",
+      "compress",
+      "--model DIR --output STORE [[--input] FILE|-] [OPTION ...]",
+      "compress prompts into a gist store",
+      "",
       joined({{{"output", OptionKind::text, "STORE", "", "the store to make (HDF5)"},
                {"input", OptionKind::text, "FILE", "-",
                 "JSONL, a JSON array or *.tsv, perhaps .gz or .zst, with \"instruction\" and "
@@ -51,7 +53,9 @@ CommandSpec spec() {
               left_out_options(),
               reject_options(),
               model_options(),
-              config_options()})};
+              config_options()}),
+      "input",
+      "  gist compress --model my-gist-model --output gists.h5 prompts.jsonl\n"};
 }
 
 Shard shard_option(const Options& options) {

@@ -35,8 +35,10 @@ namespace {
 
 CommandSpec spec() {
   return {
-      "evaluate", "--data FILE [--model DIR ...] [--store STORE] [OPTION ...]",
-      "measure answers against references, systems side by side", "",
+      "evaluate",
+      "[--model DIR ...] [--store STORE] [--data] FILE|- [OPTION ...]",
+      "measure answers against references, systems side by side",
+      "",
       joined(
           {{{"data", OptionKind::text, "FILE", "",
              "JSONL, a JSON array or *.tsv, perhaps .gz or .zst: with --model \"instruction\", "
@@ -69,7 +71,9 @@ CommandSpec spec() {
            left_out_options(),
            reject_options(),
            engine_options(),
-           config_options()})};
+           config_options()}),
+      "data",
+      "  gist evaluate --model my-pos-model --model my-gist-model held_out.jsonl\n"};
 }
 
 BootstrapOptions bootstrap_options(const Options& options) {

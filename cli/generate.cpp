@@ -20,8 +20,10 @@ namespace gist {
 namespace {
 
 CommandSpec spec() {
-  return {"generate", "--model DIR [--store STORE] [--input FILE|-] [OPTION ...]",
-          "complete records, from stored gists or from their instructions", "",
+  return {"generate",
+          "--model DIR [--store STORE] [[--input] FILE|-] [OPTION ...]",
+          "complete records, from stored gists or from their instructions",
+          "",
           joined({{{"input", OptionKind::text, "FILE", "-",
                     "JSONL, a JSON array or *.tsv, perhaps .gz or .zst: {\"gist\", \"input\"} with "
                     "--store; {\"instruction\", \"input\"} or {\"text\"} without; - for standard "
@@ -48,7 +50,10 @@ CommandSpec spec() {
                   field_options(),
                   reject_options(),
                   model_options(),
-                  config_options()})};
+                  config_options()}),
+          "input",
+          "  echo '{\"gist\": \"a\", \"input\": \"cat, lake, red\"}' |\n"
+          "    gist generate --model my-gist-model --store gists.h5\n"};
 }
 
 std::vector<std::string> stop_strings(const Options& options) {

@@ -224,7 +224,9 @@ Command inspect_command() {
            {{"verify", OptionKind::flag, "", "",
              "read every chunk: checksums, finite values, the index; exits 65 at the first fault"},
             {"rows", OptionKind::flag, "", "", "print the index instead, a JSON object a row"},
-            {"json", OptionKind::flag, "", "", "print header and counts as one JSON object"}}},
+            {"json", OptionKind::flag, "", "", "print header and counts as one JSON object"}},
+           "",
+           "  gist inspect gists.h5 --verify\n"},
           run};
 }
 

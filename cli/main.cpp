@@ -2,28 +2,48 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <exception>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/engine.h"
 #include "cli/exit_code.h"
+#include "cli/help.h"
 #include "cli/line_writer.h"
+#include "cli/nearest.h"
+#include "cli/terminal.h"
+#include "formats/text.h"
 
 namespace {
 
 using gist::Command;
 
-std::string overview(const std::vector<Command>& commands) {
-  std::string text = "usage: gist COMMAND [OPTION ...]\n\n";
-  for (const Command& command : commands) {
-    text += fmt::format("  {:10}{}\n", command.spec.name, command.spec.summary);
+/// Every command, with the options that all have.
+std::vector<Command> all_commands() {
+  std::vector<Command> commands{gist::train_command(),    gist::compress_command(),
+                                gist::generate_command(), gist::evaluate_command(),
+                                gist::inspect_command(),  gist::merge_command(),
+                                gist::plugins_command()};
+  for (Command& command : commands) {
+    command.spec.options = gist::joined({std::move(command.spec.options), gist::common_options()});
   }
-  return text +
-         "\ngist COMMAND --help lists a command's options.\ngist --version prints the version.\n";
+  return commands;
+}
+
+void set_verbosity(const gist::Options& options) {
+  const bool quiet = options.flag("quiet");
+  if (quiet && options.flag("verbose")) {
+    gist::fail(gist::ErrorKind::usage, "--quiet and --verbose exclude each other");
+  }
+  if (quiet) spdlog::set_level(spdlog::level::warn);
 }
 
 void print(const std::string& text) {
@@ -32,33 +52,55 @@ void print(const std::string& text) {
   out.flush();
 }
 
-int run(const std::vector<Command>& commands, const std::vector<std::string>& arguments) {
-  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "help") {
-    print(overview(commands));
-    return arguments.empty() ? gist::exit_usage : gist::exit_ok;
+const Command& command_named(const std::vector<Command>& commands, const std::string& name) {
+  const auto command =
+      std::find_if(commands.begin(), commands.end(),
+                   [&name](const Command& candidate) { return candidate.spec.name == name; });
+  if (command != commands.end()) return *command;
+  std::vector<std::string> names;
+  for (const Command& each : commands) names.push_back(each.spec.name);
+  const std::optional<std::string> meant = gist::nearest(name, names);
+  gist::fail(gist::ErrorKind::usage, "there is no command {}{} (gist --help lists them)",
+             gist::in_quotes(name), meant ? fmt::format("; {}?", *meant) : "");
+}
+
+/// gist help [COMMAND].
+int help(const std::vector<Command>& commands, const std::vector<std::string>& words) {
+  const std::size_t width = gist::line_width(STDOUT_FILENO);
+  if (words.size() > 1) {
+    gist::fail(gist::ErrorKind::usage, "gist help takes one command, found {}", words.size());
   }
-  if (arguments[0] == "--version") {
+  print(words.empty() ? gist::overview(commands, width)
+                      : gist::help_text(command_named(commands, words[0]).spec, width));
+  return gist::exit_ok;
+}
+
+int run(const std::vector<Command>& commands, const std::vector<std::string>& arguments) {
+  if (arguments.empty()) {
+    help(commands, {});
+    return gist::exit_usage;
+  }
+  const std::string& first = arguments[0];
+  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  if (first == "--help" || first == "-h") return help(commands, {});
+  if (first == "help") return help(commands, rest);
+  if (first == "--version" || first == "-V") {
     print("gist " GIST_VERSION "\n");
     return gist::exit_ok;
   }
-  const auto command = std::find_if(
-      commands.begin(), commands.end(),
-      [&arguments](const Command& candidate) { return candidate.spec.name == arguments[0]; });
-  if (command == commands.end()) {
-    gist::fail(gist::ErrorKind::usage, "there is no command \"{}\" (gist --help lists them)",
-               arguments[0]);
+  if (first.starts_with('-')) {
+    gist::fail(gist::ErrorKind::usage, "a command comes first, found {} (gist --help lists them)",
+               gist::in_quotes(first));
   }
-  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
-  if (std::find(rest.begin(), rest.end(), "--help") != rest.end()) {
-    print(gist::help_text(command->spec));
-    return gist::exit_ok;
-  }
-  const gist::Options options(command->spec, rest);
+  const Command& command = command_named(commands, first);
+  if (gist::asks_for_help(rest)) return help(commands, {first});
+  const gist::Options options(command.spec, rest);
   if (options.has("print-config") && options.flag("print-config")) {
     print(options.as_json().dump(2) + "\n");
     return gist::exit_ok;
   }
-  return command->run(options);
+  set_verbosity(options);
+  return command.run(options);
 }
 
 }  // namespace
@@ -69,11 +111,7 @@ int main(int argc, char** argv) {
   logger->set_pattern("gist: %v");
   spdlog::set_default_logger(logger);
   try {
-    const std::vector<Command> commands{gist::train_command(),    gist::compress_command(),
-                                        gist::generate_command(), gist::evaluate_command(),
-                                        gist::inspect_command(),  gist::merge_command(),
-                                        gist::plugins_command()};
-    return run(commands, {argv + 1, argv + argc});
+    return run(all_commands(), {argv + 1, argv + argc});
   } catch (const gist::Error& error) {
     spdlog::error("{}", error.what());
     return gist::exit_code(error.kind());

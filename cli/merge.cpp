@@ -115,7 +115,9 @@ Command merge_command() {
          "repeatable"},
         {"except", OptionKind::list, "ID", "",
          "leave this row out, even if --only names it; @FILE as for --only; repeatable"},
-        {"force", OptionKind::flag, "", "", "replace STORE if it exists"}}},
+        {"force", OptionKind::flag, "", "", "replace STORE if it exists"}},
+       "",
+       "  gist merge --output all.h5 gists.h5 new.h5\n"},
       run};
 }
 

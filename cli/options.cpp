@@ -1,11 +1,10 @@
 #include "cli/options.h"
 
-#include <boost/program_options.hpp>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
+#include "cli/command_line.h"
 #include "formats/file_io.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
@@ -14,59 +13,7 @@
 namespace gist {
 namespace {
 
-namespace po = boost::program_options;
 using Values = std::map<std::string, std::vector<std::string>, std::less<>>;
-
-constexpr const char* positional_key = "positional";
-
-po::options_description description_of(const CommandSpec& command) {
-  po::options_description description("Options");
-  for (const OptionSpec& option : command.options) {
-    if (option.kind == OptionKind::flag) {
-      description.add_options()(option.name.c_str(), option.help.c_str());
-    } else {
-      description.add_options()(option.name.c_str(), po::value<std::vector<std::string>>(),
-                                option.help.c_str());
-    }
-  }
-  description.add_options()("help", "");
-  if (!command.positional.empty()) {
-    description.add_options()(positional_key, po::value<std::vector<std::string>>(), "");
-  }
-  return description;
-}
-
-Values from_command_line(const CommandSpec& command, const std::vector<std::string>& arguments) {
-  namespace style = po::command_line_style;
-  const po::options_description description = description_of(command);
-  po::positional_options_description positional;
-  if (!command.positional.empty()) positional.add(positional_key, -1);
-  Values values;
-  try {
-    const po::parsed_options parsed = po::command_line_parser(arguments)
-                                          .options(description)
-                                          .positional(positional)
-                                          .style(style::unix_style & ~style::allow_guessing)
-                                          .run();
-    for (const po::option& option : parsed.options) {
-      const bool given_twice = values.contains(option.string_key);
-      std::vector<std::string>& target = values[option.string_key];
-      if (option.string_key != positional_key) {
-        const auto spec = std::find_if(
-            command.options.begin(), command.options.end(),
-            [&option](const OptionSpec& candidate) { return candidate.name == option.string_key; });
-        if (given_twice && spec != command.options.end() && spec->kind != OptionKind::list) {
-          fail(ErrorKind::usage, "--{} is given twice", option.string_key);
-        }
-        if (spec != command.options.end() && spec->kind == OptionKind::flag) target = {"true"};
-      }
-      target.insert(target.end(), option.value.begin(), option.value.end());
-    }
-  } catch (const po::error& error) {
-    fail(ErrorKind::usage, "{} (gist {} --help lists the options)", error.what(), command.name);
-  }
-  return values;
-}
 
 std::string environment_name(const std::string& option) {
   std::string name = "GIST_" + option;
@@ -81,7 +28,7 @@ std::string environment_name(const std::string& option) {
 Values from_environment(const CommandSpec& command) {
   Values values;
   for (const OptionSpec& option : command.options) {
-    if (option.name == "plugin-path" || option.name == "config") continue;
+    if (option.name == "plugin-path") continue;
     const char* value = std::getenv(environment_name(option.name).c_str());
     if (value != nullptr && *value != '\0') values[option.name] = {value};
   }
@@ -125,12 +72,26 @@ std::optional<Number> parsed(const std::string& text) {
 
 }  // namespace
 
+std::vector<OptionSpec> common_options() {
+  return {{"quiet", OptionKind::flag, "", "", "say nothing but warnings and errors"},
+          {"verbose", OptionKind::flag, "", "",
+           "say what is done and what came of it, as on a terminal, where standard error is none"}};
+}
+
+char short_name(std::string_view option) {
+  if (option == "model") return 'm';
+  if (option == "input" || option == "data") return 'i';  // what records are read from
+  if (option == "output") return 'o';
+  if (option == "quiet") return 'q';
+  if (option == "verbose") return 'v';
+  return '\0';
+}
+
 Options::Options(const CommandSpec& command, const std::vector<std::string>& arguments)
-    : command_(&command), values_(from_command_line(command, arguments)), arguments_(arguments) {
-  if (const auto at = values_.find(positional_key); at != values_.end()) {
-    positional_ = std::move(at->second);
-    values_.erase(at);
-  }
+    : command_(&command), arguments_(arguments) {
+  CommandLine line = parse_command_line(command, arguments);
+  values_ = std::move(line.values);
+  positional_ = std::move(line.positional);
   values_.merge(from_environment(command));
   if (has("config")) values_.merge(from_config(command, text("config")));
 }
@@ -224,30 +185,6 @@ nlohmann::ordered_json Options::as_json() const {
     }
   }
   return result;
-}
-
-std::string help_text(const CommandSpec& command) {
-  std::string text =
-      fmt::format("usage: gist {} {}\n\n{}\n\n", command.name, command.synopsis, command.summary);
-  for (const OptionSpec& option : command.options) {
-    std::string head = "  --" + option.name;
-    if (option.kind != OptionKind::flag) head += " " + option.value_name;
-    std::string help = option.help;
-    if (!option.default_value.empty()) help += fmt::format(" [{}]", option.default_value);
-    // Two columns, the second wrapped at 80.
-    constexpr std::size_t column = 28;
-    constexpr std::size_t width = 80 - column;
-    text += head.size() + 2 > column ? head + "\n" + std::string(column, ' ')
-                                     : head + std::string(column - head.size(), ' ');
-    while (help.size() > width) {
-      std::size_t cut = help.rfind(' ', width);
-      if (cut == std::string::npos || cut == 0) cut = width;
-      text += help.substr(0, cut) + "\n" + std::string(column, ' ');
-      help.erase(0, help[cut] == ' ' ? cut + 1 : cut);
-    }
-    text += help + "\n";
-  }
-  return text;
 }
 
 }  // namespace gist

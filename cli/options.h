@@ -1,6 +1,5 @@
 // Options of a subcommand, from one table: the command line, the environment (GIST_NAME), a JSON
-// file
-// (--config) and the defaults, in falling order of precedence.
+// file (--config) and the defaults, in falling order of precedence.
 #pragma once
 
 #include <cstdint>
@@ -27,11 +26,21 @@ struct OptionSpec {
 /// What a subcommand is, for parsing and for its help text.
 struct CommandSpec {
   std::string name;
-  std::string synopsis;    // what follows "gist NAME" in the usage line
-  std::string summary;     // one line
-  std::string positional;  // the name of positional arguments in messages; "" where there are none
+  std::string synopsis;  // what follows "gist NAME" in the usage line
+  std::string summary;   // one line
+  /// The name of positional arguments in messages; "" where there are none, or one that is short
+  /// for an option.
+  std::string positional;
   std::vector<OptionSpec> options;
+  std::string positional_option = {};  // the option that a positional argument is short for
+  std::string example = {};            // command lines for the help text, indented by two spaces
 };
+
+/// --quiet and --verbose, which every command has.
+std::vector<OptionSpec> common_options();
+
+/// The letter that is short for an option, in every command that has it; '\0' where there is none.
+char short_name(std::string_view option);
 
 class Options {
  public:
@@ -65,8 +74,5 @@ class Options {
   std::vector<std::string> positional_;
   std::vector<std::string> arguments_;
 };
-
-/// The help text of a subcommand.
-std::string help_text(const CommandSpec& command);
 
 }  // namespace gist

@@ -154,7 +154,9 @@ Command plugins_command() {
            {{"plugin-path", OptionKind::list, "DIR", "",
              "list, where: a directory to search first, or a list separated by ':'; repeatable"},
             {"json", OptionKind::flag, "", "",
-             "JSON: an object a plugin, one of all directories, an object a check"}}},
+             "JSON: an object a plugin, one of all directories, an object a check"}},
+           "",
+           "  gist plugins list\n  gist plugins check ./libmy_family.so\n"},
           run};
 }
 

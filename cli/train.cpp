@@ -37,9 +37,15 @@ namespace fs = std::filesystem;
 constexpr const char* left_out_name = "left_out.jsonl";
 
 CommandSpec spec() {
-  return {"train", "--model DIR --data FILE --output DIR [OPTION ...]", "train a model to gist", "",
+  return {"train",
+          "--model DIR --output DIR [--data] FILE|- [OPTION ...]",
+          "train a model to gist",
+          "",
           joined({train_options(), field_options(), exclude_options(), reject_options(),
-                  model_options(), config_options()})};
+                  model_options(), config_options()}),
+          "data",
+          "  gist train --model my-base-model --output my-gist-model --condition gist \\\n"
+          "    --gist-tokens 1 --epochs 3 --lr 1e-4 train.jsonl\n"};
 }
 
 void make_output(const fs::path& output) {

@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import unittest
 
 from gist_cli import FIXTURES, TempDirTest, run
 
-COMMANDS = ["compress", "generate", "evaluate", "inspect", "merge", "plugins"]
+COMMANDS = ["train", "compress", "generate", "evaluate", "inspect", "merge", "plugins"]
 COMPRESS = ["compress", "--model", "m", "--output", "o.h5"]
 
 
@@ -17,7 +18,7 @@ def printed_config(*options, env=None):
     return json.loads(result.out)
 
 
-class Help(unittest.TestCase):
+class Help(TempDirTest):
     def test_every_command_explains_itself_within_80_columns(self):
         for command in COMMANDS:
             with self.subTest(command):
@@ -36,16 +37,34 @@ class Help(unittest.TestCase):
     def test_every_printed_option_is_an_option_of_the_command(self):
         for command in COMMANDS:
             text = run(command, "--help").out
-            options = [line.split()[0] for line in text.splitlines() if line.startswith("  --")]
+            options = re.findall(r"^  (?:-., |    )(--[a-z0-9-]+)", text, re.MULTILINE)
             self.assertTrue(options)
             for option in options:
                 with self.subTest(f"{command} {option}"):
-                    self.assertNotIn("unrecognised", run(command, option).err)
+                    self.assertNotIn("has no option", run(command, option).err)
+
+    def test_every_command_shows_an_example_and_the_environment(self):
+        for command in COMMANDS:
+            with self.subTest(command):
+                text = run(command, "--help").out
+                self.assertIn("\nexample:\n  ", text)
+                self.assertIn(f"gist {command} ", text.split("example:")[1])
+                self.assertIn("GIST_PLUGIN_PATH", text)
+
+    def test_help_has_three_spellings(self):
+        whole = run("compress", "--help")
+        for words in (["compress", "-h"], ["help", "compress"], ["compress", "--model", "m", "-h"]):
+            with self.subTest(words):
+                self.assertEqual(run(*words), whole)
+        for word in ("-h", "help"):
+            self.assertEqual(run(word), run("--help"))
+        self.assertFails(run("help", "compres"), 64, "compress?")
 
     def test_version(self):
         result = run("--version")
         self.assertEqual(result.code, 0)
         self.assertRegex(result.out, r"\Agist \d+\.\d+\.\d+\n\Z")
+        self.assertEqual(run("-V"), result)
 
 
 class CommandLine(TempDirTest):
@@ -55,7 +74,9 @@ class CommandLine(TempDirTest):
         self.assertIn("usage: gist COMMAND", result.out + result.err)
 
     def test_unknown_command_is_a_usage_error(self):
-        self.assertFails(run("compres"), 64, "compres")
+        self.assertFails(run("compres"), 64, '"compres"; compress?')
+        self.assertFails(run("squash"), 64, '"squash" (gist --help lists them)')
+        self.assertFails(run("--model", "m"), 64, "--model", "a command comes first")
 
     def test_unknown_option_is_a_usage_error(self):
         for command in COMMANDS:
@@ -64,6 +85,32 @@ class CommandLine(TempDirTest):
 
     def test_abbreviated_option_is_a_usage_error(self):
         self.assertFails(run(COMPRESS, "--gist-token", "1"), 64, "gist-token")
+
+    def test_a_misspelt_option_is_named_with_the_one_that_is_near(self):
+        for given, meant in [("--gist-token", "--gist-tokens"), ("--gist_tokens=1", "--gist-tokens"),
+                             ("-thraeds", "--threads"), ("--data", "--input")]:
+            with self.subTest(given):
+                self.assertFails(run(COMPRESS, given, "1"), 64,
+                                 f"no option {given.split('=')[0]}; {meant}?", "gist compress --help")
+        self.assertFails(run("train", "--input", "x"), 64, "--data?")
+        self.assertFails(run(COMPRESS, "-x"), 64, "no option -x (")
+
+    def test_letters_are_short_for_options(self):
+        given = run("compress", "-m", "m", "-oo.h5", "-i", "i", "-v", "--print-config")
+        self.assertEqual(json.loads(given.out), printed_config("--input", "i", "--verbose"))
+        config = json.loads(run("train", "-i", "d", "-q", "--print-config").out)
+        self.assertEqual((config["data"], config["quiet"]), ("d", True))
+        self.assertFails(run(COMPRESS, "-qv"), 64, "--quiet and --verbose")
+
+    def test_an_argument_is_the_input_of_commands_that_have_one(self):
+        for command, option in [("compress", "input"), ("generate", "input"), ("evaluate", "data"),
+                                ("train", "data")]:
+            with self.subTest(command):
+                for argument in ("records.jsonl", "-"):
+                    config = json.loads(run(command, argument, "--print-config").out)
+                    self.assertEqual(config[option], argument)
+                self.assertFails(run(command, "a", "b"), 64, f"--{option}", '"a" and "b"')
+                self.assertFails(run(command, f"--{option}", "a", "b"), 64, '"a" and "b"')
 
     def test_option_given_twice_is_a_usage_error(self):
         self.assertFails(run(COMPRESS, "--gist-tokens", "1", "--gist-tokens", "2"), 64,
@@ -75,16 +122,18 @@ class CommandLine(TempDirTest):
         self.assertEqual(config["plugin-path"], ["/a", "/b"])
 
     def test_option_without_its_value_is_a_usage_error(self):
-        self.assertFails(run("compress", "--output"), 64, "output")
+        self.assertFails(run("compress", "--output"), 64, "--output needs a value, STORE")
+        self.assertFails(run("compress", "--output="), 64, "--output needs a value, STORE")
+        self.assertFails(run("compress", "-o"), 64, "--output needs a value, STORE")
+        for following in ("--force", "-q"):
+            self.assertFails(run("compress", "--output", following), 64, "--output=VALUE")
+        self.assertEqual(printed_config("--input=--force")["input"], "--force")
 
     def test_value_for_a_flag_is_a_usage_error(self):
-        self.assertFails(run(COMPRESS, "--force=yes"), 64, "force")
+        self.assertFails(run(COMPRESS, "--force=yes"), 64, "--force", "takes no value")
 
     def test_missing_option_is_a_usage_error(self):
         self.assertFails(run("merge", "in.h5"), 64, "--output STORE")
-
-    def test_argument_of_a_command_that_takes_none_is_a_usage_error(self):
-        self.assertFails(run(COMPRESS, "prompts.jsonl"), 64)
 
     def test_number_must_be_a_whole_number_in_range(self):
         for value in ["5000", "-1", "1.5", "0x10", "many", "99999999999999999999", "1 ", ""]:
@@ -110,6 +159,25 @@ class Precedence(TempDirTest):
         self.assertEqual(printed_config("--config", config, env=env)[value], 2)
         self.assertEqual(
             printed_config("--config", config, "--batch-tokens", "3", env=env)[value], 3)
+
+    def test_the_environment_names_the_config(self):
+        env = {"GIST_CONFIG": self.config({"batch-tokens": 7})}
+        self.assertEqual(printed_config(env=env)["batch-tokens"], 7)
+        self.assertEqual(printed_config("--batch-tokens", "8", env=env)["batch-tokens"], 8)
+        missing = {"GIST_CONFIG": self.path("none.json")}
+        self.assertFails(run(COMPRESS, "--print-config", env=missing), 66, "none.json")
+
+    def test_every_option_has_a_name_in_the_environment(self):
+        for command in ("train", "evaluate"):
+            options = re.findall(r"^  (?:-., |    )--([a-z0-9-]+) ?(\S*)", run(command, "-h").out,
+                                 re.MULTILINE)
+            for name, value in options:
+                if value or name in ("help", "print-config"):
+                    continue  # flags tell a wrong value apart
+                with self.subTest(f"{command} {name}"):
+                    env = {"GIST_" + name.upper().replace("-", "_"): "perhaps"}
+                    self.assertFails(run(command, "--print-config", env=env), 64, f"--{name}",
+                                     "perhaps")
 
     def test_flag_of_the_environment_overrides_the_config(self):
         config = self.config({"force": True})

@@ -3,6 +3,7 @@
 #include <system_error>
 
 #include "formats/durable.h"
+#include "formats/text.h"
 #include "kernels/error.h"
 
 namespace gist::sqlite {
@@ -37,7 +38,14 @@ void Database::fail_with(int code) const {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_MISMATCH:
-      fail(ErrorKind::data, "{}: no staging file of gist, or a damaged one ({})", name_, message);
+    case SQLITE_TOOBIG:
+    case SQLITE_SCHEMA:
+    case SQLITE_FORMAT:
+      // SQLite quotes what it doesn't understand, over several lines.
+      fail(ErrorKind::data, "{}: no staging file of gist, or a damaged one: {}", name_,
+           in_quotes(message));
+    case SQLITE_NOMEM:
+      fail(ErrorKind::unavailable, "{}: memory doesn't suffice", name_);
     default:
       fail(ErrorKind::internal, "{}: SQLite fails with code {}: {}", name_, code, message);
   }

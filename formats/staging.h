@@ -1,5 +1,6 @@
 // OUT.partial: where compress keeps durable what it has done, until the store is published. An
-// SQLite database (synchronous=FULL), locked for the whole run; a batch is one transaction.
+// SQLite database (synchronous=FULL), locked for the whole run; a batch is one transaction, and each
+// row carries a checksum (formats/staging_tables.h).
 #pragma once
 
 #include <cstdint>
@@ -48,8 +49,9 @@ class Staging {
   /// What an unfinished run left, locked; nothing where there is no file, or one that a run left
   /// which was killed before its first commit. Throws as open does.
   static std::optional<Staging> find(const std::filesystem::path& path);
-  /// Opens an existing file and locks it. Throws Error(busy), Error(no_input), or Error(data) where
-  /// it is no partial, or a damaged one.
+  /// Opens an existing file, locks it and reads it whole, since a checksum that is wrong should be
+  /// known before the run goes on. Throws Error(busy), Error(no_input), or Error(data) where it is
+  /// no partial, or a damaged one.
   static Staging open(const std::filesystem::path& path);
   Staging(Staging&&) noexcept;
   Staging& operator=(Staging&&) noexcept;
@@ -62,7 +64,7 @@ class Staging {
   /// same order. Throws Error(io) where that fails (disk full); then nothing of the batch is kept.
   void commit(const std::vector<StagedRecord>& records, const std::vector<StagedRow>& rows);
 
-  std::uint64_t records() const;  // staged so far
+  std::uint64_t records() const;  // staged so far; 0 once it was published or discarded
   std::uint64_t rows() const;
   /// Every staged record in the order in which they were committed.
   void for_each_record(const std::function<void(const StagedRecord&)>& visit) const;
@@ -70,9 +72,10 @@ class Staging {
       const std::string& id) const;  // the stored record with this id
   void for_each_row(const std::function<void(const StagedRow&)>& visit) const;
 
-  /// Writes the store from the rows (see GistStoreWriter), then removes the partial.
+  /// Writes the store from the rows (see GistStoreWriter), each compared with its checksum, then
+  /// removes the partial.
   void publish(const std::filesystem::path& store);
-  /// Removes the partial without publishing.
+  /// Removes the partial without publishing. Does nothing the second time.
   void discard();
 
  private:

@@ -53,7 +53,10 @@ ContextReader::ContextReader(const ModelFiles& files, const ModelSpec& spec, con
   // {"text"} records need neither options nor gist.json: that both lack is said when it matters.
   const bool any = options.has("condition") || options.has("gist-tokens") || files.settings;
   if (!any) return;
-  gisting_ = gist_options(files, spec, options);
+  // A model that was never trained to gist reads whole prompts as they are.
+  const bool untrained = !files.settings && !options.has("gist-tokens") &&
+                         options.has("condition") && options.text("condition") == "pos";
+  gisting_ = gist_options(files, spec, untrained ? options.with("gist-tokens", "0") : options);
   template_ = gisting_->prompt_template;
   if (gisting_->gist_tokens < 1 && gisting_->condition != Condition::pos) {
     fail(ErrorKind::usage, "condition {} needs at least one gist token, found {}",

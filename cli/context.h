@@ -60,6 +60,8 @@ class ContextReader {
   /// Under which condition records are read. Throws Error(usage) where nothing says it.
   Condition condition() const;
   std::int64_t gist_tokens() const;
+  /// Of the store; f32 where there is none.
+  Dtype store_dtype() const { return store_ ? store_->header().dtype : Dtype::f32; }
 
  private:
   Context behind_store(const Record& record, const std::string& where) const;

@@ -153,11 +153,15 @@ void check_fidelity(const Systems& systems, std::size_t reference) {
 /// The system whose cost is measured, where that is asked for.
 std::optional<std::size_t> costly_among(const Systems& systems, const Options& options) {
   if (!options.flag("cost")) return std::nullopt;
-  if (options.has("store")) {
-    fail(ErrorKind::usage, "--cost reads whole records: leave --store out");
-  }
+  bool any_behind_store = false;
   for (std::size_t i = 0; i < systems.size(); ++i) {
-    if (systems[i]->description().condition == Condition::gist) return i;
+    const SystemDescription& system = systems[i]->description();
+    if (system.condition != Condition::gist) continue;
+    if (system.store.empty()) return i;
+    any_behind_store = true;
+  }
+  if (any_behind_store) {
+    fail(ErrorKind::usage, "--cost reads whole records: leave --store out");
   }
   fail(ErrorKind::usage, "--cost needs a --model under gist: none of these is");
 }
@@ -199,7 +203,8 @@ void run_systems(const Options& options, const Systems& systems, EvaluationData&
     results.system = system.description();
     results.records.resize(items[i].size());
     auto loaded = std::make_unique<LoadedSystem>(system);
-    const RunningSystem running{items[i], loaded->engine.model, loaded->stored};
+    const RunningSystem running{items[i], loaded->engine.model, loaded->stored,
+                                system.token_bytes()};
     measure_loss(running, generation.batch_tokens, results);
     measure_completions(running, evaluation.records, system.files().tokenizer, generation, rouge,
                         results);
@@ -210,7 +215,7 @@ void run_systems(const Options& options, const Systems& systems, EvaluationData&
       continue;
     }
     const RunningSystem full{items[evaluation.reference], reference->engine.model,
-                             reference->stored};
+                             reference->stored, systems[evaluation.reference]->token_bytes()};
     measure_fidelity(full, running, generation.batch_tokens,
                      system.files().tokenizer.gist_token().value_or(-1), results);
   }

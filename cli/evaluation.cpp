@@ -7,7 +7,6 @@
 
 #include "cli/completion_text.h"
 #include "cli/progress.h"
-#include "core/key_value_cache.h"
 #include "core/quality/answer_match.h"
 
 namespace gist {
@@ -129,7 +128,6 @@ void measure_completions(const RunningSystem& system, const std::vector<Evaluati
   const std::vector<EvaluationItem>& items = system.items;
   const Stopwatch watch;
   Progress progress("completions");
-  const std::size_t token_bytes = KeyValueCache::bytes_per_slot(system.model.spec().stacks[0]);
   std::vector<std::shared_ptr<const GistActivations>> gists(items.size());
   std::size_t begun = 0, ended = 0;
 
@@ -150,7 +148,7 @@ void measure_completions(const RunningSystem& system, const std::vector<Evaluati
     result.scores = score_answer(result.completion, records[request].reference, rouge);
     result.completion_tokens = std::ssize(completion.ids);
     result.prompt_tokens = context.sequence.tokens();
-    result.kept_bytes = context.kept_tokens * static_cast<std::int64_t>(token_bytes);
+    result.kept_bytes = context.kept_tokens * static_cast<std::int64_t>(system.token_bytes);
     ++ended;
     progress.update(ended, done_of(ended, items.size()));
   };

@@ -54,8 +54,9 @@ struct RecordResult {
   Fidelity fidelity;  // to the reference system; without labels where it was not measured
   std::int64_t completion_tokens = 0;
   std::int64_t prompt_tokens = 0;  // read to answer; what a store holds is not read
-  std::int64_t kept_bytes = 0;     // of keys and values of what the answer sees before the input:
-      // prompt and gist under pos, gist alone under gist, none under neg
+  /// What a store of what the answer sees before the input takes: prompt and gist under pos, gist
+  /// alone under gist, nothing under neg. As stored_token_bytes (core/cost.h), as everywhere.
+  std::int64_t kept_bytes = 0;
 };
 
 /// What answers: a model under a condition, or a baseline of one, or completions of any origin.
@@ -100,6 +101,7 @@ struct RunningSystem {
   const std::vector<EvaluationItem>& items;
   const Model& model;
   const StoredGists& stored;
+  std::size_t token_bytes = 0;  // in a store
 };
 
 /// The answer's loss of each item: passes of at most `batch_tokens` tokens (a longer record has its

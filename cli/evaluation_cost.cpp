@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 #include "cli/progress.h"
@@ -16,15 +19,31 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr std::size_t most_counted_records = 1000;
 /// A record is timed only with what is stored of its prompt in memory.
 constexpr std::size_t most_timed_records = 16;
+constexpr double timing_seconds = 60;
+
+using Items = std::vector<const EvaluationItem*>;
+
+/// At most so many of them, evenly spread.
+Items some_of(const Items& items, std::size_t most) {
+  if (items.size() <= most) return items;
+  Items result;
+  for (std::size_t i = 0; i < most; ++i) result.push_back(items[items.size() * i / most]);
+  return result;
+}
+
+std::int32_t answer_tokens(const EvaluationItem& item, std::int32_t most) {
+  return std::min(most, static_cast<std::int32_t>(item.labels.size()));
+}
 
 /// An item's parts: what stands before, of, and after its gist.
-RowLengths lengths_of(const EvaluationItem& item) {
+RowLengths lengths_of(const EvaluationItem& item, std::int32_t most_new_tokens) {
   const Sequence& sequence = item.context.sequence;
   const Interval gist = sequence.gists.front();
   return {gist.begin, gist.end - gist.begin, sequence.tokens() - gist.end,
-          static_cast<std::int32_t>(item.labels.size())};
+          answer_tokens(item, most_new_tokens)};
 }
 
 /// What is asked of a model about a record, and what is stored of its prompt.
@@ -57,33 +76,31 @@ TimedRecord timed_record(const EvaluationItem& item, Caching caching, const Mode
   return result;
 }
 
-void measure_times(const std::vector<EvaluationItem>& items, const Model& model,
-                   GenerationOptions generation, CachingCost& way) {
+/// Answers of exactly options.max_new_tokens tokens to each item.
+void measure_times(const Items& items, const Model& model, GenerationOptions options,
+                   CachingCost& way) {
   using Clock = std::chrono::steady_clock;
   Scratch scratch(model.backend());
   std::vector<TimedRecord> records;
-  const std::size_t step = (items.size() + most_timed_records - 1) / most_timed_records;
-  std::int32_t longest = 0, answer = 1;
+  std::int32_t longest = 0;
   std::chrono::duration<double> storing{};
   // The first is stored twice, and the second time counts: the first touches fresh memory.
   if (way.caching != Caching::none) {
-    (void)timed_record(items.front(), way.caching, model, scratch);
+    (void)timed_record(*items.front(), way.caching, model, scratch);
   }
-  for (std::size_t i = 0; i < items.size(); i += step) {
+  for (const EvaluationItem* item : items) {
     const Clock::time_point start = Clock::now();
-    records.push_back(timed_record(items[i], way.caching, model, scratch));
+    records.push_back(timed_record(*item, way.caching, model, scratch));
     storing += Clock::now() - start;
-    longest = std::max(longest, items[i].context.sequence.tokens());
-    answer = std::max(answer, static_cast<std::int32_t>(items[i].labels.size()));
+    longest = std::max(longest, item->context.sequence.tokens());
   }
   if (way.caching != Caching::none) {
     way.storing_seconds = storing.count() / static_cast<double>(records.size());
   }
-  generation.eos = -1;  // all answer with the same number of tokens
-  generation.max_new_tokens = answer;
-  generation.cache_tokens = longest + answer;
+  options.eos = -1;  // all answer with the same number of tokens
+  options.cache_tokens = longest + options.max_new_tokens;
   std::size_t next = 0;
-  way.times = time_answers(model, generation, [&]() -> std::optional<GenerationRequest> {
+  way.times = time_answers(model, options, [&]() -> std::optional<GenerationRequest> {
     if (next == records.size()) return std::nullopt;
     const TimedRecord& record = records[next++];
     GenerationRequest request;
@@ -93,6 +110,50 @@ void measure_times(const std::vector<EvaluationItem>& items, const Model& model,
     request.stored_position = record.stored_position;
     return request;
   });
+}
+
+/// Which records are timed, and how long that will take in all ways.
+struct Timing {
+  Items items;
+  std::int32_t tokens = 1;  // of each answer
+  double seconds = 0;
+};
+
+/// From the time of the first two tokens of one answer, with nothing cached, and the ways' FLOPs.
+Timing plan_timing(const Items& items, const Model& model, const GenerationOptions& generation,
+                   const CostReport& counted) {
+  Timing timing{some_of(items, most_timed_records), 1, 0};
+  for (const EvaluationItem* item : timing.items) {
+    timing.tokens = std::max(timing.tokens, answer_tokens(*item, generation.max_new_tokens));
+  }
+  GenerationOptions two = generation;
+  two.max_new_tokens = std::min(timing.tokens, 2);
+  CachingCost probe;
+  measure_times({timing.items.front()}, model, two, probe);
+  const CachingCost& whole = counted.ways.front();
+  const double prefill = probe.times.prefill_seconds() * whole.read_tokens /
+                         timing.items.front()->context.sequence.tokens();
+  const double step = 1 / probe.times.decode_tokens_per_second().value_or(HUGE_VAL);
+  const double flops = static_cast<double>(whole.reading_flops().visible);
+  double reading = 0, decoding = 0;  // of one record in all ways
+  for (const CachingCost& way : counted.ways) {
+    reading += prefill / flops *
+               static_cast<double>(way.reading_flops().visible + way.storing_flops().visible);
+    decoding += step * (timing.tokens - 1);
+  }
+  const double once = reading, each = reading + decoding;  // the first is read twice
+  const double records = std::max(1.0, std::floor((timing_seconds - once) / each));
+  if (records < static_cast<double>(timing.items.size())) {
+    timing.items = some_of(items, static_cast<std::size_t>(records));
+  }
+  timing.seconds = once + each * static_cast<double>(timing.items.size());
+  return timing;
+}
+
+std::string in_words(double seconds) {
+  if (seconds < 1) return "less than a second";
+  if (seconds < 100) return fmt::format("about {:.0f} s", std::ceil(seconds));
+  return fmt::format("about {:.0f} min", std::ceil(seconds / 60));
 }
 
 Flops of_each(const FlopsByOp& sums, std::int64_t records) {
@@ -146,15 +207,18 @@ std::optional<std::int64_t> CostReport::uses_by_time(const CachingCost& way) con
 
 CostReport measure_cost(const EvaluatedSystem& system, const std::vector<EvaluationItem>& items,
                         const Model& model, const Options& options) {
+  const GenerationOptions generation = generation_options(system.files(), options);
+  Items all;
+  for (const EvaluationItem& item : items) all.push_back(&item);
+  const Items counted = some_of(all, most_counted_records);
+  std::vector<RowLengths> rows;
+  for (const EvaluationItem* item : counted) {
+    rows.push_back(lengths_of(*item, generation.max_new_tokens));
+  }
   CostReport report;
   report.model = system.description().model;
-  report.records = std::ssize(items);
-  std::vector<RowLengths> rows;
-  rows.reserve(items.size());
-  for (const EvaluationItem& item : items) rows.push_back(lengths_of(item));
+  report.records = std::ssize(counted);
   PlanningEngine plan = plan_engine(system.files(), family_of(system.files(), options), options);
-  const GenerationOptions generation = generation_options(system.files(), options);
-  Progress progress("ways of caching");
   for (const Caching caching : {Caching::none, Caching::instruction, Caching::gist}) {
     if (!can_cache(model.spec(), caching)) continue;
     CachingCost way;
@@ -165,10 +229,22 @@ CostReport measure_cost(const EvaluatedSystem& system, const std::vector<Evaluat
     way.flops = count_answers(plan.model, *plan.backend, rows, caching);
     way.storing = count_compression(plan.model, *plan.backend, rows, caching);
     way.storage = storage_cost(model.spec(), rows, caching, Dtype::f32);
-    measure_times(items, model, generation, way);
-    report.timed_records = std::ssize(way.times.rows);
     report.ways.push_back(std::move(way));
-    progress.update(report.ways.size(), std::nullopt);
+  }
+
+  const Timing timing = plan_timing(counted, model, generation, report);
+  report.timed_records = std::ssize(timing.items);
+  report.timed_tokens = timing.tokens;
+  spdlog::info("--cost: counts {} of {} records, and times answers of {} tokens to {}, {} ways: {}",
+               report.records, all.size(), timing.tokens, report.timed_records, report.ways.size(),
+               in_words(timing.seconds));
+  GenerationOptions answering = generation;
+  answering.max_new_tokens = timing.tokens;
+  Progress progress("ways of caching");
+  std::uint64_t done = 0;
+  for (CachingCost& way : report.ways) {
+    measure_times(timing.items, model, answering, way);
+    progress.update(++done, std::nullopt);
   }
   return report;
 }
@@ -177,6 +253,7 @@ Json to_json(const CostReport& report) {
   Json json{{"model", report.model},
             {"records", report.records},
             {"timed_records", report.timed_records},
+            {"timed_tokens", report.timed_tokens},
             {"ways", Json::array()}};
   for (const CachingCost& way : report.ways) {
     const Flops reading = way.reading_flops(), storing = way.storing_flops();
@@ -227,7 +304,7 @@ std::string cost_table(const CostReport& report) {
   add("peak memory, MiB", [](const auto& way) {
     return fmt::format("{:.1f}", static_cast<double>(way.times.peak_bytes) / (1 << 20));
   });
-  add("bytes stored a prompt",
+  add("bytes a prompt",
       [](const auto& way) { return fmt::format("{:.0f}", way.storage.prompt_bytes); });
   add("prompts a GiB",
       [](const auto& way) { return or_dash(way.storage.prompts_per_gib, "{:.0f}"); });
@@ -237,8 +314,9 @@ std::string cost_table(const CostReport& report) {
       [&](const auto& way) { return or_dash(report.uses_by_flops(way), "{}"); });
   add("pays after uses, time",
       [&](const auto& way) { return or_dash(report.uses_by_time(way), "{}"); });
-  return table.text() + fmt::format("{}; times: mean of {} records, one by one\n", report.model,
-                                    report.timed_records);
+  return table.text() +
+         fmt::format("{}; means of {} records;\ntimes of {}, one by one, answers of {} tokens\n",
+                     report.model, report.records, report.timed_records, report.timed_tokens);
 }
 
 }  // namespace gist

@@ -32,8 +32,9 @@ struct CachingCost {
 
 struct CostReport {
   std::string model;
-  std::int64_t records = 0;
+  std::int64_t records = 0;        // that FLOPs and bytes are counted of
   std::int64_t timed_records = 0;  // some of them, evenly spread
+  std::int32_t timed_tokens = 0;   // of each timed answer
   std::vector<CachingCost> ways;   // first: nothing is cached
   /// After how many uses of a prompt its storing has paid, by FLOPs (visible) and by seconds.
   std::optional<std::int64_t> uses_by_flops(const CachingCost& way) const;
@@ -41,7 +42,9 @@ struct CostReport {
 };
 
 /// Of a system under gist that reads whole records; `model` is it, loaded. Answers are as long as
-/// the references.
+/// the references, and have at most --max-new-tokens. Of many records some are counted, and fewer
+/// timed, evenly spread; so many that timing takes about a minute, one at least. Says before it
+/// begins how long that will be.
 CostReport measure_cost(const EvaluatedSystem& system, const std::vector<EvaluationItem>& items,
                         const Model& model, const Options& options);
 

@@ -2,21 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "cli/fidelity_tenths.h"
 #include "formats/text.h"
 
 namespace gist {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// How sure it is that a system is better than the reference: small where it surely is.
-double p_value(const MetricSummary& summary) {
-  const double not_above = summary.to_reference->share_not_above_zero;
-  return summary.metric->higher_is_better ? not_above : 1 - not_above;
-}
 
 Json scores_of(const SystemSummary& system, std::uint64_t records) {
   Json scores{{"records", records}};
@@ -30,11 +26,30 @@ Json scores_of(const SystemSummary& system, std::uint64_t records) {
     differences[each.metric->key] = {{"value", difference.value},
                                      {"low", difference.low},
                                      {"high", difference.high},
-                                     {"p", p_value(each)}};
+                                     {"p", each.to_reference->p},
+                                     {"p_adjusted", each.adjusted_p}};
   }
   scores["intervals"] = std::move(intervals);
   if (!differences.empty()) scores["differences"] = std::move(differences);
   return scores;
+}
+
+Json fidelity_json(const FidelityTenths& found) {
+  const auto number = [](double kl) { return std::isfinite(kl) ? Json(kl) : Json(); };
+  Json tenths = Json::array();
+  for (const FidelityTenth& each : found.tenths) {
+    tenths.push_back({{"records", each.records},
+                      {"max_kl", number(each.max_kl)},
+                      {"agreement", each.agreement},
+                      {"same", each.same},
+                      {"exact_match", each.exact}});
+  }
+  Json json{{"tenths", std::move(tenths)}, {"max_kl", Json()}};
+  if (!found.suggested) return json;
+  json["max_kl"] = *found.suggested;
+  json["kept_records"] = found.kept;
+  json["kept_same"] = found.kept_same;
+  return json;
 }
 
 void add_cost(Json& json, const SystemResults& system) {
@@ -58,6 +73,8 @@ Json system_json(const Evaluation& evaluation, const EvaluationSummary& summary,
   if (!system.baseline.empty()) json["baseline"] = system.baseline;
   json["all"] = scores_of(summary.all.systems[i], summary.all.records);
   if (!system.model.empty()) add_cost(json["all"], evaluation.systems[i]);
+  const FidelityTenths fidelity = fidelity_tenths(evaluation.systems[i].records);
+  if (!fidelity.tenths.empty()) json["all"]["fidelity"] = fidelity_json(fidelity);
   json["groups"] = Json::array();
   for (const GroupSummary& group : summary.groups) {
     Json entry{{"group", group.name}};
@@ -84,10 +101,10 @@ void add_lines(std::string& text, const Evaluation& evaluation, const GroupSumma
                           interval.value, interval.low, interval.high);
       if (each.to_reference) {
         const ConfidenceInterval& difference = each.to_reference->interval;
-        text += fmt::format("\t{}\t{}\t{}\t{}\n", difference.value, difference.low, difference.high,
-                            p_value(each));
+        text += fmt::format("\t{}\t{}\t{}\t{}\t{}\n", difference.value, difference.low,
+                            difference.high, each.to_reference->p, each.adjusted_p);
       } else {
-        text += "\t\t\t\t\n";
+        text += "\t\t\t\t\t\n";
       }
     }
   }
@@ -111,7 +128,7 @@ std::string json_report(const Evaluation& evaluation, const EvaluationSummary& s
 
 std::string tsv_report(const Evaluation& evaluation, const EvaluationSummary& summary) {
   std::string text =
-      "group\tsystem\tmetric\tvalue\tlow\thigh\tdifference\tdifference_low\tdifference_high\tp\n";
+      "group\tsystem\tmetric\tvalue\tlow\thigh\tdifference\tdifference_low\tdifference_high\tp\tp_adjusted\n";
   add_lines(text, evaluation, summary.all);
   for (const GroupSummary& group : summary.groups) add_lines(text, evaluation, group);
   return text;

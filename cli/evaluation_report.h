@@ -16,14 +16,17 @@ namespace gist {
 ///    "cost"?}
 /// SCORES: "records", with a model "label_tokens", each metric that was measured by its key,
 /// "intervals": {KEY: [low, high]}, and of systems other than the reference "differences": {KEY:
-/// {"value", "low", "high", "p"}}, where p is the share of resamples in which the system isn't
-/// better. COST, of systems with a model: "loss_seconds", "generation_seconds", "generated_tokens",
-/// and per record "prompt_tokens" and "prompt_bytes".
+/// {"value", "low", "high", "p", "p_adjusted"}}: p is two-sided, adjusted for all metrics in
+/// "differences" by Holm's method. COST, of systems with a model: "loss_seconds",
+/// "generation_seconds", "generated_tokens", and per record "prompt_tokens" and "prompt_bytes".
+/// With --fidelity, "all" of the others than the reference has "fidelity": {"tenths": [{"records",
+/// "max_kl", "agreement", "same", "exact_match"}], "max_kl", "kept_records", "kept_same"}, as
+/// cli/fidelity_tenths.h says; a max_kl is null where it is infinite, or none is suggested.
 std::string json_report(const Evaluation& evaluation, const EvaluationSummary& summary,
                         const std::optional<CostReport>& cost);
 
 /// A line a group, system and metric, after a heading: group (empty: all), system, metric, value,
-/// low, high, difference, its low, high and p.
+/// low, high, difference, its low, high, p and adjusted p.
 std::string tsv_report(const Evaluation& evaluation, const EvaluationSummary& summary);
 
 /// At most 80 columns wide: a row a metric and a column a system, as many tables as it takes; then

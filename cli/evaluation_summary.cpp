@@ -5,10 +5,14 @@
 #include <cmath>
 #include <utility>
 
+#include "core/quality/holm.h"
+#include "core/quality/wilson_interval.h"
+
 namespace gist {
 namespace {
 
 using Unit = Metric::Unit;
+using Form = Metric::Form;
 
 double one(const RecordResult&) {
   return 1;
@@ -24,47 +28,47 @@ double compared(const RecordResult& result) {
 }
 
 constexpr auto metrics = std::to_array<Metric>({
-    {"exact_match", "exact match", Unit::fraction, true, true, false,
+    {"exact_match", "exact match", Unit::fraction, true, true, Form::share,
      [](const RecordResult& r) { return r.scores.exact ? 1.0 : 0.0; }, one},
-    {"f1", "token F1", Unit::fraction, true, false, false,
+    {"f1", "token F1", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return r.scores.f1; }, one},
-    {"rouge1", "ROUGE-1", Unit::fraction, true, false, false,
+    {"rouge1", "ROUGE-1", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return r.scores.rouge.rouge1.f; }, one},
-    {"rouge1_precision", "", Unit::fraction, true, false, false,
+    {"rouge1_precision", "", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return r.scores.rouge.rouge1.precision; }, one},
-    {"rouge1_recall", "", Unit::fraction, true, false, false,
+    {"rouge1_recall", "", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return r.scores.rouge.rouge1.recall; }, one},
-    {"rouge2", "ROUGE-2", Unit::fraction, true, false, false,
+    {"rouge2", "ROUGE-2", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return r.scores.rouge.rouge2.f; }, one},
-    {"rouge2_precision", "", Unit::fraction, true, false, false,
+    {"rouge2_precision", "", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return r.scores.rouge.rouge2.precision; }, one},
-    {"rouge2_recall", "", Unit::fraction, true, false, false,
+    {"rouge2_recall", "", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return r.scores.rouge.rouge2.recall; }, one},
-    {"rougeL", "ROUGE-L", Unit::fraction, true, true, false,
+    {"rougeL", "ROUGE-L", Unit::fraction, true, true, Form::ratio,
      [](const RecordResult& r) { return r.scores.rouge.rougeL.f; }, one},
-    {"rougeL_precision", "", Unit::fraction, true, false, false,
+    {"rougeL_precision", "", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return r.scores.rouge.rougeL.precision; }, one},
-    {"rougeL_recall", "", Unit::fraction, true, false, false,
+    {"rougeL_recall", "", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return r.scores.rouge.rougeL.recall; }, one},
-    {"rougeLsum", "ROUGE-Lsum", Unit::fraction, true, false, false,
+    {"rougeLsum", "ROUGE-Lsum", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return r.scores.rouge.rougeLsum.f; }, one},
-    {"rougeLsum_precision", "", Unit::fraction, true, false, false,
+    {"rougeLsum_precision", "", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return r.scores.rouge.rougeLsum.precision; }, one},
-    {"rougeLsum_recall", "", Unit::fraction, true, false, false,
+    {"rougeLsum_recall", "", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return r.scores.rouge.rougeLsum.recall; }, one},
-    {"numbers_copied", "numbers copied", Unit::fraction, true, false, false,
+    {"numbers_copied", "numbers copied", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return static_cast<double>(r.scores.copied.numbers_copied); },
      [](const RecordResult& r) { return static_cast<double>(r.scores.copied.numbers); }},
-    {"names_copied", "names copied", Unit::fraction, true, false, false,
+    {"names_copied", "names copied", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return static_cast<double>(r.scores.copied.names_copied); },
      [](const RecordResult& r) { return static_cast<double>(r.scores.copied.names); }},
-    {"words", "words an answer", Unit::number, true, false, false,
+    {"words", "words an answer", Unit::number, true, false, Form::ratio,
      [](const RecordResult& r) { return static_cast<double>(r.scores.words); }, one},
-    {"loss", "loss", Unit::nats, false, true, false, loss, labels},
-    {"perplexity", "perplexity", Unit::number, false, false, true, loss, labels},
-    {"divergence", "KL divergence", Unit::nats, false, false, false,
+    {"loss", "loss", Unit::nats, false, true, Form::ratio, loss, labels},
+    {"perplexity", "perplexity", Unit::number, false, false, Form::exponential, loss, labels},
+    {"divergence", "KL divergence", Unit::nats, false, false, Form::ratio,
      [](const RecordResult& r) { return r.fidelity.divergence; }, compared},
-    {"agreement", "top-1 agreement", Unit::fraction, true, false, false,
+    {"agreement", "top-1 agreement", Unit::fraction, true, false, Form::ratio,
      [](const RecordResult& r) { return static_cast<double>(r.fidelity.agreements); }, compared},
 });
 
@@ -92,6 +96,12 @@ void raise_to(ConfidenceInterval& interval) {
   }
 }
 
+void use_wilson(const Sums& of, double confidence, ConfidenceInterval& interval) {
+  const ShareInterval share = wilson_interval(interval.value, of.sums.size(), confidence);
+  interval.low = share.low;
+  interval.high = share.high;
+}
+
 /// The metrics that were measured of a system.
 std::vector<Sums> measured(const SystemResults& system, const std::vector<std::size_t>& records) {
   std::vector<Sums> result;
@@ -110,10 +120,20 @@ std::vector<MetricSummary> intervals_of(const std::vector<Sums>& of,
   const std::vector<ConfidenceInterval> intervals = bootstrap_ratios(ratios, bootstrap);
   std::vector<MetricSummary> result;
   for (std::size_t i = 0; i < of.size(); ++i) {
-    result.push_back({of[i].metric, intervals[i], std::nullopt});
-    if (of[i].metric->exponential) raise_to(result.back().interval);
+    result.push_back({of[i].metric, intervals[i], std::nullopt, 1});
+    if (of[i].metric->form == Form::exponential) raise_to(result.back().interval);
+    if (of[i].metric->form == Form::share)
+      use_wilson(of[i], bootstrap.confidence, result.back().interval);
   }
   return result;
+}
+
+void adjust(const std::vector<MetricSummary*>& compared) {
+  std::vector<double> p;
+  p.reserve(compared.size());
+  for (const MetricSummary* each : compared) p.push_back(each->to_reference->p);
+  const std::vector<double> adjusted = holm_adjusted(p);
+  for (std::size_t i = 0; i < compared.size(); ++i) compared[i]->adjusted_p = adjusted[i];
 }
 
 void add_differences(const std::vector<Sums>& of, const std::vector<Sums>& reference,
@@ -124,7 +144,7 @@ void add_differences(const std::vector<Sums>& of, const std::vector<Sums>& refer
     const auto other = std::find_if(reference.begin(), reference.end(),
                                     [&](const Sums& each) { return each.metric == of[i].metric; });
     // Of an exponential it would be a difference of logarithms: that of the loss.
-    if (other == reference.end() || of[i].metric->exponential) continue;
+    if (other == reference.end() || of[i].metric->form == Form::exponential) continue;
     ratios.push_back(of[i].ratio());
     others.push_back(other->ratio());
     compared.push_back(&summaries[i]);
@@ -132,6 +152,7 @@ void add_differences(const std::vector<Sums>& of, const std::vector<Sums>& refer
   const std::vector<Difference> differences =
       bootstrap_ratio_differences(ratios, others, bootstrap);
   for (std::size_t i = 0; i < compared.size(); ++i) compared[i]->to_reference = differences[i];
+  adjust(compared);
 }
 
 GroupSummary summary_of(const Evaluation& evaluation, const std::vector<std::size_t>& records,
@@ -153,6 +174,16 @@ GroupSummary summary_of(const Evaluation& evaluation, const std::vector<std::siz
 }
 
 }  // namespace
+
+Verdict verdict_on(const MetricSummary& summary, double confidence) {
+  const Metric& metric = *summary.metric;
+  const bool says_what_is_better =
+      metric.unit != Metric::Unit::number || metric.form == Form::exponential;
+  if (!says_what_is_better || !summary.to_reference) return Verdict::none;
+  if (!(summary.adjusted_p < 1 - confidence)) return Verdict::none;
+  const bool greater = summary.to_reference->interval.value > 0;
+  return greater == metric.higher_is_better ? Verdict::better : Verdict::worse;
+}
 
 std::span<const Metric> evaluation_metrics() {
   return metrics;

@@ -24,8 +24,12 @@ struct Metric {
     nats
   } unit;  // a fraction is shown in per cent
   bool higher_is_better;
-  bool headline;     // also shown by group
-  bool exponential;  // e to the ratio: perplexity
+  bool headline;  // also shown by group
+  enum class Form : std::uint8_t {
+    ratio,
+    share,       // of records that are right or wrong each: its interval is Wilson's
+    exponential  // e to the ratio: perplexity
+  } form;
   double (*sum)(const RecordResult&);
   double (*weight)(const RecordResult&);
 };
@@ -35,7 +39,14 @@ struct MetricSummary {
   const Metric* metric = nullptr;
   ConfidenceInterval interval;
   std::optional<Difference> to_reference;  // of other systems than the reference
+  /// The difference's p, adjusted for all metrics of the system that are compared (Holm's method).
+  double adjusted_p = 1;
 };
+
+enum class Verdict : std::uint8_t { none, better, worse };
+/// Whether a system surely differs from the reference in a metric that says what is better: where
+/// the adjusted p is below 1 - confidence.
+Verdict verdict_on(const MetricSummary& summary, double confidence);
 
 /// Of one system on some records. Metrics that were not measured, or that no record bears on, are
 /// missing.

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/compress.h"
+#include "formats/fingerprint.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
@@ -33,32 +34,51 @@ std::string cut_to(std::int32_t k, const std::string& text, const Tokenizer& tok
   return tokenizer.decode(std::span(ids).first(end));
 }
 
-/// The options of the i-th model: a list of conditions or ks has one for each model, or one for
-/// all.
-Options options_of(const Options& options, std::size_t i, std::size_t systems) {
-  const auto at = [&](const char* name) -> std::optional<std::string> {
-    const std::vector<std::string> values = options.list(name);
-    if (values.empty()) return std::nullopt;
-    if (values.size() != 1 && values.size() != systems) {
-      fail(ErrorKind::usage,
-           "--{} is given {} times for {} models: give it once for all, or once for each", name,
-           values.size(), systems);
+/// Which of the models answers from the store: the only one, or the first that made it.
+std::optional<std::size_t> model_behind_store(const Options& options) {
+  if (!options.has("store")) return std::nullopt;
+  const std::vector<std::string> models = options.list("model");
+  if (models.size() == 1) {
+    for (const char* name : {"condition", "gist-tokens"}) {
+      if (options.has(name)) {
+        fail(ErrorKind::usage, "--{} and --store exclude each other: the store says it", name);
+      }
     }
-    return values[values.size() == 1 ? 0 : i];
-  };
-  return options.with("model", at("model"))
-      .with("condition", at("condition"))
-      .with("gist-tokens", at("gist-tokens"));
+    return 0;
+  }
+  const GistStore store(options.text("store"));
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    if (model_sha256(Checkpoint(models[i])) == store.header().model_sha256) return i;
+  }
+  fail(ErrorKind::data,
+       "--store {}: none of these models made it: name the one that did, or give --allow-mismatch "
+       "with one --model",
+       options.text("store"));
 }
 
-void check(const Options& options, std::size_t models) {
-  if (!options.has("store")) return;
-  if (models > 1) fail(ErrorKind::usage, "--store goes with one --model: found {}", models);
-  for (const char* name : {"condition", "gist-tokens"}) {
-    if (options.has(name)) {
-      fail(ErrorKind::usage, "--{} and --store exclude each other: the store says it", name);
-    }
+/// What an option says of the i-th model: a list has one value for each model, or one for all.
+std::optional<std::string> value_for(const Options& options, const char* name, std::size_t i,
+                                     std::size_t systems) {
+  const std::vector<std::string> values = options.list(name);
+  if (values.empty()) return std::nullopt;
+  if (values.size() != 1 && values.size() != systems) {
+    fail(ErrorKind::usage,
+         "--{} is given {} times for {} models: give it once for all, or once for each", name,
+         values.size(), systems);
   }
+  return values[values.size() == 1 ? 0 : i];
+}
+
+/// The options of the i-th model; a store is that of `behind_store`, and says under which condition
+/// and with which k.
+Options options_of(const Options& options, std::size_t i, std::size_t systems,
+                   std::optional<std::size_t> behind_store) {
+  Options result = options.with("model", value_for(options, "model", i, systems))
+                       .with("condition", value_for(options, "condition", i, systems))
+                       .with("gist-tokens", value_for(options, "gist-tokens", i, systems));
+  if (!behind_store) return result;
+  if (i == *behind_store) return result.with("condition", {}).with("gist-tokens", {});
+  return result.with("store", {}).with("allow-mismatch", {});
 }
 
 void give_names(Systems& systems) {
@@ -87,7 +107,9 @@ std::vector<OptionSpec> system_options() {
            "gist, pos or neg, once for each model or for all; by default gist.json says it"},
           {"gist-tokens", OptionKind::list, "K", "",
            "gist tokens after each instruction, likewise; by default gist.json says it"},
-          {"store", OptionKind::text, "STORE", "", "answer from the gists stored here"},
+          {"store", OptionKind::text, "STORE", "",
+           "answer from the gists stored here; of several models that made it, which is under the "
+           "store's condition, the first"},
           {"allow-mismatch", OptionKind::flag, "", "",
            "use a store that was made with another model of the same shape"},
           {"baseline", OptionKind::list, "NAME", "",
@@ -200,14 +222,14 @@ StoredGists EvaluatedSystem::stored(const Model& model) {
 
 Systems open_systems(const Options& options) {
   const std::size_t models = options.list("model").size();
-  check(options, models);
+  const std::optional<std::size_t> behind_store = model_behind_store(options);
   // One model under several conditions or with several ks is as many systems.
   const std::size_t count = std::max({models, models == 1 ? options.list("condition").size() : 0,
                                       models == 1 ? options.list("gist-tokens").size() : 0});
   Systems systems;
   for (std::size_t i = 0; i < count; ++i) {
-    systems.push_back(
-        std::make_unique<EvaluatedSystem>(options_of(options, i, count), std::nullopt, 0));
+    systems.push_back(std::make_unique<EvaluatedSystem>(options_of(options, i, count, behind_store),
+                                                        std::nullopt, 0));
   }
   const auto first_under = [&](Condition condition) {
     const auto found = std::find_if(systems.begin(), systems.end(), [&](const auto& system) {
@@ -228,7 +250,7 @@ Systems open_systems(const Options& options) {
            "it has");
     }
     systems.push_back(std::make_unique<EvaluatedSystem>(
-        options_of(options, pos, count), *baseline,
+        options_of(options, pos, count, behind_store), *baseline,
         static_cast<std::int32_t>(systems[gist]->description().gist_tokens)));
   }
   give_names(systems);

@@ -9,6 +9,7 @@
 #include "cli/engine.h"
 #include "cli/evaluation.h"
 #include "core/baseline.h"
+#include "core/cost.h"
 
 namespace gist {
 
@@ -39,6 +40,8 @@ class EvaluatedSystem {
   const ModelSpec& spec() const { return shapes_; }
   const PromptTemplate& prompt_template() const { return contexts_.prompt_template(); }
   std::int32_t kept_tokens() const { return kept_tokens_; }
+  /// Of a token's activations in a store: in the dtype of the one that is given, else in f32.
+  std::size_t token_bytes() const { return stored_token_bytes(shapes_, contexts_.store_dtype()); }
 
   /// Loads the weights. Call it once.
   Engine load();

@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
 #include "cli/evaluation_report.h"
+#include "cli/fidelity_tenths.h"
 #include "cli/table.h"
 
 namespace gist {
@@ -17,10 +19,29 @@ std::string number(const Metric& metric, double value, bool with_sign = false) {
   return with_sign ? fmt::format("{:+.{}f}", shown, digits) : fmt::format("{:.{}f}", shown, digits);
 }
 
+/// An end of an interval: three digits do where the value has more.
+std::string bound(const Metric& metric, double value, bool with_sign) {
+  const bool many_digits =
+      metric.unit == Metric::Unit::nats || metric.form == Metric::Form::exponential;
+  if (!many_digits) return number(metric, value, with_sign);
+  const std::string digits =
+      std::abs(value) >= 100 ? fmt::format("{:.0f}", value) : fmt::format("{:#.3g}", value);
+  return with_sign && value >= 0 ? "+" + digits : digits;
+}
+
+/// "41.0 (36.8–45.4)", or with signs "+0.8 (-3.2, +4.8)": both ends, as an interval may be wider
+/// on one side.
 std::string with_interval(const Metric& metric, const ConfidenceInterval& interval,
                           bool with_sign = false) {
-  return fmt::format("{} ± {}", number(metric, interval.value, with_sign),
-                     number(metric, (interval.high - interval.low) / 2));
+  return fmt::format("{} ({}{}{})", number(metric, interval.value, with_sign),
+                     bound(metric, interval.low, with_sign), with_sign ? ", " : "–",
+                     bound(metric, interval.high, with_sign));
+}
+
+/// A difference that is sure is marked.
+std::string difference_of(const MetricSummary& summary, double confidence) {
+  const std::string text = with_interval(*summary.metric, summary.to_reference->interval, true);
+  return text + (verdict_on(summary, confidence) == Verdict::none ? " " : "*");
 }
 
 std::string with_unit(const Metric& metric) {
@@ -75,14 +96,15 @@ std::string metrics_table(const Evaluation& evaluation, const GroupSummary& grou
   });
   add("tokens read",
       [](const SystemResults& each) { return fmt::format("{:.1f}", cost_of(each).prompt_tokens); });
-  add("bytes kept of a prompt",
+  add("bytes a prompt",
       [](const SystemResults& each) { return fmt::format("{:.0f}", cost_of(each).prompt_bytes); });
   add("seconds, completions",
       [](const SystemResults& each) { return fmt::format("{:.2f}", each.generation_seconds); });
   return table.text();
 }
 
-std::string differences_table(const Evaluation& evaluation, const GroupSummary& group) {
+std::string differences_table(const Evaluation& evaluation, const GroupSummary& group,
+                              double confidence) {
   Table table{{{fmt::format("less {}", name_in(evaluation, evaluation.reference))}}};
   for (std::size_t i = 0; i < group.systems.size(); ++i) {
     if (i != evaluation.reference) table.rows[0].push_back(name_in(evaluation, i));
@@ -93,9 +115,8 @@ std::string differences_table(const Evaluation& evaluation, const GroupSummary& 
     for (std::size_t i = 0; i < group.systems.size(); ++i) {
       if (i == evaluation.reference) continue;
       const MetricSummary* found = group.systems[i].find(metric);
-      row.push_back(found == nullptr || !found->to_reference
-                        ? ""
-                        : with_interval(metric, found->to_reference->interval, true));
+      row.push_back(found == nullptr || !found->to_reference ? ""
+                                                             : difference_of(*found, confidence));
     }
     table.rows.push_back(std::move(row));
   }
@@ -124,15 +145,29 @@ std::string group_table(const Evaluation& evaluation, const EvaluationSummary& s
 std::string table_report(const Evaluation& evaluation, const EvaluationSummary& summary,
                          const std::optional<CostReport>& cost) {
   std::string text = metrics_table(evaluation, summary.all);
-  if (evaluation.systems.size() > 1) text += "\n" + differences_table(evaluation, summary.all);
+  const BootstrapOptions& bootstrap = summary.bootstrap;
+  const bool several = evaluation.systems.size() > 1;
+  if (several) text += "\n" + differences_table(evaluation, summary.all, bootstrap.confidence);
   if (!summary.groups.empty()) {
     for (const Metric& metric : evaluation_metrics()) {
       if (metric.headline) text += group_table(evaluation, summary, metric);
     }
   }
   text +=
-      fmt::format("\n±: half of the {:g} % confidence interval, from {} resamples of the records\n",
-                  100 * summary.bootstrap.confidence, summary.bootstrap.resamples);
+      fmt::format("\nin brackets: {:g} % confidence intervals, from {} resamples of the records\n",
+                  100 * bootstrap.confidence, bootstrap.resamples);
+  if (several) {
+    text += fmt::format("*: sure: p < {:g}, adjusted for all metrics (Holm)\n",
+                        1 - bootstrap.confidence);
+  }
+  for (std::size_t i = 0; i < evaluation.systems.size(); ++i) {
+    const SystemDescription& system = evaluation.systems[i].system;
+    if (system.condition != Condition::gist || !system.baseline.empty()) continue;
+    const std::string tenths =
+        fidelity_table(fidelity_tenths(evaluation.systems[i].records), name_in(evaluation, i),
+                       name_in(evaluation, evaluation.reference));
+    if (!tenths.empty()) text += "\n" + tenths;
+  }
   const std::string common = common_beginning(evaluation);
   if (!common.empty()) text += fmt::format("names without \"{}\"\n", common);
   return cost ? text + "\n" + cost_table(*cost) : text;

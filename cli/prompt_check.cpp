@@ -72,7 +72,8 @@ std::vector<OptionSpec> check_options() {
        "smallest SHA-256: the input is read whole to find them"},
       {"max-kl", OptionKind::real, "X", "",
        "reject a checked prompt whose answer is further off: the KL divergence of next-token "
-       "distributions, in nats, in the mean of the answer's tokens"},
+       "distributions, in nats, in the mean of the answer's tokens; gist evaluate --fidelity on the "
+       "model's training data suggests a value"},
       {"check-model", OptionKind::text, "DIR", "",
        "the model that answers from the whole text, loaded beside the other: best one trained "
        "under pos from the same base. By default the model itself, which in training under gist "

@@ -32,8 +32,8 @@ class Stopwatch {
     return request_;
   }
 
-  /// A pass has given the row a token, or its eos.
-  void step() {
+  /// A pass has given the row a token, or its eos. Whether to go on: to warm up, two tokens do.
+  bool step() {
     const double since_begin = seconds(Clock::now() - begun_);
     if (!stepped_) {
       row_.prefill_seconds = since_begin;
@@ -41,7 +41,7 @@ class Stopwatch {
       row_.decode_seconds = since_begin - row_.prefill_seconds;
       ++row_.decode_steps;
     }
-    stepped_ = true;
+    return !std::exchange(stepped_, true) || !warming_up_;
   }
 
   void done() {
@@ -95,12 +95,10 @@ AnswerTimes time_answers(const Model& model, GenerationOptions options,
   Stopwatch watch(next);
   GenerationEvents events;
   events.next = [&watch] { return watch.next(); };
-  events.token = [&watch](std::uint64_t, const std::vector<std::int32_t>&) {
-    watch.step();
-    return true;
-  };
+  events.token = [&watch](std::uint64_t, const std::vector<std::int32_t>&) { return watch.step(); };
   events.done = [&watch](std::uint64_t, const Completion& completion) {
-    if (completion.reason == FinishReason::eos) watch.step();  // which `token` doesn't hear of
+    if (completion.reason == FinishReason::eos)
+      (void)watch.step();  // which `token` doesn't hear of
     watch.done();
   };
   events.interrupted = [] { return false; };

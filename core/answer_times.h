@@ -36,8 +36,8 @@ struct AnswerTimes {
 /// options.max_new_tokens; what next() takes is load_seconds. Without an eos in the options all
 /// have the same number of steps, which makes ways of answering comparable. options.max_rows is not
 /// read. options.cache_tokens decides what the cache takes of peak_bytes: give the keys of the
-/// longest row, its answer included. The first request is answered twice, and the second time
-/// counts: the first touches fresh memory. Errors as generate's.
+/// longest row, its answer included. The first request is begun twice, and the second time counts:
+/// the first touches fresh memory. Errors as generate's.
 AnswerTimes time_answers(const Model& model, GenerationOptions options,
                          const std::function<std::optional<GenerationRequest>()>& next);
 

@@ -96,9 +96,10 @@ Html bars(const CostReport& report, const WayMeasure& measure, std::size_t index
 Html table_of(const CostReport& report) {
   PageTable table{
       "caching-table",
-      fmt::format("Means of {} records; times of {} of them, measured one by one on this "
-                  "machine. A way that never pays has no number of uses.",
-                  report.records, report.timed_records)};
+      fmt::format(
+          "Means of {} records; times of {} of them, with answers of {} tokens, measured one "
+          "by one on this machine. A way that never pays has no number of uses.",
+          report.records, report.timed_records, report.timed_tokens)};
   table.columns = {column_heading("An answer of " + report.model, false)};
   for (const CachingCost& way : report.ways) {
     table.columns.push_back(column_heading(name_of_way(way), true));

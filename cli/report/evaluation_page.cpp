@@ -31,7 +31,7 @@ std::vector<SystemMeasure> costs_of(const Evaluation& evaluation) {
   if (!any_model) return {};
   return {measure(evaluation, "Tokens read", Quantity::count,
                   [](const SystemResults& system) { return cost_of(system).prompt_tokens; }),
-          measure(evaluation, "Bytes kept", Quantity::bytes,
+          measure(evaluation, "Bytes stored a prompt", Quantity::bytes,
                   [](const SystemResults& system) { return cost_of(system).prompt_bytes; }),
           measure(evaluation, "Time for all completions", Quantity::seconds,
                   [](const SystemResults& system) { return system.generation_seconds; }),
@@ -52,7 +52,7 @@ std::string quality_note(const EvaluationView& view) {
 
 std::string compression_note(const EvaluationView& view) {
   return fmt::format(
-      "A point is a record: how many times fewer bytes of keys and values are kept of its prompt "
+      "A point is a record: how many times fewer bytes are stored of its prompt "
       "than under {}. Lines join means, of an eighth of the records each. Of long evaluations "
       "every "
       "n-th record is drawn, {} points at most.",
@@ -112,8 +112,7 @@ PageSection provenance_of_evaluation(const EvaluationView& view, const Provenanc
   section.body += Html{"<h3>Systems</h3>\n"} + facts_html(facts);
   section.body += html(
       "<p class=\"note\">Intervals: {:g} % confidence, percentiles of {} bootstrap resamples of "
-      "the "
-      "records (seed {}), the same for all systems.</p>\n",
+      "the records (seed {}), the same for all systems; of exact match Wilson's.</p>\n",
       100 * bootstrap.confidence, bootstrap.resamples, bootstrap.seed);
   return section;
 }

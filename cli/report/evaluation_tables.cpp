@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "cli/report/evaluation_parts.h"
 #include "cli/report/page.h"
@@ -23,32 +24,34 @@ Html interval_html(const ConfidenceInterval& interval, Quantity quantity) {
               number(interval.high, quantity));
 }
 
-/// Whether a difference's interval lies on one side of zero, and on which; of metrics that say what
-/// is better.
-std::string verdict(const MetricSummary& summary) {
-  const Metric& metric = *summary.metric;
-  if (metric.unit == Metric::Unit::number && !metric.exponential) return "";
-  const ConfidenceInterval& interval = summary.to_reference->interval;
-  if (interval.low > 0) return metric.higher_is_better ? "better" : "worse";
-  if (interval.high < 0) return metric.higher_is_better ? "worse" : "better";
+std::string word_for(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::better:
+      return "better";
+    case Verdict::worse:
+      return "worse";
+    case Verdict::none:
+      break;
+  }
   return "";
 }
 
-Html difference_html(const MetricSummary& summary) {
+Html difference_html(const MetricSummary& summary, double confidence) {
   const Quantity quantity = quantity_of(*summary.metric);
   const ConfidenceInterval& interval = summary.to_reference->interval;
-  const std::string word = verdict(summary);
+  const std::string word = word_for(verdict_on(summary, confidence));
   return html("<span class=\"difference {0}\">{1} ({2} to {3}){4}</span>", word,
               number_with_sign(interval.value, quantity), number_with_sign(interval.low, quantity),
               number_with_sign(interval.high, quantity), word.empty() ? word : " " + word);
 }
 
-Html metric_cell(const MetricSummary* summary, bool with_difference) {
+/// With the difference to the reference where `confidence` says when it is sure.
+Html metric_cell(const MetricSummary* summary, std::optional<double> confidence) {
   if (summary == nullptr) return number_cell(Html{"–"});
   const Quantity quantity = quantity_of(*summary->metric);
   Html content =
       number(summary->interval.value, quantity) + interval_html(summary->interval, quantity);
-  if (with_difference && summary->to_reference) content += difference_html(*summary);
+  if (confidence && summary->to_reference) content += difference_html(*summary, *confidence);
   return html("<td class=\"number\" data-metric=\"{}\">{}</td>", std::string(summary->metric->key),
               content);
 }
@@ -89,7 +92,7 @@ Html group_row(const EvaluationView& view, std::size_t index, std::size_t system
   Html cells = row_heading(html("{}", group.name)) + cell(system_name(view, system)) +
                number_cell(count(group.records));
   for (const Metric* metric : metrics) {
-    cells += metric_cell(group.systems[system].find(*metric), false);
+    cells += metric_cell(group.systems[system].find(*metric), std::nullopt);
   }
   return html("<tr data-item data-group=\"{}\" data-system=\"{}\">{}</tr>", index, system, cells);
 }
@@ -117,7 +120,7 @@ Html systems_table(const EvaluationView& view) {
     cells += number_cell(
         system.model.empty() ? Html{"–"} : count(static_cast<std::uint64_t>(system.gist_tokens)));
     for (const Metric* metric : metrics) {
-      cells += metric_cell(view.summary.all.systems[i].find(*metric), false);
+      cells += metric_cell(view.summary.all.systems[i].find(*metric), std::nullopt);
     }
     for (const SystemMeasure& cost : view.costs) {
       if (cost.quantity == Quantity::seconds) continue;
@@ -131,9 +134,10 @@ Html systems_table(const EvaluationView& view) {
 Html metrics_table(const EvaluationView& view) {
   std::string caption = "Each metric with its interval";
   if (view.systems() > 1) {
-    caption +=
-        ", and its difference to " + view.reference_name() +
-        " on the same records: “better” or “worse” where the difference's interval leaves out 0";
+    caption += fmt::format(
+        ", and its difference to {} on the same records: “better” or “worse” where that is sure (p "
+        "< {:g}, two-sided, adjusted for all metrics of a system by Holm's method)",
+        view.reference_name(), 1 - view.summary.bootstrap.confidence);
   }
   PageTable table{"metrics-table", caption + "."};
   table.columns = {column_heading("Metric", false)};
@@ -147,7 +151,7 @@ Html metrics_table(const EvaluationView& view) {
     if (*metric->heading != '\0') last = name;
     Html cells = row_heading(html("{}", with_unit(name, quantity_of(*metric))));
     for (const SystemSummary& system : view.summary.all.systems) {
-      cells += metric_cell(system.find(*metric), true);
+      cells += metric_cell(system.find(*metric), view.summary.bootstrap.confidence);
     }
     table.rows.push_back(html("<tr>{}</tr>", cells));
   }
@@ -188,8 +192,8 @@ Html groups_table(const EvaluationView& view) {
 Html costs_table(const EvaluationView& view) {
   PageTable table{
       "costs-table",
-      "Tokens read and bytes kept are means of a record: what a store holds is not read; kept "
-      "are keys and values of what an answer sees before its input.",
+      "Tokens read and bytes are means of a record: what a store holds is not read; bytes are those "
+      "that a store takes of what an answer sees before its input.",
       true, true};
   table.columns = {column_heading("System", false)};
   for (const SystemMeasure& cost : view.costs) {

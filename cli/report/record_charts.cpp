@@ -96,7 +96,7 @@ Html length_chart(const EvaluationView& view) {
   ScatterChart chart;
   chart.text = {"compression-length", "Compression against a prompt's length", ""};
   chart.x = {"tokens that " + view.reference_name() + " reads", Quantity::count};
-  chart.y = {"times fewer bytes kept (log scale)", Quantity::number, true};
+  chart.y = {"times fewer bytes stored (log scale)", Quantity::number, true};
   chart.clouds = clouds(
       view,
       [&](std::size_t, std::size_t record) {
@@ -121,7 +121,7 @@ Html price_chart(const EvaluationView& view) {
                        [](const RecordResult& result) { return result.fidelity.labels > 0; });
   });
   ScatterChart chart;
-  chart.x = {"times fewer bytes kept (log scale)", Quantity::number, true};
+  chart.x = {"times fewer bytes stored (log scale)", Quantity::number, true};
   const auto factor = [&](std::size_t system, std::size_t record) {
     return compression(view, system, record);
   };

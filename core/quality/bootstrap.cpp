@@ -83,9 +83,12 @@ Sums resample(Columns columns, const BootstrapOptions& options) {
   return sums;
 }
 
-double share_not_above_zero(std::span<const double> sorted) {
-  const auto above = std::upper_bound(sorted.begin(), sorted.end(), 0.0);
-  return static_cast<double>(above - sorted.begin()) / static_cast<double>(sorted.size());
+double two_sided_p(std::span<const double> sorted) {
+  const auto not_below = std::lower_bound(sorted.begin(), sorted.end(), 0.0);
+  const auto above = std::upper_bound(not_below, sorted.end(), 0.0);
+  const auto rarer = std::min(above - sorted.begin(), sorted.end() - not_below);
+  return std::min(1.0,
+                  2 * static_cast<double>(rarer + 1) / (static_cast<double>(sorted.size()) + 1));
 }
 
 /// Of a statistic: a function of the columns' sums that gives an optional double.
@@ -107,7 +110,7 @@ Difference summary_of(const Sums& sums, const BootstrapOptions& options, Statist
   summary.interval.low = quantile(values, tail);
   summary.interval.mid = quantile(values, 0.5);
   summary.interval.high = quantile(values, 1 - tail);
-  summary.share_not_above_zero = share_not_above_zero(values);
+  summary.p = two_sided_p(values);
   return summary;
 }
 

@@ -31,7 +31,10 @@ struct ConfidenceInterval {
 /// Of a system's value less another's on the same records.
 struct Difference {
   ConfidenceInterval interval;
-  double share_not_above_zero = 0;  // of the resamples: near 0 where the first is surely greater
+  /// Two-sided: how likely a difference this far from zero is where there is none. Twice the share
+  /// of resamples on the rarer side of zero, zero itself on both; the records themselves count as
+  /// one resample more, so that p is at least 2 / (resamples + 1) (Davison and Hinkley 1997, 4.2.3).
+  double p = 0;
 };
 
 /// A ratio of sums over records, for instance loss over label tokens.

@@ -230,7 +230,7 @@ Evaluation hostile_evaluation() {
 }
 
 CostReport made_up_cost() {
-  CostReport report{"models/wordtasks-llama-gist", 400, 16, {}};
+  CostReport report{"models/wordtasks-llama-gist", 400, 16, 10, {}};
   for (const Caching caching : {Caching::none, Caching::instruction, Caching::gist}) {
     CachingCost way;
     way.caching = caching;

@@ -67,8 +67,8 @@ class Proofs(EvaluateTest):
     def test_bytes_are_those_of_what_the_answer_sees_before_the_input(self):
         store = self.store(gist_tokens=3)
         (header,) = records_of(run("inspect", "--json", store).out)
-        token_bytes = 4 * header["n_layers"] * header["n_kv_heads"] * (
-            header["key_dim"] + header["value_dim"])
+        token_bytes = 4 * (header["n_layers"] * header["n_kv_heads"] * (
+            header["key_dim"] + header["value_dim"]) + header["d_model"])
         one = RECORDS[:1]
         gist, pos, neg = (
             self.scores("--condition", condition, "--gist-tokens", 3, "--max-new-tokens", 1, records=one)

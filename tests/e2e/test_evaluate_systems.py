@@ -4,9 +4,10 @@ import csv
 import gzip
 import io
 import json
+import re
 import unittest
 
-from gist_cli import MODELS, ROOT, TempDirTest, records_of, run
+from gist_cli import FIXTURES, MODELS, ROOT, TempDirTest, records_of, run
 
 POS, GIST, NEG = (MODELS / f"wordtasks-llama-{name}" for name in ("pos", "gist", "neg"))
 ANSWERS = [
@@ -54,6 +55,9 @@ class Metrics(SystemsTest):
             low, high = scores["intervals"][name]
             self.assertLessEqual(low, scores[name])
             self.assertGreaterEqual(high, scores[name])
+        low, high = scores["intervals"]["exact_match"]  # Wilson's, of 1 of 3
+        self.assertAlmostEqual(low, 0.0615, delta=5e-5)
+        self.assertAlmostEqual(high, 0.7923, delta=5e-5)
 
     def test_stems_are_compared_where_asked_for(self):
         line = json.dumps({"completion": "running dogs", "output": "runs dog"}) + "\n"
@@ -118,8 +122,15 @@ class SideBySide(SystemsTest):
                 self.assertLessEqual(difference["low"], difference["value"] + 1e-12)
                 self.assertGreaterEqual(difference["high"], difference["value"] - 1e-12)
         self.assertLess(neg["differences"]["exact_match"]["high"], -0.5)
-        self.assertGreater(neg["differences"]["exact_match"]["p"], 0.99)
-        self.assertGreater(neg["differences"]["loss"]["p"], 0.99)
+        for metric in ("exact_match", "loss"):  # surely worse: p says that they differ, the sign how
+            self.assertAlmostEqual(neg["differences"][metric]["p"], 2 / 1001)
+        self.assertEqual(gist["differences"].keys(), neg["differences"].keys())
+        for system in (gist, neg):
+            of = sorted(system["differences"].values(), key=lambda each: each["p"])
+            adjusted = [0]
+            for k, each in enumerate(of):
+                adjusted.append(max(adjusted[-1], min(1, each["p"] * (len(of) - k))))
+                self.assertAlmostEqual(each["p_adjusted"], adjusted[-1])
         # A paired interval is narrower than the two systems' own.
         width = gist["differences"]["exact_match"]["high"] - gist["differences"]["exact_match"]["low"]
         own = sum(high - low for low, high in (s["intervals"]["exact_match"] for s in (gist, pos)))
@@ -162,6 +173,14 @@ class SideBySide(SystemsTest):
         self.assertNotIn("divergence", pos)
         self.assertTrue(0 < gist["divergence"] < 0.5 < neg["divergence"], (gist, neg))
         self.assertTrue(neg["agreement"] < 0.6 < 0.9 < gist["agreement"] <= 1, (gist, neg))
+        tenths = gist["fidelity"]["tenths"]
+        self.assertEqual([tenth["records"] for tenth in tenths], [6] * 10)
+        self.assertTrue(0.9 < gist["fidelity"]["kept_same"] <= 1, gist["fidelity"])
+        self.assertIsNone(neg["fidelity"]["max_kl"])
+        tables = self.evaluate(*self.MODELS, "--fidelity", stdin=records("seen", 60))
+        self.assertIn("\ngist against pos, the nearest answers first\n", tables)
+        self.assertRegex(tables, r"suggested: --max-kl [0-9.e-]+ lets [0-9.]+ % through")
+        self.assertNotIn("\nneg against pos", tables)
         (same, _) = self.report("--model", GIST, "--model", GIST, "--condition", "pos", "--fidelity",
                                 stdin=records("seen", 3))["systems"][::-1]
         self.assertEqual((same["all"]["divergence"], same["all"]["agreement"]), (0, 1))
@@ -182,13 +201,35 @@ class SideBySide(SystemsTest):
     def test_lists_that_do_not_fit_are_refused(self):
         cases = [(("--model", GIST, "--model", POS, "--condition", "pos", "--condition", "gist",
                    "--condition", "neg"), ("--condition", "3", "2")),
-                 (("--model", GIST, "--model", POS, "--store", "x.h5"), ("--store",)),
                  (("--model", GIST, "--baseline", "cut"), ("--baseline", "pos")),
                  (("--model", GIST, "--model", POS, "--baseline", "none"), ("--baseline", "none"))]
         for options, words in cases:
             with self.subTest(options):
                 self.assertFails(run("evaluate", "--data", "-", *options, stdin=records("seen", 1)), 64,
                                  *words)
+
+
+    def test_a_store_stands_beside_other_models(self):
+        text = records("seen", 30)
+        store = self.path("s.h5")
+        self.assertEqual(run("compress", "--model", GIST, "--input", "-", "--output", store, stdin=text).code, 0)
+        options = ("--max-new-tokens", 24, "--fidelity")
+        report = self.report("--model", POS, "--model", GIST, "--model", GIST, "--store", store, *options, stdin=text)
+        pos, stored, whole = report["systems"]
+        self.assertEqual([system.get("store") for system in report["systems"]], [None, store, None])
+        self.assertEqual([system["condition"] for system in report["systems"]], ["pos", "gist", "gist"])
+        self.assertEqual(stored["all"]["exact_match"], whole["all"]["exact_match"])
+        self.assertAlmostEqual(stored["all"]["divergence"], whole["all"]["divergence"], delta=1e-5)
+        self.assertLess(stored["all"]["prompt_tokens"], whole["all"]["prompt_tokens"] / 2)
+        base = MODELS / "wordtasks-llama-neg"
+        self.assertFails(run("evaluate", "--data", "-", "--model", POS, "--model", base, "--store", store, stdin=text),
+                         65, "--store", "none of these models")
+
+    def test_a_model_that_was_never_trained_to_gist_reads_whole_prompts(self):
+        base = FIXTURES / "models" / "stories260K"
+        (alone,) = self.report("--model", base, "--condition", "pos", "--max-new-tokens", 1,
+                               stdin=records("seen", 3))["systems"]
+        self.assertEqual((alone["condition"], alone["gist_tokens"]), ("pos", 0))
 
 
 class Cost(SystemsTest):
@@ -221,6 +262,29 @@ class Cost(SystemsTest):
 
     def test_of_an_encoder_only_gists_can_be_kept(self):
         self.assertEqual(list(self.ways(MODELS / "wordtasks-t5-gist")), ["none", "gist"])
+
+    def test_answers_have_as_many_tokens_as_are_allowed_and_records_are_sampled(self):
+        long = json.dumps({"instruction": "Say it.", "input": "a", "output": "axe " * 60}) + "\n"
+        result = run("evaluate", "--data", "-", "--model", GIST, "--cost", "--max-new-tokens", 3, "--json",
+                     stdin=long + records("seen", 39))
+        self.assertEqual(result.code, 0, result.err)
+        cost = json.loads(result.out)["cost"]
+        self.assertEqual((cost["records"], cost["timed_tokens"]), (40, 3))
+        self.assertLessEqual(cost["timed_records"], 16)
+        self.assertIn(f"counts 40 of 40 records, and times answers of 3 tokens to {cost['timed_records']}, "
+                      "3 ways: ", result.err)
+
+    def test_bytes_of_a_prompt_are_the_same_everywhere(self):
+        report = self.report("--model", GIST, "--condition", "gist", "--condition", "pos", "--cost",
+                             "--max-new-tokens", 1, stdin=records("seen", 20))
+        ways = {way["cached"]: way["prompt_bytes"] for way in report["cost"]["ways"]}
+        gist, pos = (system["all"]["prompt_bytes"] for system in report["systems"])
+        self.assertAlmostEqual(ways["gist"], gist)
+        self.assertAlmostEqual(ways["instruction"], pos)
+        plan = run("compress", "--model", GIST, "--output", self.path("s.h5"), "--dry-run", stdin=records("seen", 20))
+        self.assertEqual(plan.code, 0, plan.err)
+        plan = json.loads(plan.out)
+        self.assertAlmostEqual(plan["store_bytes"] / plan["rows"], gist)
 
     def test_needs_a_gist_model_and_whole_records(self):
         for options, words in ((("--model", POS, "--cost"), ("--cost", "gist")),
@@ -309,13 +373,33 @@ class Tables(SystemsTest):
             self.assertLessEqual(len(line), 80, line)
         first = tables.split("\n\n")[0].splitlines()
         self.assertEqual(first[0].split(), ["12", "records", "gist", "pos", "neg"])
-        for name, value in (("exact match, %", "{:.1f} ± "), ("loss", "{:.4f} ± ")):
+        for name, value in (("exact match, %", "{:.1f} ("), ("loss", "{:.4f} (")):
             (row,) = [line for line in first if line.startswith(name + "  ")]
             factor = 100 if "%" in name else 1
             for system in report["systems"]:
                 key = name.split(",")[0].replace(" ", "_")
                 self.assertIn(value.format(factor * system["all"][key]), row)
         self.assertIn("less pos", tables)
+
+    def test_what_is_surely_worse_is_marked(self):
+        tables = self.evaluate(*SideBySide.MODELS, stdin=records("seen", 100))
+        (row,) = [line for line in tables.splitlines() if line.startswith("exact match") and "*" in line]
+        self.assertTrue(row.rstrip().endswith(")*"))  # neg, not gist
+        self.assertEqual(row.count("*"), 1)
+        self.assertIn("*: sure: p < 0.05, adjusted", tables)
+
+    def test_an_interval_stays_where_its_metric_can_be(self):
+        """Few records, and one of them much worse than the others."""
+        text = records("seen", 4) + json.dumps(
+            {"instruction": "Say it.", "input": "cat", "output": "axe axe axe axe axe axe axe axe"}) + "\n"
+        tables = self.evaluate("--model", POS, "--max-new-tokens", 24, stdin=text)
+        found = re.findall(r"([a-z, %]+?) +([0-9.]+) \(([-0-9.]+)–([-0-9.]+)\)", tables)
+        names = [name.strip() for name, *_ in found]
+        self.assertIn("perplexity", names)
+        self.assertIn("exact match, %", names)
+        for name, value, low, high in found:
+            self.assertTrue(0 <= float(low) <= float(value) <= float(high), (name, value, low, high))
+            self.assertTrue("%" not in name or float(high) <= 100, (name, high))
 
     def test_values_line_up(self):
         tables = self.evaluate(stdin=Metrics.LINES).split("\n\n")[0].splitlines()

@@ -73,6 +73,19 @@ class Checks(CheckTest):
             f"at {100 * same:.1f} % of {tokens} tokens; the worst prompts: "
             + ", ".join(f'"{each["id"]}" ({each["kl"]:.4g})' for each in worst) + "\n"))
 
+    def test_evaluate_suggests_a_bound_for_what_is_checked(self):
+        checked = self.check(records(60), "--check-model", REFERENCE)
+        evaluated = run("evaluate", "--data", "-", "--model", REFERENCE, "--model", MODEL, "--fidelity", "--json",
+                        "--max-new-tokens", 1, stdin=jsonl(records(60)))
+        fidelity = json.loads(evaluated.out)["systems"][1]["all"]["fidelity"]
+        kl = sorted(each["kl"] for each in checked.report.values())
+        for i, tenth in enumerate(fidelity["tenths"]):
+            self.assertAlmostEqual(tenth["max_kl"], kl[6 * i + 5], delta=1e-4 * (1 + kl[6 * i + 5]))
+        kept = self.check(records(60), "--check-model", REFERENCE, "--max-kl", 1.01 * fidelity["max_kl"],
+                          "--keep-going", store="kept.h5", code=1)
+        self.assertEqual(sum(each["status"] == "stored" for each in kept.report.values()),
+                         fidelity["kept_records"])
+
     def test_the_whole_prompt_answers_as_itself(self):
         # That the question, its input and its answer stand where they should: only rounding is left.
         exact = self.check(records(30), "--full-prompt", store="exact.h5")

@@ -1,6 +1,6 @@
 """Does compress --check foretell wrong answers? Compresses and answers the word tasks, and prints exact
-match by tenths of the records in the order of their KL divergence, from the smallest to the largest:
-judged by the model that was trained under pos, and by the model that compresses itself.
+match by tenths of the records in the order of their KL divergence, from the smallest to the largest, and
+the largest divergence of each tenth: judged by the model that was trained under pos, and by the model that compresses itself.
 
 usage: python3 tests/interop/fidelity_deciles.py GIST"""
 
@@ -48,6 +48,7 @@ def main():
             tenth = len(found) // 10
             tenths = [found[i:i + tenth] for i in range(0, len(found), tenth)]
             print(f"{name}:", *(f"{100 * sum(right[each['id']] for each in part) / tenth:.0f} %" for part in tenths))
+            print("  up to a divergence of:", *(f"{part[-1]['kl']:.2g}" for part in tenths))
             wrong = [each["kl"] for each in found if not right[each["id"]]]
             good = [each["kl"] for each in found if right[each["id"]]]
             larger = sum((a > b) + (a == b) / 2 for a in wrong for b in good) / (len(wrong) * len(good))

@@ -134,23 +134,35 @@ TEST(BootstrapDifference, ResamplesPairs) {
   const Difference difference = bootstrap_mean_difference(a, b, {});
   EXPECT_NEAR(difference.interval.low, 0.125, 1e-12);
   EXPECT_NEAR(difference.interval.high, 0.125, 1e-12);
-  EXPECT_EQ(difference.share_not_above_zero, 0);
-  EXPECT_EQ(bootstrap_mean_difference(b, a, {}).share_not_above_zero, 1);
+  EXPECT_EQ(difference.p, 2.0 / 1001);
+  EXPECT_EQ(bootstrap_mean_difference(b, a, {}).p, 2.0 / 1001);
 }
 
 TEST(BootstrapDifference, OfASystemAndItselfIsZero) {
   const Values a = uniform_values(50, 1);
   const Difference difference = bootstrap_mean_difference(a, a, {});
   expect_equal(difference.interval, {0, 0, 0, 0, 0});
-  EXPECT_EQ(difference.share_not_above_zero, 1);
+  EXPECT_EQ(difference.p, 1);
 }
 
 TEST(BootstrapDifference, CancelsExactly) {
   const Values a{0.1, 0.7, 0.1, 0.7};
   const Values b{0.7, 0.1, 0.7, 0.1};
   const Difference difference = bootstrap_mean_difference(a, b, {.resamples = 20'000});
-  // At most two of four draws are of a record in which the first is greater.
-  EXPECT_NEAR(difference.share_not_above_zero, 11.0 / 16, 0.015);
+  // In 3 of 8 resamples both kinds of record are drawn equally often: these stand on both sides.
+  EXPECT_EQ(difference.interval.mid, 0);
+  EXPECT_EQ(difference.p, 1);
+}
+
+TEST(BootstrapDifference, PIsTwiceTheShareOnTheRarerSideOfZero) {
+  // Differences 3 and -1: a quarter of the resamples sums to 6, half to 2, a quarter to -2.
+  const Values a{3, 0};
+  const Values b{0, 1};
+  const BootstrapOptions options{.resamples = 20'000};
+  EXPECT_NEAR(bootstrap_mean_difference(a, b, options).p, 0.5, 0.02);
+  EXPECT_EQ(bootstrap_mean_difference(a, b, options).p, bootstrap_mean_difference(b, a, options).p);
+  // One resample more or less: (1 + 1) / (1 + 1), twice, is no more than 1.
+  EXPECT_EQ(bootstrap_mean_difference(a, b, {.resamples = 1}).p, 1);
 }
 
 TEST(BootstrapDifference, OfRatiosIsOfTheirSums) {
@@ -162,7 +174,7 @@ TEST(BootstrapDifference, OfRatiosIsOfTheirSums) {
   EXPECT_NEAR(ratios.interval.value, means.interval.value, 1e-12);
   EXPECT_NEAR(ratios.interval.low, means.interval.low, 1e-12);
   EXPECT_NEAR(ratios.interval.high, means.interval.high, 1e-12);
-  EXPECT_EQ(ratios.share_not_above_zero, means.share_not_above_zero);
+  EXPECT_EQ(ratios.p, means.p);
 
   const Values half{1, 0};
   const Values weight{1, 0};
@@ -174,8 +186,7 @@ TEST(BootstrapDifference, OfRatiosIsOfTheirSums) {
 TEST(Bootstrap, ValuesThatAreNoNumbersGiveNone) {
   const ConfidenceInterval interval = bootstrap_mean(Values{1, nan, 2}, {});
   EXPECT_TRUE(std::isnan(interval.value) && std::isnan(interval.low) && std::isnan(interval.high));
-  EXPECT_TRUE(
-      std::isnan(bootstrap_mean_difference(Values{1, nan}, Values{1, 1}, {}).share_not_above_zero));
+  EXPECT_TRUE(std::isnan(bootstrap_mean_difference(Values{1, nan}, Values{1, 1}, {}).p));
 }
 
 TEST(Bootstrap, RefusesWhatItCantResample) {
@@ -212,7 +223,7 @@ TEST(Bootstrap, OfSeveralRatiosIsThatOfEachWhateverTheThreads) {
     const auto differences = bootstrap_ratio_differences(first, second, options);
     ASSERT_EQ(differences.size(), 2U);
     expect_equal(differences[0].interval, difference.interval);
-    EXPECT_EQ(differences[0].share_not_above_zero, difference.share_not_above_zero);
+    EXPECT_EQ(differences[0].p, difference.p);
   }
   EXPECT_TRUE(bootstrap_ratios({}, {}).empty());
 }

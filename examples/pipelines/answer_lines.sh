@@ -6,6 +6,7 @@
 #
 # GIST names the binary, if it is not on the PATH.
 set -eu
+[ $# -eq 3 ] || { sed -n 's/^# usage: /usage: /p' "$0" >&2; exit 64; }
 model=$1 store=$2 prompt_id=$3
 gist=${GIST-gist}
 answers=$(mktemp) # a pipe would hide it from sh if gist failed

@@ -7,6 +7,7 @@
 #
 # K names the values, if they are not 1, 2 and 4; GIST the binary, if it is not on the PATH.
 set -eu
+[ $# -eq 4 ] || [ $# -eq 5 ] || { sed -n 's/^# usage: /usage: /p' "$0" >&2; exit 64; }
 base=$1 train_data=$2 eval_data=$3 output=$4 steps=${5-1000}
 gist=${GIST-gist}
 

@@ -7,6 +7,7 @@
 #
 # GIST names the binary, if it is not on the PATH.
 set -eu
+[ $# -eq 3 ] || { sed -n 's/^# usage: /usage: /p' "$0" >&2; exit 64; }
 model=$1 prompts=$2 store=$3
 gist=${GIST-gist}
 exec 9>"$store.lock"

@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "formats/fingerprint.h"
+#include "formats/gist_token.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/cpu/cpu_backend.h"
@@ -193,7 +194,8 @@ GistOptions gist_options(const std::optional<GistSettings>& settings, const std:
          model);
   }
   if (options.has("gist-tokens")) {
-    result.gist_tokens = static_cast<std::int32_t>(options.integer("gist-tokens", 0, 1 << 20));
+    result.gist_tokens =
+        static_cast<std::int32_t>(options.integer("gist-tokens", 0, max_gist_tokens));
   } else if (!settings) {
     fail(ErrorKind::usage,
          "{} has no gist.json, which says how many gist tokens it was trained with: give "

@@ -84,7 +84,7 @@ std::vector<float> read_floats(const hdf5::File& file, const OpenArray& open, Dt
 }  // namespace
 
 struct GistStore::Impl {
-  explicit Impl(const std::filesystem::path& store_path)
+  Impl(const std::filesystem::path& store_path, const StoreReading& reading)
       : path(store_path), file(hdf5::File::open(store_path)), header(read_store_header(file)) {
     index = read_store_index(file);
     arrays.push_back(open_array(file, key_array(header), index.total_gist_tokens(), header.dtype));
@@ -93,6 +93,19 @@ struct GistStore::Impl {
     const ActivationArray hidden = hidden_array(header);
     if (hdf5::has_dataset(file, hidden.name)) {
       arrays.push_back(open_array(file, hidden, index.total_gist_tokens(), header.dtype));
+    }
+    share_cache(reading.cache_bytes);
+  }
+
+  /// Each array gets as large a part as it has of a row.
+  void share_cache(std::uint64_t bytes) {
+    std::uint64_t row_values = 0;
+    for (const OpenArray& open : arrays) row_values += open.array.token_values();
+    for (OpenArray& open : arrays) {
+      const double share =
+          static_cast<double>(open.array.token_values()) / static_cast<double>(row_values);
+      hdf5::set_chunk_cache(file, open.dataset,
+                            static_cast<std::uint64_t>(static_cast<double>(bytes) * share));
     }
   }
 
@@ -113,7 +126,7 @@ struct GistStore::Impl {
   void verify_array(const OpenArray& open) const {
     const std::uint64_t tokens = index.total_gist_tokens();
     const std::uint64_t token_bytes = open.array.token_values() * size_of(header.dtype);
-    const std::uint64_t least = std::max<std::uint64_t>(1, store_chunk_bytes / token_bytes);
+    const std::uint64_t least = std::max<std::uint64_t>(1, store_block_bytes / token_bytes);
     // No more than 64 chunks' worth at once, whatever the file's chunks are.
     const std::uint64_t step =
         std::clamp<std::uint64_t>(open.dataset.chunk_rows, least, 64 * least);
@@ -142,7 +155,8 @@ struct GistStore::Impl {
   mutable std::unordered_map<Sha256, std::uint64_t, HashOfSha256> row_of_prompt;  // on first use
 };
 
-GistStore::GistStore(const std::filesystem::path& path) : impl_(std::make_unique<Impl>(path)) {}
+GistStore::GistStore(const std::filesystem::path& path, const StoreReading& reading)
+    : impl_(std::make_unique<Impl>(path, reading)) {}
 GistStore::GistStore(GistStore&&) noexcept = default;
 GistStore& GistStore::operator=(GistStore&&) noexcept = default;
 GistStore::~GistStore() = default;

@@ -59,6 +59,13 @@ struct StoreRow {
   Sha256 prompt_sha256{};
 };
 
+/// How a store is read.
+struct StoreReading {
+  /// Of decompressed chunks of the activations that are kept in memory; at least one chunk of each
+  /// array is.
+  std::uint64_t cache_bytes = std::uint64_t{64} << 20;
+};
+
 /// A finished store, open for reading. One thread at a time.
 class GistStore {
  public:
@@ -66,7 +73,7 @@ class GistStore {
   /// Error(data) with one line that says which: not HDF5, truncated, foreign, unknown layout, newer
   /// major version, an attribute or dataset that is missing or has another type or shape, index out
   /// of order.
-  explicit GistStore(const std::filesystem::path& path);
+  explicit GistStore(const std::filesystem::path& path, const StoreReading& reading = {});
   GistStore(GistStore&&) noexcept;
   GistStore& operator=(GistStore&&) noexcept;
   ~GistStore();

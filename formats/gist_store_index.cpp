@@ -80,13 +80,23 @@ void check_by_id(const hdf5::File& file, const StoreIndex& index) {
   }
 }
 
+void check_positions(const hdf5::File& file, const StoreIndex& index) {
+  for (std::uint64_t row = 0; row < index.rows(); ++row) {
+    const std::uint64_t end = index.position[row] + index.gist_end[row] - index.gist_begin(row);
+    if (end > store_positions) {
+      fail(ErrorKind::data, "{}: /index/position, row {}: {} is no position in a prompt (of {})",
+           file.name(), row, index.position[row], store_positions);
+    }
+  }
+}
+
 template <typename T>
 void write_column(const hdf5::File& file, const std::string& name, hid_t type,
                   const std::vector<std::uint64_t>& row_dims, std::uint64_t rows, const T* values) {
   std::uint64_t row_bytes = sizeof(T);
   for (const std::uint64_t dim : row_dims) row_bytes *= dim;
   const std::uint64_t chunk_rows =
-      std::clamp<std::uint64_t>(rows, 1, std::max<std::uint64_t>(1, store_chunk_bytes / row_bytes));
+      std::clamp<std::uint64_t>(rows, 1, std::max<std::uint64_t>(1, store_block_bytes / row_bytes));
   const hdf5::Handle dataset = hdf5::create_dataset(file, name, type, row_dims, chunk_rows);
   hdf5::append_rows(file, dataset, name, row_dims, 0, rows, integer_type<T>(), values);
 }
@@ -163,6 +173,7 @@ StoreIndex read_store_index(const hdf5::File& file) {
   index.ordinal = read_column<std::uint64_t>(file, "/index/ordinal", rows);
   index.prompt_tokens = read_column<std::uint32_t>(file, "/index/prompt_tokens", rows);
   index.prompt_sha256 = read_hashes(file, rows);
+  check_positions(file, index);
   return index;
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "formats/gist_token.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -176,6 +177,10 @@ StoreHeader read_store_header(const hdf5::File& file) {
   header.gist_token = hdf5::read_string(file, "gist_token");
   header.gist_token_id = hdf5::read_integer(file, "gist_token_id");
   header.gist_tokens = hdf5::read_integer(file, "gist_tokens");
+  if (header.gist_tokens < 0 || header.gist_tokens > std::int64_t{max_gist_tokens}) {
+    fail(ErrorKind::data, "{}: attribute gist_tokens is {}, expected 0 to {}", file.name(),
+         header.gist_tokens, max_gist_tokens);
+  }
   header.prompt_template = hdf5::read_string(file, "template");
   header.condition = hdf5::read_string(file, "condition");
   header.model_sha256 = hdf5::read_string(file, "model_sha256");

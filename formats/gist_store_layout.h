@@ -18,7 +18,14 @@ inline constexpr std::string_view store_format = "gist-store";
 inline constexpr std::string_view store_version = "1.0";
 inline constexpr std::int64_t store_major = 1;
 inline constexpr std::string_view store_layout = "uniform-1";
-inline constexpr std::size_t store_chunk_bytes = std::size_t{1} << 20;
+/// Of an activation array: a row is read, and its checksum computed, with the whole of its chunk.
+/// A gist token that takes more has a chunk of its own.
+inline constexpr std::size_t activation_chunk_bytes = std::size_t{32} << 10;
+/// Of the index, which is read whole; and what is written or verified of an array at once.
+inline constexpr std::size_t store_block_bytes = std::size_t{1} << 20;
+
+/// No gist reaches beyond this position, so that what follows it can be counted in 32 bits.
+inline constexpr std::uint64_t store_positions = std::uint64_t{1} << 30;
 
 /// An array of /gist: one row a gist token.
 struct ActivationArray {

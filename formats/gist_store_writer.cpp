@@ -17,7 +17,7 @@
 namespace gist {
 namespace {
 
-/// Collects an array's tokens to whole chunks. The array is made with its first write, so that a
+/// Collects an array's tokens to blocks of whole chunks. The array is made with its first write, so that a
 /// store smaller than a chunk gets a chunk of its own size.
 class ChunkedArray {
  public:
@@ -25,19 +25,21 @@ class ChunkedArray {
       : array_(std::move(array)),
         type_(store_float_type(dtype)),
         token_bytes_(array_.token_values() * size_of(dtype)),
-        chunk_tokens_(std::max<std::uint64_t>(1, store_chunk_bytes / token_bytes_)) {}
+        chunk_tokens_(std::max<std::uint64_t>(1, activation_chunk_bytes / token_bytes_)),
+        block_bytes_(
+            chunk_tokens_ * token_bytes_ *
+            std::max<std::uint64_t>(1, store_block_bytes / (chunk_tokens_ * token_bytes_))) {}
 
   const std::string& name() const { return array_.name; }
   std::uint64_t token_bytes() const { return token_bytes_; }
 
   void append(const hdf5::File& file, std::span<const std::byte> bytes) {
-    const std::size_t chunk_bytes = chunk_tokens_ * token_bytes_;
     while (!bytes.empty()) {
-      const std::size_t part = std::min(chunk_bytes - buffer_.size(), bytes.size());
+      const std::size_t part = std::min(block_bytes_ - buffer_.size(), bytes.size());
       buffer_.insert(buffer_.end(), bytes.begin(),
                      bytes.begin() + static_cast<std::ptrdiff_t>(part));
       bytes = bytes.subspan(part);
-      if (buffer_.size() == chunk_bytes) flush(file);
+      if (buffer_.size() == block_bytes_) flush(file);
     }
   }
 
@@ -64,6 +66,7 @@ class ChunkedArray {
   hdf5::Handle type_;
   std::uint64_t token_bytes_;
   std::uint64_t chunk_tokens_;
+  std::size_t block_bytes_;  // whole chunks, which are written at once
   std::uint64_t written_ = 0;
   hdf5::Handle dataset_;
   std::vector<std::byte> buffer_;

@@ -1,11 +1,15 @@
 // The tokenizer of a model that gist trains: the source's, and <GIST> where the model gists.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 namespace gist {
+
+/// After one prompt: more would make sums of positions overflow, and is no compression.
+inline constexpr std::int32_t max_gist_tokens = 1 << 20;
 
 /// Writes into the directory `target`, which exists, what transformers and Tokenizer::open read.
 ///

@@ -132,8 +132,10 @@ File File::create(const std::filesystem::path& path) {
   const Handle list(file_access_list(access));
   const Handle creation(H5Pcreate(H5P_FILE_CREATE));
   // Time stamps would make two equal stores differ; the pinned format does so across HDF5's
-  // versions.
+  // versions. All attributes stay in the root group's header, which has a checksum.
+  constexpr unsigned attributes_in_header = 256;
   if (!list || !creation || H5Pset_obj_track_times(creation.get(), false) < 0 ||
+      H5Pset_attr_phase_change(creation.get(), attributes_in_header, 0) < 0 ||
       H5Pset_libver_bounds(list.get(), H5F_LIBVER_V110, H5F_LIBVER_V110) < 0) {
     fail(ErrorKind::internal, "{}: HDF5 refuses its file properties", file.name_);
   }

@@ -81,7 +81,9 @@ Handle f32_type();
 Handle bf16_type();
 Handle f16_type();
 
-/// The root group's attributes, of any integer type, any string type; one element.
+/// The root group's attributes, of any integer type, any string type; one element. Strings are
+/// written at their own length: they then stand in the root group's header, under its checksum,
+/// where strings of variable length stand under none.
 std::string read_string(const File& file, const char* name);
 std::int64_t read_integer(const File& file, const char* name);
 bool has_attribute(const File& file, const char* name);
@@ -94,14 +96,16 @@ struct Dataset {
   std::string name;  // "/index/id"
   std::vector<std::uint64_t> dims;
   Handle type;
-  std::uint64_t chunk_rows =
-      0;  // rows (of the first dimension) in a chunk; all rows where not chunked
+  std::uint64_t chunk_rows = 0;   // rows (of the first dimension) in a chunk; all if not chunked
+  std::uint64_t chunk_bytes = 0;  // 0 where not chunked
 };
 
 bool has_dataset(const File& file, const std::string& name);
 /// `name` is "/group/dataset". Throws Error(data) where it is missing, has another class or rank,
 /// or claims more elements than the file holds.
 Dataset open_dataset(const File& file, const std::string& name, H5T_class_t type_class, int rank);
+/// Bytes of decompressed chunks that reading of one array keeps at most, but for one whole chunk.
+void set_chunk_cache(const File& file, Dataset& dataset, std::uint64_t bytes);
 /// Reads rows [begin, begin + count) of the first dimension as `memory_type`. An integer that
 /// doesn't fit the type is an Error(data).
 void read_rows(const File& file, const Dataset& dataset, std::uint64_t begin, std::uint64_t count,

@@ -1,10 +1,15 @@
 // The root group's attributes.
+#include <algorithm>
+
 #include "formats/hdf5.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
 namespace gist::hdf5 {
 namespace {
+
+/// An attribute in an object header takes less than 64 KiB, name and type included.
+constexpr std::size_t longest_string = 65000;
 
 struct Attribute {
   Handle id;
@@ -119,12 +124,16 @@ std::int64_t read_integer(const File& file, const char* name) {
 }
 
 void write_string(const File& file, const char* name, const std::string& text) {
+  if (text.size() > longest_string) {
+    fail(ErrorKind::data, "{}: attribute {} has {} bytes, a store holds at most {}", file.name(),
+         name, text.size(), longest_string);
+  }
   const QuietErrors quiet;
   const Handle type(H5Tcopy(H5T_C_S1));
-  file.check_written(H5Tset_size(type.get(), H5T_VARIABLE), name);
+  file.check_written(H5Tset_size(type.get(), std::max<std::size_t>(1, text.size())), name);
+  file.check_written(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), name);
   file.check_written(H5Tset_cset(type.get(), H5T_CSET_UTF8), name);
-  const char* value = text.c_str();
-  write_attribute(file, name, type.get(), type.get(), &value);
+  write_attribute(file, name, type.get(), type.get(), text.c_str());
 }
 
 void write_integer(const File& file, const char* name, std::int64_t value) {

@@ -9,7 +9,7 @@ namespace gist::hdf5 {
 namespace {
 
 constexpr std::uint64_t deflate_limit = 1032;  // zlib's greatest ratio
-constexpr std::size_t cache_chunks = 2;
+constexpr std::uint64_t default_cache_bytes = std::uint64_t{1} << 20;
 
 std::uint64_t product_or_fail(const File& file, const std::string& name,
                               const std::vector<std::uint64_t>& factors, std::uint64_t start) {
@@ -109,22 +109,34 @@ void check_storage(const File& file, Dataset& dataset) {
     file.fail_reading(dataset.name);
   }
   dataset.chunk_rows = chunk[0];
-  const std::uint64_t chunk_bytes =
-      product_or_fail(file, dataset.name, {chunk.begin(), chunk.end()}, element);
-  if (claimed > 0 && chunk_bytes / limit > file.bytes()) {
+  dataset.chunk_bytes = product_or_fail(file, dataset.name, {chunk.begin(), chunk.end()}, element);
+  if (claimed > 0 && dataset.chunk_bytes / limit > file.bytes()) {
     fail(ErrorKind::data, "{}: {} has chunks of {} bytes, more than the file", file.name(),
-         dataset.name, chunk_bytes);
+         dataset.name, dataset.chunk_bytes);
   }
 }
 
-/// The file's own cache of chunks serves those up to 1 MiB only.
-Handle cache_list(std::uint64_t chunk_bytes) {
-  constexpr std::size_t slots = 521;
-  constexpr std::size_t least = std::size_t{1} << 20;
+/// A cache of `bytes`, of at least one chunk: rows that follow each other would otherwise read
+/// theirs again and again.
+Handle cache_list(std::uint64_t chunk_bytes, std::uint64_t bytes) {
+  const std::uint64_t size = std::max(chunk_bytes, bytes);
+  // Two chunks that meet in a slot drive each other out.
+  constexpr std::uint64_t slots_a_chunk = 10;
+  const std::uint64_t slots = std::clamp<std::uint64_t>(
+      slots_a_chunk * size / std::max<std::uint64_t>(1, chunk_bytes), 521, std::uint64_t{1} << 20);
+  // 0: whichever was used longest ago goes first. With 1 HDF5 keeps all partly read chunks,
+  // whatever `size` is.
+  constexpr double prefer_read_chunks = 0;
   Handle list(H5Pcreate(H5P_DATASET_ACCESS));
-  H5Pset_chunk_cache(list.get(), slots, std::max<std::size_t>(cache_chunks * chunk_bytes, least),
-                     1.0);
+  H5Pset_chunk_cache(list.get(), slots | 1, size, prefer_read_chunks);
   return list;
+}
+
+Handle open_with_cache(const File& file, const std::string& name, std::uint64_t chunk_bytes,
+                       std::uint64_t bytes) {
+  Handle dataset(H5Dopen2(file.id(), name.c_str(), cache_list(chunk_bytes, bytes).get()));
+  if (!dataset) file.fail_reading(name);
+  return dataset;
 }
 
 }  // namespace
@@ -159,12 +171,14 @@ Dataset open_dataset(const File& file, const std::string& name, H5T_class_t type
          type_class == H5T_INTEGER ? "integers" : "floats", rank);
   }
   check_storage(file, dataset);
-  std::uint64_t chunk_bytes = H5Tget_size(dataset.type.get()) * dataset.chunk_rows;
-  for (std::size_t i = 1; i < dataset.dims.size(); ++i) chunk_bytes *= dataset.dims[i];
-  dataset.id = Handle();  // opened again with a cache that fits its chunks
-  dataset.id = Handle(H5Dopen2(file.id(), name.c_str(), cache_list(chunk_bytes).get()));
-  if (!dataset.id) file.fail_reading(name);
+  set_chunk_cache(file, dataset, default_cache_bytes);
   return dataset;
+}
+
+void set_chunk_cache(const File& file, Dataset& dataset, std::uint64_t bytes) {
+  const QuietErrors quiet;
+  dataset.id = Handle();  // HDF5 takes the size of a cache only where it opens an array
+  dataset.id = open_with_cache(file, dataset.name, dataset.chunk_bytes, bytes);
 }
 
 void read_rows(const File& file, const Dataset& dataset, std::uint64_t begin, std::uint64_t count,
@@ -209,7 +223,7 @@ Handle create_dataset(const File& file, const std::string& name, hid_t type,
     file.check_written(-1, name);
   }
   Handle dataset(H5Dcreate2(file.id(), name.c_str(), type, space.get(), H5P_DEFAULT, creation.get(),
-                            cache_list(chunk_bytes).get()));
+                            cache_list(chunk_bytes, default_cache_bytes).get()));
   file.check_written(dataset ? 0 : -1, name);
   return dataset;
 }

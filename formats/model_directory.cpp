@@ -70,10 +70,11 @@ Condition condition_in(const json& content, const std::string& where) {
 std::int32_t gist_tokens_in(const json& content, Condition condition, const std::string& where) {
   const json& value = member(content, "gist_tokens", where);
   const std::int32_t least = condition == Condition::pos ? 0 : 1;
-  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > INT32_MAX ||
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > max_gist_tokens ||
       value.get<std::int32_t>() < least) {
-    fail(ErrorKind::data, "{}: \"gist_tokens\" should be an integer from {} on in the condition {}",
-         where, least, name_of(condition));
+    fail(ErrorKind::data,
+         "{}: \"gist_tokens\" should be an integer from {} to {} in the condition {}", where, least,
+         max_gist_tokens, name_of(condition));
   }
   return value.get<std::int32_t>();
 }

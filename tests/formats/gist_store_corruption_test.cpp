@@ -5,6 +5,7 @@
 
 #include "formats/gist_store.h"
 #include "formats/hdf5_driver.h"
+#include "formats/store_header_json.h"
 #include "tests/formats/store_samples.h"
 #include "tests/formats/test_support.h"
 
@@ -22,9 +23,9 @@ using namespace gist::testing;
 
 const std::vector<StoreRow> rows{sample_row(0, 1), sample_row(1, 3), sample_row(2, 2)};
 
-/// The arrays, as text of bytes: what a checksum protects.
-std::string arrays_of(const GistStore& store) {
-  std::string all;
+/// All that is read, as text of bytes.
+std::string content_of_store(const GistStore& store) {
+  std::string all = to_json(store.header()).dump() + "\n";
   for (std::uint64_t r = 0; r < store.rows(); ++r) {
     const StoreRow row = store.row(r);
     all += fmt::format("{} {} {} {} {} {}\n", row.id, row.gist_tokens, row.position, row.ordinal,
@@ -38,7 +39,7 @@ std::string arrays_of(const GistStore& store) {
 }
 
 struct Outcome {
-  std::string arrays;  // "" where reading failed
+  std::string content;  // "" where reading failed
   std::string error;
 };
 
@@ -47,7 +48,7 @@ Outcome read_all(const std::filesystem::path& path) {
   try {
     const GistStore store(path);
     store.verify();
-    outcome.arrays = arrays_of(store);
+    outcome.content = content_of_store(store);
   } catch (const Error& error) {
     outcome.error = error.what();
     EXPECT_EQ(error.kind(), ErrorKind::data) << error.what();
@@ -61,7 +62,7 @@ class DamagedStore : public ::testing::Test {
   void SetUp() override {
     write_store(path_, sample_header(Dtype::bf16), rows);
     sound_ = content_of(path_);
-    arrays_ = arrays_of(GistStore(path_));
+    content_ = content_of_store(GistStore(path_));
   }
 
   Outcome outcome_of(const std::string& content) {
@@ -72,7 +73,7 @@ class DamagedStore : public ::testing::Test {
   TemporaryDirectory directory_;
   std::filesystem::path path_ = directory_ / "s.h5";
   std::string sound_;
-  std::string arrays_;
+  std::string content_;
 };
 
 TEST_F(DamagedStore, AFlippedByteIsFoundOrHarmless) {
@@ -87,7 +88,7 @@ TEST_F(DamagedStore, AFlippedByteIsFoundOrHarmless) {
     const Outcome outcome = outcome_of(content);
     found += !outcome.error.empty();
     if (outcome.error.empty()) {
-      EXPECT_EQ(outcome.arrays, arrays_) << "byte " << at;
+      EXPECT_EQ(outcome.content, content_) << "byte " << at;
     }
   }
   EXPECT_GT(found, 0);
@@ -102,7 +103,7 @@ TEST_F(DamagedStore, ARunOfWrongBytesIsFoundOrHarmless) {
     for (std::size_t at = begin; at < end; ++at) content[at] = static_cast<char>(random());
     const Outcome outcome = outcome_of(content);
     if (outcome.error.empty()) {
-      EXPECT_EQ(outcome.arrays, arrays_) << begin << " to " << end;
+      EXPECT_EQ(outcome.content, content_) << begin << " to " << end;
     }
   }
 }
@@ -138,17 +139,17 @@ TEST_F(DamagedStore, TheMessageNamesTheDamagedPart) {
   EXPECT_THAT(outcome_of(index).error, ::testing::HasSubstr("/index/id: damaged"));
 }
 
-// Strings of variable length are the one part without a checksum; HDF5 trusts their sizes.
-TEST_F(DamagedStore, EveryByteOfTheStringsMayBeWrong) {
-  const std::size_t heap = sound_.find("GCOL");
-  ASSERT_NE(heap, std::string::npos);
-  for (std::size_t at = heap; at < heap + 1500; at += 5) {
+// They stand in the root group's header, under its checksum.
+TEST_F(DamagedStore, EveryByteOfTheAttributesIsProtected) {
+  EXPECT_EQ(sound_.find("GCOL"), std::string::npos);  // no strings of variable length
+  const std::size_t begin = sound_.find("gist-store");
+  const std::size_t end = sound_.find(sample_header().tokenizer_sha256);
+  ASSERT_LT(begin, end);
+  ASSERT_NE(end, std::string::npos);
+  for (std::size_t at = begin; at < end; at += 11) {
     std::string content = sound_;
     content[at] ^= static_cast<char>(at % 2 == 0 ? 0x40 : 0xff);
-    const Outcome outcome = outcome_of(content);
-    if (outcome.error.empty()) {
-      EXPECT_EQ(outcome.arrays, arrays_) << "byte " << at;
-    }
+    EXPECT_NE(outcome_of(content).error, "") << "byte " << at;
   }
 }
 

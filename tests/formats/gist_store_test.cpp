@@ -182,6 +182,55 @@ TEST(GistStore, ChunksOfManyRowsComeBack) {
   store.verify();
 }
 
+TEST(GistStore, ARowIsReadWithFewOthers) {
+  const TemporaryDirectory directory;
+  StoreHeader header = sample_header();
+  header.key_dim = 40;
+  std::vector<StoreRow> rows;
+  for (std::uint64_t r = 0; r < 300; ++r) rows.push_back(sample_row(r, 1));
+  write_store(directory / "s.h5", header, rows);
+  const auto file = hdf5::File::open(directory / "s.h5");
+  const auto key = hdf5::open_dataset(file, "/gist/key", H5T_FLOAT, 4);
+  EXPECT_EQ(key.chunk_rows, 32768u / (2 * 3 * 40 * 4));
+  // A token larger than that has a chunk of its own.
+  header.key_dim = 4096;
+  write_store(directory / "wide.h5", header, {sample_row(0, 2)});
+  const auto wide = hdf5::File::open(directory / "wide.h5");
+  EXPECT_EQ(hdf5::open_dataset(wide, "/gist/key", H5T_FLOAT, 4).chunk_rows, 1u);
+}
+
+TEST(GistStore, GivesTheSameRowsWhateverItsCache) {
+  const TemporaryDirectory directory;
+  StoreHeader header = sample_header();
+  header.key_dim = 100;
+  std::vector<StoreRow> rows;
+  for (std::uint64_t r = 0; r < 200; ++r) rows.push_back(sample_row(r, 1));
+  write_store(directory / "s.h5", header, rows);
+  for (const std::uint64_t bytes :
+       {std::uint64_t{0}, std::uint64_t{100'000}, std::uint64_t{1} << 40}) {
+    const GistStore store(directory / "s.h5", {.cache_bytes = bytes});
+    for (std::uint64_t i = 0; i < 400; ++i) {
+      const std::uint64_t r = i * 71 % rows.size();
+      EXPECT_EQ(store.raw_activations(r).key, sample_raw(header, rows[r]).key) << "row " << r;
+    }
+  }
+}
+
+TEST(GistStore, TextsOfAnyLengthComeBack) {
+  const TemporaryDirectory directory;
+  StoreHeader header = sample_header();
+  header.creator = "";
+  header.architecture = "\xC3\x89";
+  header.prompt_template = "[\"" + std::string(60000, 'x') + "\"]";
+  write_store(directory / "s.h5", header, {sample_row(0, 1)});
+  const GistStore store(directory / "s.h5");
+  EXPECT_EQ(header_difference(store.header(), header, true), "");
+  EXPECT_EQ(store.header().creator, "");
+  header.prompt_template += std::string(6000, ' ');
+  expect_error(ErrorKind::data, "attribute template has 66004 bytes",
+               [&] { write_store(directory / "long.h5", header, {}); });
+}
+
 TEST(GistStore, MayBeEmpty) {
   const TemporaryDirectory directory;
   write_store(directory / "s.h5", sample_header(), {});
@@ -344,6 +393,19 @@ TEST(GistStoreReading, RefusesAnIndexThatContradictsItself) {
   path = broken_store(directory);
   change_element(path, "/index/id", 0, 0xff);
   expect_error(ErrorKind::data, "/index/id, row 0: not UTF-8", [&] { GistStore{path}; });
+}
+
+TEST(GistStoreReading, RefusesPositionsThatNoPromptReaches) {
+  const TemporaryDirectory directory;
+  auto path = broken_store(directory);
+  change_element(path, "/index/position", 1, std::uint64_t{1} << 30);
+  expect_error(ErrorKind::data, "/index/position, row 1: 1073741824 is no position",
+               [&] { GistStore{path}; });
+  change_element(path, "/index/position", 1, (std::uint64_t{1} << 30) - 2);
+  EXPECT_EQ(GistStore(path).row(1).position, (std::uint64_t{1} << 30) - 2);
+  change_integer(path, "gist_tokens", 2147483647);
+  expect_error(ErrorKind::data, "gist_tokens is 2147483647, expected 0 to 1048576",
+               [&] { GistStore{path}; });
 }
 
 TEST(GistStoreReading, RefusesAnArrayThatClaimsMoreThanTheFileHolds) {

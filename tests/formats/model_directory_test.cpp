@@ -69,13 +69,14 @@ TEST_F(ModelDirectory, RefusesGistJsonThatLacksOrMistypesAMember) {
   expect_refused({{"gist_tokens", 1.5}}, "\"gist_tokens\"");
   expect_refused({{"gist_tokens", -1}}, "\"gist_tokens\"");
   expect_refused({{"gist_tokens", 3'000'000'000}}, "\"gist_tokens\"");
+  expect_refused({{"gist_tokens", (1 << 20) + 1}}, "from 1 to 1048576");
   expect_refused({{"template", nullptr}}, "lacks \"template\"");
   expect_refused({{"template", {"bos"}}}, "one \"gist\"");
 }
 
 TEST_F(ModelDirectory, AllowsNoGistTokensInThePosConditionOnly) {
-  expect_refused({{"gist_tokens", 0}}, "from 1 on");
-  expect_refused({{"gist_tokens", 0}, {"condition", "neg"}}, "from 1 on");
+  expect_refused({{"gist_tokens", 0}}, "from 1 to 1048576");
+  expect_refused({{"gist_tokens", 0}, {"condition", "neg"}}, "from 1 to 1048576");
   write_settings({{"gist_tokens", 0}, {"condition", "pos"}});
   EXPECT_EQ(read_gist_json(directory_.path())->gist_tokens, 0);
 }

@@ -34,6 +34,12 @@ def near(found, expected, tolerance):
     assert error <= tolerance, f"relative error {error}, expected at most {tolerance}"
 
 
+def attribute(store, name):
+    """Texts of fixed length, which gist writes, are bytes in h5py."""
+    value = store.attrs[name]
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def check(gist, model, work):
     directory = FIXTURES / "golden" / model
     texts = [p["instruction"] for p in json.loads((directory / "golden.json").read_text())["prompts"]]
@@ -44,7 +50,7 @@ def check(gist, model, work):
     theirs = h5py.File(FIXTURES / "stores" / f"{model}-k1.h5", "r")
     for name in ("template", "model_sha256", "tokenizer_sha256", "gist_token_id", "n_layers",
                  "condition", "key_position", "layout", "version"):
-        left, right = ours.attrs[name], theirs.attrs[name]
+        left, right = attribute(ours, name), attribute(theirs, name)
         if name == "template":
             left, right = json.loads(left), json.loads(right)
         assert left == right, f"attribute {name}: {left!r}, expected {right!r}"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/random.h"
 #include "core/tape.h"
 #include "kernels/error.h"
 
@@ -67,6 +68,25 @@ Pass::Attended upload_keys(Workspace& memory, const KeyList& list, KeyValueCache
   return result;
 }
 
+/// A stream's bits tell 2^32 steps, 256 passes, two stacks, 2^15 parts and 256 dropouts apart: each
+/// further 256 passes draw from a seed of their own.
+constexpr std::uint32_t passes_of_a_seed = 256;
+constexpr int most_parts = 1 << 15;
+constexpr std::uint32_t most_dropouts = 256;
+
+std::optional<PassDropout> within_streams(std::optional<PassDropout> dropout) {
+  if (!dropout) return dropout;
+  if (dropout->step >> 32 != 0) {
+    fail(ErrorKind::internal, "dropout: step {} is not below 2^32", dropout->step);
+  }
+  const std::uint32_t group = dropout->pass / passes_of_a_seed;
+  if (group == 0) return dropout;
+  const auto words = random_words(dropout->seed, RandomUse::dropout_seed, group, 0);
+  dropout->seed = std::uint64_t{words[1]} << 32 | words[0];
+  dropout->pass %= passes_of_a_seed;
+  return dropout;
+}
+
 }  // namespace
 
 Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, Scratch& scratch)
@@ -74,7 +94,7 @@ Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, S
       scratch_(&scratch),
       stack_(options.stack),
       layer_memory_(&scratch.layers[0]),
-      dropout_(options.dropout),
+      dropout_(within_streams(options.dropout)),
       cross_rows_(options.cross.rows) {
   if (options.cache != nullptr && options.write_slots.size() != batch.ids.size()) {
     fail(ErrorKind::internal, "a pass of {} tokens was given {} cache slots", batch.ids.size(),
@@ -127,6 +147,10 @@ Tensor Pass::rotation(std::span<const float> inv_freq, float scale, const Tensor
 
 Dropout Pass::next_dropout(float probability) {
   if (!dropout_ || probability == 0) return {};
+  if (part_ >= most_parts || part_dropouts_ >= most_dropouts) {
+    fail(ErrorKind::internal, "dropout {} of part {}: there are {} a part, and {} parts",
+         part_dropouts_, part_, most_dropouts, most_parts);
+  }
   const std::uint64_t place = std::uint64_t{dropout_->pass} << 24 |
                               static_cast<std::uint64_t>(stack_) << 23 |
                               static_cast<std::uint64_t>(part_) << 8 | part_dropouts_++;

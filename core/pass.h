@@ -34,7 +34,7 @@ struct CrossInput {
 struct PassDropout {
   std::uint64_t seed = 0;
   std::uint64_t step = 0;  // of the run, below 2^32
-  std::uint32_t pass = 0;  // of the step, below 256
+  std::uint32_t pass = 0;  // of the step
 };
 
 /// What may be asked of a pass.

@@ -16,7 +16,8 @@ enum class RandomUse : std::uint32_t {
   sampling = 0,
   initialisation = 1,
   shuffling = 2,
-  bootstrap = 4
+  bootstrap = 4,
+  dropout_seed = 5
 };
 
 /// Four random words for a place (stream, index).

@@ -1,6 +1,7 @@
 #include "cli/evaluation.h"
 
 #include <chrono>
+#include <cmath>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "cli/completion_text.h"
 #include "cli/progress.h"
 #include "core/quality/answer_match.h"
+#include "kernels/error.h"
 
 namespace gist {
 namespace {
@@ -59,6 +61,14 @@ std::size_t batch_end(const std::vector<EvaluationItem>& items, std::size_t begi
   return end;
 }
 
+/// A record's figures are made of what the model computed, which must be numbers.
+void require_numbers(double value, const EvaluationItem& item, const SystemResults& system) {
+  if (!std::isnan(value)) return;
+  fail(ErrorKind::data,
+       "record {}: the logits of {} are not finite numbers: its weights don't work for this input",
+       item.ordinal + 1, system.system.name);
+}
+
 double done_of(std::size_t done, std::size_t all) {
   return static_cast<double>(done) / static_cast<double>(all);
 }
@@ -98,7 +108,10 @@ void measure_loss(const RunningSystem& system, std::int32_t batch_tokens, System
     const std::size_t end = batch_end(system.items, begin, batch_tokens);
     const LabelledBatch batch(system, begin, end);
     const std::vector<AnswerLoss> losses = answer_loss(system.model, batch.sequences, scratch);
-    for (std::size_t i = begin; i < end; ++i) results.records[i].loss = losses[i - begin];
+    for (std::size_t i = begin; i < end; ++i) {
+      results.records[i].loss = losses[i - begin];
+      require_numbers(losses[i - begin].sum, system.items[i], results);
+    }
     begin = end;
     progress.update(begin, done_of(begin, count));
   }
@@ -116,7 +129,10 @@ void measure_fidelity(const RunningSystem& reference, const RunningSystem& syste
     const std::vector<Fidelity> found =
         fidelity({reference.model, full.sequences, reference_scratch},
                  {system.model, batch.sequences, scratch}, gist_token);
-    for (std::size_t i = begin; i < end; ++i) results.records[i].fidelity = found[i - begin];
+    for (std::size_t i = begin; i < end; ++i) {
+      results.records[i].fidelity = found[i - begin];
+      require_numbers(found[i - begin].divergence, system.items[i], results);
+    }
     begin = end;
     progress.update(begin, done_of(begin, count));
   }

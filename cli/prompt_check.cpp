@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <utility>
 
 #include "core/generate.h"
@@ -207,6 +208,12 @@ std::vector<std::vector<std::int32_t>> PromptChecker::answers_to(
 }
 
 std::string PromptChecker::refusal(const std::string& id, const Fidelity& found) const {
+  if (std::isnan(found.divergence)) {
+    return fmt::format(
+        "id {}: the logits of its answer, from the whole prompt or through the gist, are not "
+        "finite numbers: the models' weights don't work for this input",
+        in_quotes(id));
+  }
   return fmt::format(
       "id {} compresses badly: its answer's KL divergence from the whole prompt's is {:.4g} nats a "
       "token (of {}), and --max-kl allows {:.4g}; reword, shorten or split the prompt, use it "

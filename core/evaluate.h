@@ -43,7 +43,7 @@ Predictions predict(const Model& model, std::span<const LabelledSequence> sequen
                     Scratch& scratch);
 
 struct AnswerLoss {
-  double sum = 0;  // of the labels' cross-entropy, in nats
+  double sum = 0;  // of the labels' cross-entropy, in nats; NaN where a logit isn't finite
   std::int32_t labels = 0;
   std::int32_t correct = 0;  // labels that are the model's first choice
 };

@@ -6,6 +6,7 @@
 
 #include "core/forward.h"
 #include "kernels/error.h"
+#include "kernels/finite.h"
 
 namespace gist {
 namespace {
@@ -39,6 +40,10 @@ class HostLogits {
     model_.backend().download(device, values_.data());
   }
 
+  bool finite(std::size_t row) const {
+    return !first_not_finite(std::span(values_).subspan(row * vocabulary_, vocabulary_));
+  }
+
   /// Those of label `row` that count; the gist token can't be chosen.
   std::span<const float> of(std::size_t row, const Choices& choices) {
     const std::span<float> counting = std::span(values_).subspan(row * vocabulary_, choices.shared);
@@ -70,7 +75,6 @@ double divergence(std::span<const float> p, std::span<const float> q, double p_p
     if (p_each != 0) weighted += p_each * (p_shifted - q_shifted);
   }
   const double result = weighted / p_sum - std::log(p_sum) + std::log(q_sum);
-  if (std::isnan(result)) return std::numeric_limits<double>::infinity();
   return std::max(result, 0.0);  // never below, but for rounding
 }
 
@@ -120,8 +124,11 @@ std::vector<Fidelity> fidelity(const AnsweringRun& reference, const AnsweringRun
     q.read(found.hidden.rows(begin, end));
     for (std::int64_t i = begin; i < end; ++i) {
       const auto row = static_cast<std::size_t>(i - begin);
-      add_label(p.of(row, choices), q.of(row, choices),
-                results[expected.sequence[static_cast<std::size_t>(i)]]);
+      Fidelity& result = results[expected.sequence[static_cast<std::size_t>(i)]];
+      if (!p.finite(row) || !q.finite(row)) {
+        result.divergence = std::numeric_limits<double>::quiet_NaN();
+      }
+      add_label(p.of(row, choices), q.of(row, choices), result);
     }
   }
   return results;

@@ -13,7 +13,7 @@ namespace gist {
 
 /// Of one record's answer.
 struct Fidelity {
-  double divergence = 0;  // sum over the labels of KL(reference || gist), in nats
+  double divergence = 0;  // sum over labels of KL(reference || gist), in nats; NaN of no numbers
   std::int32_t labels = 0;
   std::int32_t agreements = 0;  // labels at which both have the same first choice
 
@@ -38,7 +38,7 @@ std::int32_t shared_vocabulary(const ModelSpec& reference, const ModelSpec& gist
 /// labels. The distributions are those that generation draws from at temperature 1: the softmax
 /// over the shared vocabulary without the gist token (-1: there is none), which generation bans;
 /// the first choice is the largest logit, of equal ones that of the smallest id. Logits are f32,
-/// sums f64. A record with a logit that is no number has infinite divergence. One pass of each
+/// sums f64. A record with a logit that isn't finite has the divergence NaN. One pass of each
 /// model over all sequences; the logits come in chunks of rows, never [labels, vocabulary] whole.
 /// The models may be one, and on different backends. Throws Error(data) as shared_vocabulary does.
 std::vector<Fidelity> fidelity(const AnsweringRun& reference, const AnsweringRun& gist,

@@ -235,6 +235,13 @@ class Generator {
 
   /// Adds a token to its row, and ends the row where that was its last.
   void take(Running& row, std::int32_t token) {
+    if (token < 0) {
+      fail(ErrorKind::data,
+           "record {}: the logits of token {} of the answer are not finite numbers: the model's "
+           "weights{} don't work for this input",
+           row.request.ordinal + 1, row.ids.size() + 1,
+           row.request.stored == nullptr ? "" : ", or the stored gist,");
+    }
     if (token == options_.eos) return finish(row, FinishReason::eos);
     row.ids.push_back(token);
     row.pending.assign(1, token);

@@ -55,8 +55,8 @@ struct GenerationEvents {
 };
 
 /// All events must be set. Throws Error(data) naming the request's ordinal, counted from 1, where a
-/// sequence is empty or leaves no room within the model's positions, and Error(usage) where
-/// max_new_tokens or max_rows is below 1.
+/// sequence is empty, leaves no room within the model's positions or gets logits that aren't
+/// finite, and Error(usage) where max_new_tokens or max_rows is below 1.
 void generate(const Model& model, const GenerationOptions& options, const GenerationEvents& events);
 
 }  // namespace gist

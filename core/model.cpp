@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "core/finite_weights.h"
 #include "core/parameters.h"
 #include "kernels/error.h"
 
@@ -16,9 +17,8 @@ std::string stored_name(const WeightSpec& spec, int layer) {
   return spec.tied_to.empty() ? weight_name(spec, layer) : spec.tied_to;
 }
 
-Weight load(const WeightSpec& spec, const std::string& stored, std::int64_t vocabulary,
-            Backend& backend, const WeightSource& source) {
-  const HostTensor found = found_weight(source, stored, spec.shape);
+Weight load(const WeightSpec& spec, const HostTensor& found, std::int64_t vocabulary,
+            Backend& backend) {
   Weight weight;
   if (spec.use == WeightUse::matrix) {
     weight.matrix = backend.pack(found);
@@ -29,14 +29,10 @@ Weight load(const WeightSpec& spec, const std::string& stored, std::int64_t voca
   weight.buffer = backend.allocate(weight.tensor.bytes());
   weight.tensor.data = weight.buffer.data();
   if (as_stored) {
-    backend.upload(weight.tensor, found.data);
-    return weight;
+    upload_finite(found, weight.tensor, backend);
+  } else {
+    backend.upload(weight.tensor, finite_values(found).data());
   }
-  std::vector<float> values(static_cast<std::size_t>(found.shape.elements()));
-  if (found.data != nullptr) {
-    convert_to_f32(found.data, found.dtype, found.shape.elements(), values.data());
-  }
-  backend.upload(weight.tensor, values.data());
   return weight;
 }
 
@@ -100,7 +96,9 @@ Model::Model(std::unique_ptr<Family> family, Backend& backend, const WeightSourc
     std::vector<Weight>& loaded = weights_.emplace_back();
     for (int layer = 0; layer < copies_of(weight, spec); ++layer) {
       const std::string stored = stored_name(weight, layer);
-      loaded.push_back(load(weight, stored, spec.vocabulary, backend, source));
+      const HostTensor found = found_weight(source, stored, weight.shape);
+      with_name_of_weight(source, stored,
+                          [&] { loaded.push_back(load(weight, found, spec.vocabulary, backend)); });
       weight_bytes_ +=
           loaded.back().matrix ? loaded.back().matrix->bytes() : loaded.back().buffer.bytes();
       if (--readers[stored] == 0) source.done(stored);

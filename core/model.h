@@ -132,8 +132,8 @@ class Parameters;
 
 class Model {
  public:
-  /// Loads every declared weight. Throws Error(data) naming the tensor, with both shapes, where one
-  /// is missing or has another shape.
+  /// Loads every declared weight. Throws Error(data) naming the tensor where one is missing, has
+  /// another shape (with both), or holds a value that isn't finite.
   Model(std::unique_ptr<Family> family, Backend& backend, const WeightSource& source);
   /// A model to train: its weights are the parameters, which must outlive it.
   Model(std::unique_ptr<Family> family, const Parameters& parameters);

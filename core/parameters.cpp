@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/finite_weights.h"
 #include "core/random.h"
 #include "kernels/error.h"
 
@@ -68,14 +69,12 @@ std::int64_t Parameters::count() const {
 }
 
 void load(Parameters& parameters, const WeightSource& source) {
-  std::vector<float> values;
   for (const Parameter& parameter : parameters.list()) {
     const HostTensor tensor = found_weight(source, parameter.name, parameter.shape);
-    values.resize(static_cast<std::size_t>(parameter.shape.elements()));
-    if (tensor.data != nullptr) {
-      convert_to_f32(tensor.data, tensor.dtype, parameter.shape.elements(), values.data());
-    }
-    parameters.backend().upload(parameters.of(Parameters::Kind::value, parameter), values.data());
+    with_name_of_weight(source, parameter.name, [&] {
+      parameters.backend().upload(parameters.of(Parameters::Kind::value, parameter),
+                                  finite_values(tensor).data());
+    });
     source.done(parameter.name);
   }
 }

@@ -11,6 +11,7 @@
 #include "formats/hdf5.h"
 #include "formats/text.h"
 #include "kernels/error.h"
+#include "kernels/finite.h"
 
 namespace gist {
 namespace {
@@ -122,6 +123,11 @@ struct GistStore::Impl {
     return static_cast<std::uint64_t>(found - index.gist_end.begin());
   }
 
+  [[noreturn]] void refuse_values(const OpenArray& open, std::uint64_t row) const {
+    fail(ErrorKind::data, "{}: {}, row {} (id {}): a value is not finite", file.name(),
+         open.array.name, row, in_quotes(index.id(row)));
+  }
+
   /// All values of an array, a chunk at a time.
   void verify_array(const OpenArray& open) const {
     const std::uint64_t tokens = index.total_gist_tokens();
@@ -140,9 +146,7 @@ struct GistStore::Impl {
              row_of_token(begin + count - 1));
       }
       if (const auto found = first_not_finite(bytes, header.dtype)) {
-        const std::uint64_t row = row_of_token(begin + *found / open.array.token_values());
-        fail(ErrorKind::data, "{}: {}, row {} (id {}): a value is not finite", file.name(),
-             open.array.name, row, in_quotes(index.id(row)));
+        refuse_values(open, row_of_token(begin + *found / open.array.token_values()));
       }
     }
   }
@@ -210,7 +214,9 @@ GistActivations GistStore::activations(std::uint64_t index) const {
   const std::uint64_t begin = store.index.gist_begin(index);
   const std::uint64_t count = store.index.gist_end[index] - begin;
   const auto floats = [&](const OpenArray& array) {
-    return read_floats(store.file, array, store.header.dtype, begin, count);
+    std::vector<float> values = read_floats(store.file, array, store.header.dtype, begin, count);
+    if (first_not_finite(values)) store.refuse_values(array, index);
+    return values;
   };
   GistActivations result;
   result.tokens = static_cast<std::int32_t>(count);
@@ -226,7 +232,9 @@ GistStore::RawActivations GistStore::raw_activations(std::uint64_t index) const 
   const std::uint64_t begin = store.index.gist_begin(index);
   const std::uint64_t count = store.index.gist_end[index] - begin;
   const auto bytes = [&](const OpenArray& array) {
-    return read_raw(store.file, array, store.header.dtype, begin, count);
+    std::vector<std::byte> values = read_raw(store.file, array, store.header.dtype, begin, count);
+    if (first_not_finite(values, store.header.dtype)) store.refuse_values(array, index);
+    return values;
   };
   RawActivations result;
   result.key = bytes(store.arrays[0]);

@@ -13,24 +13,6 @@ namespace {
 
 constexpr std::uint64_t chunk_limit = 0xffffffff;
 
-template <typename Word>
-std::optional<std::size_t> first_with_exponent(std::span<const std::byte> values, Word exponent) {
-  // Blocks without a branch inside first: almost always there is none.
-  constexpr std::size_t block = 1024;
-  const std::size_t count = values.size() / sizeof(Word);
-  for (std::size_t begin = 0; begin < count; begin += block) {
-    const std::size_t end = std::min(begin + block, count);
-    std::array<Word, block> words;
-    std::memcpy(words.data(), values.data() + begin * sizeof(Word), (end - begin) * sizeof(Word));
-    bool found = false;
-    for (std::size_t i = 0; i < end - begin; ++i) found |= (words[i] & exponent) == exponent;
-    for (std::size_t i = 0; found; ++i) {
-      if ((words[i] & exponent) == exponent) return begin + i;
-    }
-  }
-  return std::nullopt;
-}
-
 std::string difference(std::string_view name, std::int64_t a, std::int64_t b) {
   return a == b ? "" : fmt::format("{}: {} here, {} there", name, a, b);
 }
@@ -109,20 +91,6 @@ hdf5::Handle store_float_type(Dtype dtype) {
       break;
   }
   fail(ErrorKind::internal, "a gist store can't hold {}", name_of(dtype));
-}
-
-std::optional<std::size_t> first_not_finite(std::span<const std::byte> values, Dtype dtype) {
-  switch (dtype) {
-    case Dtype::f32:
-      return first_with_exponent<std::uint32_t>(values, 0x7f800000);
-    case Dtype::bf16:
-      return first_with_exponent<std::uint16_t>(values, 0x7f80);
-    case Dtype::f16:
-      return first_with_exponent<std::uint16_t>(values, 0x7c00);
-    case Dtype::i32:
-      break;
-  }
-  return std::nullopt;
 }
 
 void check_store_shape(const StoreHeader& header, std::string_view name) {

@@ -41,9 +41,6 @@ ActivationArray hidden_array(const StoreHeader& header);  // [d_model]
 /// The file's float type of a dtype.
 hdf5::Handle store_float_type(Dtype dtype);
 
-/// The first value that is infinite or no number, among floats of `dtype`.
-std::optional<std::size_t> first_not_finite(std::span<const std::byte> values, Dtype dtype);
-
 /// Throws Error(data) naming the attribute, as GistStore does.
 StoreHeader read_store_header(const hdf5::File& file);
 void write_store_header(const hdf5::File& file, const StoreHeader& header);

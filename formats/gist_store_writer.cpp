@@ -13,6 +13,7 @@
 #include "formats/hdf5.h"
 #include "formats/text.h"
 #include "kernels/error.h"
+#include "kernels/finite.h"
 
 namespace gist {
 namespace {

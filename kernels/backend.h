@@ -197,7 +197,7 @@ class Backend {
   virtual void reset_peak() = 0;
 
   // --- weights ---
-  /// Packs a weight [n, k] for gemm, in the dtype the backend computes products in.
+  /// Packs a weight [n, k] for gemm, in the products' dtype. Error(data): a value isn't finite.
   virtual std::unique_ptr<Matrix> pack(const HostTensor& weight) = 0;
   /// A weight [n, k] (f32) that gemm reads where it stands, with the values that it then has.
   virtual std::unique_ptr<Matrix> plain(const Tensor& weight) = 0;
@@ -242,14 +242,14 @@ class Backend {
                          const Tensor& log_sum_exp) = 0;
   /// loss[i] = -log softmax(soft_cap(scale * (hidden[i] head^T + bias)))[labels[i]], and
   /// best[i] = the id of the largest logit. In chunks of rows: the logits [m, vocabulary] never
-  /// exist whole. labels, best: i32 [m].
+  /// exist whole. labels, best: i32 [m]. A logit that isn't finite makes its row's loss NaN.
   virtual void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias,
                                     float scale, float soft_cap, const Tensor& labels,
                                     const Tensor& loss, const Tensor& best) = 0;
   /// x = soft_cap * tanh(scale x / soft_cap), or scale x where soft_cap is 0; in place.
   virtual void scale_and_cap(const Tensor& x, float scale, float soft_cap) = 0;
-  /// ids[i] (i32) is drawn from logits[i, vocabulary] by uniform[i] in [0, 1): the smallest rank,
-  /// in order of falling probability, whose cumulative probability exceeds it. Ties in order of id.
+  /// ids[i] (i32) is drawn from logits[i, vocabulary] by uniform[i] in [0, 1): the smallest rank
+  /// by falling probability, then id, whose cumulative probability exceeds it; -1: not all finite.
   virtual void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& uniform,
                       const Tensor& ids) = 0;
 

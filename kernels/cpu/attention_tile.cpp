@@ -205,9 +205,9 @@ void load_block(const Tile& t, const KeyList& list, TileCall& call) {
   }
 }
 
-/// The logarithm of a softmax' denominator.
+/// The logarithm of a softmax' denominator, which is 0 where no key was seen.
 float log_of_sum(float maximum, float sum) {
-  return sum > 0 ? maximum + std::log(sum) : -std::numeric_limits<float>::infinity();
+  return sum == 0 ? -std::numeric_limits<float>::infinity() : maximum + std::log(sum);
 }
 
 void finish(const Tile& t, const TileWorkspace& w) {
@@ -221,7 +221,7 @@ void finish(const Tile& t, const TileWorkspace& w) {
       std::copy_n(out, d, partial + 2);
       continue;
     }
-    const float factor = w.sum[c] > 0 ? 1 / w.sum[c] : 0;
+    const float factor = w.sum[c] == 0 ? 0 : 1 / w.sum[c];
     float* y = t.tensors.y + t.position(c) * d;
     for (std::int64_t i = 0; i < d; ++i) y[i] = out[i] * factor;
     if (t.tensors.log_sum_exp != nullptr) {
@@ -314,7 +314,7 @@ void merge_tiles(const AttentionTensors& tensors, const AttentionMerge& merge,
       sum += each[1] * factor;
       for (std::int64_t i = 0; i < d; ++i) y[i] += each[2 + i] * factor;
     }
-    const float factor = sum > 0 ? 1 / sum : 0;
+    const float factor = sum == 0 ? 0 : 1 / sum;
     for (std::int64_t i = 0; i < d; ++i) y[i] *= factor;
     if (tensors.log_sum_exp != nullptr) {
       tensors.log_sum_exp[t.position(c)] = log_of_sum(maximum, sum);

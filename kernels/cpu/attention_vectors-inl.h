@@ -79,7 +79,8 @@ HWY_INLINE void register_tile(const float* HWY_RESTRICT a, std::int64_t a_row, s
   }
 }
 
-/// exp(x) for x <= 0, to 2 ulp; 0 below -86. 2^n times a polynomial in the rest (Cephes).
+/// exp(x) for x <= 0, to 2 ulp; 0 below -86; NaN of NaN. 2^n times a polynomial in the rest
+/// (Cephes).
 HWY_INLINE V exp_of_negative(V x) {
   const V magic = hn::Set(f, 12582912.0F);  // 1.5 * 2^23: adding it rounds to an integer
   const V shifted = hn::MulAdd(x, hn::Set(f, 1.44269504F), magic);
@@ -93,9 +94,10 @@ HWY_INLINE V exp_of_negative(V x) {
   p = hn::MulAdd(p, r, hn::Set(f, 1.6666665459e-1F));
   p = hn::MulAdd(p, r, hn::Set(f, 5.0000001201e-1F));
   p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), hn::Set(f, 1.0F));
+  // A product, not a sum of bits: what isn't a number stays none.
   const auto exponent = hn::ShiftLeft<23>(hn::BitCast(i32, shifted));
-  const V power = hn::BitCast(f, hn::Add(hn::BitCast(i32, p), exponent));
-  return hn::IfThenElseZero(hn::Ge(x, hn::Set(f, -86.0F)), power);
+  const V power = hn::BitCast(f, hn::Add(exponent, hn::BitCast(i32, hn::Set(f, 1.0F))));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(f, -86.0F)), hn::Mul(p, power));
 }
 
 /// to[i, c] = x[c, i] for `columns` rows c, a multiple of 16 and at most `to_stride`, and for i

@@ -33,15 +33,26 @@ void scale_and_cap_values(float* x, std::int64_t n, float scale, float soft_cap)
   }
 }
 
+/// NaN where any value is infinite or no number.
 float largest_value(const float* x, std::int64_t n) {
   const hn::ScalableTag<float> tag;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
+  const auto zero = hn::Zero(tag);
   auto largest = hn::Set(tag, x[0]);
+  auto spoilt = zero;  // Max may prefer a number to NaN, a sum doesn't
   std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) largest = hn::Max(largest, hn::LoadU(tag, x + i));
+  for (; i + lanes <= n; i += lanes) {
+    const auto value = hn::LoadU(tag, x + i);
+    largest = hn::Max(largest, value);
+    spoilt = hn::MulAdd(value, zero, spoilt);
+  }
   float result = hn::GetLane(hn::MaxOfLanes(tag, largest));
-  for (; i < n; ++i) result = std::max(result, x[i]);
-  return result;
+  float spoilt_sum = hn::GetLane(hn::SumOfLanes(tag, spoilt));
+  for (; i < n; ++i) {
+    result = std::max(result, x[i]);
+    spoilt_sum += x[i] * 0;
+  }
+  return std::isnan(spoilt_sum) ? spoilt_sum : result;
 }
 
 /// sum over n of exp(x - shift)

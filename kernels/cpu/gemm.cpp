@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/finite.h"
 
 namespace gist::cpu {
 namespace {
@@ -59,6 +61,13 @@ std::vector<std::int64_t> offsets_of(const dnnl_memory_desc_t& desc, int dim, st
   return offsets;
 }
 
+/// at = the smaller of the two.
+void lower(std::atomic<std::int64_t>& at, std::int64_t to) {
+  std::int64_t before = at;
+  while (to < before && !at.compare_exchange_weak(before, to)) {
+  }
+}
+
 struct Layout {
   std::vector<std::int64_t> n;
   std::vector<std::int64_t> k;
@@ -73,7 +82,8 @@ Element element_of(float value) {
   }
 }
 
-/// Writes a weight into its packed layout, converting a tile of rows at a time.
+/// Writes a weight into its packed layout, converting a tile of rows at a time. Throws Error(data)
+/// where a value isn't finite.
 template <typename Element>
 void pack_into(const HostTensor& weight, const Layout& layout, int threads, Element* target) {
   constexpr std::int64_t tile_n = 64;
@@ -82,6 +92,7 @@ void pack_into(const HostTensor& weight, const Layout& layout, int threads, Elem
   const std::int64_t n = weight.shape[0];
   const std::int64_t k = weight.shape[1];
   const auto element_bytes = static_cast<std::int64_t>(size_of(weight.dtype));
+  std::atomic<std::int64_t> bad = n * k;  // the first element that isn't finite
   parallel_ranges(
       threads, (n + tile_n - 1) / tile_n, 1, [&](std::int64_t first, std::int64_t last) {
         alignas(64) float tile[tile_n * stride];
@@ -90,8 +101,12 @@ void pack_into(const HostTensor& weight, const Layout& layout, int threads, Elem
           for (std::int64_t k0 = 0; k0 < k; k0 += tile_k) {
             const std::int64_t columns = std::min(tile_k, k - k0);
             for (std::int64_t i = 0; i < rows; ++i) {
-              convert_to_f32(weight.data + ((n0 + i) * k + k0) * element_bytes, weight.dtype,
-                             columns, tile + i * stride);
+              const std::int64_t element = (n0 + i) * k + k0;
+              convert_to_f32(weight.data + element * element_bytes, weight.dtype, columns,
+                             tile + i * stride);
+              const auto found =
+                  first_not_finite(std::span(tile + i * stride, static_cast<std::size_t>(columns)));
+              if (found) lower(bad, element + static_cast<std::int64_t>(*found));
             }
             for (std::int64_t j = 0; j < columns; ++j) {
               Element* column = target + layout.k[static_cast<std::size_t>(k0 + j)];
@@ -103,6 +118,7 @@ void pack_into(const HostTensor& weight, const Layout& layout, int threads, Elem
           }
         }
       });
+  if (bad < n * k) refuse_value(weight, bad);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace gist::cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// 1 / sqrt(mean(x^2) + eps)
+/// 1 / sqrt(mean(x^2) + eps); NaN where the squares are too large to add.
 float inverse_rms(const float* x, float eps, std::int64_t d) {
   const hn::ScalableTag<float> tag;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
@@ -29,7 +29,7 @@ float inverse_rms(const float* x, float eps, std::int64_t d) {
   }
   float sum = hn::GetLane(hn::SumOfLanes(tag, hn::Add(sum0, sum1)));
   for (; i < d; ++i) sum += x[i] * x[i];
-  return 1 / std::sqrt(sum / static_cast<float>(d) + eps);
+  return 1 / std::sqrt(sum / static_cast<float>(d) + eps) + sum * 0;
 }
 
 /// y[d] = x[d] / sqrt(mean(x^2) + eps) * weight[d]

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/operations.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/finite.h"
 
 namespace gist::cpu {
 namespace {
@@ -49,15 +50,10 @@ class Ranking {
   std::int64_t sorted_ = 0;
 };
 
-/// NaN is never chosen before a number.
-float usable(float logit) {
-  return std::isnan(logit) ? -std::numeric_limits<float>::infinity() : logit;
-}
-
 std::int32_t largest(const float* logits, std::int64_t vocabulary, std::int32_t banned) {
   Candidate best{0, -1};
   for (std::int64_t i = 0; i < vocabulary; ++i) {
-    const Candidate each{usable(logits[i]), static_cast<std::int32_t>(i)};
+    const Candidate each{logits[i], static_cast<std::int32_t>(i)};
     if (each.id != banned && (best.id < 0 || each.logit > best.logit)) best = each;
   }
   return best.id;
@@ -69,10 +65,9 @@ std::int32_t draw(const float* logits, std::int64_t vocabulary, const SamplingOp
   float peak = -std::numeric_limits<float>::infinity();
   for (std::int64_t i = 0; i < vocabulary; ++i) {
     if (i == options.banned) continue;
-    candidates[count++] = {usable(logits[i]), static_cast<std::int32_t>(i)};
+    candidates[count++] = {logits[i], static_cast<std::int32_t>(i)};
     peak = std::max(peak, candidates[count - 1].logit);
   }
-  if (!std::isfinite(peak)) return largest(logits, vocabulary, options.banned);
 
   const auto weight = [&](float logit) {  // in proportion to the probability
     return std::exp((static_cast<double>(logit) - peak) / options.temperature);
@@ -112,10 +107,14 @@ void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& 
   const auto* rows = static_cast<const float*>(logits.data);
   const auto* draws = static_cast<const float*>(uniform.data);
   auto* chosen = static_cast<std::int32_t*>(ids.data);
+  const auto finite = [&](std::int64_t i) {
+    return !first_not_finite(
+        std::span(rows + i * vocabulary, static_cast<std::size_t>(vocabulary)));
+  };
   if (options.temperature == 0) {
     parallel_ranges(threads, m, 65536 / vocabulary + 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        chosen[i] = largest(rows + i * vocabulary, vocabulary, options.banned);
+        chosen[i] = finite(i) ? largest(rows + i * vocabulary, vocabulary, options.banned) : -1;
       }
     });
     return;
@@ -123,8 +122,9 @@ void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& 
   auto* candidates =
       scratch.reserve_array<Candidate>(static_cast<std::size_t>(threads * vocabulary));
   parallel_items(threads, m, [&](std::int64_t i, int thread) {
-    chosen[i] = draw(rows + i * vocabulary, vocabulary, options, draws[i],
-                     candidates + thread * vocabulary);
+    chosen[i] = finite(i) ? draw(rows + i * vocabulary, vocabulary, options, draws[i],
+                                 candidates + thread * vocabulary)
+                          : -1;
   });
 }
 

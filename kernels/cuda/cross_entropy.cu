@@ -86,7 +86,7 @@ __global__ void loss_kernel(float* logits, std::int64_t vocabulary, LossSpec spe
     if (z > peak.value || peak.place == 0x7FFFFFFF) peak = {z, static_cast<int>(i)};
   }
   peak = largest_of_block(peak, parts, places);
-  float sum = 0;
+  float sum = total * 0;  // 0, or NaN where a logit isn't finite
   for (std::int64_t i = threadIdx.x; i < vocabulary; i += blockDim.x)
     sum += expf(x[i] - peak.value);
   const float log_sum = peak.value + logf(reduce_block<Sum>(sum, parts));

@@ -10,6 +10,7 @@
 #include "kernels/cuda/operations.h"
 #include "kernels/cuda/recordings.h"
 #include "kernels/error.h"
+#include "kernels/finite.h"
 
 namespace gist {
 namespace {
@@ -248,21 +249,23 @@ class CudaBackend final : public Backend {
 
   /// A slice of the weight at a time is converted on the host.
   void upload_converted(const HostTensor& weight, const Tensor& target) {
-    if (weight.dtype == target.dtype) {
-      device_.upload(target.data, weight.data, target.bytes());
-      return;
-    }
     constexpr std::int64_t slice = std::int64_t{1} << 20;
     const std::int64_t count = weight.shape.elements();
-    std::vector<float> values(static_cast<std::size_t>(std::min(slice, count)));
+    const bool as_it_is = weight.dtype == target.dtype;
+    std::vector<float> values(static_cast<std::size_t>(as_it_is ? 0 : std::min(slice, count)));
     std::vector<std::byte> converted(values.size() * size_of(target.dtype));
     for (std::int64_t first = 0; first < count; first += slice) {
       const std::int64_t n = std::min(slice, count - first);
       const auto at = static_cast<std::size_t>(first);
-      convert_to_f32(weight.data + at * size_of(weight.dtype), weight.dtype, n, values.data());
-      convert_from_f32(values.data(), n, target.dtype, converted.data());
-      device_.upload(static_cast<std::byte*>(target.data) + at * size_of(target.dtype),
-                     converted.data(), static_cast<std::size_t>(n) * size_of(target.dtype));
+      const std::byte* from = weight.data + at * size_of(weight.dtype);
+      require_finite(weight, first, first + n);
+      if (!as_it_is) {
+        convert_to_f32(from, weight.dtype, n, values.data());
+        convert_from_f32(values.data(), n, target.dtype, converted.data());
+        from = converted.data();
+      }
+      device_.upload(static_cast<std::byte*>(target.data) + at * size_of(target.dtype), from,
+                     static_cast<std::size_t>(n) * size_of(target.dtype));
     }
   }
 

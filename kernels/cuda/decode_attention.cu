@@ -233,10 +233,10 @@ __global__ void __launch_bounds__(merge_threads)
     for (int part = 0; part < parts; ++part) {
       each += partial(part)[2 + d] * expf(partial(part)[0] - reference);
     }
-    y[place * in.value_dim + d] = sum > 0 ? each / sum : 0;
+    y[place * in.value_dim + d] = sum == 0 ? 0 : each / sum;
   }
   if (log_sum_exp != nullptr && threadIdx.x == 0) {
-    log_sum_exp[place] = sum > 0 ? maximum + logf(sum) : -INFINITY;
+    log_sum_exp[place] = sum == 0 ? -INFINITY : maximum + logf(sum);
   }
 }
 

@@ -5,11 +5,13 @@
 namespace gist::cuda {
 namespace {
 
-/// 1 / sqrt(mean(x^2) + eps) of a row that the block shares.
+/// 1 / sqrt(mean(x^2) + eps) of a row that the block shares; NaN where the squares are too large
+/// to add.
 __device__ float inverse_rms(const float* x, std::int64_t d, float eps, SharedArray<float> parts) {
   float sum = 0;
   for (std::int64_t i = threadIdx.x; i < d; i += blockDim.x) sum += x[i] * x[i];
-  return 1 / sqrtf(reduce_block<Sum>(sum, parts) / static_cast<float>(d) + eps);
+  sum = reduce_block<Sum>(sum, parts);
+  return 1 / sqrtf(sum / static_cast<float>(d) + eps) + sum * 0;
 }
 
 /// A block a row.

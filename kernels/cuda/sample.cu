@@ -9,10 +9,13 @@ namespace {
 
 constexpr int sample_threads = 256;
 
-/// A logit as an integer of the same order; NaN counts as -infinity, -0 as 0. Never 0.
+/// What isn't finite has this key, the largest.
+constexpr unsigned no_number = 0xFFFFFFFFu;
+
+/// A logit as an integer of the same order; -0 counts as 0. Never 0.
 __device__ unsigned key_of(float logit) {
-  const float usable = logit != logit ? -INFINITY : logit + 0.0F;
-  const unsigned bits = __float_as_uint(usable);
+  const unsigned bits = __float_as_uint(logit + 0.0F);
+  if ((bits & 0x7F800000u) == 0x7F800000u) return no_number;
   return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
 }
 __device__ float logit_of(unsigned key) {
@@ -99,11 +102,16 @@ __global__ void sample_kernel(const float* logits, int vocabulary, SamplingOptio
   std::int32_t* id = ids + blockIdx.x;
   unsigned peak = 0;
   for (int i = static_cast<int>(threadIdx.x); i < vocabulary; i += sample_threads) {
-    peak = max(peak, row.key(i));
+    const unsigned key = key_of(row.logits[i]);
+    if (i != options.banned || key == no_number) peak = max(peak, key);
   }
   peak = reduce_block<Max>(peak, peaks);
+  if (peak == no_number) {
+    if (threadIdx.x == 0) *id = -1;
+    return;
+  }
   const float largest = logit_of(peak);
-  if (options.temperature == 0 || largest - largest != 0) {  // infinite
+  if (options.temperature == 0) {
     write_tie(row, peak, 0, counts, id);
     return;
   }

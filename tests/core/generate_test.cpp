@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "kernels/error.h"
 #include "tests/core/loaded_model.h"
 #include "tests/core/passes.h"
@@ -146,6 +148,27 @@ TEST_F(Generate, RefusesARecordLongerThanThePositionsByItsNumber) {
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::data);
       EXPECT_THAT(error.what(), AllOf(HasSubstr("record 42"), HasSubstr("64 positions")));
+    }
+  }
+}
+
+TEST_F(Generate, EndsWhereLogitsAreNotFiniteAndNamesTheRecord) {
+  const Sequence gist{random_ids(6, 50, 3), {{4, 6}}};
+  for (auto part : {&GistActivations::key, &GistActivations::value}) {
+    GistActivations broken = compress_one(model_, gist, scratch_);
+    (broken.*part)[5] = std::numeric_limits<float>::quiet_NaN();
+    GenerationRequest request = request_for({1, 2}, 4);
+    request.stored = &broken;
+    request.stored_position = 4;
+    for (const float temperature : {0.0F, 1.0F}) {
+      options_.sampling.temperature = temperature;
+      try {
+        complete(model_, options_, {request_for({1, 2, 3}), request});
+        ADD_FAILURE() << "answered";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::data);
+        EXPECT_THAT(error.what(), AllOf(HasSubstr("record 5:"), HasSubstr("not finite")));
+      }
     }
   }
 }

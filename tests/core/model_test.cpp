@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <set>
 
 #include "core/cached_row.h"
+#include "core/parameters.h"
 #include "kernels/error.h"
 #include "kernels/meta/meta_backend.h"
 #include "tests/core/loaded_model.h"
@@ -51,6 +53,23 @@ TEST_F(ModelLoading, NamesATensorOfAnotherShapeAndBothShapes) {
   };
   EXPECT_THAT(refusal(shape_, source), AllOf(HasSubstr("model.layers.0.self_attn.k_proj.weight"),
                                              HasSubstr("[32, 16]"), HasSubstr("[16, 32]")));
+}
+
+TEST_F(ModelLoading, NamesATensorAndThePlaceOfAValueThatIsNotFinite) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const auto& [name, place] :
+       {std::pair{"model.layers.1.mlp.up_proj.weight", "[1, 3]"},
+        std::pair{"model.embed_tokens.weight", "[1, 3]"}, std::pair{"model.norm.weight", "[3]"}}) {
+    Weights weights = weights_;
+    const bool matrix = std::string(place).size() > 3;
+    weights[name][matrix ? 32 + 3 : 3] = -infinity;
+    EXPECT_THAT(refusal(shape_, source_of(spec_, weights)),
+                AllOf(HasSubstr(name), HasSubstr(place), HasSubstr("-inf"),
+                      HasSubstr("the test's weights")));
+    const auto backend = make_cpu_backend();
+    Parameters parameters(spec_, *backend);
+    EXPECT_THROW(load(parameters, source_of(spec_, weights)), Error);
+  }
 }
 
 TEST_F(ModelLoading, RefusesIntegers) {

@@ -240,6 +240,38 @@ TEST(GistStore, MayBeEmpty) {
   store.verify();
 }
 
+TEST(GistStore, GivesNoRowWithAValueThatIsNotFinite) {
+  const TemporaryDirectory directory;
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f16}) {
+    const StoreHeader header = sample_header(dtype);
+    GistStoreWriter writer(directory / fmt::format("{}.h5", name_of(dtype)), header);
+    for (std::uint64_t i = 0; i < 2; ++i) {
+      const StoreRow row = sample_row(i, 1);
+      auto raw = to_raw(sample_activations(header, row), dtype);
+      if (i == 1) std::fill_n(raw.value.end() - 2, 2, std::byte{0xff});  // NaN
+      writer.append(row, raw);
+    }
+    writer.publish();
+    const GistStore store(directory / fmt::format("{}.h5", name_of(dtype)));
+    EXPECT_NO_THROW(store.activations(0));
+    for (const bool raw : {false, true}) {
+      try {
+        if (raw) {
+          store.raw_activations(1);
+        } else {
+          store.activations(1);
+        }
+        ADD_FAILURE() << "read";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::data);
+        const std::string message = error.what();
+        EXPECT_NE(message.find("/gist/value, row 1 (id \"prompt-1\")"), std::string::npos)
+            << message;
+      }
+    }
+  }
+}
+
 TEST(GistStore, HiddenStatesMayBeAbsent) {
   const TemporaryDirectory directory;
   GistActivations activations = sample_activations(sample_header(), sample_row(0, 1));

@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 
+#include "kernels/error.h"
 #include "tests/kernels/device_arrays.h"
 #include "tests/kernels/oracle.h"
 
@@ -25,6 +28,21 @@ class Gemm : public testing::TestWithParam<std::tuple<GemmCase, Dtype>> {
   }
   std::unique_ptr<Backend> backend_;
 };
+
+TEST_P(Gemm, PacksNumbersOnlyAndSaysWhereThereIsNone) {
+  const auto [c, dtype] = GetParam();
+  Floats w(static_cast<std::size_t>(c.n * c.k), 1);
+  w[static_cast<std::size_t>((c.n - 1) * c.k)] = std::numeric_limits<float>::infinity();
+  w.back() = std::nanf("");
+  try {
+    backend_->pack(host_tensor({c.n, c.k}, w));
+    ADD_FAILURE() << "packed";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::data);
+    const std::string place = c.k == 1 ? "" : fmt::format("[{}, 0] is inf", c.n - 1);
+    EXPECT_NE(std::string(error.what()).find(place), std::string::npos) << error.what();
+  }
+}
 
 TEST_P(Gemm, EqualsTheOracle) {
   const auto [c, dtype] = GetParam();

@@ -93,10 +93,21 @@ TEST_F(Sample, EqualsSortingEverything) {
   }
 }
 
-TEST_F(Sample, PrefersNumbersToNan) {
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_EQ(sample_one({nan, 1, nan}, {}, 0), 1);
-  EXPECT_EQ(sample_one({nan, 1, nan}, {.temperature = 1}, 0.99F), 1);
+TEST_F(Sample, TakesNoneOfLogitsThatAreNotFinite) {
+  constexpr std::int64_t vocabulary = 1500;
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
+                          -std::numeric_limits<float>::quiet_NaN(), infinity, -infinity}) {
+    for (const std::size_t place : {0, 700, 1499}) {
+      Floats logits(2 * vocabulary, 1);
+      logits[place] = bad;
+      for (const SamplingOptions& options :
+           {SamplingOptions{.banned = 700}, SamplingOptions{.temperature = 1},
+            SamplingOptions{.temperature = 1, .top_k = 5, .top_p = 0.9F}}) {
+        EXPECT_EQ(sample(logits, 2, options, {0.5F, 0}), (Integers{-1, 0})) << bad << place;
+      }
+    }
+  }
 }
 
 TEST_F(Sample, RefusesOptionsThatMeanNothing) {

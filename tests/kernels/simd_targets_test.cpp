@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "tests/kernels/attention_problem.h"
 #include "tests/kernels/simd_targets.h"
@@ -164,6 +165,80 @@ TEST_P(SimdTarget, TakesNormsAndStepsOfAdamw) {
     expected.push_back(adamw_oracle(options, gradient[i], std::sqrt(squares), before).weight);
   }
   EXPECT_LT(relative_error(arrays_.floats(w), expected), 1e-6);
+}
+
+TEST_P(SimdTarget, AnswersInNumbersOnlyWhereAllThatIsSeenIsNumbers) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const float bad : {nan, -nan, std::nanf("0x1ff"), std::numeric_limits<float>::infinity()}) {
+    AttentionProblem p;
+    p.key_dim = p.value_dim = 16;
+    add_row(p, 1, 1200, 1201, causal);  // split
+    add_row(p, 1, 40, 41, causal);      // few columns
+    add_row(p, 70, 0, 70, causal);      // many
+    fill(p, random_);
+    for (float& each : p.q) each = std::abs(each);  // an infinite key isn't just hidden
+    for (const std::int32_t key : {5, 1201 + 40, 1201 + 41 + 33}) {
+      p.keys[static_cast<std::size_t>(p.slot[static_cast<std::size_t>(key)] * p.key_dim)] = bad;
+    }
+    const AttentionResult result =
+        attend_and_back(*backend_, p, random_.floats(p.queries * p.value_dim));
+    for (std::int64_t query = 0; query < p.queries; ++query) {
+      const bool sees = query < 2 || query - 2 >= 33;
+      const float* y = result.y.data() + query * p.value_dim;
+      EXPECT_EQ(std::isnan(result.log_sum_exp[static_cast<std::size_t>(query)]), sees) << query;
+      for (std::int64_t i = 0; i < p.value_dim; ++i) EXPECT_EQ(std::isnan(y[i]), sees) << query;
+    }
+    EXPECT_TRUE(std::isnan(result.dq[0]));
+  }
+}
+
+TEST_P(SimdTarget, LosesNaNWhereALogitIsNotFinite) {
+  constexpr std::int64_t m = 2, vocabulary = 53;
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {std::nanf(""), infinity, -infinity}) {
+    for (const std::size_t place : {0, 7, 16, 52}) {
+      Floats bias(vocabulary);
+      bias[place] = bad;
+      const Floats head(vocabulary, 1);
+      const Tensor loss = arrays_.empty({m}), best = arrays_.empty(Dtype::i32, {m});
+      const Tensor hidden = arrays_.of({m, 1}, Floats{1, 2});
+      const Tensor labels = arrays_.of({m}, Integers{7, 8});
+      for (const float cap : {0.0F, 3.0F}) {
+        if (cap > 0 && std::isinf(bad)) continue;  // the cap makes it a number
+        backend_->linear_cross_entropy(hidden, *backend_->pack(host_tensor({vocabulary, 1}, head)),
+                                       arrays_.of({vocabulary}, bias), 1, cap, labels, loss, best);
+        for (const float each : arrays_.floats(loss)) EXPECT_TRUE(std::isnan(each)) << place;
+        for (const std::int32_t each : arrays_.integers(best)) EXPECT_LT(each, vocabulary);
+        backend_->linear_cross_entropy_gradient(hidden, arrays_.of({vocabulary, 1}, head),
+                                                arrays_.of({vocabulary}, bias), {1, cap, 1, 0},
+                                                labels, loss, arrays_.empty({m, 1}),
+                                                arrays_.of({vocabulary, 1}, Floats(vocabulary)),
+                                                arrays_.of({vocabulary}, Floats(vocabulary)));
+        for (const float each : arrays_.floats(loss)) EXPECT_TRUE(std::isnan(each)) << place;
+      }
+    }
+  }
+}
+
+TEST_P(SimdTarget, NormsAndCurvesKeepWhatIsNoNumber) {
+  constexpr std::int64_t d = 77;
+  for (const std::size_t place : {std::size_t{3}, std::size_t{76}}) {
+    Floats x(d, 1);
+    x[place] = std::nanf("");
+    const Tensor in = arrays_.of({1, d}, x), out = arrays_.empty({1, d});
+    for (const Activation each : {Activation::silu, Activation::relu, Activation::gelu_new}) {
+      backend_->activation(each, in, out);
+      EXPECT_TRUE(std::isnan(arrays_.floats(out)[place]));
+    }
+    backend_->rms_norm(in, arrays_.of({d}, Floats(d, 1.0F)), 1e-6F, out);
+    EXPECT_TRUE(std::isnan(arrays_.floats(out)[0]));
+    x[place] = 1e30F;  // whose square is none
+    backend_->rms_norm(arrays_.of({1, d}, x), arrays_.of({d}, Floats(d, 1.0F)), 1e-6F, out);
+    EXPECT_TRUE(std::isnan(arrays_.floats(out)[0]));
+    x[place] = std::nanf("");
+    backend_->scale_and_cap(in, 2, 3);
+    EXPECT_TRUE(std::isnan(arrays_.floats(in)[place]));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Here, SimdTarget, testing::ValuesIn(simd_targets_here()),

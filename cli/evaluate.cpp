@@ -25,6 +25,7 @@
 #include "cli/record_reader.h"
 #include "cli/report/evaluation_page.h"
 #include "cli/report/page.h"
+#include "cli/training_comparison.h"
 #include "cli/win_rate.h"
 #include "formats/fingerprint.h"
 #include "formats/text.h"
@@ -66,6 +67,7 @@ CommandSpec spec() {
             {"batch-tokens", OptionKind::integer, "N", "4096",
              "tokens of one pass; a longer record has a pass of its own"}},
            win_rate_options(),
+           training_comparison_options(),
            field_options(),
            exclude_options(),
            left_out_options(),
@@ -250,6 +252,10 @@ int run(const Options& options) {
   check(options);
   const BootstrapOptions bootstrap = bootstrap_options(options);
   if (options.has("verdicts")) return score_verdicts(options, bootstrap);
+  if (!options.list("training").empty()) {
+    compare_training(options);
+    return exit_ok;
+  }
   RougeScorer rouge(options.flag("stemmer"));
   const Systems systems = open_systems(options);
   EvaluationData data(options, systems.empty() ? PromptTemplate::decoder_default()

@@ -91,10 +91,12 @@ SystemCost cost_of(const SystemResults& system) {
   for (const RecordResult& each : system.records) {
     cost.generated_tokens += each.completion_tokens;
     cost.prompt_tokens += static_cast<double>(each.prompt_tokens);
+    cost.kept_tokens += static_cast<double>(each.kept_tokens);
     cost.prompt_bytes += static_cast<double>(each.kept_bytes);
   }
   const auto records = static_cast<double>(system.records.size());
   cost.prompt_tokens /= records;
+  cost.kept_tokens /= records;
   cost.prompt_bytes /= records;
   return cost;
 }
@@ -164,6 +166,7 @@ void measure_completions(const RunningSystem& system, const std::vector<Evaluati
     result.scores = score_answer(result.completion, records[request].reference, rouge);
     result.completion_tokens = std::ssize(completion.ids);
     result.prompt_tokens = context.sequence.tokens();
+    result.kept_tokens = context.kept_tokens;
     result.kept_bytes = context.kept_tokens * static_cast<std::int64_t>(system.token_bytes);
     ++ended;
     progress.update(ended, done_of(ended, items.size()));

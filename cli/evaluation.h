@@ -54,6 +54,7 @@ struct RecordResult {
   Fidelity fidelity;  // to the reference system; without labels where it was not measured
   std::int64_t completion_tokens = 0;
   std::int64_t prompt_tokens = 0;  // read to answer; what a store holds is not read
+  std::int64_t kept_tokens = 0;    // of prompt and gist, that the answer sees
   /// What a store of what the answer sees before the input takes: prompt and gist under pos, gist
   /// alone under gist, nothing under neg. As stored_token_bytes (core/cost.h), as everywhere.
   std::int64_t kept_bytes = 0;
@@ -80,7 +81,8 @@ struct SystemResults {
 struct SystemCost {
   std::int64_t generated_tokens = 0;
   double prompt_tokens = 0;  // a record
-  double prompt_bytes = 0;   // a record
+  double kept_tokens = 0;    // a record: of prompt and gist, that the answer sees
+  double prompt_bytes = 0;   // a record: what a store takes of them
 };
 SystemCost cost_of(const SystemResults& system);
 

@@ -58,6 +58,7 @@ void add_cost(Json& json, const SystemResults& system) {
   json["generation_seconds"] = system.generation_seconds;
   json["generated_tokens"] = cost.generated_tokens;
   json["prompt_tokens"] = cost.prompt_tokens;
+  json["kept_tokens"] = cost.kept_tokens;
   json["prompt_bytes"] = cost.prompt_bytes;
 }
 

@@ -18,7 +18,8 @@ namespace gist {
 /// "intervals": {KEY: [low, high]}, and of systems other than the reference "differences": {KEY:
 /// {"value", "low", "high", "p", "p_adjusted"}}: p is two-sided, adjusted for all metrics in
 /// "differences" by Holm's method. COST, of systems with a model: "loss_seconds",
-/// "generation_seconds", "generated_tokens", and per record "prompt_tokens" and "prompt_bytes".
+/// "generation_seconds", "generated_tokens", and per record "prompt_tokens", "kept_tokens" and
+/// "prompt_bytes".
 /// With --fidelity, "all" of the others than the reference has "fidelity": {"tenths": [{"records",
 /// "max_kl", "agreement", "same", "exact_match"}], "max_kl", "kept_records", "kept_same"}, as
 /// cli/fidelity_tenths.h says; a max_kl is null where it is infinite, or none is suggested.

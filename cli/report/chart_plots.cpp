@@ -56,6 +56,17 @@ Html drawn(const LineChart::Line& line, const Axis& x, const Axis& y) {
   return parts;
 }
 
+/// What the page's script shows under the pointer: of each point where it stands, and its values.
+Html values_of(const LineChart::Line& line, const LineChart& chart, const Axis& x, const Axis& y) {
+  std::string points;
+  for (const LineChart::Point& point : line.points) {
+    points += fmt::format("{}{:.1f}|{:.1f}|{}|{}", points.empty() ? "" : ";", x.at(point.x),
+                          y.at(point.y), shown(point.x, chart.x.quantity),
+                          shown(point.y, chart.y.quantity));
+  }
+  return html("<g data-name=\"{}\" data-points=\"{}\"></g>", line.series.name, points);
+}
+
 Html drawn(const LineChart::Level& level, const Axis& y) {
   const double at = y.at(level.value);
   const std::string style = style_class(level.series.style);
@@ -107,6 +118,7 @@ Html draw(const LineChart& chart) {
   drawing += y_axis(y, chart.y, left, right);
   for (const LineChart::Level& level : chart.levels) drawing += drawn(level, y);
   for (const LineChart::Line& line : chart.lines) drawing += drawn(line, x, y);
+  for (const LineChart::Line& line : chart.lines) drawing += values_of(line, chart, x, y);
   if (legend.size() == 1) legend.clear();
   return figure(chart.text, legend, bottom + axis_height, drawing);
 }

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "cli/evaluation_report.h"
 #include "cli/report/evaluation_parts.h"
 #include "cli/report/page.h"
 #include "core/visibility.h"
@@ -93,6 +94,47 @@ Html lead(const EvaluationView& view) {
                      count(view.systems()), view.reference_name());
 }
 
+/// How much of the reference's quality a system keeps, by the first metric that the reference has
+/// any of.
+std::optional<KeyFigure> kept_quality(const EvaluationView& view, std::size_t system) {
+  for (const Metric* metric : headlines(view)) {
+    if (metric->unit != Metric::Unit::fraction) continue;
+    const auto& systems = view.summary.all.systems;
+    const MetricSummary* own = systems[system].find(*metric);
+    const MetricSummary* whole = systems[view.evaluation.reference].find(*metric);
+    if (own == nullptr || whole == nullptr || !(whole->interval.value > 0)) continue;
+    const double kept = own->interval.value / whole->interval.value;
+    return KeyFigure{number(kept, Quantity::percent) + Html{" %"},
+                     fmt::format("of the {} of {} kept by {}", metric->heading,
+                                 view.reference_name(), view.name(system))};
+  }
+  return std::nullopt;
+}
+
+Html from_to(double from, double to, Quantity quantity) {
+  return number(from, quantity) + Html{" → "} + number(to, quantity);
+}
+
+/// What the first gist keeps of the reference's quality, and saves; of other evaluations nothing.
+Html headline_of(const EvaluationView& view) {
+  const std::vector<SystemResults>& systems = view.evaluation.systems;
+  const SystemResults& whole = systems[view.evaluation.reference];
+  const auto gist = std::find_if(systems.begin(), systems.end(), [](const SystemResults& each) {
+    return !each.system.model.empty() && each.system.baseline.empty() &&
+           each.system.condition == Condition::gist;
+  });
+  if (gist == systems.end() || whole.system.condition != Condition::pos) return {};
+  std::vector<KeyFigure> figures;
+  const auto index = static_cast<std::size_t>(gist - systems.begin());
+  if (auto quality = kept_quality(view, index)) figures.push_back(std::move(*quality));
+  const SystemCost full = cost_of(whole), own = cost_of(*gist);
+  figures.push_back({from_to(full.kept_tokens, own.kept_tokens, Quantity::count),
+                     "tokens of a prompt that answers see"});
+  figures.push_back(
+      {from_to(full.prompt_bytes, own.prompt_bytes, Quantity::bytes), "stored of a prompt"});
+  return key_figures(figures);
+}
+
 std::string in_words(const SystemDescription& system) {
   if (system.model.empty()) return "given completions";
   std::string words = fmt::format("{}, condition {}, k = {}", system.model,
@@ -115,6 +157,17 @@ PageSection provenance_of_evaluation(const EvaluationView& view, const Provenanc
       "the records (seed {}), the same for all systems; of exact match Wilson's.</p>\n",
       100 * bootstrap.confidence, bootstrap.resamples, bootstrap.seed);
   return section;
+}
+
+/// What --json and --tsv print; without groups where these are so many that the page would be large.
+Html files_of(const Evaluation& evaluation, const EvaluationSummary& summary,
+              const std::optional<CostReport>& cost) {
+  constexpr std::size_t most_group_systems = 64;
+  EvaluationSummary kept = summary;
+  if (summary.groups.size() * evaluation.systems.size() > most_group_systems) kept.groups.clear();
+  return files_html(
+      {{"evaluation.json", "application/json", json_report(evaluation, kept, cost)},
+       {"evaluation.tsv", "text/tab-separated-values", tsv_report(evaluation, kept)}});
 }
 
 /// Adds a section, unless there is nothing in it.
@@ -170,7 +223,7 @@ std::vector<const Metric*> headlines(const EvaluationView& view) {
 std::string evaluation_page(const Evaluation& evaluation, const EvaluationSummary& summary,
                             const std::optional<CostReport>& cost, const Provenance& provenance) {
   const EvaluationView view{evaluation, summary, costs_of(evaluation)};
-  Page page{"Evaluation of " + evaluation.data, lead(view), {}};
+  Page page{"Evaluation of " + evaluation.data, lead(view), {}, headline_of(view)};
   add(page, "systems", "Systems", systems_table(view));
   add(page, "quality", "Quality", charts(quality_charts(view), quality_note(view)));
   add(page, "gist-tokens", "Quality against k", charts(gist_token_charts(view), gist_token_note));
@@ -186,6 +239,7 @@ std::string evaluation_page(const Evaluation& evaluation, const EvaluationSummar
   add(page, "metrics", "All metrics", metrics_table(view));
   add(page, "samples", "Samples", samples(view));
   page.sections.push_back(provenance_of_evaluation(view, provenance));
+  page.sections.back().body += files_of(evaluation, summary, cost);
   return page_html(page, provenance.version);
 }
 

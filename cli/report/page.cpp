@@ -73,10 +73,11 @@ Html body(const Page& page, const std::string& version) {
   const Html lead = page.lead.empty() ? Html{} : html("<p class=\"lead\">{}</p>\n", page.lead);
   return html(
       "<body>\n<a class=\"skip\" href=\"#main\">Skip to the results</a>\n"
-      "<header>\n<h1>{}</h1>\n{}{}</header>\n<main id=\"main\" tabindex=\"-1\">\n{}</main>\n"
+      "<header>\n<h1>{}</h1>\n{}{}{}</header>\n<main id=\"main\" tabindex=\"-1\">\n{}</main>\n"
       "<footer><p>Made by {}. The page is complete in itself: it loads nothing.</p></footer>\n"
       "<script>{}</script>\n</body>\n</html>\n",
-      page.title, lead, sections_list(page), sections, version, Html{std::string(page_script)});
+      page.title, lead, page.headline, sections_list(page), sections, version,
+      Html{std::string(page_script)});
 }
 
 }  // namespace
@@ -85,10 +86,45 @@ std::string page_html(const Page& page, const std::string& version) {
   return (head(page, version) + body(page, version)).code;
 }
 
+namespace {
+
+/// The text of a piece of markup, as markup.
+std::string without_tags(const Html& markup) {
+  std::string text;
+  bool in_tag = false;
+  for (const char c : markup.code) {
+    if (c == '<') in_tag = true;
+    if (!in_tag) text += c;
+    if (c == '>') in_tag = false;
+  }
+  return text;
+}
+
+/// A row whose cells say in an attribute which column they stand in. (Texts have no "<td": there it
+/// is escaped.)
+Html labelled(const Html& row, const std::vector<std::string>& columns) {
+  constexpr std::string_view cell_begin = "<td";
+  std::string code;
+  std::size_t from = 0, column = 1;
+  for (std::size_t at = row.code.find(cell_begin); at != std::string::npos;
+       at = row.code.find(cell_begin, from)) {
+    code += row.code.substr(from, at - from) + std::string(cell_begin);
+    if (column < columns.size()) code += " data-column=\"" + columns[column++] + "\"";
+    from = at + cell_begin.size();
+  }
+  return {code + row.code.substr(from)};
+}
+
+}  // namespace
+
 Html table_html(const PageTable& table) {
   Html columns, rows;
-  for (const Html& column : table.columns) columns += column;
-  for (const Html& row : table.rows) rows += row + Html{"\n"};
+  std::vector<std::string> names;
+  for (const Html& column : table.columns) {
+    columns += column;
+    names.push_back(without_tags(column));
+  }
+  for (const Html& row : table.rows) rows += labelled(row, names) + Html{"\n"};
   return html(
       "<div class=\"scroll\" role=\"region\" aria-labelledby=\"{0}-caption\" tabindex=\"0\">"
       "<table id=\"{0}\"{1}>\n<caption id=\"{0}-caption\"{2}><span>{3}</span></caption>\n"
@@ -148,6 +184,18 @@ Html key_figures(const std::vector<KeyFigure>& figures) {
     items += html("<div><dt>{}</dt><dd>{}</dd></div>", figure.name, figure.value);
   }
   return html("<dl class=\"key-figures\">{}</dl>\n", items);
+}
+
+Html files_html(const std::vector<PageFile>& files) {
+  Html links;
+  for (const PageFile& file : files) {
+    const std::string& content = file.content;
+    std::vector<std::uint8_t> bytes(content.begin(), content.end());
+    links +=
+        html("{}<a download=\"{}\" href=\"data:{};base64,{}\">{}</a>",
+             Html{links.empty() ? "" : ", "}, file.name, file.kind, Html{base64(bytes)}, file.name);
+  }
+  return html("<p>The numbers of this page as a file: {}</p>\n", links);
 }
 
 Html chart_row(const std::vector<Html>& charts, bool in_pairs) {

@@ -22,13 +22,14 @@ struct Page {
   std::string title;
   Html lead;  // a paragraph below the title; may be empty
   std::vector<PageSection> sections;
+  Html headline = {};  // below the lead, before the list of sections: what matters most
 };
 
 /// The file. `version` is that of the program: "gist 0.1.0".
 std::string page_html(const Page& page, const std::string& version);
 
 /// A table with a caption, which a screen reader says first, in a box that scrolls sideways where
-/// the screen is too narrow. Its headings sort it where it is `sortable`. `columns` and `rows` are
+/// the screen is too narrow; on a phone each row is a list of its cells. Its headings sort it where it is `sortable`. `columns` and `rows` are
 /// the cells, as `heading_cell` and the like make them.
 struct PageTable {
   std::string id;
@@ -59,6 +60,15 @@ struct KeyFigure {
   std::string name;
 };
 Html key_figures(const std::vector<KeyFigure>& figures);
+
+/// A file in the page, which a link saves: nothing is loaded for it. `name` is the file's.
+struct PageFile {
+  std::string name;
+  std::string kind;  // "application/json"
+  std::string content;
+};
+/// The paragraph that offers files.
+Html files_html(const std::vector<PageFile>& files);
 
 /// Charts side by side: as many as the screen has room for, or larger and two at most.
 Html chart_row(const std::vector<Html>& charts, bool in_pairs = false);

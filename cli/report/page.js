@@ -1,5 +1,6 @@
 "use strict";
-// Sorts tables by their headings, and sorts and filters lists by their controls.
+// Sorts tables by their headings, sorts and filters lists by their controls, and shows the values of
+// lines under the pointer.
 (() => {
   const collator = new Intl.Collator(undefined, {numeric: true});
 
@@ -76,5 +77,42 @@
     });
     form.hidden = false;
     apply();
+  }
+
+  // Values of lines under the pointer: of each line those of its nearest point.
+  const svgElement = (name, attributes, text = "") => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    element.textContent = text;
+    return element;
+  };
+  const pointsOf = (group) => group.dataset.points.split(";").map((point) => {
+    const [x, y, at, value] = point.split("|");
+    return {name: group.dataset.name, x: Number(x), y: Number(y), at, value};
+  });
+
+  function showValues(svg, pointer, lines, x) {
+    const distance = (point) => Math.abs(point.x - x);
+    const nearest = lines.map((points) => points.reduce((a, b) => distance(b) < distance(a) ? b : a));
+    const first = nearest.reduce((a, b) => distance(b) < distance(a) ? b : a);
+    const right = first.x > svg.viewBox.baseVal.width / 2;
+    const place = {x: first.x + (right ? -6 : 6), "text-anchor": right ? "end" : "start"};
+    pointer.replaceChildren(svgElement("line", {x1: first.x, x2: first.x, y1: 26, y2: 216}));
+    const rows = [first.at, ...nearest.filter((point) => distance(point) < distance(first) + 12)
+      .map((point) => `${point.name}: ${point.value}`)];
+    rows.forEach((row, i) => pointer.append(svgElement("text", {...place, y: 38 + 15 * i}, row)));
+  }
+
+  for (const svg of document.querySelectorAll("figure.chart > svg")) {
+    const lines = [...svg.querySelectorAll("[data-points]")].map(pointsOf);
+    if (lines.length === 0) continue;
+    const pointer = svg.appendChild(svgElement("g", {class: "pointer", "aria-hidden": "true"}));
+    const follow = (event) => {
+      const box = svg.getBoundingClientRect();
+      showValues(svg, pointer, lines, (event.clientX - box.left) * svg.viewBox.baseVal.width / box.width);
+    };
+    svg.addEventListener("pointermove", follow);
+    svg.addEventListener("pointerdown", follow);
+    svg.addEventListener("pointerleave", () => pointer.replaceChildren());
   }
 })();

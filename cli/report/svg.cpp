@@ -107,7 +107,7 @@ Html x_axis(const Axis& axis, const AxisSpec& spec, double top, double bottom) {
   Html parts{"<g class=\"axis\">"};
   for (const Tick& tick : axis.ticks()) {
     const double x = axis.at(tick.value);
-    const double half = text_width(tick.text) / 2;  // the text stays in the drawing
+    const double half = text_width(tick.text) / 2 + 2;  // the text stays in the drawing
     parts += svg_line({x, top}, {x, bottom}, "grid");
     parts += svg_text({std::clamp(x, half, chart_width - half), bottom + 18}, "middle", tick.text);
   }

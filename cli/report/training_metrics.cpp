@@ -43,6 +43,31 @@ TrainingMetrics parse_training_metrics(std::string_view lines) {
   return metrics;
 }
 
+const HeldOutLoss* lowest(const std::vector<HeldOutLoss>& losses) {
+  const auto found =
+      std::min_element(losses.begin(), losses.end(),
+                       [](const HeldOutLoss& a, const HeldOutLoss& b) { return a.loss < b.loss; });
+  return found == losses.end() ? nullptr : &*found;
+}
+
+double tokens_per_second(const TrainingStep& step) {
+  return static_cast<double>(step.tokens) / std::max(step.seconds, 1e-9);
+}
+
+TrainingTotals totals_of(const TrainingMetrics& metrics) {
+  TrainingTotals totals;
+  std::vector<double> speeds;
+  for (const TrainingStep& step : metrics.steps) {
+    totals.tokens += step.tokens;
+    totals.seconds += step.seconds;
+    speeds.push_back(tokens_per_second(step));
+  }
+  const auto middle = speeds.begin() + static_cast<std::ptrdiff_t>(speeds.size() / 2);
+  std::nth_element(speeds.begin(), middle, speeds.end());
+  totals.tokens_per_second = *middle;
+  return totals;
+}
+
 std::vector<LineChart::Point> thinned(const std::vector<LineChart::Point>& points,
                                       std::size_t most) {
   if (points.size() <= most) return points;
@@ -66,6 +91,19 @@ std::vector<LineChart::Point> thinned(const std::vector<LineChart::Point>& point
     begin = end;
   }
   return kept;
+}
+
+std::vector<LineChart::Point> smoothed(const std::vector<LineChart::Point>& points,
+                                       std::size_t half) {
+  std::vector<LineChart::Point> result = points;
+  std::vector<double> sums{0};  // of the first 0, 1, ... points
+  for (const LineChart::Point& point : points) sums.push_back(sums.back() + point.y);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const std::size_t begin = i - std::min(i, half), end = std::min(i + half + 1, points.size());
+    const double mean = (sums[end] - sums[begin]) / static_cast<double>(end - begin);
+    result[i].y = result[i].low = result[i].high = mean;
+  }
+  return result;
 }
 
 }  // namespace gist

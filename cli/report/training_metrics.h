@@ -34,10 +34,27 @@ struct TrainingMetrics {
 /// over.
 TrainingMetrics parse_training_metrics(std::string_view lines);
 
+/// Nothing where there is none.
+const HeldOutLoss* lowest(const std::vector<HeldOutLoss>& losses);
+
+struct TrainingTotals {
+  std::int64_t tokens = 0;
+  double seconds = 0;
+  double tokens_per_second = 0;  // the steps' median
+};
+/// Of one step at least.
+TrainingTotals totals_of(const TrainingMetrics& metrics);
+double tokens_per_second(const TrainingStep& step);
+
 /// Of at most `most` stretches of equal length in x, those with points: their mean, with the least
 /// and the greatest y. Fewer points than stretches stay as they are. `points` are in the order of
 /// x.
 std::vector<LineChart::Point> thinned(const std::vector<LineChart::Point>& points,
                                       std::size_t most);
+
+/// Each point's y is the mean of those at most `half` places away: a curve without its noise, whose
+/// first and last points are means of fewer.
+std::vector<LineChart::Point> smoothed(const std::vector<LineChart::Point>& points,
+                                       std::size_t half);
 
 }  // namespace gist

@@ -4,156 +4,18 @@
 #include <cmath>
 #include <utility>
 
-#include "cli/report/chart.h"
 #include "cli/report/page.h"
+#include "cli/report/training_charts.h"
 
 namespace gist {
 namespace {
 
-using Point = LineChart::Point;
-
-constexpr std::size_t most_points = 240;  // of a line
-constexpr std::size_t most_rows = 50;     // of a table
-
-constexpr std::size_t training_style = 0, held_out_style = 1;
-
-/// What is measured at each step.
-struct StepMeasure {
-  const char* id;
-  const char* name;
-  const char* unit;  // as on the axis
-  Quantity quantity;
-  bool from_zero;
-  double (*value)(const TrainingStep&);
-};
-
-constexpr StepMeasure loss_measure{
-    "loss",         "Loss", "nats a label token",
-    Quantity::nats, false,  [](const TrainingStep& step) { return step.loss; }};
-constexpr StepMeasure rate_measure{
-    "learning-rate", "Learning rate", "", Quantity::rate, true, [](const TrainingStep& step) {
-      return step.learning_rate;
-    }};
-constexpr StepMeasure norm_measure{
-    "gradient-norm",  "Gradient norm", "before clipping",
-    Quantity::number, false,           [](const TrainingStep& step) { return step.gradient_norm; }};
-constexpr StepMeasure throughput_measure{"throughput",
-                                         "Throughput",
-                                         "tokens a second",
-                                         Quantity::number,
-                                         true,
-                                         [](const TrainingStep& step) {
-                                           return static_cast<double>(step.tokens) /
-                                                  std::max(step.seconds, 1e-9);
-                                         }};
-
-std::vector<Point> points_of(const TrainingMetrics& metrics, const StepMeasure& measure) {
-  std::vector<Point> points;
-  points.reserve(metrics.steps.size());
-  for (const TrainingStep& step : metrics.steps) {
-    const double value = measure.value(step);
-    points.push_back({static_cast<double>(step.step), value, value, value});
-  }
-  return points;
-}
-
-std::vector<Point> points_of(const std::vector<HeldOutLoss>& losses) {
-  std::vector<Point> points;
-  points.reserve(losses.size());
-  for (const HeldOutLoss& each : losses) {
-    points.push_back({static_cast<double>(each.step), each.loss, each.loss, each.loss});
-  }
-  return points;
-}
-
-/// Values that span more than a linear axis shows.
-bool needs_logarithm(const std::vector<LineChart::Line>& lines) {
-  std::optional<Range> range;
-  for (const LineChart::Line& line : lines) {
-    for (const Point& point : line.points) {
-      include(range, point.low);
-      include(range, point.high);
-    }
-  }
-  return range && range->low > 0 && range->high > 20 * range->low;
-}
-
-LineChart step_chart(const TrainingMetrics& metrics, const StepMeasure& measure) {
-  LineChart chart;
-  LineChart::Line line;
-  line.series = {"training", training_style};
-  line.points = thinned(points_of(metrics, measure), most_points);
-  line.envelope = line.points.size() < metrics.steps.size();
-  chart.text = {measure.id, measure.name, std::string(measure.name) + " at each step."};
-  if (line.envelope) {
-    chart.text.description = fmt::format(
-        "{} by step: the line is the mean of about {} steps, the band from their least to their "
-        "greatest value.",
-        measure.name, (metrics.steps.size() + line.points.size() - 1) / line.points.size());
-  }
-  chart.x = {"step", Quantity::count};
-  chart.y = {measure.unit, measure.quantity, false, measure.from_zero};
-  chart.lines.push_back(std::move(line));
-  return chart;
-}
-
-Html finished_chart(LineChart chart) {
-  if (!chart.y.from_zero && needs_logarithm(chart.lines)) {
-    chart.y.logarithmic = true;
-    chart.y.label += chart.y.label.empty() ? "log scale" : " (log scale)";
-  }
-  return draw(chart);
-}
-
-Html loss_chart(const TrainingMetrics& metrics) {
-  LineChart chart = step_chart(metrics, loss_measure);
-  if (!metrics.held_out.empty()) {
-    LineChart::Line line;
-    line.series = {"held out", held_out_style};
-    line.points = thinned(points_of(metrics.held_out), most_points);
-    line.markers = line.points.size() <= 40;
-    chart.lines.push_back(std::move(line));
-  }
-  return finished_chart(std::move(chart));
-}
-
-Html norm_chart(const TrainingMetrics& metrics, double clip) {
-  LineChart chart = step_chart(metrics, norm_measure);
-  if (clip > 0) chart.levels.push_back({{"clipped to", held_out_style}, clip});
-  return finished_chart(std::move(chart));
-}
-
-std::string duration(double seconds) {
-  const auto whole = static_cast<std::int64_t>(std::llround(seconds));
-  if (whole < 100) return fmt::format("{:.1f} s", seconds);
-  if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
-  return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-const HeldOutLoss* best_of(const TrainingMetrics& metrics) {
-  const auto best =
-      std::min_element(metrics.held_out.begin(), metrics.held_out.end(),
-                       [](const HeldOutLoss& a, const HeldOutLoss& b) { return a.loss < b.loss; });
-  return best == metrics.held_out.end() ? nullptr : &*best;
-}
+constexpr std::size_t most_rows = 50;  // of a table
 
 Html figures(const TrainingMetrics& metrics) {
-  std::int64_t tokens = 0;
-  double seconds = 0;
-  std::vector<double> throughputs;
-  for (const TrainingStep& step : metrics.steps) {
-    tokens += step.tokens;
-    seconds += step.seconds;
-    throughputs.push_back(throughput_measure.value(step));
-  }
+  const TrainingTotals totals = totals_of(metrics);
   std::vector<KeyFigure> all;
-  if (const HeldOutLoss* best = best_of(metrics)) {
+  if (const HeldOutLoss* best = lowest(metrics.held_out)) {
     all.push_back({number(best->loss, Quantity::nats),
                    "lowest held-out loss, after step " +
                        shown(static_cast<double>(best->step), Quantity::count)});
@@ -161,10 +23,10 @@ Html figures(const TrainingMetrics& metrics) {
   const TrainingStep& last = metrics.steps.back();
   all.push_back({number(last.loss, Quantity::nats),
                  "loss of step " + shown(static_cast<double>(last.step), Quantity::count)});
-  all.push_back({count(static_cast<std::uint64_t>(tokens)), "tokens"});
-  all.push_back({html("{}", duration(seconds)), "in steps"});
+  all.push_back({count(static_cast<std::uint64_t>(totals.tokens)), "tokens"});
+  all.push_back({html("{}", in_words(totals)), "in steps"});
   all.push_back(
-      {number(std::round(median(throughputs)), Quantity::count), "tokens a second, median"});
+      {number(std::round(totals.tokens_per_second), Quantity::count), "tokens a second, median"});
   return key_figures(all);
 }
 
@@ -216,7 +78,7 @@ Html steps_table(const TrainingMetrics& metrics) {
 }
 
 Html held_out_table(const TrainingMetrics& metrics) {
-  const HeldOutLoss* best = best_of(metrics);
+  const HeldOutLoss* best = lowest(metrics.held_out);
   const std::size_t every = (metrics.held_out.size() + most_rows - 1) / most_rows;
   std::string caption = "Loss on held-out records.";
   if (every > 1) {
@@ -251,18 +113,21 @@ std::string training_page(const TrainingMetrics& metrics, const TrainingRun& run
                           const Provenance& provenance) {
   Page page{"Training of " + run.output, lead(run), {}};
   if (!metrics.steps.empty()) {
+    page.headline = figures(metrics);
     page.sections.push_back(
         {"curves", "Curves",
-         figures(metrics) +
-             chart_row({loss_chart(metrics), finished_chart(step_chart(metrics, rate_measure)),
-                        norm_chart(metrics, run.clip),
-                        finished_chart(step_chart(metrics, throughput_measure))},
-                       true)});
+         chart_row({loss_chart(metrics), measure_chart(metrics, rate_measure),
+                    measure_chart(metrics, norm_measure, "clipped to", run.clip),
+                    measure_chart(metrics, throughput_measure)},
+                   true)});
     Html numbers;
     if (!metrics.held_out.empty()) numbers += held_out_table(metrics);
     page.sections.push_back({"numbers", "Numbers", numbers + steps_table(metrics)});
   }
   page.sections.push_back(provenance_section(provenance));
+  if (!metrics.steps.empty()) {
+    page.sections.back().body += files_html({curves_file({{"", metrics}})});
+  }
   return page_html(page, provenance.version);
 }
 

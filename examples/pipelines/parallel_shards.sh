@@ -15,16 +15,23 @@ receipts=$(mktemp)
 trap 'rm -f "$receipts"' EXIT
 
 set -- --model "$model" --input "$prompts" --threads 1 --resume
-[ ! -e "$store" ] || set -- "$@" --known "$store"
+part=$store.shard
+if [ -e "$store" ]; then
+  set -- "$@" --known "$store"
+  part=$store.since-$(stat --format %i "$store").shard
+  for merged in "$store".shard-*-of-"$shards" "$store".since-*; do # by a run that was then interrupted
+    case $merged in "$part"-*) ;; *) rm -f "$merged" ;; esac
+  done
+fi
 status=0
 seq 0 "$((shards - 1))" | parallel --quote --keep-order --halt soon,fail=1 \
-  "$gist" compress "$@" --shard "{}/$shards" --output "$store.shard-{}-of-$shards" >"$receipts" || status=$?
+  "$gist" compress "$@" --shard "{}/$shards" --output "$part-{}-of-$shards" >"$receipts" || status=$?
 cat "$receipts"
 [ "$status" -eq 0 ] || exit "$status"
 if [ ! -e "$store" ]; then
-  "$gist" merge --output "$store" "$store".shard-*-of-"$shards" >&2
+  "$gist" merge --output "$store" "$part"-*-of-"$shards" >&2
 elif grep --quiet '"status":"stored"' "$receipts"; then
-  "$gist" merge --output "$store.merged" --force "$store" "$store".shard-*-of-"$shards" >&2
+  "$gist" merge --output "$store.merged" --force "$store" "$part"-*-of-"$shards" >&2
   mv "$store.merged" "$store"
 fi
-rm "$store".shard-*-of-"$shards"
+rm "$part"-*-of-"$shards"

@@ -31,6 +31,7 @@ window.gistLooks = (() => {
     }
     for (const link of document.querySelectorAll("a")) {
       const href = link.getAttribute("href");
+      if (link.download && href.startsWith("data:")) continue;  // a file in the page
       if (!href.startsWith("#") || !document.getElementById(href.slice(1))) found.push(`link ${href}`);
     }
     for (const table of document.querySelectorAll("table")) {

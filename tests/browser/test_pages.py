@@ -83,6 +83,41 @@ class MadeUpPages(BrowserTest):
         check_page(self, self.browser, self.path("short-training.html"), ("desktop", "phone"))
         check_page(self, self.browser, self.path("no-training.html"), ("desktop", "phone"))
 
+    def test_training_runs_side_by_side(self):
+        check_page(self, self.browser, self.path("runs.html"))
+
+    def test_values_stand_under_the_pointer(self):
+        open_page(self.browser, self.path("training.html"), "desktop")
+        values = """[...document.querySelectorAll("#loss .pointer text")].map((e) => e.textContent)"""
+        self.assertEqual(self.browser.evaluate(values), [])
+        self.browser.evaluate("document.querySelector('#loss').scrollIntoView()")
+        self.browser.evaluate("""(() => {
+          const svg = document.querySelector("#loss > svg"), box = svg.getBoundingClientRect();
+          svg.dispatchEvent(new PointerEvent("pointermove", {clientX: box.left + box.width / 2, clientY: box.top + 60}));
+        })()""")
+        step, *losses = self.browser.evaluate(values)
+        self.assertRegex(step, r"^[0-9,.]+$")
+        self.assertEqual([loss.split(": ")[0] for loss in losses], ["training", "training, smoothed", "held out"])
+        self.browser.evaluate("document.querySelector('#loss > svg').dispatchEvent(new PointerEvent('pointerleave'))")
+        self.assertEqual(self.browser.evaluate(values), [])
+
+    def test_the_numbers_are_a_file_in_the_page(self):
+        open_page(self.browser, self.path("evaluation.html"), "desktop")
+        files = self.browser.evaluate(
+            "[...document.querySelectorAll('a[download]')].map((e) => [e.download, atob(e.href.split(',')[1])])")
+        self.assertEqual([name for name, _ in files], ["evaluation.json", "evaluation.tsv"])
+        self.assertEqual(json.loads(files[0][1])["records"], 400)
+        self.assertTrue(files[1][1].startswith("group\tsystem\tmetric\t"))
+
+    def test_on_a_phone_each_cell_of_a_table_is_seen_with_its_column(self):
+        open_page(self.browser, self.path("evaluation.html"), "phone")
+        for table in ("systems-table", "metrics-table", "caching-table"):
+            hidden = self.browser.evaluate(f"""[...document.querySelectorAll("#{table} td")].filter((cell) => {{
+              const box = cell.getBoundingClientRect();
+              return box.right > innerWidth || box.width < 40 || !getComputedStyle(cell, "::before").content.slice(1, -1);
+            }}).length""")
+            self.assertEqual(hidden, 0, table)
+
     def test_a_page_is_printed(self):
         self.browser.screen(1280, 800, "dark", media="")
         self.browser.open(self.path("training.html"))

@@ -194,7 +194,7 @@ TEST(TrainingPage, AMillionStepsMakeASmallPage) {
   }
   const std::string page =
       training_page(metrics, {"out", 1'000'000, 1'000'000, "finished", 0}, made_up_provenance());
-  EXPECT_LT(page.size(), 150'000U);
+  EXPECT_LT(page.size(), 250'000U);
 }
 
 TEST(Page, ReplacesReportsAndNothingElse) {

@@ -119,6 +119,7 @@ RecordResult answer_of(const System& system, const EvaluationRecord& record, boo
           ? prompt
           : system.description.gist_tokens;
   result.prompt_tokens = kept == prompt ? prompt + input : kept + input;
+  result.kept_tokens = kept;
   result.kept_bytes = kept * token_bytes;
   result.completion_tokens = static_cast<std::int64_t>(2 * words.size() + 1);
   result.loss = {(1.15 - right) * 9 * std::exp(0.3 * draw.normal()), 9,

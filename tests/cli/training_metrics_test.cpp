@@ -72,5 +72,31 @@ TEST(TrainingMetrics, GapsStayGaps) {
   for (const LineChart::Point& point : kept) EXPECT_TRUE(point.x < 50 || point.x > 1000);
 }
 
+TEST(TrainingMetrics, SmoothedIsTheMeanOfWhatStandsAround) {
+  const std::vector<LineChart::Point> points{
+      {1, 2, 2, 2}, {2, 4, 4, 4}, {3, 9, 9, 9}, {4, 5, 5, 5}};
+  const std::vector<LineChart::Point> found = smoothed(points, 1);
+  ASSERT_EQ(found.size(), 4U);
+  const double expected[] = {3, 5, 6, 7};
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(found[i].x, points[i].x);
+    EXPECT_EQ(found[i].y, expected[i]);
+  }
+  EXPECT_EQ(smoothed(points, 0)[2].y, 9);
+  EXPECT_TRUE(smoothed({}, 3).empty());
+}
+
+TEST(TrainingMetrics, TotalsAreOfAllSteps) {
+  TrainingMetrics metrics;
+  metrics.steps = {{1, 0, 0, 0, 100, 10, 1}, {2, 0, 0, 0, 300, 10, 2}, {3, 0, 0, 0, 100, 10, 0.5}};
+  metrics.held_out = {{1, 3}, {2, 1}, {3, 2}};
+  const TrainingTotals totals = totals_of(metrics);
+  EXPECT_EQ(totals.tokens, 500);
+  EXPECT_EQ(totals.seconds, 3.5);
+  EXPECT_EQ(totals.tokens_per_second, 150);
+  EXPECT_EQ(lowest(metrics.held_out)->step, 2);
+  EXPECT_EQ(lowest({}), nullptr);
+}
+
 }  // namespace
 }  // namespace gist

@@ -9,6 +9,7 @@
 #include "cli/evaluation_summary.h"
 #include "cli/report/evaluation_page.h"
 #include "cli/report/page.h"
+#include "cli/report/runs_page.h"
 #include "cli/report/training_page.h"
 #include "made_up.h"
 
@@ -41,6 +42,12 @@ void write_pages(const fs::path& directory) {
   write_training(directory / "training.html", 20000, 20);
   write_training(directory / "short-training.html", 12, 0);
   write_training(directory / "no-training.html", 0, 0);
+  write_page(directory / "runs.html",
+             runs_page({{"k1", parse_training_metrics(made_up_metrics(2000, 10))},
+                        {"k4", parse_training_metrics(made_up_metrics(1500, 10))},
+                        {"<b>a rather long name of a run</b>",
+                         parse_training_metrics(made_up_metrics(12, 0))}},
+                       made_up_provenance()));
 }
 
 }  // namespace

@@ -434,6 +434,14 @@ class FidelityGate(CheckTest):
         (named,) = records_of(failed.stdout)
         self.assertEqual(json.loads(named["record"])["id"], "now")
         self.assertIn("compresses badly", named["reason"])
+        self.assertEqual(named["line"], 1)
+        self.assertTrue(named["reason"].startswith("my prompts/all.jsonl:1: "), named["reason"])
+        self.commit(good[:9] + [{**bad, "id": "now"}])
+        failed = self.gate("HEAD~2")
+        (named,) = records_of(failed.stdout)
+        self.assertTrue(named["reason"].startswith("my prompts/all.jsonl:10: "), named["reason"])
+        self.assertEqual(named["line"], 10)
+        self.assertNotIn("standard input", failed.stderr)
         self.assertEqual(self.gate("HEAD").returncode, 0)  # nothing has changed
         self.assertEqual(self.gate(limit=50).returncode, 0)
 

@@ -64,6 +64,16 @@ class Scripts(unittest.TestCase):
             self.assertIn(f"(examples/pipelines/{script.name})", readme)
 
 
+class Usage(PipelineTest):
+    def test_without_arguments_each_script_says_how_it_is_used(self):
+        for script in sorted(PIPELINES.glob("*.sh")):
+            with self.subTest(script.name):
+                self.assertEqual(self.script(script.name, code=64), "")
+                self.assertRegex(self.stderr, rf"^usage: (sh|sbatch) {script.name} [A-Z_]+.*\n$")
+                self.script(script.name, *"123456", code=64)
+        self.assertEqual(self.files(), [])
+
+
 class ParallelShards(PipelineTest):
     def test_shards_give_what_one_run_gives_and_are_removed(self):
         file = self.written("my prompts.jsonl", jsonl(prompts(0, 23)))
@@ -71,6 +81,34 @@ class ParallelShards(PipelineTest):
         self.assertEqual(sorted(receipt["ordinal"] for receipt in receipts), list(range(23)))
         self.assertEqual(self.files(), ["my gists.h5", "my prompts.jsonl"])
         self.assertSameAsOneRun(file)
+
+    def test_repeated_it_does_nothing_where_nothing_is_new_and_leaves_nothing_behind(self):
+        file = self.written("prompts.jsonl", jsonl(prompts(0, 7)))
+        self.script("parallel_shards.sh", MODEL, file, self.store, 3)
+        before = self.read("my gists.h5")
+        modified = os.stat(self.store).st_mtime_ns
+        receipts = records_of(self.script("parallel_shards.sh", MODEL, file, self.store, 3))
+        self.assertEqual([receipt["status"] for receipt in receipts], ["known"] * 7)
+        self.assertEqual((self.read("my gists.h5"), os.stat(self.store).st_mtime_ns), (before, modified))
+        self.assertEqual(self.files(), ["my gists.h5", "prompts.jsonl"])
+        self.written("prompts.jsonl", jsonl(prompts(0, 9)))
+        receipts = records_of(self.script("parallel_shards.sh", MODEL, file, self.store, 3))
+        self.assertEqual(sorted(receipt["status"] for receipt in receipts), ["known"] * 7 + ["stored"] * 2)
+        self.assertEqual([row["id"] for row in self.rows()], [f"p{i}" for i in range(9)])
+        self.assertEqual(self.files(), ["my gists.h5", "prompts.jsonl"])
+
+    def test_what_was_merged_but_not_removed_is_no_obstacle(self):
+        file = self.written("prompts.jsonl", jsonl(prompts(0, 7)))
+        for shard in range(3):
+            done = run("compress", "--model", MODEL, "--input", file, "--shard", f"{shard}/3", "--output",
+                       f"{self.store}.shard-{shard}-of-3")
+            self.assertEqual(done.code, 0, done.err)
+        shards = [f"{self.store}.shard-{shard}-of-3" for shard in range(3)]
+        self.assertEqual(run("merge", "--output", self.store, *shards).code, 0)
+        before = self.rows()
+        self.script("parallel_shards.sh", MODEL, file, self.store, 3)
+        self.assertEqual(self.rows(), before)
+        self.assertEqual(self.files(), ["my gists.h5", "prompts.jsonl"])
 
     def test_a_shard_that_fails_fails_the_run_which_can_be_repeated(self):
         text = jsonl(prompts(0, 9))

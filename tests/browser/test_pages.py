@@ -144,7 +144,7 @@ class Commands(BrowserTest):
         result = run("evaluate", models, "--baseline", "pooled", "--data", "-", "--fidelity", "--cost",
                      "--group-by", "split", "--max-new-tokens", 24, "--resamples", 100, "--threads", 1,
                      "--report", page, "--json", stdin="".join(records))
-        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertEqual(result.code, 0, result.err)
         check_page(self, self.browser, page, ("desktop", "dark phone"))
         self.assertNumbersAreThoseOf(json.loads(result.out))
 

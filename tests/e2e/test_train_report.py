@@ -1,5 +1,6 @@
 """gist train --report: what the page says, and when it is drawn. tests/browser looks at it."""
 
+import base64
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import time
 import unittest
 from pathlib import Path
 
-from gist_cli import jsonl
+from gist_cli import jsonl, run
 from training import TrainTest, spoil, wordtasks
 
 
@@ -116,6 +117,46 @@ class Report(TrainTest):
     def test_it_may_stand_in_the_output_directory(self):
         self.trained(report=self.path("out/report.html"))
         self.assertIn("</strong>, finished.", self.page("out/report.html"))
+
+
+class Comparison(TrainTest):
+    def run_in(self, name, losses):
+        os.makedirs(self.path(name))
+        return self.write(f"{name}/metrics.jsonl", jsonl(
+            [{"step": i + 1, "loss": loss, "lr": 1e-3, "grad_norm": 1, "tokens": 100, "labels": 10, "seconds": 0.5}
+             for i, loss in enumerate(losses)] + [{"step": len(losses), "eval_loss": losses[-1] + 0.5}]))
+
+    def compare(self, *names, code=0):
+        options = [word for name in names for word in ("--training", self.path(name))]
+        result = run("evaluate", *options, "--report", self.path("page.html"))
+        self.assertEqual(result.code, code, result.err)
+        return result
+
+    def test_several_runs_stand_in_one_page(self):
+        self.run_in("k1", [3, 2, 1.25])
+        self.run_in("<b>k2", [3, 2])
+        self.compare("k1", "<b>k2")
+        page = self.read("page.html").decode()
+        rows = re.findall(r"<tr>.*?</tr>", page.split('<table id="runs-table"')[1].split("<tbody>")[1])
+        self.assertEqual(len(rows), 2)
+        self.assertEqual([float(value) for value in re.findall('<data value="(.*?)"', rows[0])],
+                         [3, 1.25, 1.75, 3, 300, 200])
+        self.assertIn("&lt;b&gt;k2", rows[1])
+        self.assertNotIn("<b>", page)
+        (file,) = re.findall(r'<a download="curves.tsv" href="data:text/tab-separated-values;base64,(.*?)">', page)
+        lines = base64.b64decode(file).decode().splitlines()
+        self.assertEqual(lines[3].split("\t"), ["k1", "3", "1", "1.25", "0.001", "1", "200", "1.75"])
+        self.assertEqual(len(lines), 6)
+
+    def test_what_is_no_run_is_named(self):
+        self.run_in("k1", [3])
+        self.assertIn("none/metrics.jsonl", self.compare("k1", "none", code=66).err)
+        os.makedirs(self.path("empty"))
+        self.write("empty/metrics.jsonl", "\n")
+        self.assertIn("empty/metrics.jsonl", self.compare("empty", code=65).err)
+        self.assertFalse(os.path.exists(self.path("page.html")))
+        for options in (("--training", "k1"), ("--training", "k1", "--report", "x", "--data", "y")):
+            self.assertEqual(run("evaluate", *options).code, 64)
 
 
 if __name__ == "__main__":

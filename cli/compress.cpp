@@ -12,9 +12,11 @@
 #include "cli/compress_plan.h"
 #include "cli/compress_session.h"
 #include "cli/engine.h"
+#include "cli/engine_words.h"
 #include "cli/exit_code.h"
 #include "cli/prompt_check.h"
 #include "cli/prompt_reader.h"
+#include "cli/words.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
@@ -156,10 +158,10 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
     }
     if (!force) {
       fail(ErrorKind::cannot_create,
-           "{} holds an unfinished run of {} records: --resume goes on with it, --finish publishes "
+           "{} holds an unfinished run of {}: --resume goes on with it, --finish publishes "
            "it "
            "as it is, --force discards it",
-           partial.string(), staged->records());
+           partial.string(), counted(staged->records(), "record"));
     }
     staged->discard();
   }
@@ -219,8 +221,10 @@ std::string keep_or_discard(Staging& staging, const std::filesystem::path& store
     staging.discard();
     return "";
   }
-  return fmt::format("{} records are staged in {}: --resume goes on, --finish publishes them",
-                     staging.records(), Staging::path_for(store).string());
+  const bool one = staging.records() == 1;
+  return fmt::format("{} {} staged in {}: --resume goes on, --finish publishes {}",
+                     counted(staging.records(), "record"), one ? "is" : "are",
+                     Staging::path_for(store).string(), one ? "it" : "them");
 }
 
 int run(const Options& options) {
@@ -228,6 +232,7 @@ int run(const Options& options) {
   if (options.flag("finish")) return finish_partial(store, options);
 
   const Signals signals;
+  const Stopwatch watch;
   const ModelFiles files(options.text("model"));
   std::unique_ptr<Family> family = family_of(files, options);
   const ModelSpec shapes = family->spec();
@@ -259,6 +264,7 @@ int run(const Options& options) {
   std::optional<Staging> staging =
       open_staging(store, header, settings_of(options, check.get()), options);
   const auto load = [&] {
+    const Activity loading("loading " + files.path);
     return std::make_unique<LoadedCompressor>(files, std::move(family), task, check.get(),
                                               store_dtype, limits, options);
   };
@@ -278,6 +284,12 @@ int run(const Options& options) {
   }
   try {
     const std::unique_ptr<LoadedCompressor> compressor = load();
+    spdlog::debug("compressing {} by {}, {} a prompt, into {}", input.name(),
+                  engine_in_words(files.path, shapes, *compressor->engine().backend, options),
+                  task.full_prompt
+                      ? "every token"
+                      : counted(static_cast<std::uint64_t>(task.gist_tokens), "gist token"),
+                  store.string());
     CheckReport report(options);
     CompressSession session(**compressor, prompts, rejects, *staging, report, limits, input,
                             signals);
@@ -287,9 +299,15 @@ int run(const Options& options) {
       staging.reset();
       signals.end_by_signal();
     }
-    staging->publish(store);
+    {
+      const SignalPatience patience(signals);
+      const Activity writing("writing " + store.string());
+      staging->publish(store);
+    }
     left_out.warn(prompts.used(), input.name());
     say(report.summary());
+    spdlog::debug("{} in {}; {}", in_words(session.tally()), duration_in_words(watch.seconds()),
+                  store.string());
   } catch (const Error& error) {
     const std::string hint = keep_or_discard(*staging, store);
     if (hint.empty()) throw;

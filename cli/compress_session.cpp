@@ -1,11 +1,14 @@
 #include "cli/compress_session.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 #include <utility>
 
+#include "cli/terminal.h"
+#include "cli/words.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -76,24 +79,49 @@ CompressSession::CompressSession(Compressor& compressor, PromptReader& prompts, 
       report_(report),
       limits_(limits),
       input_(input),
-      signals_(signals) {}
+      signals_(signals),
+      receipts_on_terminal_(is_terminal(STDOUT_FILENO)) {}
+
+std::uint64_t& CompressTally::of(Status status) {
+  switch (status) {
+    case Status::duplicate:
+      return duplicate;
+    case Status::known:
+      return known;
+    case Status::rejected:
+      return rejected;
+    case Status::stored:
+      break;
+  }
+  return stored;
+}
+
+std::string in_words(const CompressTally& tally) {
+  std::string text = counted(tally.stored, "prompt") + " stored";
+  if (tally.duplicate > 0) text += ", " + counted(tally.duplicate, "duplicate");
+  if (tally.known > 0) text += fmt::format(", {} known", tally.known);
+  if (tally.rejected > 0) text += fmt::format(", {} rejected", tally.rejected);
+  return text;
+}
 
 bool CompressSession::run() {
+  signals_.begin_work();
   std::vector<StagedRecord> staged;
   staging_.for_each_record([&staged](const StagedRecord& record) { staged.push_back(record); });
   while (std::optional<Prompt> prompt = prompts_.next()) {
     if (records_ < staged.size()) {
       check_staged(*prompt, staged[records_++]);
+      progress_.begin_after(records_, input_.fraction());
       continue;
     }
     ++records_;
     if (!fits(limits_, batch_tokens_, batch_.size(), *prompt)) flush();
     if (signals_.requested()) return false;
+    batch_fraction_ = input_.fraction();
     batch_tokens_ += prompt->sequence.tokens();
     batch_.push_back(std::move(*prompt));
     // With one record a batch, the receipt comes before the next record is read.
     if (limits_.records == 1) flush();
-    progress_.update(records_, input_.fraction());
   }
   if (signals_.requested()) return false;
   if (records_ < staged.size()) {
@@ -143,6 +171,7 @@ void CompressSession::check_limit(const StagedRecord& staged) const {
 /// Computes the batch, makes it durable, then prints its receipts.
 void CompressSession::flush() {
   if (batch_.empty()) return;
+  const SignalUnit unit(signals_, "batch");
   std::vector<CompressedPrompt> compressed = compressor_.compress(batch_);
   Settled settled;
   auto computed = compressed.begin();
@@ -158,9 +187,11 @@ void CompressSession::flush() {
   staging_.commit(settled.records, settled.rows);
   for (const StagedRecord& record : settled.records) tell(record);
   report_.flush();
+  if (receipts_on_terminal_) progress_.hide();
   receipts_.flush();
   batch_.clear();
   batch_tokens_ = 0;
+  progress_.update(tally_.records(), batch_fraction_);
 }
 
 void CompressSession::settle_stored(const Prompt& prompt, CompressedPrompt& compressed,
@@ -205,6 +236,7 @@ void CompressSession::settle_rejected(const Prompt& prompt, std::string_view rea
 }
 
 void CompressSession::tell(const StagedRecord& record) {
+  ++tally_.of(record.status);
   report_.add(record);
   if (record.status != Status::rejected) receipts_.line(receipt(record));
 }

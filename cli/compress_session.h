@@ -23,12 +23,28 @@ namespace gist {
 /// The receipt of a record that was not rejected, as JSON.
 std::string receipt(const StagedRecord& record);
 
+/// Records by what became of them.
+struct CompressTally {
+  std::uint64_t stored = 0;
+  std::uint64_t duplicate = 0;
+  std::uint64_t known = 0;
+  std::uint64_t rejected = 0;
+
+  std::uint64_t& of(StagedRecord::Status status);
+  std::uint64_t records() const { return stored + duplicate + known + rejected; }
+};
+/// "490 prompts stored, 10 duplicates"; what there is none of is not named, but for the first.
+std::string in_words(const CompressTally& tally);
+
 class CompressSession {
  public:
   /// All must outlive the session. `limits` bound a batch.
   CompressSession(Compressor& compressor, PromptReader& prompts, Rejects& rejects, Staging& staging,
                   CheckReport& report, const BatchLimits& limits, const RecordReader& input,
                   const Signals& signals);
+
+  /// What has become of the records.
+  const CompressTally& tally() const { return tally_; }
 
   /// Goes through the whole input: what is staged already is checked against it and receipted
   /// again, the rest is compressed. False: a signal ended it early; whole batches are staged.
@@ -60,10 +76,13 @@ class CompressSession {
   BatchLimits limits_;
   const RecordReader& input_;
   const Signals& signals_;
+  bool receipts_on_terminal_;
   LineWriter receipts_ = standard_output();
-  Progress progress_{"prompts"};
-  std::uint64_t records_ = 0;
+  Progress progress_{"record"};
+  CompressTally tally_;
+  std::uint64_t records_ = 0;  // read
   std::vector<Prompt> batch_;
+  std::optional<double> batch_fraction_;  // of the input: up to the batch's end
   std::int32_t batch_tokens_ = 0;
 };
 

@@ -60,6 +60,7 @@ class LoadedCompressor {
 
   Compressor& operator*() { return *compressor_; }
   Compressor* operator->() { return &*compressor_; }
+  const Engine& engine() const { return engine_; }
 
  private:
   Engine engine_;

@@ -205,7 +205,7 @@ void run_systems(const Options& options, const Systems& systems, EvaluationData&
     results.system = system.description();
     results.records.resize(items[i].size());
     auto loaded = std::make_unique<LoadedSystem>(system);
-    const RunningSystem running{items[i], loaded->engine.model, loaded->stored,
+    const RunningSystem running{results.system.name, items[i], loaded->engine.model, loaded->stored,
                                 system.token_bytes()};
     measure_loss(running, generation.batch_tokens, results);
     measure_completions(running, evaluation.records, system.files().tokenizer, generation, rouge,
@@ -216,7 +216,8 @@ void run_systems(const Options& options, const Systems& systems, EvaluationData&
       reference = std::move(loaded);
       continue;
     }
-    const RunningSystem full{items[evaluation.reference], reference->engine.model,
+    const RunningSystem full{systems[evaluation.reference]->description().name,
+                             items[evaluation.reference], reference->engine.model,
                              reference->stored, systems[evaluation.reference]->token_bytes()};
     measure_fidelity(full, running, generation.batch_tokens,
                      system.files().tokenizer.gist_token().value_or(-1), results);

@@ -1,6 +1,5 @@
 #include "cli/evaluation.h"
 
-#include <chrono>
 #include <cmath>
 #include <deque>
 #include <optional>
@@ -8,21 +7,12 @@
 
 #include "cli/completion_text.h"
 #include "cli/progress.h"
+#include "cli/stopwatch.h"
 #include "core/quality/answer_match.h"
 #include "kernels/error.h"
 
 namespace gist {
 namespace {
-
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 LabelledSequence labelled(const EvaluationItem& item, const GistActivations* stored) {
   LabelledSequence result;
@@ -69,10 +59,6 @@ void require_numbers(double value, const EvaluationItem& item, const SystemResul
        item.ordinal + 1, system.system.name);
 }
 
-double done_of(std::size_t done, std::size_t all) {
-  return static_cast<double>(done) / static_cast<double>(all);
-}
-
 }  // namespace
 
 AnswerScores score_answer(const std::string& completion, const std::string& reference,
@@ -103,7 +89,7 @@ SystemCost cost_of(const SystemResults& system) {
 
 void measure_loss(const RunningSystem& system, std::int32_t batch_tokens, SystemResults& results) {
   const Stopwatch watch;
-  Progress progress("losses");
+  Progress progress("loss", system.items.size(), system.name);
   Scratch scratch(system.model.backend());
   const std::size_t count = system.items.size();
   for (std::size_t begin = 0; begin < count;) {
@@ -115,14 +101,14 @@ void measure_loss(const RunningSystem& system, std::int32_t batch_tokens, System
       require_numbers(losses[i - begin].sum, system.items[i], results);
     }
     begin = end;
-    progress.update(begin, done_of(begin, count));
+    progress.update(begin);
   }
   results.loss_seconds = watch.seconds();
 }
 
 void measure_fidelity(const RunningSystem& reference, const RunningSystem& system,
                       std::int32_t batch_tokens, std::int32_t gist_token, SystemResults& results) {
-  Progress progress("comparisons");
+  Progress progress("comparison", system.items.size(), system.name);
   Scratch scratch(system.model.backend()), reference_scratch(reference.model.backend());
   const std::size_t count = system.items.size();
   for (std::size_t begin = 0; begin < count;) {
@@ -136,7 +122,7 @@ void measure_fidelity(const RunningSystem& reference, const RunningSystem& syste
       require_numbers(found[i - begin].divergence, system.items[i], results);
     }
     begin = end;
-    progress.update(begin, done_of(begin, count));
+    progress.update(begin);
   }
 }
 
@@ -145,7 +131,7 @@ void measure_completions(const RunningSystem& system, const std::vector<Evaluati
                          RougeScorer& rouge, SystemResults& results) {
   const std::vector<EvaluationItem>& items = system.items;
   const Stopwatch watch;
-  Progress progress("completions");
+  Progress progress("completion", items.size(), system.name);
   std::vector<std::shared_ptr<const GistActivations>> gists(items.size());
   std::size_t begun = 0, ended = 0;
 
@@ -169,7 +155,7 @@ void measure_completions(const RunningSystem& system, const std::vector<Evaluati
     result.kept_tokens = context.kept_tokens;
     result.kept_bytes = context.kept_tokens * static_cast<std::int64_t>(system.token_bytes);
     ++ended;
-    progress.update(ended, done_of(ended, items.size()));
+    progress.update(ended);
   };
   generate(system.model, options, events);
   results.generation_seconds = watch.seconds();

@@ -100,6 +100,7 @@ using StoredGists = std::function<std::shared_ptr<const GistActivations>(const E
 
 /// A system as it runs: its items, its model, and the stored gists of its items.
 struct RunningSystem {
+  const std::string& name;  // for progress
   const std::vector<EvaluationItem>& items;
   const Model& model;
   const StoredGists& stored;

@@ -11,6 +11,7 @@
 
 #include "cli/progress.h"
 #include "cli/table.h"
+#include "cli/words.h"
 #include "core/compress.h"
 #include "core/key_value_cache.h"
 
@@ -150,12 +151,6 @@ Timing plan_timing(const Items& items, const Model& model, const GenerationOptio
   return timing;
 }
 
-std::string in_words(double seconds) {
-  if (seconds < 1) return "less than a second";
-  if (seconds < 100) return fmt::format("about {:.0f} s", std::ceil(seconds));
-  return fmt::format("about {:.0f} min", std::ceil(seconds / 60));
-}
-
 Flops of_each(const FlopsByOp& sums, std::int64_t records) {
   const Flops all = total(sums);
   return {all.visible / records, all.dense / records};
@@ -210,14 +205,14 @@ CostReport measure_cost(const EvaluatedSystem& system, const std::vector<Evaluat
   const GenerationOptions generation = generation_options(system.files(), options);
   Items all;
   for (const EvaluationItem& item : items) all.push_back(&item);
-  const Items counted = some_of(all, most_counted_records);
+  const Items sample = some_of(all, most_counted_records);
   std::vector<RowLengths> rows;
-  for (const EvaluationItem* item : counted) {
+  for (const EvaluationItem* item : sample) {
     rows.push_back(lengths_of(*item, generation.max_new_tokens));
   }
   CostReport report;
   report.model = system.description().model;
-  report.records = std::ssize(counted);
+  report.records = std::ssize(sample);
   PlanningEngine plan = plan_engine(system.files(), family_of(system.files(), options), options);
   for (const Caching caching : {Caching::none, Caching::instruction, Caching::gist}) {
     if (!can_cache(model.spec(), caching)) continue;
@@ -232,19 +227,23 @@ CostReport measure_cost(const EvaluatedSystem& system, const std::vector<Evaluat
     report.ways.push_back(std::move(way));
   }
 
-  const Timing timing = plan_timing(counted, model, generation, report);
+  const Timing timing = plan_timing(sample, model, generation, report);
   report.timed_records = std::ssize(timing.items);
   report.timed_tokens = timing.tokens;
-  spdlog::info("--cost: counts {} of {} records, and times answers of {} tokens to {}, {} ways: {}",
-               report.records, all.size(), timing.tokens, report.timed_records, report.ways.size(),
-               in_words(timing.seconds));
+  const auto words = [](auto count, std::string_view noun) {
+    return counted(static_cast<std::uint64_t>(count), noun);
+  };
+  spdlog::info("--cost: counts {} of {}, and times answers of {} to {}, {}: about {}",
+               report.records, words(all.size(), "record"), words(timing.tokens, "token"),
+               words(report.timed_records, "record"), words(report.ways.size(), "way"),
+               duration_in_words(timing.seconds));
   GenerationOptions answering = generation;
   answering.max_new_tokens = timing.tokens;
-  Progress progress("ways of caching");
+  Progress progress("way of caching", report.ways.size(), "cost");
   std::uint64_t done = 0;
   for (CachingCost& way : report.ways) {
     measure_times(timing.items, model, answering, way);
-    progress.update(++done, std::nullopt);
+    progress.update(++done);
   }
   return report;
 }

@@ -12,8 +12,11 @@
 #include "cli/completion_file.h"
 #include "cli/context.h"
 #include "cli/engine.h"
+#include "cli/engine_words.h"
 #include "cli/exit_code.h"
 #include "cli/generate_session.h"
+#include "cli/progress.h"
+#include "cli/words.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -101,6 +104,7 @@ std::string resume_hint(const CompletionFile* file) {
 
 int run(const Options& options) {
   const Signals signals;
+  const Stopwatch watch;
   const ModelFiles files(options.text("model"));
   std::unique_ptr<Family> family = family_of(files, options);
   const ModelSpec shapes = family->spec();
@@ -127,7 +131,14 @@ int run(const Options& options) {
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
   try {
+    std::optional<Activity> loading("loading " + files.path);
     const Engine engine = load_engine(files, std::move(family), options);
+    loading.reset();
+    if (!output.streams) {
+      spdlog::debug("answering {} by {}{}", records.name(),
+                    engine_in_words(files.path, shapes, *engine.backend, options),
+                    file ? ", into " + options.text("output") : "");
+    }
     session.run(engine.model, generation);
   } catch (const Error& error) {
     const std::string hint = resume_hint(output.file);
@@ -137,6 +148,10 @@ int run(const Options& options) {
   if (signals.requested()) end_interrupted(signals, file);
   if (out.closed()) return exit_ok;
   if (file) file->publish();
+  if (!output.streams) {
+    spdlog::debug("{} answered in {}{}", counted(session.answered(), "record"),
+                  duration_in_words(watch.seconds()), file ? "; " + options.text("output") : "");
+  }
   return rejects.count() > 0 ? exit_rejects : exit_ok;
 }
 

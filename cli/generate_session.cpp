@@ -42,14 +42,16 @@ GenerateSession::GenerateSession(RecordReader& records, Rejects& rejects, Contex
       output_(output),
       stops_(stops),
       signals_(signals) {
-  if (!output_.streams) progress_.emplace("completions");
+  if (!output_.streams) progress_.emplace("record");
   if (output_.file != nullptr) written_ = output_.file->next_written();
 }
 
 void GenerateSession::run(const Model& model, const GenerationOptions& options) {
+  signals_.begin_work();
   GenerationEvents events;
   events.next = [this]() -> std::optional<GenerationRequest> {
     std::optional<Pending> next = next_or_failure();
+    signals_.beat_after_waiting();
     if (!next) return std::nullopt;
     pending_.push_back(std::move(*next));
     const Pending& last = pending_.back();
@@ -61,7 +63,10 @@ void GenerateSession::run(const Model& model, const GenerationOptions& options) 
   events.done = [this](std::uint64_t request, Completion completion) {
     finish(request, std::move(completion));
   };
-  events.interrupted = [this] { return signals_.requested() || output_.out->closed(); };
+  events.interrupted = [this] {
+    signals_.beat();
+    return signals_.requested() || output_.out->closed();
+  };
   generate(model, options, events);
   if (failure_) std::rethrow_exception(failure_);
 }
@@ -96,6 +101,7 @@ std::optional<GenerateSession::Pending> GenerateSession::next_pending() {
     });
     if (!good || written_before(*record)) continue;
     pending.record = std::move(*record);
+    pending.fraction = records_.fraction();
     return pending;
   }
   if (!signals_.requested()) no_line_left();
@@ -112,6 +118,7 @@ bool GenerateSession::written_before(const Record& record) {
          records_.name(), record.line, where);
   }
   written_ = output_.file->next_written();
+  if (progress_) progress_->begin_after(++written_before_, records_.fraction());
   return true;
 }
 
@@ -152,6 +159,7 @@ void GenerateSession::finish(std::uint64_t request, Completion completion) {
 
 /// Writes what is finished and has nothing unfinished before it.
 void GenerateSession::deliver() {
+  std::optional<double> fraction;
   while (!pending_.empty() && pending_.front().finished) {
     const Pending& first = pending_.front();
     if (output_.streams) {
@@ -160,12 +168,13 @@ void GenerateSession::deliver() {
     } else {
       output_.out->line(answer(first));
     }
+    fraction = first.fraction;
     pending_.pop_front();
     ++delivered_;
     shown_ = 0;
   }
   output_.out->flush();
-  if (progress_) progress_->update(delivered_, records_.fraction());
+  if (progress_ && fraction) progress_->update(written_before_ + delivered_, fraction);
 }
 
 std::string GenerateSession::answer(const Pending& pending) const {

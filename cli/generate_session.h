@@ -36,6 +36,8 @@ class GenerateSession {
   /// Error when those before it are written. Ends early where a signal came or the output was
   /// closed: rows that run then are dropped, what is finished has been written.
   void run(const Model& model, const GenerationOptions& options);
+  /// How many records this run has answered.
+  std::uint64_t answered() const { return delivered_; }
   /// For a finished file: checks that its lines are what this input gives. Throws Error(data)
   /// otherwise.
   void check_finished();
@@ -43,6 +45,7 @@ class GenerateSession {
  private:
   struct Pending {
     Record record;
+    std::optional<double> fraction;  // of the input, up to its end
     Context context;
     std::shared_ptr<const GistActivations> stored;
     bool finished = false;
@@ -73,6 +76,7 @@ class GenerateSession {
   std::optional<std::string> written_;  // the line of an earlier run that comes next
   std::deque<Pending> pending_;         // not written yet, in the order of the input
   std::uint64_t delivered_ = 0;         // the number of pending_'s first
+  std::uint64_t written_before_ = 0;    // records that an earlier run answered
   std::size_t shown_ = 0;               // bytes of its text that stand on the terminal
 };
 

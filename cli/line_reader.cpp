@@ -19,9 +19,10 @@ struct LineReader::Impl {
   std::string name;
   int descriptor = -1;
   const Signals* signals = nullptr;
-  std::size_t size = 0;   // of a regular file, else 0
-  std::size_t bytes = 0;  // read so far
-  std::string buffer;     // bytes that make no whole line yet, from `consumed` on
+  std::size_t size = 0;        // of a regular file, else 0
+  std::size_t bytes = 0;       // read so far
+  std::size_t text_bytes = 0;  // that came of them: more, where they are compressed
+  std::string buffer;          // bytes that make no whole line yet, from `consumed` on
   std::size_t consumed = 0;
   bool ended = false;
   std::optional<Decompressor> decompressor;
@@ -57,7 +58,9 @@ struct LineReader::Impl {
     buffer.erase(0, consumed);
     consumed = 0;
     if (decompressor && (!untaken.empty() || decompressor->has_more())) {
+      const std::size_t before = buffer.size();
       decompressor->step(untaken, buffer);
+      text_bytes += buffer.size() - before;
       return true;
     }
     if (ended || !wait()) return false;
@@ -87,6 +90,7 @@ struct LineReader::Impl {
             name);
       }
       buffer += read;
+      text_bytes += read.size();
     }
     bytes += read.size();
   }
@@ -155,8 +159,13 @@ const std::string& LineReader::name() const {
 }
 
 std::optional<double> LineReader::fraction() const {
-  if (impl_->size == 0) return std::nullopt;
-  return static_cast<double>(impl_->bytes) / static_cast<double>(impl_->size);
+  const Impl& in = *impl_;
+  if (in.size == 0) return std::nullopt;
+  // Of the text that came of what was taken, some still waits in the buffer.
+  const auto taken = static_cast<double>(in.bytes - in.untaken.size());
+  const auto waiting = static_cast<double>(in.buffer.size() - in.consumed);
+  const double given = in.text_bytes == 0 ? 0 : 1 - waiting / static_cast<double>(in.text_bytes);
+  return taken / static_cast<double>(in.size) * given;
 }
 
 }  // namespace gist

@@ -28,7 +28,8 @@ class LineReader {
   std::optional<std::string> rest();
   /// The input's name for messages: its path, or "standard input".
   const std::string& name() const;
-  /// How much of a regular file has been read, from 0 to 1; nothing where that isn't known.
+  /// How much of a regular file next() has given, from 0 to 1; nothing where that isn't known. Of a
+  /// compressed file it is an estimate.
   std::optional<double> fraction() const;
 
  private:

@@ -1,12 +1,12 @@
 // gist: compresses prompts into gist tokens.
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -19,6 +19,7 @@
 #include "cli/help.h"
 #include "cli/line_writer.h"
 #include "cli/nearest.h"
+#include "cli/stderr_log.h"
 #include "cli/terminal.h"
 #include "formats/text.h"
 
@@ -43,7 +44,11 @@ void set_verbosity(const gist::Options& options) {
   if (quiet && options.flag("verbose")) {
     gist::fail(gist::ErrorKind::usage, "--quiet and --verbose exclude each other");
   }
-  if (quiet) spdlog::set_level(spdlog::level::warn);
+  // Debug: what a person who looks on wants to know, and a script doesn't.
+  const bool shown = options.flag("verbose") || gist::is_terminal(STDERR_FILENO);
+  spdlog::set_level(quiet   ? spdlog::level::warn
+                    : shown ? spdlog::level::debug
+                            : spdlog::level::info);
 }
 
 void print(const std::string& text) {
@@ -107,7 +112,7 @@ int run(const std::vector<Command>& commands, const std::vector<std::string>& ar
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed output is an error code of write, handled there
-  const auto logger = spdlog::stderr_logger_mt("gist");
+  const auto logger = std::make_shared<spdlog::logger>("gist", std::make_shared<gist::StderrLog>());
   logger->set_pattern("gist: %v");
   spdlog::set_default_logger(logger);
   try {

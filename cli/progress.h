@@ -1,33 +1,69 @@
-// One line on standard error that says how far a run is; only on a terminal.
+// How far a run is: on a terminal a line that is drawn anew as work is done, elsewhere a line of the
+// log a minute.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 
+#include "cli/stopwatch.h"
+
 namespace gist {
+
+/// What is done of a piece of work.
+struct WorkDone {
+  std::uint64_t count = 0;
+  std::optional<std::uint64_t> total;
+  std::optional<double> fraction;  // where the total isn't known; it may be of the input's bytes
+};
+
+/// What is left of work that took `seconds` so far, in seconds, at the pace since `before`; nothing
+/// where that isn't known.
+std::optional<double> seconds_left(const WorkDone& before, const WorkDone& now, double seconds);
+
+/// "step 5/20, 2.0/s, 25 %, 14 s left" or "37 records, 2.0/s, 10 %, 3 min left". `noun` is what is
+/// counted, `details` may be "".
+std::string progress_line(const std::string& noun, const WorkDone& before, const WorkDone& now,
+                          const std::string& details, double seconds);
 
 class Progress {
  public:
-  /// `unit`: what is counted, in the plural ("prompts").
-  explicit Progress(std::string unit);
+  /// `noun`: what is counted ("record"). `label`, if any, stands before it.
+  explicit Progress(std::string noun, std::optional<std::uint64_t> total = std::nullopt,
+                    std::string label = "");
   /// Clears the line.
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// `fraction` of the whole work, where that is known, gives the time that is left.
-  void update(std::uint64_t done, std::optional<double> fraction);
+  /// The work begins here, and so much was done before: an earlier run's, which says nothing of the
+  /// pace. Without it, the work begins where this object does, with nothing done.
+  void begin_after(std::uint64_t done, std::optional<double> fraction = std::nullopt);
+  /// Work is done. `fraction` of the whole, where no total is known, gives the time that is left.
+  void update(std::uint64_t done, std::optional<double> fraction = std::nullopt);
   /// The same with what stands behind the count: "loss 0.12, 14,000 tokens/s".
   void update(std::uint64_t done, std::optional<double> fraction, const std::string& details);
+  /// Nothing is shown until the next update: something else is written to the terminal.
+  void hide();
+
+  std::uint64_t begun_after() const { return before_.count; }
+  double seconds() const { return watch_.seconds(); }  // since the work began
 
  private:
-  using Clock = std::chrono::steady_clock;
-  std::string unit_;
-  bool terminal_;
-  Clock::time_point start_ = Clock::now();
-  Clock::time_point shown_{};
+  std::string noun_;
+  std::optional<std::uint64_t> total_;
+  std::string label_;
+  WorkDone before_;
+  Stopwatch watch_;
+};
+
+/// While it lives, a terminal shows what is being done where nothing can be counted: "saving".
+class Activity {
+ public:
+  explicit Activity(const std::string& what);
+  ~Activity();
+  Activity(const Activity&) = delete;
+  Activity& operator=(const Activity&) = delete;
 };
 
 }  // namespace gist

@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/engine.h"
+#include "cli/engine_words.h"
 #include "cli/exclude.h"
 #include "cli/exit_code.h"
 #include "cli/left_out.h"
@@ -161,6 +162,16 @@ void print_plan(const TrainPlan& plan, const Run& run) {
   require_memory(plan, run.task);
 }
 
+/// Where gist.json alone says the condition, everybody is told it: it is easily forgotten there.
+void say_plan(const TrainPlan& plan, const Run& run, const ModelSpec& shapes,
+              const Backend& backend, const Options& options) {
+  const bool chosen = options.has("condition");
+  spdlog::log(chosen ? spdlog::level::debug : spdlog::level::info,
+              "training under {}{}; {}, into {}", in_words(plan, run.data, run.task),
+              chosen ? "" : " (condition as in the model's gist.json)",
+              engine_in_words(run.base.name, shapes, backend, options), run.task.output.string());
+}
+
 RunState state_of(const Run& run, const Options& options) {
   RunState state;
   state.settings = decisive_settings(run.task, run.steps(), compute_dtype(options));
@@ -230,9 +241,11 @@ int train(Run run, Backend& backend, const Options& options, const Signals& sign
     spdlog::info("{} is finished: there is nothing to resume", run.task.output.string());
     return exit_ok;
   }
-  require_memory(plan_of(run, backend, options), run.task);
-
+  const TrainPlan plan = plan_of(run, backend, options);
+  require_memory(plan, run.task);
   const ModelSpec shapes = run.family->spec();
+  say_plan(plan, run, shapes, backend, options);
+
   Parameters parameters(shapes, backend);
   begin_or_resume(state, parameters, run, shapes, resume);
   list_left_out(run);

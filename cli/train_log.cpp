@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::size_t window = 64;
 constexpr std::size_t least_known = 16;
+constexpr std::size_t divergence_window = 32;
 
 std::optional<std::int64_t> step_of(std::string_view line) {
   const nlohmann::json parsed = nlohmann::json::parse(line, nullptr, false);
@@ -79,6 +81,31 @@ bool SpikeDetector::is_spike(double loss) {
   if (last_.size() == window) last_.erase(last_.begin());
   last_.push_back(loss);
   return false;
+}
+
+void DivergenceDetector::add(double loss) {
+  if (!first_) {
+    first_ = loss;
+    return;
+  }
+  ++count_;
+  if (last_.size() == divergence_window) last_.erase(last_.begin());
+  last_.push_back(loss);
+}
+
+bool DivergenceDetector::diverges() const {
+  return count_ >= divergence_window && all_above(divergence_window, 1.1);
+}
+
+bool DivergenceDetector::diverged() const {
+  if (count_ >= divergence_window) return diverges();
+  constexpr std::size_t least = 4;
+  return count_ >= least && all_above(std::max(least, last_.size() / 2), 1.5);
+}
+
+bool DivergenceDetector::all_above(std::size_t losses, double factor) const {
+  return std::all_of(last_.end() - static_cast<std::ptrdiff_t>(losses), last_.end(),
+                     [&](double loss) { return loss > factor * start(); });
 }
 
 }  // namespace gist

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -41,6 +42,27 @@ class SpikeDetector {
 
  private:
   std::vector<double> last_;
+};
+
+/// Tells a run that doesn't learn: its losses stay above the first step's, which is the base
+/// model's.
+class DivergenceDetector {
+ public:
+  void add(double loss);
+  /// Whether each of the last 32 losses is more than a tenth above the first one.
+  bool diverges() const;
+  /// The same of a run that ends. Where it had fewer steps, each loss of the last half (at least 4)
+  /// must be more than half above the first.
+  bool diverged() const;
+  double start() const { return first_.value_or(0); }
+  double last() const { return last_.empty() ? start() : last_.back(); }
+
+ private:
+  bool all_above(std::size_t losses, double factor) const;
+
+  std::optional<double> first_;
+  std::uint64_t count_ = 0;   // after the first
+  std::vector<double> last_;  // of the losses after the first, at most 32
 };
 
 }  // namespace gist

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include <nlohmann/json.hpp>
 
@@ -35,6 +36,10 @@ TrainPlan plan_training(std::unique_ptr<Family> family, const TrainData& data,
 
 /// Throws Error(unavailable), with the numbers and what would help, where the plan doesn't fit.
 void require_memory(const TrainPlan& plan, const TrainTask& task);
+
+/// "gist with 2 gist tokens, on 1,000 records of data.jsonl: 500 steps of 64 records, 1.2 million
+/// tokens".
+std::string in_words(const TrainPlan& plan, const TrainData& data, const TrainTask& task);
 
 nlohmann::ordered_json to_json(const TrainPlan& plan, const TrainData& data);
 

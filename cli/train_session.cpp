@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "cli/words.h"
 #include "formats/file_io.h"
 #include "kernels/error.h"
 
@@ -14,17 +15,14 @@ namespace {
 
 constexpr const char* spikes_name = "spikes.jsonl";
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 std::string in_words(double value) {
   if (std::isnan(value)) return "not a number";
   return std::isinf(value) ? "infinite" : fmt::format("{:.4f}", value);
 }
 
 /// The losses that an earlier process of this run logged.
-void recall(const std::filesystem::path& metrics, SpikeDetector& spikes) {
+void recall(const std::filesystem::path& metrics, SpikeDetector& spikes,
+            DivergenceDetector& divergence) {
   const std::string text = read_file(metrics);
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
@@ -32,20 +30,26 @@ void recall(const std::filesystem::path& metrics, SpikeDetector& spikes) {
     const auto loss = line.is_object() ? line.find("loss") : line.end();
     if (line.is_object() && loss != line.end() && loss->is_number()) {
       spikes.is_spike(loss->get<double>());
+      divergence.add(loss->get<double>());
     }
     begin = end + 1;
   }
 }
 
 double mean_loss(const Model& model, const TrainData& data, std::int64_t batch_tokens,
-                 Scratch& scratch) {
+                 Scratch& scratch, const Signals& signals) {
+  Progress progress("held-out record", data.records.size());
   double sum = 0;
   std::int64_t labels = 0;
+  std::size_t records = 0;
   for (const auto& batch : micro_batches(data.records, batch_tokens)) {
     for (const AnswerLoss& loss : answer_loss(model, batch, scratch)) {
       sum += loss.sum;
       labels += loss.labels;
     }
+    records += batch.size();
+    progress.update(records);
+    signals.beat();
   }
   return sum / static_cast<double>(labels);
 }
@@ -70,12 +74,14 @@ TrainSession::TrainSession(const TrainTask& task, const BaseModel& base, const T
       order_(task, data.records.size()),
       metrics_(task.output / metrics_name, state_.step),
       saved_step_(state_.step > 0 ? state_.step : -1),
-      first_step_(state_.step) {
-  recall(task.output / metrics_name, spikes_);
+      progress_("step", static_cast<std::uint64_t>(steps)) {
+  recall(task.output / metrics_name, spikes_, divergence_);
+  progress_.begin_after(static_cast<std::uint64_t>(state_.step));
 }
 
 void TrainSession::run() {
   draw("running");
+  signals_.begin_work();
   while (state_.step < steps_) {
     step();
     const bool last = state_.step == steps_;
@@ -92,11 +98,13 @@ void TrainSession::run() {
   }
   publish();
   draw("finished");
+  report_end();
   if (signals_.requested()) signals_.end_by_signal();
 }
 
 void TrainSession::step() {
-  const auto start = std::chrono::steady_clock::now();
+  const SignalUnit unit(signals_, "step");
+  const Stopwatch watch;
   const std::span<const std::uint32_t> batch = order_.of_step(state_.step);
   batch_.assign(batch.begin(), batch.end());
   records_.clear();
@@ -110,8 +118,9 @@ void TrainSession::step() {
   // Only now is the last checkpoint known to be a good one.
   if (saved_step_ == state_.step) remove_old_checkpoints(task_);
   ++state_.step;
-  report(result, options.adamw.lr, seconds_since(start));
+  report(result, options.adamw.lr, watch.seconds());
   report_spike(result);
+  report_divergence(result.loss);
 }
 
 void TrainSession::report(const StepResult& result, double learning_rate, double seconds) {
@@ -122,9 +131,7 @@ void TrainSession::report(const StepResult& result, double learning_rate, double
                   {"tokens", result.tokens},
                   {"labels", result.labels},
                   {"seconds", seconds}});
-  const double done =
-      static_cast<double>(state_.step - first_step_) / static_cast<double>(steps_ - first_step_);
-  progress_.update(static_cast<std::uint64_t>(state_.step), done,
+  progress_.update(static_cast<std::uint64_t>(state_.step), std::nullopt,
                    fmt::format("loss {:.4f}, {:.0f} tokens/s, {} MiB", result.loss,
                                static_cast<double>(result.tokens) / seconds,
                                parameters_.backend().memory().current >> 20));
@@ -137,6 +144,29 @@ void TrainSession::report_spike(const StepResult& result) {
       "step {}: the loss jumps to {:.4f} from about {:.4f}; the records of its batch are "
       "listed in {}",
       state_.step, result.loss, spikes_.mean(), (task_.output / spikes_name).string());
+}
+
+void TrainSession::report_divergence(double loss) {
+  divergence_.add(loss);
+  if (divergence_told_ || !divergence_.diverges()) return;
+  divergence_told_ = true;
+  spdlog::warn(
+      "step {}: the loss is {:.4f}, and stays above the {:.4f} of the first step: the run doesn't "
+      "learn; stop it, and start anew with a lower --lr or more --warmup",
+      state_.step, loss, divergence_.start());
+}
+
+void TrainSession::report_end() const {
+  const std::string best = state_.best ? fmt::format(", held-out loss {:.4f} at step {}",
+                                                     state_.best->loss, state_.best->step)
+                                       : "";
+  spdlog::debug("trained in {}: loss {:.4f}{}; {}", duration_in_words(watch_.seconds()),
+                divergence_.last(), best, task_.output.string());
+  if (!divergence_.diverged()) return;
+  spdlog::warn(
+      "the loss ended at {:.4f}, above the {:.4f} of the first step: {} is worse than what it was "
+      "trained from; try a lower --lr or more --warmup",
+      divergence_.last(), divergence_.start(), task_.output.string());
 }
 
 void TrainSession::list_records(const StepResult& result, double expected) {
@@ -173,15 +203,18 @@ std::string TrainSession::diverged_hint() const {
 }
 
 void TrainSession::evaluate() {
-  const auto start = std::chrono::steady_clock::now();
-  const double loss =
-      mean_loss(model_, *held_out_, task_.training.batch_tokens, scratch_.stacks.back().pass);
-  metrics_.write({{"step", state_.step}, {"eval_loss", loss}, {"seconds", seconds_since(start)}});
+  const SignalUnit unit(signals_, "evaluation");
+  const Stopwatch watch;
+  const double loss = mean_loss(model_, *held_out_, task_.training.batch_tokens,
+                                scratch_.stacks.back().pass, signals_);
+  metrics_.write({{"step", state_.step}, {"eval_loss", loss}, {"seconds", watch.seconds()}});
   if (!std::isfinite(loss)) {
     fail(ErrorKind::data, "step {}: the held-out loss is {}; {}", state_.step, in_words(loss),
          diverged_hint());
   }
   if (!state_.best || loss < state_.best->loss) {
+    const SignalPatience patience(signals_);
+    const Activity saving("saving the best model so far");
     save_best(parameters_, base_, task_, state_.step);
     state_.best = {state_.step, loss};
   }
@@ -190,6 +223,8 @@ void TrainSession::evaluate() {
 
 void TrainSession::save() {
   if (saved_step_ == state_.step) return;
+  const SignalPatience patience(signals_);
+  const Activity saving(fmt::format("saving checkpoint-{}", state_.step));
   save_checkpoint(parameters_, base_, task_, state_);
   saved_step_ = state_.step;
   try_to_draw("running");
@@ -209,6 +244,8 @@ void TrainSession::try_to_draw(const char* state) {
 }
 
 void TrainSession::publish() {
+  const SignalPatience patience(signals_);
+  const Activity saving("saving " + task_.output.string());
   for (const std::string& name : write_model(task_.output, parameters_, base_, task_)) {
     spdlog::warn("{} of {} lacks the gist token and is left out: transformers makes a new one",
                  name, base_.name);

@@ -1,13 +1,13 @@
 // A training run at work: steps, metrics, evaluations, checkpoints.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 #include "cli/progress.h"
 #include "cli/signals.h"
+#include "cli/stopwatch.h"
 #include "cli/train_checkpoint.h"
 #include "cli/train_data.h"
 #include "cli/train_log.h"
@@ -35,6 +35,8 @@ class TrainSession {
   void step();
   void report(const StepResult& result, double learning_rate, double seconds);
   void report_spike(const StepResult& result);
+  void report_divergence(double loss);
+  void report_end() const;
   [[noreturn]] void stop_diverged(const StepResult& result);
   std::string diverged_hint() const;
   void evaluate();
@@ -61,9 +63,11 @@ class TrainSession {
   std::vector<LabelledSequence> records_;
   StepLog metrics_;
   SpikeDetector spikes_;
+  DivergenceDetector divergence_;
+  bool divergence_told_ = false;
   std::int64_t saved_step_ = -1;
-  std::int64_t first_step_;  // of this process
-  Progress progress_{"steps"};
+  Stopwatch watch_;
+  Progress progress_;
 };
 
 }  // namespace gist

@@ -1,0 +1,15 @@
+// What computes, in words, for the line with which a run begins.
+#pragma once
+
+#include <string>
+
+#include "cli/options.h"
+#include "core/model.h"
+
+namespace gist {
+
+/// "my-model (llama, 6.7 billion parameters) on cpu, 8 threads, bf16". `model` names it.
+std::string engine_in_words(const std::string& model, const ModelSpec& spec, const Backend& backend,
+                            const Options& options);
+
+}  // namespace gist

@@ -233,7 +233,7 @@ int run(const Options& options) {
 
   const Signals signals;
   const Stopwatch watch;
-  const ModelFiles files(options.text("model"));
+  const ModelFiles files(options.text("model"), options);
   std::unique_ptr<Family> family = family_of(files, options);
   const ModelSpec shapes = family->spec();
   const CompressionTask task = task_of(files, shapes, options);

@@ -58,8 +58,8 @@ void print_compress_plan(PromptReader& prompts, const LeftOutList& left_out,
   std::optional<PromptChecker> checker;
   if (check != nullptr) {
     reference = check->plan(options);
-    constexpr std::int32_t no_eos = -1;
-    checker.emplace(engine.model, reference ? reference->model : engine.model, no_eos,
+    const std::vector<std::int32_t> no_ends;
+    checker.emplace(engine.model, reference ? reference->model : engine.model, no_ends,
                     files.tokenizer.gist_token().value_or(-1), limits.tokens, check->task());
   }
   Compressor compressor(engine.model, task, store_dtype, checker ? &*checker : nullptr);

@@ -79,8 +79,8 @@ LoadedCompressor::LoadedCompressor(const ModelFiles& files, std::unique_ptr<Fami
   if (check != nullptr) {
     reference_ = check->load(options);
     checker_.emplace(engine_.model, reference_ ? reference_->model : engine_.model,
-                     files.tokenizer.eos().value_or(-1), files.tokenizer.gist_token().value_or(-1),
-                     limits.tokens, check->task());
+                     check->ends(files), files.tokenizer.gist_token().value_or(-1), limits.tokens,
+                     check->task());
   }
   compressor_.emplace(engine_.model, task, store_dtype, checker_ ? &*checker_ : nullptr);
 }

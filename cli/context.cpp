@@ -143,7 +143,7 @@ Context ContextReader::under_condition(const Record& record) const {
 Context ContextReader::of_text(const Record& record) const {
   const Tokenizer& tokenizer = files_->tokenizer;
   Context context;
-  if (tokenizer.bos()) context.sequence.ids.push_back(*tokenizer.bos());
+  if (tokenizer.adds_bos()) context.sequence.ids.push_back(*tokenizer.bos());
   const std::vector<std::int32_t> text = tokenizer.encode(record.string("text"));
   context.sequence.ids.insert(context.sequence.ids.end(), text.begin(), text.end());
   if (spec_->encoder_decoder()) {  // it is answered, not continued
@@ -206,7 +206,7 @@ GenerationOptions generation_options(const ModelFiles& files, const Options& opt
   result.max_new_tokens = static_cast<std::int32_t>(options.integer("max-new-tokens", 1, 1 << 20));
   result.max_rows = static_cast<std::int32_t>(options.integer("batch-rows", 1, 1 << 16));
   result.batch_tokens = static_cast<std::int32_t>(options.integer("batch-tokens", 1, 1 << 28));
-  result.eos = files.tokenizer.eos().value_or(-1);
+  result.ends = files.ends.ids;
   result.sampling.banned = files.tokenizer.gist_token().value_or(-1);
   if (!options.knows("temperature")) return result;
   result.sampling.temperature = static_cast<float>(options.real("temperature", 0, 1e6));

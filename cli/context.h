@@ -83,7 +83,7 @@ class ContextReader {
 GenerationRequest request_for(const Context& context, const GistActivations* stored,
                               std::uint64_t ordinal);
 
-/// Sampling with the gist token banned, and the tokenizer's eos; greedy where the command has no
+/// Sampling with the gist token banned, and the model's end tokens; greedy where the command has no
 /// options for sampling. Reads --max-new-tokens, --batch-rows, --batch-tokens.
 GenerationOptions generation_options(const ModelFiles& files, const Options& options);
 

@@ -1,5 +1,6 @@
 #include "cli/engine.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string_view>
@@ -111,7 +112,8 @@ std::vector<OptionSpec> engine_options() {
            "f32 or bf16: of weights and of the inputs of matrix products"},
           {"allow-tf32", OptionKind::flag, "", "",
            "on CUDA devices, products of f32 may round their inputs to TF32"},
-          {"threads", OptionKind::integer, "N", "0", "0: one for each processor"}};
+          {"threads", OptionKind::integer, "N", "0", "0: one for each processor"},
+          ignore_tensors_option()};
 }
 
 std::vector<OptionSpec> config_options() {
@@ -127,27 +129,24 @@ std::vector<OptionSpec> joined(std::initializer_list<std::vector<OptionSpec>> ta
   return result;
 }
 
-ModelFiles::ModelFiles(const std::string& directory)
-    : path(directory),
-      config(read_config_json(directory)),
-      checkpoint(directory),
-      tokenizer(Tokenizer::open(directory)),
-      settings(read_gist_json(directory)) {}
-
 std::unique_ptr<Family> family_for(const nlohmann::json& config, const std::string& where,
                                    const Options& options) {
   const std::string id = options.has("family") ? options.text("family") : "";
   return load_family(plugin_directories(options.list("plugin-path")), config, where, id);
 }
 
+void check_table(const Tokenizer& tokenizer, std::int32_t rows) {
+  // Rows that nothing uses may be missing, of a padding token, say: what is used is checked then.
+  const std::int32_t needed = std::max(tokenizer.pieces(), tokenizer.gist_token().value_or(-1) + 1);
+  if (needed <= rows) return;
+  fail(ErrorKind::data,
+       "{} has {} tokens, but the model's embedding table only {} rows: they don't belong together",
+       tokenizer.path().string(), tokenizer.size(), rows);
+}
+
 std::unique_ptr<Family> family_of(const ModelFiles& files, const Options& options) {
   std::unique_ptr<Family> family = family_for(files.config, files.path + "/config.json", options);
-  if (files.tokenizer.size() > family->spec().vocabulary) {
-    fail(ErrorKind::data,
-         "{} has {} tokens, but the model's embedding table only {} rows: they don't belong "
-         "together",
-         files.tokenizer.path().string(), files.tokenizer.size(), family->spec().vocabulary);
-  }
+  check_table(files.tokenizer, family->spec().vocabulary);
   return family;
 }
 
@@ -165,19 +164,20 @@ PlanningEngine plan_engine(const ModelFiles& files, std::unique_ptr<Family> fami
   return {std::move(backend), Model(std::move(family), device, files.checkpoint.source())};
 }
 
-PromptTemplate default_template(const ModelSpec& spec) {
+PromptTemplate default_template(const ModelSpec& spec, const Tokenizer& tokenizer) {
   return spec.encoder_decoder() ? PromptTemplate::encoder_default()
-                                : PromptTemplate::decoder_default();
+                                : PromptTemplate::decoder_default(tokenizer.adds_bos());
 }
 
 GistOptions gist_options(const ModelFiles& files, const ModelSpec& spec, const Options& options) {
-  return gist_options(files.settings, files.path, spec, options);
+  return gist_options(files.settings, files.path, spec, files.tokenizer, options);
 }
 
 GistOptions gist_options(const std::optional<GistSettings>& settings, const std::string& model,
-                         const ModelSpec& spec, const Options& options) {
+                         const ModelSpec& spec, const Tokenizer& tokenizer,
+                         const Options& options) {
   GistOptions result;
-  result.prompt_template = default_template(spec);
+  result.prompt_template = default_template(spec, tokenizer);
   if (settings) result = {settings->condition, settings->gist_tokens, settings->prompt_template};
   const bool takes_condition = options.knows("condition");
   if (options.has("condition")) {
@@ -241,7 +241,7 @@ void check_store(const GistStore& store, const ModelFiles& files, const ModelSpe
                  bool allow_mismatch) {
   const std::string path = store.path().string();
   const PromptTemplate ours =
-      files.settings ? files.settings->prompt_template : default_template(spec);
+      files.settings ? files.settings->prompt_template : default_template(spec, files.tokenizer);
   const StoreHeader model = store_header(files, spec, Condition::gist, 0, ours);
   StoreHeader found = store.header();
   // What a store may choose: how many tokens a row has, and under which condition they were made.

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/model_files.h"
 #include "cli/options.h"
 #include "core/model.h"
 #include "formats/gist_store.h"
@@ -16,7 +17,7 @@
 
 namespace gist {
 
-/// How models are run: --plugin-path, --family, --device, --dtype, --threads.
+/// How models are run: --plugin-path, --family, --device, --dtype, --threads; --ignore-tensors.
 std::vector<OptionSpec> engine_options();
 /// The options of commands that run one model: --model and these.
 std::vector<OptionSpec> model_options();
@@ -25,17 +26,6 @@ std::vector<OptionSpec> config_options();
 /// Several tables in one.
 std::vector<OptionSpec> joined(std::initializer_list<std::vector<OptionSpec>> tables);
 
-/// A model directory, opened; nothing is loaded yet.
-struct ModelFiles {
-  std::string path;
-  nlohmann::json config;
-  Checkpoint checkpoint;
-  Tokenizer tokenizer;
-  std::optional<GistSettings> settings;  // gist.json
-
-  explicit ModelFiles(const std::string& directory);
-};
-
 /// --dtype, and the device of --device with --threads.
 Dtype compute_dtype(const Options& options);
 std::unique_ptr<Backend> make_backend(const Options& options);
@@ -43,6 +33,8 @@ std::unique_ptr<Backend> make_backend(const Options& options);
 /// The family that serves a configuration; `where` names it in messages.
 std::unique_ptr<Family> family_for(const nlohmann::json& config, const std::string& where,
                                    const Options& options);
+/// Throws Error(data) where the embedding table lacks rows for the tokens that are used.
+void check_table(const Tokenizer& tokenizer, std::int32_t rows);
 /// The family that serves the model's configuration, checked against the tokenizer.
 std::unique_ptr<Family> family_of(const ModelFiles& files, const Options& options);
 
@@ -72,9 +64,10 @@ struct GistOptions {
 GistOptions gist_options(const ModelFiles& files, const ModelSpec& spec, const Options& options);
 /// The same for a model that has these settings, or none; `model` names it in messages.
 GistOptions gist_options(const std::optional<GistSettings>& settings, const std::string& model,
-                         const ModelSpec& spec, const Options& options);
-/// The layout that published checkpoints of the model's kind were trained on.
-PromptTemplate default_template(const ModelSpec& spec);
+                         const ModelSpec& spec, const Tokenizer& tokenizer, const Options& options);
+/// The layout that published checkpoints of the model's kind were trained on; a decoder's begins
+/// with bos where its tokenizer begins texts with it.
+PromptTemplate default_template(const ModelSpec& spec, const Tokenizer& tokenizer);
 /// The id of the gist token; throws Error(data) where the tokenizer has none.
 std::int32_t gist_token_of(const ModelFiles& files);
 

@@ -98,7 +98,7 @@ void measure_times(const Items& items, const Model& model, GenerationOptions opt
   if (way.caching != Caching::none) {
     way.storing_seconds = storing.count() / static_cast<double>(records.size());
   }
-  options.eos = -1;  // all answer with the same number of tokens
+  options.ends.clear();  // all answer with the same number of tokens
   options.cache_tokens = longest + options.max_new_tokens;
   std::size_t next = 0;
   way.times = time_answers(model, options, [&]() -> std::optional<GenerationRequest> {

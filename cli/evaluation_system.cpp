@@ -121,7 +121,7 @@ std::vector<OptionSpec> system_options() {
 EvaluatedSystem::EvaluatedSystem(const Options& options, std::optional<Baseline> baseline,
                                  std::int32_t kept_tokens)
     : options_(options),
-      files_(options_.text("model")),
+      files_(options_.text("model"), options_),
       family_(family_of(files_, options_)),
       shapes_(family_->spec()),
       contexts_(files_, shapes_, options_),
@@ -181,7 +181,7 @@ EvaluationItem EvaluatedSystem::read(const Record& record, const std::string& wh
     context.stored_tokens = std::min(kept_tokens_, gist.begin);
     context.kept_tokens = context.stored_tokens;
   }
-  item.labels = answer_tokens(record.string("output"), files_.tokenizer);
+  item.labels = answer_tokens(record.string("output"), files_.tokenizer, files_.ends.written);
   item.ordinal = record.ordinal;
   if (item.labels.empty()) {
     fail(ErrorKind::data, "{}:{}: field \"output\" has no tokens: there is nothing to predict",

@@ -105,7 +105,7 @@ std::string resume_hint(const CompletionFile* file) {
 int run(const Options& options) {
   const Signals signals;
   const Stopwatch watch;
-  const ModelFiles files(options.text("model"));
+  const ModelFiles files(options.text("model"), options);
   std::unique_ptr<Family> family = family_of(files, options);
   const ModelSpec shapes = family->spec();
   GenerationOptions generation = generation_options(files, options);

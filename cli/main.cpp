@@ -22,6 +22,7 @@
 #include "cli/stderr_log.h"
 #include "cli/terminal.h"
 #include "formats/text.h"
+#include "plugins/host/running_callback.h"
 
 namespace {
 
@@ -111,6 +112,7 @@ int run(const std::vector<Command>& commands, const std::vector<std::string>& ar
 }  // namespace
 
 int main(int argc, char** argv) {
+  gist::report_deaths_in_callbacks(gist::exit_unavailable);
   std::signal(SIGPIPE, SIG_IGN);  // a closed output is an error code of write, handled there
   const auto logger = std::make_shared<spdlog::logger>("gist", std::make_shared<gist::StderrLog>());
   logger->set_pattern("gist: %v");

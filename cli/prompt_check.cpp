@@ -91,7 +91,7 @@ CheckReference::CheckReference(const ModelFiles& files, const ModelSpec& spec,
     questions_.emplace(gist, gist);
     return;
   }
-  other_.emplace(options.text("check-model"));
+  other_.emplace(options.text("check-model"), options);
   other_family_ = family_of(*other_, options);
   other_spec_ = other_family_->spec();
   check_vocabulary(*other_, other_spec_, files, spec);
@@ -106,6 +106,10 @@ CheckReference::CheckReference(const ModelFiles& files, const ModelSpec& spec,
 
 std::string CheckReference::model_sha256() const {
   return other_ ? gist::model_sha256(other_->checkpoint) : std::string();
+}
+
+const std::vector<std::int32_t>& CheckReference::ends(const ModelFiles& files) const {
+  return other_ ? other_->ends.ids : files.ends.ids;
 }
 
 std::optional<Engine> CheckReference::load(const Options& options) {
@@ -128,12 +132,12 @@ std::unique_ptr<CheckReference> check_reference(const ModelFiles& files, const M
   return nullptr;
 }
 
-PromptChecker::PromptChecker(const Model& gist, const Model& reference, std::int32_t eos,
-                             std::int32_t gist_token, std::int32_t batch_tokens,
-                             const CheckTask& task)
+PromptChecker::PromptChecker(const Model& gist, const Model& reference,
+                             std::vector<std::int32_t> ends, std::int32_t gist_token,
+                             std::int32_t batch_tokens, const CheckTask& task)
     : gist_(gist),
       reference_(reference),
-      eos_(eos),
+      ends_(std::move(ends)),
       gist_token_(gist_token),
       batch_tokens_(batch_tokens),
       task_(task),
@@ -183,7 +187,7 @@ std::vector<std::vector<std::int32_t>> PromptChecker::answers_to(
   GenerationOptions options;
   options.max_new_tokens = longest_own_answer;
   options.batch_tokens = batch_tokens_;
-  options.eos = eos_;
+  options.ends = ends_;
   options.sampling.banned = gist_token_;
   std::size_t begun = 0;
   GenerationEvents events;
@@ -199,7 +203,7 @@ std::vector<std::vector<std::int32_t>> PromptChecker::answers_to(
     const std::size_t which = unanswered[request];
     std::vector<std::int32_t>& answer = answers[which];
     answer = std::move(completion.ids);
-    if (completion.reason == FinishReason::eos) answer.push_back(eos_);
+    if (completion.reason == FinishReason::eos) answer.push_back(completion.end);
     const auto room = static_cast<std::size_t>(prompts[which].prompt->question->room);
     if (answer.size() > room) answer.resize(room);
   };

@@ -39,6 +39,8 @@ class CheckReference {
   const QuestionReader& questions() const { return *questions_; }
   /// The fingerprint of the other model; "" where there is none.
   std::string model_sha256() const;
+  /// The tokens that end the reference's answers; `files` are the gist model's.
+  const std::vector<std::int32_t>& ends(const ModelFiles& files) const;
   /// Loads the other model; nothing where there is none. To be called once.
   std::optional<Engine> load(const Options& options);
   std::optional<PlanningEngine> plan(const Options& options);
@@ -66,9 +68,9 @@ struct CheckedPrompt {
 
 class PromptChecker {
  public:
-  /// `eos` ends the reference's own answers (-1: nothing does). Passes have at most `batch_tokens`
+  /// `ends` are the tokens that end the reference's own answers. Passes have at most `batch_tokens`
   /// tokens; a longer question has one of its own. The models must outlive the checker.
-  PromptChecker(const Model& gist, const Model& reference, std::int32_t eos,
+  PromptChecker(const Model& gist, const Model& reference, std::vector<std::int32_t> ends,
                 std::int32_t gist_token, std::int32_t batch_tokens, const CheckTask& task);
 
   std::vector<Fidelity> check(std::span<const CheckedPrompt> prompts);
@@ -83,7 +85,8 @@ class PromptChecker {
 
   const Model& gist_;
   const Model& reference_;
-  std::int32_t eos_, gist_token_, batch_tokens_;
+  std::vector<std::int32_t> ends_;
+  std::int32_t gist_token_, batch_tokens_;
   CheckTask task_;
   Scratch gist_scratch_, reference_scratch_;
 };

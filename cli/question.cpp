@@ -30,7 +30,9 @@ Question QuestionReader::read(const Record& record, const StagedRecord& prompt,
                               reference_.gist_tokens, layout.after_gist(tokenizer, fields));
   question.input = gist_.layout->after_gist(gist_.files->tokenizer, fields);
   const std::string answer = fields("output");
-  if (!strip(answer).empty()) question.answer = answer_tokens(answer, gist_.files->tokenizer);
+  if (!strip(answer).empty()) {
+    question.answer = answer_tokens(answer, gist_.files->tokenizer, gist_.files->ends.written);
+  }
 
   const std::int64_t before_answer =
       std::int64_t{prompt.position} + prompt.gist_tokens + std::ssize(question.input);

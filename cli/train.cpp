@@ -259,8 +259,8 @@ int train(Run run, Backend& backend, const Options& options, const Signals& sign
 
 int run(const Options& options) {
   BaseModel base = base_model(options);
-  const TrainTask task = train_task(options, base.settings, base.name,
-                                    family_for(base.config, base.name, options)->spec());
+  const TrainTask task =
+      train_task(options, base, family_for(base.config, base.name, options)->spec());
   const bool plan_only = options.flag("dry-run");
   if (plan_only && options.has("report")) {
     fail(ErrorKind::usage, "--dry-run has nothing to draw: leave out --report");

@@ -167,7 +167,7 @@ std::vector<std::string> write_model(const fs::path& directory, const Parameters
   content.config["torch_dtype"] = "float32";
   add_tensors(parameters, Kind::value, "", content.tensors);
   content.settings = {task.gisting.condition, task.gisting.gist_tokens,
-                      task.gisting.prompt_template};
+                      task.gisting.prompt_template, base.ignored_tensors};
   content.tokenizer = base.tokenizer_path;
   content.with_gist_token = task.gisting.gist_tokens > 0;
   content.source = base.directory;

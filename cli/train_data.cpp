@@ -14,7 +14,8 @@ namespace {
 LabelledSequence labelled(const Record& record, const BaseModel& base, const TrainTask& task) {
   const GistOptions& gisting = task.gisting;
   const FieldLookup fields = [&record](std::string_view name) { return record.string(name); };
-  const std::vector<std::int32_t> answer = answer_tokens(fields("output"), base.tokenizer);
+  const std::vector<std::int32_t> answer =
+      answer_tokens(fields("output"), base.tokenizer, base.ends.written);
   if (answer.empty()) {
     fail(ErrorKind::data, "{}:{}: the answer has no tokens: there is nothing to learn",
          record.where, record.line);

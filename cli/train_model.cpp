@@ -1,7 +1,9 @@
 #include "cli/train_model.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "cli/model_files.h"
 #include "core/new_token.h"
 #include "formats/json_text.h"
 #include "kernels/error.h"
@@ -26,23 +28,30 @@ BaseModel base_model(const Options& options) {
   }
   if (options.has("model")) {
     const std::filesystem::path directory = options.text("model");
-    return {directory.string(),
-            directory,
-            directory,
-            Tokenizer::open(directory),
-            Checkpoint(directory),
-            read_gist_json(directory),
-            read_config_json(directory)};
+    ModelFiles files(directory.string(), options);
+    BaseModel base{directory.string(),
+                   directory,
+                   directory,
+                   std::move(files.tokenizer),
+                   std::move(files.ends),
+                   std::move(files.checkpoint),
+                   std::move(files.settings),
+                   std::move(files.config)};
+    if (base.settings) base.ignored_tensors = base.settings->ignored_tensors;
+    base.ignored_tensors.insert(base.ignored_tensors.end(), files.ignored_tensors.begin(),
+                                files.ignored_tensors.end());
+    return base;
   }
-  const std::filesystem::path config = options.text("init");
-  const std::filesystem::path tokenizer = options.text("tokenizer");
-  return {config.string(),
-          tokenizer,
-          {},
-          Tokenizer::open(tokenizer),
-          std::nullopt,
-          std::nullopt,
-          read_json_object(config)};
+  if (!options.list("ignore-tensors").empty()) {
+    fail(ErrorKind::usage, "--ignore-tensors needs --model: --init starts without tensors");
+  }
+  const std::filesystem::path config_path = options.text("init");
+  const std::filesystem::path tokenizer_path = options.text("tokenizer");
+  nlohmann::json config = read_json_object(config_path);
+  Tokenizer tokenizer = Tokenizer::open(tokenizer_path);
+  EndTokens ends = end_tokens("", config, tokenizer);
+  return {config_path.string(), tokenizer_path, {},           std::move(tokenizer),
+          std::move(ends),      std::nullopt,   std::nullopt, std::move(config)};
 }
 
 void fit_vocabulary(BaseModel& base, bool with_gist_token) {
@@ -51,15 +60,19 @@ void fit_vocabulary(BaseModel& base, bool with_gist_token) {
     fail(ErrorKind::data, "{}: the configuration lacks \"{}\", a whole number", base.name,
          vocabulary_key);
   }
-  const auto rows = found->get<std::int64_t>();
-  const std::int32_t tokens = with_gist_token ? base.gist_token() : base.tokenizer.size();
-  if (rows < tokens) {
+  base.rows = found->get<std::int64_t>();
+  const bool adds = with_gist_token && base.gist_token_is_new();
+  // Padding tokens may have no row; those of the vocabulary file and a gist that is there have one.
+  const std::int32_t tokens = with_gist_token && !adds
+                                  ? std::max(base.tokenizer.pieces(), base.gist_token() + 1)
+                                  : base.tokenizer.pieces();
+  if (base.rows < tokens) {
     fail(ErrorKind::data,
          "{}: {} has {} tokens, but the configuration's vocab_size is {}: they don't belong "
          "together",
-         base.name, base.tokenizer.path().string(), tokens, rows);
+         base.name, base.tokenizer.path().string(), base.tokenizer.size(), base.rows);
   }
-  if (with_gist_token && rows == tokens) *found = tokens + 1;
+  if (adds) *found = std::max<std::int64_t>(base.rows, std::int64_t{base.gist_token()} + 1);
 }
 
 void fill(Parameters& parameters, const BaseModel& base, const ModelSpec& spec,
@@ -70,7 +83,7 @@ void fill(Parameters& parameters, const BaseModel& base, const ModelSpec& spec,
   }
   const WeightSource source = under_declared_names(base.checkpoint->source(), spec);
   const bool added = with_gist_token && base.gist_token_is_new();
-  load(parameters, added ? with_new_token(source, spec, base.gist_token()) : source);
+  load(parameters, added ? with_new_token(source, spec, base.gist_token(), base.rows) : source);
 }
 
 }  // namespace gist

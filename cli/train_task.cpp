@@ -99,11 +99,10 @@ std::vector<OptionSpec> train_options() {
       {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}};
 }
 
-TrainTask train_task(const Options& options, const std::optional<GistSettings>& settings,
-                     const std::string& model, const ModelSpec& spec) {
+TrainTask train_task(const Options& options, const BaseModel& base, const ModelSpec& spec) {
   TrainTask task;
   task.output = options.text("output");
-  task.gisting = gist_options(settings, model, spec, options);
+  task.gisting = gist_options(base.settings, base.name, spec, base.tokenizer, options);
   if (task.gisting.gist_tokens == 0 && task.gisting.condition != Condition::pos) {
     fail(ErrorKind::usage, "--condition {} needs --gist-tokens of 1 or more",
          name_of(task.gisting.condition));

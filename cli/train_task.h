@@ -10,6 +10,7 @@
 
 #include "cli/engine.h"
 #include "cli/options.h"
+#include "cli/train_model.h"
 #include "core/learning_rate.h"
 #include "core/train.h"
 #include "formats/field_map.h"
@@ -41,10 +42,9 @@ struct TrainTask {
 /// The table of `gist train`'s own options.
 std::vector<OptionSpec> train_options();
 
-/// Throws Error(usage) for options that contradict each other or lack something. `settings` are the
-/// gist.json of the model that training starts from, and `model` names it.
-TrainTask train_task(const Options& options, const std::optional<GistSettings>& settings,
-                     const std::string& model, const ModelSpec& spec);
+/// Throws Error(usage) for options that contradict each other or lack something. `base` is what
+/// training starts from.
+TrainTask train_task(const Options& options, const BaseModel& base, const ModelSpec& spec);
 
 /// What decides the numbers of a run: kept in its checkpoints, and compared when one is resumed.
 nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t total_steps,

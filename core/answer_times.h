@@ -32,8 +32,8 @@ struct AnswerTimes {
   std::optional<double> decode_tokens_per_second() const;  // nothing where no row has two tokens
 };
 
-/// Generates the answers to all requests that `next` gives, each until its eos or
-/// options.max_new_tokens; what next() takes is load_seconds. Without an eos in the options all
+/// Generates the answers to all requests that `next` gives, each until it ends or
+/// has options.max_new_tokens; what next() takes is load_seconds. Without ends in the options all
 /// have the same number of steps, which makes ways of answering comparable. options.max_rows is not
 /// read. options.cache_tokens decides what the cache takes of peak_bytes: give the keys of the
 /// longest row, its answer included. The first request is begun twice, and the second time counts:

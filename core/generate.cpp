@@ -242,20 +242,22 @@ class Generator {
            row.request.ordinal + 1, row.ids.size() + 1,
            row.request.stored == nullptr ? "" : ", or the stored gist,");
     }
-    if (token == options_.eos) return finish(row, FinishReason::eos);
+    if (std::find(options_.ends.begin(), options_.ends.end(), token) != options_.ends.end()) {
+      return finish(row, FinishReason::eos, token);
+    }
     row.ids.push_back(token);
     row.pending.assign(1, token);
     if (!events_.token(row.number, row.ids)) return finish(row, FinishReason::stop);
     if (--row.room == 0) finish(row, FinishReason::length);
   }
 
-  void finish(Running& row, FinishReason reason) {
+  void finish(Running& row, FinishReason reason, std::int32_t end = -1) {
     release_row(row.cached, own_.cache);
     if (encoder_decoder_) release_row(row.cross, cross_.cache);
     own_.reserved -= row.reserved_blocks;
     cross_.reserved -= row.reserved_cross;
     const std::uint64_t number = std::exchange(row.number, finished);
-    events_.done(number, {std::move(row.ids), reason});
+    events_.done(number, {std::move(row.ids), reason, end});
   }
 
   static constexpr std::uint64_t finished = ~std::uint64_t{0};

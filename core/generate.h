@@ -26,7 +26,7 @@ struct GenerationRequest {
 struct GenerationOptions {
   SamplingOptions sampling;
   std::int32_t max_new_tokens = 256;
-  std::int32_t eos = -1;
+  std::vector<std::int32_t> ends;  // tokens each of which ends a row
   std::uint64_t seed = 0;
   std::int32_t max_rows = 64;         // rows that decode together
   std::int32_t batch_tokens = 4096;   // tokens of one pass; a longer row has a pass of its own
@@ -38,8 +38,9 @@ enum class FinishReason : std::uint8_t { eos, stop, length };
 std::string_view name_of(FinishReason reason);
 
 struct Completion {
-  std::vector<std::int32_t> ids;  // without eos
+  std::vector<std::int32_t> ids;  // without the token that ended it
   FinishReason reason = FinishReason::length;
+  std::int32_t end = -1;  // with the reason eos: that token
 };
 
 /// What a caller hears while rows run. `next` gives the next request, or nothing at the end of the

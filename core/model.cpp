@@ -43,14 +43,18 @@ int copies_of(const WeightSpec& weight, const ModelSpec& spec) {
 }
 
 WeightSource under_declared_names(const WeightSource& source, const ModelSpec& spec) {
-  std::map<std::string, std::string> others;
+  std::map<std::string, std::vector<std::string>> others;
   for (const WeightSpec& weight : spec.weights) {
-    if (!weight.other_name.empty()) others[weight.name] = weight.other_name;
+    if (!weight.other_names.empty()) others[weight.name] = weight.other_names;
   }
   if (others.empty()) return source;
   const auto stored = [source, others](const std::string& name) {
-    const auto other = others.find(name);
-    return other == others.end() || source.find(name) ? name : other->second;
+    const auto known = others.find(name);
+    if (known == others.end() || source.find(name)) return name;
+    const auto other =
+        std::find_if(known->second.begin(), known->second.end(),
+                     [&](const std::string& candidate) { return source.find(candidate); });
+    return other == known->second.end() ? name : *other;
   };
   WeightSource result = source;
   result.find = [source, stored](const std::string& name) { return source.find(stored(name)); };

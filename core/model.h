@@ -37,7 +37,7 @@ struct WeightSpec {
   std::optional<int> stack;  // of scope layer: the stack whose layers have it; else shared by all
   std::string tied_to;       // the shared weight whose values it has; "" for one of its own
   Initializer init;
-  std::string other_name = {};  // what some checkpoints call it instead; "" for nothing
+  std::vector<std::string> other_names = {};  // what some checkpoints call it instead
 };
 
 /// A bidirectional stack is an encoder: its tokens see those after them, too.

@@ -87,6 +87,18 @@ std::optional<PassDropout> within_streams(std::optional<PassDropout> dropout) {
   return dropout;
 }
 
+/// Tokenizers may know tokens, for padding, say, that a model has no row for.
+void check_ids(const std::vector<std::int32_t>& ids, std::int32_t rows) {
+  const auto beyond = std::find_if(ids.begin(), ids.end(),
+                                   [rows](std::int32_t id) { return id < 0 || id >= rows; });
+  if (beyond == ids.end()) return;
+  fail(
+      ErrorKind::data,
+      "token id {} is to be read, but the model's embedding table has {} rows: tokenizer and model "
+      "don't belong together",
+      *beyond, rows);
+}
+
 }  // namespace
 
 Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, Scratch& scratch)
@@ -100,6 +112,7 @@ Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, S
     fail(ErrorKind::internal, "a pass of {} tokens was given {} cache slots", batch.ids.size(),
          options.write_slots.size());
   }
+  check_ids(batch.ids, model.spec().vocabulary);
   scratch.lasting.reset();
   for (Workspace& layer : scratch.layers) layer.reset();
   Workspace& memory = scratch.lasting;

@@ -58,8 +58,8 @@ struct Scratch {
 
 class Pass {
  public:
-  /// Uploads the batch; everything an earlier pass left in the scratch is gone. Model, scratch and
-  /// cache must outlive the pass.
+  /// Uploads the batch; what an earlier pass left in the scratch is gone. Model, scratch and cache
+  /// must outlive the pass. Throws Error(data) for a token without a row in the embedding table.
   Pass(const Model& model, const Batch& batch, const PassOptions& options, Scratch& scratch);
 
   const Model& model() const { return *model_; }

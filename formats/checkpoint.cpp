@@ -5,7 +5,9 @@
 
 #include "formats/file_io.h"
 #include "formats/json_text.h"
+#include "formats/model_kind.h"
 #include "formats/text.h"
+#include "formats/unread_tensors.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -41,7 +43,6 @@ std::vector<SafetensorsFile> open_shards(const std::filesystem::path& directory,
   const std::map<std::string, std::string> shard_of = read_weight_map(index);
   std::set<std::string> names;
   for (const auto& [tensor, shard] : shard_of) names.insert(shard);
-  std::map<std::string, std::string> found;  // tensor name -> the shard that holds it
   std::vector<SafetensorsFile> files;
   for (const std::string& name : names) {
     const std::filesystem::path path = directory / name;
@@ -52,20 +53,16 @@ std::vector<SafetensorsFile> open_shards(const std::filesystem::path& directory,
     const SafetensorsFile& file = files.emplace_back(path);
     for (const auto& [tensor, entry] : file.tensors()) {
       const auto listed = shard_of.find(tensor);
+      if (listed == shard_of.end() && is_computed(tensor, entry)) continue;
       if (listed == shard_of.end() || listed->second != name) {
         fail(ErrorKind::data, "{}: has the tensor {}, which {} {}", path.string(),
              in_quotes(tensor), index.string(),
              listed == shard_of.end() ? "doesn't list" : "lists in " + listed->second);
       }
-      found[tensor] = name;
     }
   }
-  for (const auto& [tensor, shard] : shard_of) {
-    if (!found.contains(tensor)) {
-      fail(ErrorKind::data, "{}: lists the tensor {} in {}, which lacks it", index.string(),
-           in_quotes(tensor), shard);
-    }
-  }
+  // A tensor that is listed and in no shard may be one that nothing needs: what older versions
+  // stored, or a copy that conversion dropped. The model says which it misses.
   return files;
 }
 
@@ -78,9 +75,7 @@ std::vector<SafetensorsFile> open_files(const std::filesystem::path& directory) 
   } else if (may_exist(index)) {
     files = open_shards(directory, index);
   } else {
-    fail(ErrorKind::no_input,
-         "{}: neither {} nor {} is there; give a Hugging Face directory with safetensors weights",
-         directory.string(), weights_file_name, weights_index_name);
+    fail_without_weights(directory);
   }
   return files;
 }

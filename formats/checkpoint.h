@@ -19,7 +19,7 @@ constexpr const char* weights_index_name = "model.safetensors.index.json";
 class Checkpoint {
  public:
   /// Throws Error(no_input) where there is neither file, or a shard is missing (naming it and the
-  /// index); Error(data) where index and shards contradict each other.
+  /// index); Error(data) where a shard has a tensor that the index doesn't list in it.
   explicit Checkpoint(const std::filesystem::path& directory);
 
   const std::filesystem::path& directory() const { return directory_; }

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "kernels/error.h"
@@ -40,37 +41,50 @@ class Descriptor {
   int fd_;
 };
 
-/// A running child; one that still runs at the end of its scope is killed.
+/// A running child, the leader of a process group: the group is killed at the end of its scope.
 class Child {
  public:
   explicit Child(pid_t pid) : pid_(pid) {}
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
-  ~Child() {
-    if (pid_ > 0) kill();
-  }
+  ~Child() { std::ignore = end(); }
 
-  /// Its status once it has ended, at the latest at the deadline.
-  bool ended(Clock::time_point deadline, int& status) {
-    while (true) {
-      const pid_t found = ::waitpid(pid_, &status, WNOHANG);
-      if (found == pid_) {
-        pid_ = 0;
-        return true;
-      }
-      if (Clock::now() >= deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
+  /// Whether it has ended. It stays a zombie, so that its process group keeps its number.
+  bool ended() const {
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == pid_;
   }
-  void kill() {
-    ::kill(pid_, SIGKILL);
-    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  /// Kills what runs of the group, and answers the child's status.
+  int end() {
+    if (pid_ == 0) return status_;
+    ::kill(-pid_, SIGKILL);
+    while (::waitpid(pid_, &status_, 0) < 0 && errno == EINTR) {
     }
     pid_ = 0;
+    return status_;
   }
 
  private:
   pid_t pid_;
+  int status_ = 0;
+};
+
+class SpawnAttributes {
+ public:
+  /// The child becomes the leader of a process group.
+  SpawnAttributes() {
+    ::posix_spawnattr_init(&attributes_);
+    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETPGROUP);
+    ::posix_spawnattr_setpgroup(&attributes_, 0);
+  }
+  SpawnAttributes(const SpawnAttributes&) = delete;
+  SpawnAttributes& operator=(const SpawnAttributes&) = delete;
+  ~SpawnAttributes() { ::posix_spawnattr_destroy(&attributes_); }
+  const posix_spawnattr_t* get() const { return &attributes_; }
+
+ private:
+  posix_spawnattr_t attributes_;
 };
 
 class FileActions {
@@ -98,8 +112,9 @@ pid_t spawn(const std::filesystem::path& program, const std::vector<std::string>
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   pid_t pid = 0;
+  const SpawnAttributes attributes;
   const int error =
-      ::posix_spawn(&pid, program.c_str(), actions.get(), nullptr, argv.data(), environ);
+      ::posix_spawn(&pid, program.c_str(), actions.get(), attributes.get(), argv.data(), environ);
   if (error != 0) {
     fail(ErrorKind::unavailable, "{}: can't be started: {}", program.string(),
          std::strerror(error));
@@ -107,23 +122,30 @@ pid_t spawn(const std::filesystem::path& program, const std::vector<std::string>
   return pid;
 }
 
-/// Reads until the other side is closed or the deadline has passed.
-std::string read_report(int fd, Clock::time_point deadline) {
+/// Appends what the pipe, which doesn't block, holds now. False where nothing more can come.
+bool read_some(int fd, std::string& text) {
   constexpr std::size_t longest = 65536;
-  std::string text;
   std::array<char, 4096> chunk;
   while (true) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0) return text;
-    pollfd ready{fd, POLLIN, 0};
-    const int wait = static_cast<int>(std::min<std::int64_t>(left, 60'000));
-    if (::poll(&ready, 1, wait) <= 0) continue;
     const ssize_t got = ::read(fd, chunk.data(), chunk.size());
-    if (got == 0 || (got < 0 && errno != EINTR)) return text;
-    if (got > 0) {
-      text.append(chunk.data(), std::min(static_cast<std::size_t>(got), longest - text.size()));
-    }
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return got < 0 && errno == EAGAIN;
+    text.append(chunk.data(), std::min(static_cast<std::size_t>(got), longest - text.size()));
+  }
+}
+
+/// Reads until the child has ended or the deadline has passed. What the child started may hold the
+/// other side of the pipe open, so its end says nothing. False where the child still runs.
+bool read_report(int fd, const Child& child, Clock::time_point deadline, std::string& text) {
+  constexpr int look_every_ms = 2;
+  bool open = true;
+  while (true) {
+    const bool ended = child.ended();
+    if (open) open = read_some(fd, text);
+    if (ended || Clock::now() >= deadline) return ended;
+    pollfd ready{fd, POLLIN, 0};
+    if (open && ::poll(&ready, 1, look_every_ms) != 0) continue;
+    if (!open) std::this_thread::sleep_for(std::chrono::milliseconds(look_every_ms));
   }
 }
 
@@ -145,17 +167,17 @@ ChildReport run_child(const std::filesystem::path& program,
     fail(ErrorKind::unavailable, "no pipe to {}: {}", program.string(), std::strerror(errno));
   }
   const Descriptor reading(ends[0]);
+  ::fcntl(reading.get(), F_SETFL, O_NONBLOCK);
   Descriptor writing(ends[1]);
   Child child(spawn(program, arguments, writing.get()));
   writing.close();
 
   ChildReport report;
-  report.text = read_report(reading.get(), deadline);
-  int status = 0;
-  if (child.ended(deadline, status)) {
+  const bool ended = read_report(reading.get(), child, deadline, report.text);
+  const int status = child.end();
+  if (ended) {
     report.ended = describe(status);
   } else {
-    child.kill();
     report.ended = fmt::format("didn't end within {} s", static_cast<double>(limit.count()) / 1000);
   }
   return report;

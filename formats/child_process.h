@@ -16,8 +16,9 @@ struct ChildReport {
       ended;  // "" where it exited with status 0, else how it ended: "was killed by signal 11 ..."
 };
 
-/// Runs a program to its end, or kills it at the limit. Its standard output goes to standard error,
-/// and its standard input is empty. It starts from a clean state, by posix_spawn rather than fork,
+/// Runs a program to its end, or kills it at the limit, and with it in either case what it started
+/// and left running (unless that made itself a process group of its own). Its standard output goes
+/// to standard error, and its standard input is empty. It starts from a clean state, by posix_spawn rather than fork,
 /// so it doesn't matter which threads run here. Throws Error(unavailable) where it can't be
 /// started.
 ChildReport run_child(const std::filesystem::path& program,

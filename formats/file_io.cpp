@@ -56,6 +56,14 @@ std::string read_file(const std::filesystem::path& path) {
   }
 }
 
+void refuse_git_lfs_pointer(std::string_view bytes, const std::filesystem::path& path) {
+  if (!bytes.starts_with("version https://git-lfs.github.com/spec/")) return;
+  fail(ErrorKind::data,
+       "{}: is a Git LFS pointer, which stands where the file belongs: run \"git lfs pull\" in its "
+       "repository, or download the file itself",
+       path.string());
+}
+
 AtomicFile::AtomicFile(std::filesystem::path path)
     : path_(std::move(path)), temporary_(temporary_for(path_)) {
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

@@ -16,6 +16,10 @@ bool may_exist(const std::filesystem::path& path);
 /// fails.
 std::string read_file(const std::filesystem::path& path);
 
+/// Throws Error(data), saying what to do, where the bytes that a file begins with are those of a
+/// pointer that Git LFS leaves in place of a file.
+void refuse_git_lfs_pointer(std::string_view bytes, const std::filesystem::path& path);
+
 /// A file that appears whole or not at all: bytes go to PATH.tmp-PID, which `commit` syncs and
 /// renames over the path. Without commit nothing stays. Throws Error(cannot_create) where the
 /// directory can't be written, Error(io) where writing fails (disk full).

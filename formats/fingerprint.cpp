@@ -20,27 +20,33 @@ using nlohmann::json;
 
 constexpr const char* cache_name = ".gist-fingerprint.json";
 
-/// A file that was modified this recently could be modified again without a change of its mtime.
+/// A file that changed this recently could change again within the same tick of its file system's
+/// clock.
 constexpr std::int64_t settling_ns = 2'000'000'000;
 
 /// What the cached value was computed from.
 json key_of(const Checkpoint& checkpoint) {
   json key = json::array();
   for (const SafetensorsFile& file : checkpoint.files()) {
+    const FileIdentity& identity = file.identity();
     key.push_back({{"name", file.path().filename().string()},
                    {"size", file.size()},
-                   {"modified_ns", file.modified_ns()}});
+                   {"device", identity.device},
+                   {"inode", identity.inode},
+                   {"modified_ns", identity.modified_ns},
+                   {"changed_ns", identity.changed_ns}});
   }
   return key;
 }
 
-bool settled(const Checkpoint& checkpoint) {
-  const std::int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                               std::chrono::system_clock::now().time_since_epoch())
-                               .count();
-  return std::all_of(
-      checkpoint.files().begin(), checkpoint.files().end(),
-      [&](const SafetensorsFile& file) { return file.modified_ns() < now - settling_ns; });
+bool settled(const Checkpoint& checkpoint, std::chrono::system_clock::time_point now) {
+  const std::int64_t now_ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
+  return std::all_of(checkpoint.files().begin(), checkpoint.files().end(),
+                     [&](const SafetensorsFile& file) {
+                       return std::max(file.identity().modified_ns, file.identity().changed_ns) <
+                              now_ns - settling_ns;
+                     });
 }
 
 std::optional<std::filesystem::path> user_cache_directory() {
@@ -117,14 +123,14 @@ std::string compute_model_sha256(const Checkpoint& checkpoint) {
   return to_hex(stream.finish());
 }
 
-std::string model_sha256(const Checkpoint& checkpoint) {
+std::string model_sha256(const Checkpoint& checkpoint, std::chrono::system_clock::time_point now) {
   const json key = key_of(checkpoint);
   const std::vector<std::filesystem::path> files = cache_files(checkpoint.directory());
   for (const std::filesystem::path& file : files) {
     if (const std::optional<std::string> known = cached(file, key)) return *known;
   }
   std::string digest = compute_model_sha256(checkpoint);
-  if (settled(checkpoint)) {
+  if (settled(checkpoint, now)) {
     const json content = {{"files", key}, {"sha256", digest}};
     for (const std::filesystem::path& file : files) {
       if (write_cache(file, content)) break;

@@ -17,12 +17,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* added_tokens_name = "added_tokens.json";
-constexpr const char* special_tokens_name = "special_tokens_map.json";
-constexpr const char* config_name = "tokenizer_config.json";
-constexpr const char* fast_name = "tokenizer.json";
-constexpr const char* list_key = "additional_special_tokens";
-constexpr const char* decoder_key = "added_tokens_decoder";
+constexpr const char* config_name = tokenizer_config_name;
+constexpr const char* fast_name = fast_tokenizer_name;
+constexpr const char* list_key = additional_tokens_key;
+constexpr const char* decoder_key = added_tokens_decoder_key;
 
 /// The JSON files beside a vocabulary. An empty object stands for a file that isn't there.
 struct Settings {
@@ -109,34 +107,45 @@ void add_to_list(Json& content, const Json& token, const Tokenizer& tokenizer,
   if (std::find(list.begin(), list.end(), token) == list.end()) list.push_back(token);
 }
 
-/// {"32000": {"content": "<GIST>", ...}}: transformers takes this for all of the added tokens.
-void add_to_decoder(Json& config, std::int32_t id, const std::filesystem::path& path) {
-  const auto decoder = config.find(decoder_key);
-  if (decoder == config.end()) return;
-  if (!decoder->is_object()) {
-    fail(ErrorKind::data, "{}: \"{}\" should be an object, not {}", path.string(), decoder_key,
-         decoder->type_name());
-  }
-  const std::string key = std::to_string(id);
-  if (const auto taken = decoder->find(key); taken != decoder->end()) {
-    fail(ErrorKind::data,
-         "{}: \"{}\" gives the id {}, the next one, to {}: list that token in {}, too",
-         path.string(), decoder_key, id, in_quotes(taken->dump()), added_tokens_name);
+Json described(const AddedToken& token) {
+  return {
+      {"content", token.text},  {"lstrip", token.lstrip},           {"normalized", !token.special},
+      {"rstrip", token.rstrip}, {"single_word", token.single_word}, {"special", token.special}};
+}
+
+/// {"32000": {"content": "<GIST>", ...}}: transformers takes this for all of the added tokens, so
+/// those that other files list stand in it, too.
+void add_to_decoder(Json& config, const Tokenizer& tokenizer,
+                    const std::vector<AddedToken>& listed) {
+  Json& decoder = config[decoder_key];
+  for (const std::vector<AddedToken>& tokens : {listed, tokenizer.added_tokens()}) {
+    for (const AddedToken& token : tokens) {
+      const std::string key = std::to_string(token.id);
+      if (!decoder.contains(key)) decoder[key] = described(token);
+    }
   }
   Json token = gist_token_object();
   token["special"] = true;
-  (*decoder)[key] = std::move(token);
+  decoder[std::to_string(tokenizer.size())] = std::move(token);
 }
 
+/// tokenizer.json is left out, so what it alone lists goes into the other files.
 void add_gist_token(Settings& settings, const Tokenizer& tokenizer,
-                    const std::filesystem::path& source) {
+                    const std::filesystem::path& source, const TokenizerSettings& read) {
+  for (const AddedToken& token : tokenizer.added_tokens()) {
+    settings.added_tokens.emplace(token.text, token.id);
+  }
   settings.added_tokens[std::string(Tokenizer::gist_token_name)] = tokenizer.size();
   const Json name = Tokenizer::gist_token_name;
   add_to_list(settings.special_tokens,
               has_objects(settings.special_tokens) ? gist_token_object() : name, tokenizer,
               source / special_tokens_name);
   add_to_list(settings.config, name, tokenizer, source / config_name);
-  add_to_decoder(settings.config, tokenizer.size(), source / config_name);
+  const auto decoder = settings.config.find(decoder_key);
+  const bool has_decoder = decoder != settings.config.end() && !decoder->is_null();
+  if (has_decoder || read.only_in_tokenizer_json) {
+    add_to_decoder(settings.config, tokenizer, read.listed);
+  }
 }
 
 void write_settings(const Settings& settings, const std::filesystem::path& target) {
@@ -169,7 +178,10 @@ std::vector<std::string> write_tokenizer(const std::filesystem::path& source,
     return {};
   }
   Settings settings = is_directory ? settings_in(source) : settings_of(tokenizer);
-  if (adds) add_gist_token(settings, tokenizer, source);
+  if (adds) {
+    add_gist_token(settings, tokenizer, source,
+                   is_directory ? read_tokenizer_settings(source) : TokenizerSettings());
+  }
   write_settings(settings, target);
   const bool has_fast = is_directory && may_exist(source / fast_name);
   return has_fast ? std::vector<std::string>{fast_name} : std::vector<std::string>{};

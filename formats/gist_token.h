@@ -20,12 +20,13 @@ inline constexpr std::int32_t max_gist_tokens = 1 << 20;
 /// are the file's.
 ///
 /// With `with_gist_token` a tokenizer that has no <GIST> gets it, its id the tokenizer's size
-/// (added tokens included), in the three JSON files as Hugging Face writes it. Files that would
-/// contradict them are left out (tokenizer.json, from which transformers makes a fast tokenizer; it
-/// makes one from the others as well): the answer is their names, for a warning.
+/// (added tokens included), in the three JSON files as Hugging Face writes it, which then list all
+/// added tokens. Files that would contradict them are left out (tokenizer.json, from which
+/// transformers makes a fast tokenizer; it makes one from the others as well): the answer is their
+/// names, for a warning.
 ///
-/// Throws as Tokenizer::open; Error(data) where tokenizer_config.json gives the id to another token
-/// or lists no tokens where it should; Error(cannot_create) and Error(io) where writing fails.
+/// Throws as Tokenizer::open; Error(data) where tokenizer_config.json lists no tokens where it
+/// should; Error(cannot_create) and Error(io) where writing fails.
 [[nodiscard]] std::vector<std::string> write_tokenizer(const std::filesystem::path& source,
                                                        const std::filesystem::path& target,
                                                        bool with_gist_token);

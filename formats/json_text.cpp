@@ -213,6 +213,7 @@ Parsed parse_once(const Source& source) {
 }
 
 json object_in(std::string_view text, const std::filesystem::path& path) {
+  refuse_git_lfs_pointer(text, path);
   json content = parse_json(text, path.string());
   if (!content.is_object()) {
     fail(ErrorKind::data, "{}: should hold a JSON object, not {}", path.string(),

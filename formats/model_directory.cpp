@@ -1,5 +1,6 @@
 #include "formats/model_directory.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "formats/file_io.h"
@@ -14,11 +15,11 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* config_name = "config.json";
-constexpr const char* generation_name = "generation_config.json";
 constexpr const char* settings_name = "gist.json";
 constexpr const char* format_name = "gist-model";
 constexpr int format_major = 1;
 constexpr const char* format_version = "1.0";
+constexpr const char* ignored_key = "ignored_tensors";
 
 const json& member(const json& content, const char* name, const std::string& where) {
   const auto found = content.find(name);
@@ -79,6 +80,18 @@ std::int32_t gist_tokens_in(const json& content, Condition condition, const std:
   return value.get<std::int32_t>();
 }
 
+std::vector<std::string> ignored_tensors_in(const json& content, const std::string& where) {
+  const auto found = content.find(ignored_key);
+  if (found == content.end()) return {};
+  const bool texts =
+      found->is_array() &&
+      std::all_of(found->begin(), found->end(), [](const json& name) { return name.is_string(); });
+  if (!texts) {
+    fail(ErrorKind::data, "{}: \"{}\" should be a list of tensors' names", where, ignored_key);
+  }
+  return found->get<std::vector<std::string>>();
+}
+
 }  // namespace
 
 std::optional<GistSettings> read_gist_json(const std::filesystem::path& directory) {
@@ -91,6 +104,7 @@ std::optional<GistSettings> read_gist_json(const std::filesystem::path& director
   settings.condition = condition_in(content, where);
   settings.gist_tokens = gist_tokens_in(content, settings.condition, where);
   settings.prompt_template = PromptTemplate::parse(member(content, "template", where), where);
+  settings.ignored_tensors = ignored_tensors_in(content, where);
   return settings;
 }
 
@@ -101,6 +115,7 @@ void write_gist_json(const std::filesystem::path& directory, const GistSettings&
   content["condition"] = name_of(settings.condition);
   content["gist_tokens"] = settings.gist_tokens;
   content["template"] = settings.prompt_template.json();
+  if (!settings.ignored_tensors.empty()) content[ignored_key] = settings.ignored_tensors;
   write_file_atomically(directory / settings_name, content.dump(2) + "\n");
 }
 
@@ -114,9 +129,9 @@ std::vector<std::string> write_model_directory(const std::filesystem::path& dire
   write_file_atomically(directory / config_name, content.config.dump(2) + "\n");
   write_safetensors(directory, content.tensors, max_shard_bytes);
   write_gist_json(directory, content.settings);
-  const std::filesystem::path generation = content.source / generation_name;
+  const std::filesystem::path generation = content.source / generation_config_name;
   if (!content.source.empty() && may_exist(generation)) {
-    write_file_atomically(directory / generation_name, read_file(generation));
+    write_file_atomically(directory / generation_config_name, read_file(generation));
   }
   return write_tokenizer(content.tokenizer, directory, content.with_gist_token);
 }

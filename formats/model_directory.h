@@ -18,12 +18,16 @@
 
 namespace gist {
 
+constexpr const char* generation_config_name = "generation_config.json";
+
 /// gist.json: {"format": "gist-model", "version": "1.0", "condition": "gist", "gist_tokens": 1,
 /// "template": [...]}. Newer major versions are refused.
 struct GistSettings {
   Condition condition = Condition::gist;
   std::int32_t gist_tokens = 1;
   PromptTemplate prompt_template = PromptTemplate::decoder_default();
+  /// Tensors of the model that training started from which it left out, as it was told to.
+  std::vector<std::string> ignored_tensors = {};
 };
 
 std::optional<GistSettings> read_gist_json(const std::filesystem::path& directory);

@@ -36,9 +36,10 @@ std::int32_t required(std::optional<std::int32_t> id, const char* name,
 
 }  // namespace
 
-std::vector<std::int32_t> answer_tokens(std::string_view answer, const Tokenizer& tokenizer) {
+std::vector<std::int32_t> answer_tokens(std::string_view answer, const Tokenizer& tokenizer,
+                                        std::optional<std::int32_t> end) {
   std::vector<std::int32_t> tokens = tokenizer.encode(answer);
-  if (tokenizer.eos()) tokens.push_back(*tokenizer.eos());
+  if (end) tokens.push_back(*end);
   return tokens;
 }
 
@@ -48,11 +49,12 @@ std::string_view strip(std::string_view text) {
   return text.substr(first, text.find_last_not_of(ascii_white_space) - first + 1);
 }
 
-PromptTemplate PromptTemplate::decoder_default() {
-  const nlohmann::json pieces = {"bos",
-                                 {{"text", "Instruction: {instruction}"}},
-                                 "gist",
-                                 {{"text", "Input: {input}\nOutput:"}, {"else", "Output:"}}};
+PromptTemplate PromptTemplate::decoder_default(bool with_bos) {
+  nlohmann::json pieces = {"bos",
+                           {{"text", "Instruction: {instruction}"}},
+                           "gist",
+                           {{"text", "Input: {input}\nOutput:"}, {"else", "Output:"}}};
+  if (!with_bos) pieces.erase(0);
   return parse(pieces, "the default template");
 }
 

@@ -25,7 +25,8 @@ class PromptTemplate {
   /// The layout that published decoder checkpoints were trained on:
   /// ["bos", {"text": "Instruction: {instruction}"}, "gist",
   ///  {"text": "Input: {input}\nOutput:", "else": "Output:"}]
-  static PromptTemplate decoder_default();
+  /// without the "bos" where the tokenizer adds none.
+  static PromptTemplate decoder_default(bool with_bos = true);
   /// Likewise for encoder-decoders:
   /// [{"text": "Instruction: {instruction}"}, {"piece": "▁"}, "gist", {"text": "Input: {input}"},
   ///  "eos"]
@@ -71,8 +72,9 @@ class PromptTemplate {
 Sequence join(const std::vector<std::int32_t>& before, std::int32_t gist_token, std::int32_t k,
               const std::vector<std::int32_t>& after);
 
-/// What a model is to answer, of which the loss is taken: enc(answer) eos.
-std::vector<std::int32_t> answer_tokens(std::string_view answer, const Tokenizer& tokenizer);
+/// What a model is to answer, of which the loss is taken: enc(answer), and what ends an answer.
+std::vector<std::int32_t> answer_tokens(std::string_view answer, const Tokenizer& tokenizer,
+                                        std::optional<std::int32_t> end);
 
 /// The text without leading and trailing ASCII white space.
 std::string_view strip(std::string_view text);

@@ -11,9 +11,11 @@
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 #include <utility>
 
+#include "formats/file_io.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
@@ -49,6 +51,7 @@ constexpr std::array element_sizes = std::to_array<ElementSize>({
     {"F64", 8},
     {"I64", 8},
     {"U64", 8},
+    {"C64", 8},
 });
 
 /// "FILE: tensor "NAME"", for messages.
@@ -81,14 +84,15 @@ std::string dtype_in(const json& info, const std::string& place) {
   return found->get<std::string>();
 }
 
-std::size_t element_bytes(const std::string& dtype, const std::string& place) {
+/// Nothing for dtypes that gist doesn't know: a tensor of one is refused when something reads it.
+std::optional<std::size_t> element_bytes(const std::string& dtype) {
   const auto* const known = std::find_if(element_sizes.begin(), element_sizes.end(),
                                          [&](const ElementSize& e) { return e.dtype == dtype; });
-  if (known == element_sizes.end()) {
-    fail(ErrorKind::data, "{}: unknown dtype {}; convert the weights to F32, BF16 or F16", place,
-         in_quotes(dtype));
-  }
-  return known->bytes;
+  return known == element_sizes.end() ? std::nullopt : std::optional(known->bytes);
+}
+
+std::int64_t nanoseconds(const timespec& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
 std::size_t tensor_bytes(const std::vector<std::int64_t>& shape, std::size_t each,
@@ -117,7 +121,6 @@ SafetensorsEntry read_entry(const json& info, const std::string& place, const st
   SafetensorsEntry entry;
   entry.dtype = dtype_in(info, place);
   entry.shape = sizes_in(info, "shape", place);
-  entry.bytes = tensor_bytes(entry.shape, element_bytes(entry.dtype, place), place);
   const std::vector<std::int64_t> offsets = sizes_in(info, "data_offsets", place);
   if (offsets.size() != 2 || offsets[0] > offsets[1]) {
     fail(ErrorKind::data, "{}: \"data_offsets\" should be [begin, end], found [{}]", place,
@@ -129,9 +132,12 @@ SafetensorsEntry read_entry(const json& info, const std::string& place, const st
     fail(ErrorKind::data, "{}: its bytes end at {} of {}: the file is truncated or damaged; {}",
          place, end, data_bytes, damaged);
   }
-  if (end - begin != entry.bytes) {
+  entry.bytes = end - begin;
+  const std::optional<std::size_t> each = element_bytes(entry.dtype);
+  const std::size_t expected = each ? tensor_bytes(entry.shape, *each, place) : entry.bytes;
+  if (entry.bytes != expected) {
     fail(ErrorKind::data, "{}: {} [{}] takes {} bytes, \"data_offsets\" give it {}", place,
-         entry.dtype, fmt::join(entry.shape, ", "), entry.bytes, end - begin);
+         entry.dtype, fmt::join(entry.shape, ", "), expected, entry.bytes);
   }
   entry.data = data + begin;
   return entry;
@@ -187,7 +193,8 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
     fail(ErrorKind::no_input, "{}: is not a regular file", path.string());
   }
   size_ = static_cast<std::size_t>(status.st_size);
-  modified_ns_ = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+  identity_ = {status.st_dev, status.st_ino, nanoseconds(status.st_mtim),
+               nanoseconds(status.st_ctim)};
   if (size_ < length_bytes) {
     ::close(descriptor);
     fail(ErrorKind::data, "{}: no safetensors file: {} bytes, shorter than its header's length; {}",
@@ -209,6 +216,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
 }
 
 void SafetensorsFile::read_header() {
+  refuse_git_lfs_pointer({reinterpret_cast<const char*>(mapping_), size_}, path_);
   std::uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, mapping_, length_bytes);
   if (header_bytes > max_header_bytes || header_bytes > size_ - length_bytes) {
@@ -238,14 +246,14 @@ SafetensorsFile::SafetensorsFile(SafetensorsFile&& other) noexcept
     : path_(std::move(other.path_)),
       mapping_(std::exchange(other.mapping_, nullptr)),
       size_(std::exchange(other.size_, 0)),
-      modified_ns_(other.modified_ns_),
+      identity_(other.identity_),
       tensors_(std::move(other.tensors_)) {}
 
 SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(mapping_, other.mapping_);
   std::swap(size_, other.size_);
-  std::swap(modified_ns_, other.modified_ns_);
+  std::swap(identity_, other.identity_);
   std::swap(tensors_, other.tensors_);
   return *this;
 }

@@ -18,14 +18,24 @@ namespace gist {
 
 /// A tensor as the file spells it. `data` points into the mapping.
 struct SafetensorsEntry {
-  std::string dtype;  // "F32", "BF16", "F16", "I32", "I64", ...
+  std::string dtype;  // "F32", "BF16", "F16", "I32", "I64", ...; perhaps one that nothing reads
   std::vector<std::int64_t> shape;
   const std::byte* data = nullptr;
   std::size_t bytes = 0;
 };
 
+/// What tells a file from others, and from itself after a change: no write leaves all of it as it
+/// was, though a copy may restore size and time of modification.
+struct FileIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::int64_t modified_ns = 0;  // nanoseconds since 1970
+  std::int64_t changed_ns = 0;   // likewise; by the system's clock, and nobody sets it
+};
+
 /// One memory-mapped file. Opening checks the whole header: its size against the file's, valid
-/// JSON, known dtypes, shapes against byte counts, offsets inside the file, no overlap and no gap.
+/// JSON, shapes against byte counts (where the dtype is known), offsets inside the file, no overlap
+/// and no gap.
 /// Throws Error(no_input) where the file can't be opened and Error(data) naming file and tensor
 /// otherwise.
 class SafetensorsFile {
@@ -36,9 +46,8 @@ class SafetensorsFile {
   ~SafetensorsFile();
 
   const std::filesystem::path& path() const { return path_; }
-  std::size_t size() const { return size_; }  // of the file, in bytes
-  /// When the mapped file was last modified, in nanoseconds since 1970.
-  std::int64_t modified_ns() const { return modified_ns_; }
+  std::size_t size() const { return size_; }                  // of the file, in bytes
+  const FileIdentity& identity() const { return identity_; }  // of the mapped file
   const std::map<std::string, SafetensorsEntry>& tensors() const { return tensors_; }
   /// Says that the tensor's pages need not stay in memory.
   void release(const SafetensorsEntry& entry) const;
@@ -49,7 +58,7 @@ class SafetensorsFile {
   std::filesystem::path path_;
   std::byte* mapping_ = nullptr;
   std::size_t size_ = 0;
-  std::int64_t modified_ns_ = 0;
+  FileIdentity identity_;
   std::map<std::string, SafetensorsEntry> tensors_;
 };
 

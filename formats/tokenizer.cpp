@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
+#include "formats/added_words.h"
 #include "formats/file_io.h"
-#include "formats/json_text.h"
 #include "formats/sha256.h"
 #include "formats/text.h"
 #include "kernels/error.h"
@@ -17,60 +17,20 @@
 namespace gist {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::array vocabulary_names = {"tokenizer.model", "spiece.model"};
-constexpr const char* added_tokens_name = "added_tokens.json";
-constexpr const char* config_name = "tokenizer_config.json";
-constexpr std::int32_t t5_extra_ids = 100;
-constexpr std::int32_t max_extra_ids = 1 << 20;
+constexpr const char* first_sentinel = "<extra_id_0>";
 
 std::filesystem::path vocabulary_in(const std::filesystem::path& directory) {
   for (const char* name : vocabulary_names) {
     if (may_exist(directory / name)) return directory / name;
   }
-  fail(ErrorKind::no_input, "{}: neither {} nor {} is there; gist reads SentencePiece vocabularies",
-       directory.string(), vocabulary_names[0], vocabulary_names[1]);
-}
-
-/// The object in the file; an empty one where there is no such file.
-json object_in(const std::filesystem::path& path) {
-  return may_exist(path) ? read_json_object(path) : json::object();
-}
-
-/// T5's sentinels <extra_id_0> ... stand behind the vocabulary without being named in it.
-std::int32_t extra_ids_in(const json& config, const std::filesystem::path& path) {
-  const json class_name = config.value("tokenizer_class", json());
-  if (class_name != "T5Tokenizer" && class_name != "T5TokenizerFast") return 0;
-  const auto found = config.find("extra_ids");
-  if (found == config.end()) return t5_extra_ids;
-  if (!found->is_number_unsigned() || found->get<std::uint64_t>() > max_extra_ids) {
-    fail(ErrorKind::data, "{}: \"extra_ids\" should be a number from 0 to {}", path.string(),
-         max_extra_ids);
-  }
-  return found->get<std::int32_t>();
-}
-
-struct AddedToken {
-  std::string name;
-  std::uint64_t id = 0;
-};
-
-/// The tokens that added_tokens.json lists, in order of their ids.
-std::vector<AddedToken> added_tokens_in(const std::filesystem::path& path) {
-  const json content = object_in(path);
-  std::vector<AddedToken> tokens;
-  for (const auto& [name, id] : content.items()) {
-    if (!id.is_number_unsigned()) {
-      fail(ErrorKind::data, "{}: the id of token {} should be a non-negative integer",
-           path.string(), in_quotes(name));
-    }
-    tokens.push_back({name, id.get<std::uint64_t>()});
-  }
-  std::sort(tokens.begin(), tokens.end(), [](const AddedToken& a, const AddedToken& b) {
-    return std::pair(a.id, std::string_view(a.name)) < std::pair(b.id, std::string_view(b.name));
-  });
-  return tokens;
+  const bool has_fast = may_exist(directory / fast_tokenizer_name);
+  fail(ErrorKind::no_input,
+       "{}: {} {} nor {} is there; gist reads SentencePiece vocabularies, no tokenizer.json yet: "
+       "copy {} from the base model that this one was made of",
+       directory.string(), has_fast ? "tokenizer.json is there alone, neither" : "neither",
+       vocabulary_names[0], vocabulary_names[1],
+       fmt::format("{} (T5: {})", vocabulary_names[0], vocabulary_names[1]));
 }
 
 /// SentencePiece says -1 for a token that the vocabulary lacks.
@@ -82,14 +42,19 @@ std::optional<std::int32_t> id_or_none(int id) {
 
 struct Tokenizer::Impl {
   sentencepiece::SentencePieceProcessor processor;
-  std::map<std::string, std::int32_t, std::less<>> added;  // by name, sentinels included
-  std::int32_t pieces = 0;                                 // of the vocabulary file
-  std::int32_t size = 0;                                   // added tokens included
+  std::map<std::string, std::int32_t, std::less<>> added;  // by text, sentinels included
+  std::vector<AddedToken> tokens;                          // added_tokens()
+  std::set<std::int32_t> special;                          // ids that decode to nothing
+  std::optional<std::int32_t> bos, eos, unk;
+  bool adds_bos = true;
+  std::int32_t pieces = 0;  // of the vocabulary file
+  std::int32_t size = 0;    // added tokens included
   std::filesystem::path path;
   std::string sha256;
 
   void load() {
     const std::string bytes = read_file(path);
+    refuse_git_lfs_pointer(bytes, path);
     sha256 = to_hex(gist::sha256(bytes));
     const auto status = processor.LoadFromSerializedProto(bytes);
     if (!status.ok()) {
@@ -99,6 +64,9 @@ struct Tokenizer::Impl {
     }
     pieces = processor.GetPieceSize();
     size = pieces;
+    bos = id_or_none(processor.bos_id());
+    eos = id_or_none(processor.eos_id());
+    unk = id_or_none(processor.unk_id());
   }
 
   std::optional<std::int32_t> vocabulary_id(std::string_view piece) const {
@@ -107,30 +75,94 @@ struct Tokenizer::Impl {
     return id;
   }
 
+  std::optional<std::int32_t> find(std::string_view name) const {
+    if (const auto found = added.find(name); found != added.end()) return found->second;
+    return vocabulary_id(name);
+  }
+
+  void apply(const TokenizerSettings& settings, const std::filesystem::path& directory) {
+    if (!vocabulary_id(first_sentinel)) add_sentinels(settings.sentinels);
+    add_listed(settings.listed, directory);
+    for (const std::string& text : settings.special) add_special(text);
+    const auto named = [this](const std::optional<std::string>& text, auto otherwise) {
+      return text ? find(*text) : otherwise;
+    };
+    bos = named(settings.bos, bos);
+    eos = named(settings.eos, eos);
+    unk = named(settings.unk, unk);
+    adds_bos = settings.adds_bos;
+    std::sort(tokens.begin(), tokens.end(),
+              [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
+  }
+
+  std::vector<std::int32_t> encode(std::string_view text) const {
+    std::vector<int> ids;
+    const auto status = processor.Encode(text, &ids);
+    if (!status.ok()) {
+      fail(ErrorKind::internal, "SentencePiece can't encode {}: {}", in_quotes(text),
+           status.ToString());
+    }
+    return {ids.begin(), ids.end()};
+  }
+
+  std::string decode(const std::vector<int>& ids) const {
+    std::string text;
+    const auto status = processor.Decode(ids, &text);
+    if (!status.ok()) {
+      fail(ErrorKind::internal, "SentencePiece can't decode: {}", status.ToString());
+    }
+    return text;
+  }
+
+  /// The text of an added token that isn't special; nothing for other ids.
+  const std::string* word(std::int32_t id) const {
+    const auto at = std::lower_bound(tokens.begin(), tokens.end(), id,
+                                     [](const AddedToken& token, std::int32_t wanted) {
+                                       return token.id < static_cast<std::uint64_t>(wanted);
+                                     });
+    const bool found = at != tokens.end() && at->id == static_cast<std::uint64_t>(id);
+    return found && !at->special ? &at->text : nullptr;
+  }
+
+ private:
   void add_sentinels(std::int32_t count) {
     for (std::int32_t i = 0; i < count; ++i) {
-      added["<extra_id_" + std::to_string(i) + ">"] = pieces + count - 1 - i;
+      const std::int32_t id = pieces + count - 1 - i;
+      added["<extra_id_" + std::to_string(i) + ">"] = id;
+      special.insert(id);
     }
     size += count;
   }
 
-  void add_tokens(const std::filesystem::path& source) {
-    for (const AddedToken& token : added_tokens_in(source)) {
-      const std::optional<std::int32_t> known = find(token.name);
-      if (known && static_cast<std::uint64_t>(*known) == token.id) continue;
-      if (known || token.id != static_cast<std::uint64_t>(size)) {
+  void add_listed(const std::vector<AddedToken>& listed, const std::filesystem::path& directory) {
+    for (const AddedToken& token : listed) {
+      const std::optional<std::int32_t> known = find(token.text);
+      const bool agrees = known && static_cast<std::uint64_t>(*known) == token.id;
+      if (!agrees && (known || token.id != static_cast<std::uint64_t>(size))) {
         fail(ErrorKind::data,
              "{}: token {} has id {}, expected {}: added tokens continue the {} ids of {}",
-             source.string(), in_quotes(token.name), token.id, known ? *known : size, pieces,
+             directory.string(), in_quotes(token.text), token.id, known ? *known : size, pieces,
              path.filename().string());
       }
-      added[token.name] = size++;
+      if (!agrees) append(token);
+      if (token.special) special.insert(static_cast<std::int32_t>(token.id));
     }
   }
 
-  std::optional<std::int32_t> find(std::string_view name) const {
-    if (const auto found = added.find(name); found != added.end()) return found->second;
-    return vocabulary_id(name);
+  void add_special(const std::string& text) {
+    if (!find(text)) {
+      AddedToken token;
+      token.text = text;
+      token.id = static_cast<std::uint64_t>(size);
+      token.special = true;
+      append(token);
+    }
+    special.insert(*find(text));
+  }
+
+  void append(const AddedToken& token) {
+    added[token.text] = size++;
+    tokens.push_back(token);
   }
 };
 
@@ -140,11 +172,7 @@ Tokenizer Tokenizer::open(const std::filesystem::path& path) {
   const bool is_directory = std::filesystem::is_directory(path, unknown);
   impl->path = is_directory ? vocabulary_in(path) : path;
   impl->load();
-  if (is_directory) {
-    const std::filesystem::path config = path / config_name;
-    impl->add_sentinels(extra_ids_in(object_in(config), config));
-    impl->add_tokens(path / added_tokens_name);
-  }
+  if (is_directory) impl->apply(read_tokenizer_settings(path), path);
   return Tokenizer(std::move(impl));
 }
 
@@ -157,24 +185,36 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
   if (!valid_utf8(text)) {
     fail(ErrorKind::data, "text that is not valid UTF-8: {}", in_quotes(text));
   }
-  std::vector<int> ids;
-  const auto status = impl_->processor.Encode(text, &ids);
-  if (!status.ok()) {
-    fail(ErrorKind::internal, "SentencePiece can't encode {}: {}", in_quotes(text),
-         status.ToString());
+  std::vector<std::int32_t> ids;
+  for (const TextPart& part : split_at_words(text, impl_->tokens)) {
+    if (part.word != nullptr) {
+      ids.push_back(static_cast<std::int32_t>(part.word->id));
+    } else {
+      const std::vector<std::int32_t> plain = impl_->encode(part.text);
+      ids.insert(ids.end(), plain.begin(), plain.end());
+    }
   }
-  return {ids.begin(), ids.end()};
+  return ids;
 }
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
+  std::string text;
   std::vector<int> plain;
+  const auto append = [&text](const std::string& part) {
+    if (!text.empty() && !part.empty()) text += ' ';
+    text += part;
+  };
   for (const std::int32_t id : ids) {
     if (id < 0) fail(ErrorKind::internal, "token id {} to decode", id);
-    if (id < impl_->pieces && !impl_->processor.IsControl(id)) plain.push_back(id);
+    if (const std::string* word = impl_->word(id)) {
+      append(impl_->decode(std::exchange(plain, {})));
+      append(*word);
+    } else if (id < impl_->pieces && !impl_->processor.IsControl(id) &&
+               !impl_->special.contains(id)) {
+      plain.push_back(id);
+    }
   }
-  std::string text;
-  const auto status = impl_->processor.Decode(plain, &text);
-  if (!status.ok()) fail(ErrorKind::internal, "SentencePiece can't decode: {}", status.ToString());
+  append(impl_->decode(plain));
   return text;
 }
 
@@ -190,15 +230,27 @@ const std::string& Tokenizer::piece_of_id(std::int32_t id) const {
 }
 
 std::optional<std::int32_t> Tokenizer::bos() const {
-  return id_or_none(impl_->processor.bos_id());
+  return impl_->bos;
 }
 
 std::optional<std::int32_t> Tokenizer::eos() const {
-  return id_or_none(impl_->processor.eos_id());
+  return impl_->eos;
 }
 
 std::optional<std::int32_t> Tokenizer::unk() const {
-  return id_or_none(impl_->processor.unk_id());
+  return impl_->unk;
+}
+
+bool Tokenizer::adds_bos() const {
+  return impl_->bos.has_value() && impl_->adds_bos;
+}
+
+std::int32_t Tokenizer::pieces() const {
+  return impl_->pieces;
+}
+
+const std::vector<AddedToken>& Tokenizer::added_tokens() const {
+  return impl_->tokens;
 }
 
 std::int32_t Tokenizer::size() const {

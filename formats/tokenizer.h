@@ -11,35 +11,46 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/added_tokens.h"
+
 namespace gist {
 
 class Tokenizer {
  public:
   /// `path`: a vocabulary file, which has no added tokens; or a directory, of which vocabulary and
-  /// added tokens are read (added_tokens.json, tokenizer_config.json's extra_ids for T5's
-  /// sentinels). Throws Error(no_input) where there is no vocabulary, Error(data) where a file is
-  /// not what it should be or the added tokens contradict the vocabulary.
+  /// added tokens are read (formats/added_tokens.h). Tokens that have a role but no id get the next
+  /// ones, as in transformers. Throws Error(no_input) where there is no vocabulary, Error(data)
+  /// where a file is not what it should be or the added tokens contradict the vocabulary.
   static Tokenizer open(const std::filesystem::path& path);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  /// Plain encoding: no bos, no eos; special tokens in the text are text. Throws Error(data) for
-  /// invalid UTF-8.
+  /// Plain encoding: no bos, no eos; special tokens in the text are text, other added tokens are
+  /// found in it. Throws Error(data) for invalid UTF-8.
   std::vector<std::int32_t> encode(std::string_view text) const;
-  /// Added tokens (the gist, sentinels) and control tokens decode to nothing; so do ids beyond the
-  /// tokenizer, which a model whose table has spare rows may choose.
+  /// Special tokens (the gist, sentinels, those with a role) and control pieces decode to nothing;
+  /// so do ids beyond the tokenizer, which a model whose table has spare rows may choose. Other
+  /// added tokens decode to their text, a space between it and what stands beside it. As
+  /// transformers decodes with skip_special_tokens.
   std::string decode(std::span<const std::int32_t> ids) const;
 
   std::optional<std::int32_t> id_of_piece(std::string_view piece) const;
   /// Of the vocabulary file: 0 <= id < its number of pieces.
   const std::string& piece_of_id(std::int32_t id) const;
+  // Those that the directory names, else the vocabulary's.
   std::optional<std::int32_t> bos() const;
   std::optional<std::int32_t> eos() const;
   std::optional<std::int32_t> unk() const;
+  /// Whether a text by itself begins with bos: there is one, and "add_bos_token" isn't false.
+  bool adds_bos() const;
+  /// Of the vocabulary file.
+  std::int32_t pieces() const;
   /// Added tokens included: the id that the next added token would get.
   std::int32_t size() const;
+  /// Those behind the vocabulary's pieces in the order of their ids, without T5's sentinels.
+  const std::vector<AddedToken>& added_tokens() const;
   /// The gist token ("<GIST>"), where the directory has one.
   std::optional<std::int32_t> gist_token() const;
   static constexpr std::string_view gist_token_name = "<GIST>";

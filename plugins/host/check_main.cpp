@@ -3,6 +3,8 @@
 //
 //     gist-plugin-check abi LIBRARY [FAMILIES ARCHITECTURES]          as JSON lists
 //     gist-plugin-check configure|"gist invariant" LIBRARY FAMILY CONFIG      as JSON
+#include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -84,5 +86,7 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace gist
 
 int main(int argc, char** argv) {
+  // Nobody waits for the result once gist has ended: signals from a terminal don't reach this one.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   return gist::run({argv + 1, argv + argc});
 }

@@ -1,5 +1,7 @@
 // From a configuration to the one family that serves it.
 #include <algorithm>
+#include <cctype>
+#include <set>
 
 #include "kernels/error.h"
 #include "plugins/host/loader.h"
@@ -17,11 +19,49 @@ std::string joined(const std::vector<std::string>& list, const char* between = "
   return fmt::format("{}", fmt::join(list, between));
 }
 
-std::vector<std::string> architectures_of(const nlohmann::json& config, const std::string& where) {
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+/// The architectures that plugins serve, once each.
+std::vector<std::string> served_by(const std::vector<PluginEntry>& entries) {
+  std::set<std::string> served;
+  for (const PluginEntry& entry : entries) {
+    if (!entry.refused.empty()) continue;
+    served.insert(entry.architectures.begin(), entry.architectures.end());
+  }
+  return {served.begin(), served.end()};
+}
+
+/// A configuration that names no class is of the one that is named after its "model_type", as in
+/// transformers: "llama" and LlamaForCausalLM.
+std::vector<std::string> architectures_by_type(const nlohmann::json& config,
+                                               const std::string& where,
+                                               const std::vector<PluginEntry>& entries) {
+  const nlohmann::json type =
+      config.is_object() ? config.value("model_type", nlohmann::json()) : nlohmann::json();
+  if (!type.is_string()) {
+    fail(ErrorKind::data,
+         "{}: has no \"architectures\", a list that names the model's class, and no \"model_type\"",
+         where);
+  }
+  std::string prefix = lower(type.get<std::string>()) + "for";
+  std::erase_if(prefix, [](char c) { return c == '_' || c == '-'; });
+  const std::vector<std::string> served = served_by(entries);
+  for (const std::string& architecture : served) {
+    if (lower(architecture).starts_with(prefix)) return {architecture};
+  }
+  fail(ErrorKind::unavailable, "{}: no plugin serves \"model_type\" {}: this gist can use {}",
+       where, type.dump(), served.empty() ? "none" : joined(served));
+}
+
+std::vector<std::string> architectures_of(const nlohmann::json& config, const std::string& where,
+                                          const std::vector<PluginEntry>& entries) {
   const auto found = config.is_object() ? config.find("architectures") : config.end();
   if (!config.is_object() || found == config.end() || found->is_null()) {
-    fail(ErrorKind::data, "{}: has no \"architectures\", a list that names the model's class",
-         where);
+    return architectures_by_type(config, where, entries);
   }
   const auto is_text = [](const nlohmann::json& item) { return item.is_string(); };
   if (!found->is_array() || found->empty() || !std::all_of(found->begin(), found->end(), is_text)) {
@@ -106,13 +146,14 @@ const LoadedPlugin::Family& family_for(const LoadedPlugin& plugin, const std::st
 std::unique_ptr<Family> load_family(const std::vector<PluginDirectory>& directories,
                                     const nlohmann::json& config, const std::string& where,
                                     const std::string& family) {
-  const std::vector<std::string> architectures = architectures_of(config, where);
   const std::vector<PluginEntry> entries = find_plugins(directories);
+  const std::vector<std::string> architectures = architectures_of(config, where, entries);
   const Choice choice = choose(entries, architectures, family, where);
   if (choice.entry == nullptr) {
-    fail(ErrorKind::unavailable, "{}: no plugin {}serves {}: {}", where,
+    const std::vector<std::string> served = served_by(entries);
+    fail(ErrorKind::unavailable, "{}: no plugin {}serves {}: this gist can use {}; {}", where,
          family.empty() ? "" : fmt::format("with a family '{}' ", family), joined(architectures),
-         searched(directories, entries));
+         served.empty() ? "none" : joined(served), searched(directories, entries));
   }
   const LoadedPlugin plugin = load_plugin(choice.entry->library);
   check_against_manifest(plugin, choice.entry->families, choice.entry->architectures);

@@ -8,6 +8,7 @@
 #include "kernels/error.h"
 #include "kernels/unclosed_library.h"
 #include "plugins/host/manifest.h"
+#include "plugins/host/running_callback.h"
 
 namespace gist {
 namespace {
@@ -20,7 +21,11 @@ constexpr std::uint32_t largest_struct = 4096;  // bytes: no version will have o
 
 const void* open_symbol(const fs::path& path) {
   UnclosedLibrary library;
-  if (const std::string reason = library.open(path); !reason.empty()) {
+  const std::string reason = [&] {
+    const RunningCallback running(path.c_str(), "constructors");
+    return library.open(path);
+  }();
+  if (!reason.empty()) {
     fail(ErrorKind::unavailable, "{}: can't be loaded: {}", path.string(), reason);
   }
   const void* symbol = library.symbol("gist_plugin");

@@ -167,9 +167,15 @@ WeightSpec checked_weight(const gist_weight& weight, std::uint32_t index, std::s
   spec.use = checked_use(spec.name, weight);
   spec.shape = checked_shape(spec.name, weight, spec.use);
   spec.init = checked_initializer(spec.name, weight);
-  if (weight.other_name != nullptr) {
-    spec.other_name =
-        checked_text(weight.other_name, fmt::format("other_name of \"{}\"", spec.name));
+  constexpr std::uint32_t most_names = 64;
+  if (weight.n_other_names > most_names ||
+      (weight.n_other_names > 0 && weight.other_names == nullptr)) {
+    fail(ErrorKind::unavailable, "weight \"{}\" has {} other names{}, expected 0 to {}", spec.name,
+         weight.n_other_names, weight.other_names == nullptr ? " at no place" : "", most_names);
+  }
+  for (std::uint32_t i = 0; i < weight.n_other_names; ++i) {
+    spec.other_names.push_back(
+        checked_text(weight.other_names[i], fmt::format("other name {} of \"{}\"", i, spec.name)));
   }
   if (weight.tied_to != nullptr) {
     spec.tied_to = checked_text(weight.tied_to, fmt::format("tied_to of \"{}\"", spec.name));

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "core/ops/ops.h"
+#include "plugins/host/running_callback.h"
 
 namespace gist {
 namespace {
@@ -60,6 +61,7 @@ gist_tensor guarded(gist_pass* running, const char* op, std::initializer_list<gi
                     const Body& body) {
   if (running == nullptr || running->failure) return 0;
   if (std::find(inputs.begin(), inputs.end(), 0U) != inputs.end()) return 0;
+  const HostOperation host;
   std::string where = op;
   ErrorKind kind = ErrorKind::unavailable;
   std::string message;

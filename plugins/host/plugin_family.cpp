@@ -7,6 +7,7 @@
 #include "plugins/host/config_host.h"
 #include "plugins/host/model_declaration.h"
 #include "plugins/host/op_table.h"
+#include "plugins/host/running_callback.h"
 
 namespace gist {
 namespace {
@@ -21,7 +22,9 @@ class OwnedModel {
   OwnedModel& operator=(const OwnedModel&) = delete;
   OwnedModel& operator=(OwnedModel&&) = delete;
   ~OwnedModel() {
-    if (callbacks_ != nullptr) callbacks_->destroy(self_);
+    if (callbacks_ == nullptr) return;
+    const RunningCallback running(callbacks_->id, "destroy");
+    callbacks_->destroy(self_);
   }
 
   const gist_family& callbacks() const { return *callbacks_; }
@@ -61,9 +64,12 @@ class PluginFamily : public Family {
 
  private:
   template <typename Callback>
-  Tensor run(Pass& pass, std::string_view name, bool in_layer, const Callback& callback) {
+  Tensor run(Pass& pass, const char* name, bool in_layer, const Callback& callback) {
     running_.begin(pass, in_layer);
-    const gist_tensor result = callback();
+    const gist_tensor result = [&] {
+      const RunningCallback running(description_.c_str(), name, in_layer ? pass.layer() : -1);
+      return callback();
+    }();
     running_.pass = nullptr;
     if (running_.failure) {
       const gist_pass::Failure failure = *std::exchange(running_.failure, std::nullopt);
@@ -123,7 +129,10 @@ std::unique_ptr<Family> configure_family(const LoadedPlugin& plugin,
   const gist_config handle(config);
   gist_model declared{};
   declared.size = sizeof(gist_model);
-  const gist_status status = family.callbacks->configure(&config_host(), &handle, &declared);
+  const gist_status status = [&] {
+    const RunningCallback running(description.c_str(), "configure");
+    return family.callbacks->configure(&config_host(), &handle, &declared);
+  }();
   if (status == GIST_FAILED) {
     const std::string reason = handle.rejected.value_or("");
     fail(ErrorKind::data, "{}: {}", where,

@@ -59,6 +59,20 @@ std::vector<float> inverse_frequencies(const Config& config, int head_dim) {
   return inv_freq;
 }
 
+/// What later architectures added to this one, under the names of their configurations.
+void reject_what_is_not_computed(const Config& config) {
+  if (config.boolean("use_sliding_window", true)) config.reject_if_there({"sliding_window"});
+  config.reject_unless_one({"partial_rotary_factor", "rope_parameters.partial_rotary_factor",
+                            "rotary_pct", "embedding_multiplier", "residual_multiplier",
+                            "logits_scaling", "logit_scale", "scale_emb"});
+  config.reject_if_there({"attention_multiplier", "final_logit_softcapping",
+                          "attn_logit_softcapping", "query_pre_attn_scalar", "clip_qkv",
+                          "num_local_experts", "num_experts", "no_rope_layers", "scale_depth",
+                          "dim_model_base"});
+  config.reject_if_true({"qkv_bias", "use_qk_norm", "qk_layernorm", "use_parallel_residual",
+                         "parallel_attn", "alibi"});
+}
+
 class Llama {
  public:
   static constexpr const char* id = "llama";
@@ -67,12 +81,13 @@ class Llama {
   Llama(const Config& config, Declaration& model) {
     if (config.string("model_type", "llama") != "llama") config.reject("model_type", "\"llama\"");
     if (config.string("hidden_act", "silu") != "silu") config.reject("hidden_act", "\"silu\"");
+    reject_what_is_not_computed(config);
     const int d = config.size("hidden_size");
     const int mlp_dim = config.size("intermediate_size");
     const int vocabulary = config.size("vocab_size");
-    const int layers = config.size("num_hidden_layers");
-    const int heads = config.size("num_attention_heads");
-    const int kv_heads = config.size("num_key_value_heads", heads);
+    const int layers = config.integer_within("num_hidden_layers", 1, Config::most_layers);
+    const int heads = config.integer_within("num_attention_heads", 1, Config::most_heads);
+    const int kv_heads = config.integer_within("num_key_value_heads", 1, Config::most_heads, heads);
     if (heads % kv_heads != 0) {
       config.reject("num_key_value_heads",
                     "a divisor of num_attention_heads (" + std::to_string(heads) + ")");
@@ -81,7 +96,7 @@ class Llama {
       config.reject("hidden_size", "a multiple of num_attention_heads (" + std::to_string(heads) +
                                        "), as head_dim is not given");
     }
-    const int head_dim = config.size("head_dim", d / heads);
+    const int head_dim = config.integer_within("head_dim", 1, Config::most_heads, d / heads);
     if (head_dim % 2 != 0) {
       config.reject(config.has("head_dim") ? "head_dim" : "hidden_size",
                     "an even dimension of heads (it is " + std::to_string(head_dim) + ")");
@@ -89,10 +104,11 @@ class Llama {
     eps_ = static_cast<float>(config.positive("rms_norm_eps", 1e-6));
     inv_freq_ = inverse_frequencies(config, head_dim);
     scale_ = 1 / std::sqrt(static_cast<float>(head_dim));
+    dropout_ = static_cast<float>(config.dropout("attention_dropout", 0));
 
     model.d_model = d;
     model.vocabulary = vocabulary;
-    model.max_positions = config.size("max_position_embeddings", 2048);
+    model.max_positions = config.integer_within("max_position_embeddings", 1, 1 << 30, 2048);
     const Stack stack = model.causal_stack({layers, heads, kv_heads, head_dim, head_dim});
     const Init random = normal(config.positive("initializer_range", 0.02));
     const bool attention_bias = config.boolean("attention_bias", false);
@@ -128,8 +144,8 @@ class Llama {
   Tensor layer(Pass, int, int, Tensor hidden) const {
     const Tensor x = rms_norm(hidden, attention_norm_, eps_);
     const Rope rope{.inv_freq = inv_freq_};
-    const Tensor mixed =
-        attention(apply(q_, x), apply(k_, x), apply(v_, x), {.scale = scale_, .rope = &rope});
+    const Tensor mixed = attention(apply(q_, x), apply(k_, x), apply(v_, x),
+                                   {.scale = scale_, .rope = &rope, .dropout = dropout_});
     hidden = hidden + apply(o_, mixed);
     const Tensor y = rms_norm(hidden, mlp_norm_, eps_);
     return hidden + apply(down_, silu_gate(apply(gate_, y), apply(up_, y)));
@@ -143,7 +159,7 @@ class Llama {
   };
   static Tensor apply(const Projection& p, Tensor x) { return linear(x, p.weight, p.bias); }
 
-  float eps_ = 0, scale_ = 0;
+  float eps_ = 0, scale_ = 0, dropout_ = 0;
   std::vector<float> inv_freq_;
   Weight embedding_, attention_norm_, mlp_norm_, norm_;
   Projection q_, k_, v_, o_, gate_, up_, down_;

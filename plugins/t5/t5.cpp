@@ -18,34 +18,38 @@ class T5 {
                                             "MT5ForConditionalGeneration"};
 
   T5(const Config& config, Declaration& model) {
+    const std::string type = config.string("model_type", "t5");
+    if (type != "t5" && type != "mt5") config.reject("model_type", "\"t5\" or \"mt5\"");
+    config.reject_if_true({"tie_encoder_decoder"});
     const Sizes sizes(config);
     eps_ = static_cast<float>(config.positive("layer_norm_epsilon", 1e-6));
-    dropout_ = static_cast<float>(config.number("dropout_rate", 0.1));
-    if (!(dropout_ >= 0 && dropout_ < 1))
-      config.reject("dropout_rate", "a number from 0 to below 1");
+    dropout_ = static_cast<float>(config.dropout("dropout_rate", 0.1));
     read_feed_forward(config);
 
     model.d_model = sizes.d;
     model.vocabulary = sizes.vocabulary;
     model.keys_carry_position = false;
-    model.decoder_start = static_cast<std::int32_t>(config.integer("decoder_start_token_id", 0));
-    const StackShape shape{config.size("num_layers"), sizes.heads, sizes.heads, sizes.head_dim,
-                           sizes.head_dim};
+    model.decoder_start =
+        config.integer_within("decoder_start_token_id", 0, sizes.vocabulary - 1, 0);
+    const StackShape shape{config.integer_within("num_layers", 1, Config::most_layers), sizes.heads,
+                           sizes.heads, sizes.head_dim, sizes.head_dim};
     StackShape decoder_shape = shape;
-    decoder_shape.layers = config.size("num_decoder_layers", shape.layers);
+    decoder_shape.layers =
+        config.integer_within("num_decoder_layers", 1, Config::most_layers, shape.layers);
     const Stack encoder = model.bidirectional_stack(shape);
     const Stack decoder = model.causal_stack(decoder_shape, encoder);
 
     embedding_ = model.table("shared.weight", sizes.vocabulary, sizes.d, normal(sizes.factor));
-    model.also_named(embedding_, "encoder.embed_tokens.weight");
+    model.also_named(embedding_, {"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"});
     stacks_[0] = declare(model, encoder, "encoder.", sizes, false);
     stacks_[1] = declare(model, decoder, "decoder.", sizes, true);
-    if (config.boolean("tie_word_embeddings", true)) {
-      model.head(model.tied_matrix("lm_head.weight", embedding_), {},
-                 1 / std::sqrt(static_cast<float>(sizes.d)));
-    } else {
-      model.head(model.matrix("lm_head.weight", sizes.vocabulary, sizes.d, normal(sizes.factor)));
-    }
+    // Older configurations scale the head's input where it is tied, newer ones say so themselves.
+    const bool tied = config.boolean("tie_word_embeddings", true);
+    const bool scaled = config.boolean("scale_decoder_outputs", tied);
+    model.head(
+        tied ? model.tied_matrix("lm_head.weight", embedding_)
+             : model.matrix("lm_head.weight", sizes.vocabulary, sizes.d, normal(sizes.factor)),
+        {}, scaled ? 1 / std::sqrt(static_cast<float>(sizes.d)) : 1);
   }
 
   Tensor enter(Pass pass, int) const { return dropout(pass.embedding(embedding_), dropout_); }
@@ -72,8 +76,8 @@ class T5 {
     explicit Sizes(const Config& config)
         : vocabulary(config.size("vocab_size")),
           d(config.size("d_model")),
-          head_dim(config.size("d_kv")),
-          heads(config.size("num_heads")),
+          head_dim(config.integer_within("d_kv", 1, Config::most_heads)),
+          heads(config.integer_within("num_heads", 1, Config::most_heads)),
           mlp_dim(config.size("d_ff")),
           buckets(config.size("relative_attention_num_buckets", 32)),
           max_distance(config.size("relative_attention_max_distance", 128)),
@@ -102,15 +106,22 @@ class T5 {
     Weight norm;
   };
 
+  /// "relu", "gated-gelu", ...; newer configurations spell its parts out, too, and these count.
   void read_feed_forward(const Config& config) {
     const std::string kind = config.string("feed_forward_proj", "relu");
     gated_ = kind.rfind("gated-", 0) == 0;
-    if (kind == "relu") {
+    std::string name = gated_ ? kind.substr(6) : kind;
+    if (kind == "gated-gelu") name = "gelu_new";  // Hugging Face means that by it
+    gated_ = config.boolean("is_gated_act", gated_);
+    name = config.string("dense_act_fn", name);
+    if (name == "relu") {
       activation_ = Activation::relu;
-    } else if (kind == "gated-gelu") {  // Hugging Face means gelu_new by it
+    } else if (name == "gelu_new") {
       activation_ = Activation::gelu_new;
-    } else if (kind == "gated-silu") {
+    } else if (name == "silu") {
       activation_ = Activation::silu;
+    } else if (config.has("dense_act_fn")) {
+      config.reject("dense_act_fn", "\"relu\", \"gelu_new\" or \"silu\"");
     } else {
       config.reject("feed_forward_proj", "\"relu\", \"gated-gelu\" or \"gated-silu\"");
     }

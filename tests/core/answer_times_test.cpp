@@ -47,7 +47,7 @@ TEST_P(TimeAnswers, OfEachRequestOnce) {
 }
 
 TEST_P(TimeAnswers, CountsTheStepThatEndsARow) {
-  options_.eos = loaded_.eos;
+  options_.ends = {loaded_.eos};
   options_.max_new_tokens = 200;
   const std::vector<GenerationRequest> requests{request_for({5, 6, 7}, 0), request_for({8, 9}, 1)};
   const std::vector<Completion> completions = complete(model_, options_, requests);

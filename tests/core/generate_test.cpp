@@ -105,11 +105,23 @@ TEST_F(Generate, ARowThatEndsMakesRoomForTheNext) {
 TEST_F(Generate, EndsAtEosWhichIsNotPartOfTheCompletion) {
   const GenerationRequest request = requests(5)[4];
   const auto ids = complete(model_, options_, {request})[0].ids;
-  options_.eos = ids[3];
+  options_.ends = {ids[3]};
   const auto before = std::find(ids.begin(), ids.end(), ids[3]) - ids.begin();
   const Completion completion = complete(model_, options_, {request})[0];
   EXPECT_EQ(completion.reason, FinishReason::eos);
+  EXPECT_EQ(completion.end, ids[3]);
   EXPECT_EQ(completion.ids, std::vector<std::int32_t>(ids.begin(), ids.begin() + before));
+}
+
+TEST_F(Generate, EndsAtWhicheverOfTheEndTokensComesFirst) {
+  const GenerationRequest request = requests(5)[4];
+  const auto ids = complete(model_, options_, {request})[0].ids;
+  options_.ends = {ids[3], ids[1]};
+  const auto first =
+      std::find_first_of(ids.begin(), ids.end(), options_.ends.begin(), options_.ends.end());
+  const Completion completion = complete(model_, options_, {request})[0];
+  EXPECT_EQ(completion.end, *first);
+  EXPECT_EQ(completion.ids, std::vector<std::int32_t>(ids.begin(), first));
 }
 
 TEST_F(Generate, StopsWhereTheTokenCallbackSaysSo) {

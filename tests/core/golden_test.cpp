@@ -55,7 +55,7 @@ void expect_activations(const GistActivations& gist, const Golden& golden, const
 GenerationOptions greedy_options(const LoadedModel& loaded, const std::string& set) {
   GenerationOptions options;
   options.max_new_tokens = greedy_tokens;
-  options.eos = loaded.eos;
+  options.ends = {loaded.eos};
   options.sampling.banned = gist_token_of(set);
   return options;
 }

@@ -70,6 +70,12 @@ class NewTokenRows : public testing::Test {
   std::vector<std::string> done_;
 };
 
+TEST_F(NewTokenRows, RowsOfOtherTokensThatTheSourceLacksAreTheMean) {
+  const WeightSource extended = with_new_token(source(3), spec_, 4, 3);
+  EXPECT_EQ(floats_of(*extended.find("table")), (std::vector<float>{1, 2, 3, 4, 5, 9, 3, 5, 3, 5}));
+  EXPECT_EQ(floats_of(*extended.find("bias")), (std::vector<float>{1, 2, 3, 2, 2}));
+}
+
 TEST_F(NewTokenRows, TheNewRowIsTheMeanOfThoseBefore) {
   const WeightSource extended = with_new_token(source(4), spec_, 4);
   const std::vector<float> rows{1, 2, 3, 4, 5, 9, 7, 1, 4, 4};

@@ -58,6 +58,22 @@ TEST_F(CheckpointTest, SaysThatThereAreNoWeights) {
   expect_refused(ErrorKind::no_input, "model.safetensors");
 }
 
+TEST_F(CheckpointTest, NamesWeightsOfOtherFormatsAndWhatToDo) {
+  for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5"}) {
+    write(name, "x");
+    expect_refused(ErrorKind::no_input, std::string("but ") + name + ", which gist can't use");
+    expect_refused(ErrorKind::no_input, "save_pretrained");
+    std::filesystem::remove(directory_ / name);
+  }
+  write("model-00001-of-00002.safetensors", "x");
+  expect_refused(ErrorKind::no_input, "copy the index, too");
+}
+
+TEST_F(CheckpointTest, NamesAGitLfsPointer) {
+  write("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
+  expect_refused(ErrorKind::data, "model.safetensors: is a Git LFS pointer");
+}
+
 TEST_F(CheckpointTest, NamesAMissingShardAndItsIndex) {
   write("one.safetensors", shard({"a"}));
   write_index(R"({"a":"one.safetensors","b":"two.safetensors"})");
@@ -65,10 +81,18 @@ TEST_F(CheckpointTest, NamesAMissingShardAndItsIndex) {
   expect_refused(ErrorKind::no_input, "model.safetensors.index.json");
 }
 
-TEST_F(CheckpointTest, RefusesAnIndexThatListsMoreOrLessThanTheShardsHold) {
+TEST_F(CheckpointTest, TakesAnIndexThatListsWhatTheShardsLack) {
   write("one.safetensors", shard({"a"}));
   write_index(R"({"a":"one.safetensors","b":"one.safetensors"})");
-  expect_refused(ErrorKind::data, "lists the tensor \"b\" in one.safetensors, which lacks it");
+  const Checkpoint checkpoint(directory_.path());
+  EXPECT_EQ(checkpoint.tensors().size(), 1U);
+  EXPECT_FALSE(checkpoint.source().find("b"));
+}
+
+TEST_F(CheckpointTest, RefusesATensorThatTheIndexDoesntListUnlessItIsComputed) {
+  write("one.safetensors", shard({"a", "x.rotary_emb.inv_freq"}));
+  write_index(R"({"a":"one.safetensors"})");
+  EXPECT_NO_THROW(Checkpoint{directory_.path()});
   write("one.safetensors", shard({"a", "c"}));
   write_index(R"({"a":"one.safetensors"})");
   expect_refused(ErrorKind::data, "has the tensor \"c\"");

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "formats/sha256.h"
 #include "tests/formats/safetensors_file.h"
@@ -15,7 +16,7 @@ using namespace std::string_literals;
 
 const std::string forged(64, 'f');
 
-/// A model in a directory of its own, modified long enough ago, with a user cache of its own.
+/// A model in a directory of its own, with a user cache of its own.
 class Fingerprint : public ::testing::Test {
  protected:
   Fingerprint() {
@@ -31,12 +32,14 @@ class Fingerprint : public ::testing::Test {
                safetensors_bytes(R"({"b":{"dtype":"U8","shape":[1,1],"data_offsets":[0,1]},)"
                                  R"("a":{"dtype":"I8","shape":[1],"data_offsets":[1,2]}})",
                                  data));
-    set_age(1h);
   }
   void set_age(std::chrono::seconds age) {
     std::filesystem::last_write_time(weights_, std::filesystem::file_time_type::clock::now() - age);
   }
-  std::string fingerprint() { return model_sha256(Checkpoint(model_)); }
+  /// As if the weights had been there for an hour.
+  std::string fingerprint() {
+    return model_sha256(Checkpoint(model_), std::chrono::system_clock::now() + 1h);
+  }
   /// Puts another value into the cache, so that it shows whether the cache was used.
   void forge(const std::filesystem::path& cache) {
     auto content = nlohmann::json::parse(content_of(cache));
@@ -74,6 +77,25 @@ TEST_F(Fingerprint, IsComputedAgainWhenTheWeightsChange) {
   EXPECT_EQ(fingerprint(), expected_);
 }
 
+TEST_F(Fingerprint, IsComputedAgainForOtherWeightsOfTheSameSizeAndTime) {
+  const auto time = std::filesystem::file_time_type::clock::now() - 24h;
+  std::filesystem::last_write_time(weights_, time);
+  fingerprint();
+  // In place, so that the inode stays, and then as another file in its place.
+  for (const bool in_place : {true, false}) {
+    forge(cache_);
+    std::this_thread::sleep_for(20ms);  // more than a tick of the file system's clock
+    std::string bytes = content_of(weights_);
+    bytes.back() = in_place ? 'p' : 'q';
+    if (!in_place) std::filesystem::remove(weights_);
+    std::fstream file(weights_, in_place ? std::ios::in | std::ios::out : std::ios::out);
+    file << bytes;
+    file.close();
+    std::filesystem::last_write_time(weights_, time);
+    EXPECT_EQ(fingerprint(), compute_model_sha256(Checkpoint(model_)));
+  }
+}
+
 TEST_F(Fingerprint, IgnoresADamagedCache) {
   for (const std::string content :
        {"", "garbage", "[]", "{}", R"({"files":[],"sha256":1})", R"({"sha256":"x"})"}) {
@@ -88,8 +110,10 @@ TEST_F(Fingerprint, IgnoresADamagedCache) {
 }
 
 TEST_F(Fingerprint, IsNotCachedForWeightsThatWereJustWritten) {
-  set_age(0s);
-  EXPECT_EQ(fingerprint(), expected_);
+  for (const std::chrono::seconds age : {0s, 3600s}) {  // copies bring old times along
+    set_age(age);
+    EXPECT_EQ(model_sha256(Checkpoint(model_)), expected_);
+  }
   EXPECT_FALSE(std::filesystem::exists(cache_));
 }
 

@@ -138,9 +138,33 @@ TEST_F(GistToken, T5sSentinelsAreListedWithIt) {
   }
 }
 
+TEST_F(GistToken, StandsBehindTokensThatOtherFilesList) {
+  const json pad = {{"content", "[PAD]"}, {"special", true}};
+  source("tokenizer_config.json", {{"added_tokens_decoder", {{"512", pad}}}});
+  EXPECT_THAT(write(), IsEmpty());
+  EXPECT_EQ(written("added_tokens.json"), json({{"[PAD]", 512}, {"<GIST>", 513}}));
+  EXPECT_EQ(written("tokenizer_config.json")["added_tokens_decoder"]["512"], pad);
+  EXPECT_EQ(Tokenizer::open(target_).gist_token(), 513);
+}
+
+TEST_F(GistToken, WhatTokenizerJsonAloneListsIsListedElsewhere) {
+  const json bos = {{"id", 1}, {"content", "<s>"}, {"special", true}};
+  const json pad = {{"id", 512}, {"content", "[PAD]"}, {"special", true}};
+  const json word = {{"id", 513}, {"content", "Zebra"}, {"special", false}};
+  source("tokenizer.json", {{"added_tokens", {bos, pad, word}}});
+  source("tokenizer_config.json", {{"pad_token", "[PAD]"}});
+  EXPECT_THAT(write(), ElementsAre("tokenizer.json"));
+  EXPECT_EQ(written("added_tokens.json"), json({{"[PAD]", 512}, {"Zebra", 513}, {"<GIST>", 514}}));
+  const json decoder = written("tokenizer_config.json")["added_tokens_decoder"];
+  EXPECT_EQ(decoder.size(), 4U);
+  EXPECT_EQ(decoder["1"]["content"], "<s>");
+  EXPECT_EQ(decoder["513"]["special"], false);
+  const Tokenizer tokenizer = Tokenizer::open(target_);
+  EXPECT_EQ(tokenizer.gist_token(), 514);
+  EXPECT_EQ(tokenizer.decode(std::vector<std::int32_t>{512, 513}), "Zebra");
+}
+
 TEST_F(GistToken, RefusesSettingsThatContradictIt) {
-  source("tokenizer_config.json", {{"added_tokens_decoder", {{"512", {{"content", "[PAD]"}}}}}});
-  expect_refused("gives the id 512, the next one, to");
   source("tokenizer_config.json", {{"added_tokens_decoder", 3}});
   expect_refused("\"added_tokens_decoder\" should be an object, not number");
   source("tokenizer_config.json", {{"additional_special_tokens", "<x>"}});

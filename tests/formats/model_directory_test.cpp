@@ -38,12 +38,14 @@ TEST_F(ModelDirectory, GistJsonIsReadBackAsItWasWritten) {
   GistSettings settings;
   settings.condition = Condition::neg;
   settings.gist_tokens = 7;
+  settings.ignored_tensors = {"a", "b"};
   settings.prompt_template = PromptTemplate::parse({"bos", {{"text", "\xC3\xA9{x}"}}, "gist"}, "");
   write_gist_json(directory_.path(), settings);
   const auto read = read_gist_json(directory_.path());
   ASSERT_TRUE(read);
   EXPECT_EQ(read->condition, Condition::neg);
   EXPECT_EQ(read->gist_tokens, 7);
+  EXPECT_EQ(read->ignored_tensors, settings.ignored_tensors);
   EXPECT_EQ(read->prompt_template.json(), settings.prompt_template.json());
 }
 
@@ -70,6 +72,7 @@ TEST_F(ModelDirectory, RefusesGistJsonThatLacksOrMistypesAMember) {
   expect_refused({{"gist_tokens", -1}}, "\"gist_tokens\"");
   expect_refused({{"gist_tokens", 3'000'000'000}}, "\"gist_tokens\"");
   expect_refused({{"gist_tokens", (1 << 20) + 1}}, "from 1 to 1048576");
+  expect_refused({{"ignored_tensors", "x"}}, "\"ignored_tensors\" should be a list");
   expect_refused({{"template", nullptr}}, "lacks \"template\"");
   expect_refused({{"template", {"bos"}}}, "one \"gist\"");
 }

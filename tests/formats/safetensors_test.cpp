@@ -133,10 +133,14 @@ TEST_F(Safetensors, RefusesDescriptionsThatLackOrMistypeAMember) {
   expect_refused_tensor(R"({"dtype":"U8","shape":[8],"data_offsets":[0,4,8]})", "\"data_offsets\"");
 }
 
-TEST_F(Safetensors, RefusesUnknownDtypes) {
-  expect_refused_tensor(R"({"dtype":"F33","shape":[2],"data_offsets":[0,8]})",
-                        "unknown dtype \"F33\"");
-  expect_refused_tensor(R"({"dtype":"f32","shape":[2],"data_offsets":[0,8]})", "unknown dtype");
+TEST_F(Safetensors, LeavesTensorsOfUnknownDtypesToTheirReaders) {
+  write_file(file_, safetensors_bytes(R"({"a":{"dtype":"F4","shape":[16],"data_offsets":[0,8]},)"
+                                      R"("b":{"dtype":"C64","shape":[1],"data_offsets":[8,16]}})",
+                                      std::string(16, 'x')));
+  const SafetensorsFile file(file_);
+  EXPECT_EQ(file.tensors().at("a").dtype, "F4");
+  EXPECT_EQ(file.tensors().at("a").bytes, 8U);
+  EXPECT_EQ(file.tensors().at("b").bytes, 8U);
 }
 
 TEST_F(Safetensors, RefusesNegativeSizes) {

@@ -154,6 +154,130 @@ TEST_F(TokenizerFiles, T5SentinelsAreAsManyAsTheConfigSays) {
   expect_refused(ErrorKind::data, "extra_ids");
 }
 
+TEST_F(TokenizerFiles, T5SentinelsAreThoseOfTheModelsTypeWhereNoClassIsNamed) {
+  write("tokenizer_config.json", R"({"model_max_length": 512})");
+  EXPECT_EQ(opened().size(), 512);
+  write("config.json", R"({"model_type": "t5"})");
+  EXPECT_EQ(opened().size(), 612);
+  EXPECT_EQ(opened().id_of_piece("<extra_id_0>"), 611);
+  std::filesystem::remove(directory_ / "tokenizer_config.json");
+  EXPECT_EQ(opened().size(), 612);
+  write("tokenizer_config.json", R"({"tokenizer_class": "LlamaTokenizer"})");
+  EXPECT_EQ(opened().size(), 512);
+}
+
+TEST_F(TokenizerFiles, AddedTokensAreReadWhereverTheyStand) {
+  const std::string pad = R"("content": "[PAD]", "special": true)";
+  const std::pair<const char*, std::string> files[] = {
+      {"added_tokens.json", R"({"[PAD]": 512})"},
+      {"tokenizer_config.json", R"({"added_tokens_decoder": {"512": {)" + pad + "}}}"},
+      {"tokenizer.json",
+       R"({"added_tokens": [{"id": 1, "content": "<s>"}, {"id": 512, )" + pad + "}]}"},
+      {"tokenizer_config.json", R"({"pad_token": "[PAD]"})"},
+      {"tokenizer_config.json", R"({"additional_special_tokens": [{"content": "[PAD]"}]})"},
+      {"tokenizer_config.json", R"({"extra_special_tokens": ["<s>", "[PAD]"]})"},
+      {"special_tokens_map.json", R"({"pad_token": {"content": "[PAD]"}})"}};
+  for (const auto& [name, content] : files) {
+    write(name, content);
+    EXPECT_EQ(opened().id_of_piece("[PAD]"), 512) << name << content;
+    EXPECT_EQ(opened().size(), 513) << name << content;
+    std::filesystem::remove(directory_ / name);
+  }
+}
+
+TEST_F(TokenizerFiles, TokensWithARoleGetTheIdsBehindThoseThatAreListed) {
+  write("added_tokens.json", R"({"Zebra": 512})");
+  write("tokenizer_config.json",
+        R"({"additional_special_tokens": ["<x>"], "pad_token": "[PAD]", "eos_token": "</s>"})");
+  const Tokenizer tokenizer = opened();
+  EXPECT_EQ(tokenizer.id_of_piece("[PAD]"), 513);
+  EXPECT_EQ(tokenizer.id_of_piece("<x>"), 514);
+  EXPECT_EQ(tokenizer.size(), 515);
+}
+
+TEST_F(TokenizerFiles, RefusesFilesThatContradictEachOther) {
+  write("added_tokens.json", R"({"Zebra": 512})");
+  write("tokenizer.json", R"({"added_tokens": [{"id": 513, "content": "Zebra"}]})");
+  expect_refused(ErrorKind::data, "token \"Zebra\" has id 513, but another file");
+  write("tokenizer.json", R"({"added_tokens": [{"id": 512, "content": "Okapi"}]})");
+  expect_refused(ErrorKind::data, "token \"Zebra\" has id 512, expected 513");
+}
+
+TEST_F(TokenizerFiles, RefusesSettingsThatAreNone) {
+  for (const std::string content :
+       {R"({"added_tokens_decoder": {"x": {"content": "a"}}})",
+        R"({"added_tokens_decoder": {"512": "a"}})", R"({"added_tokens_decoder": [1]})",
+        R"({"eos_token": 2})", R"({"additional_special_tokens": [2]})"}) {
+    write("tokenizer_config.json", content);
+    expect_refused(ErrorKind::data, "tokenizer_config.json: \"");
+  }
+}
+
+TEST_F(TokenizerFiles, TheDirectoryNamesItsSpecialTokens) {
+  write("tokenizer_config.json",
+        R"({"bos_token": {"content": "<unk>"}, "eos_token": "<|end|>", "unk_token": null})");
+  EXPECT_EQ(opened().bos(), 0);
+  EXPECT_EQ(opened().eos(), 512);
+  EXPECT_EQ(opened().unk(), 0);
+  write("special_tokens_map.json", R"({"unk_token": "</s>"})");
+  EXPECT_EQ(opened().unk(), 2);
+}
+
+TEST_F(TokenizerFiles, TextsBeginWithBosUnlessTheDirectorySaysOtherwise) {
+  EXPECT_TRUE(opened().adds_bos());
+  write("tokenizer_config.json", R"({"add_bos_token": false})");
+  EXPECT_FALSE(opened().adds_bos());
+  EXPECT_EQ(opened().bos(), 1);
+}
+
+TEST_F(TokenizerFiles, AddedWordsDecodeToTheirText) {
+  write("added_tokens.json", R"({"<|x|>": 512, "Zebra": 513})");
+  write("tokenizer_config.json", R"({"additional_special_tokens": ["<|x|>"]})");
+  const Tokenizer tokenizer = opened();
+  EXPECT_EQ(tokenizer.decode(Ids{403, 513, 407}), "Once Zebra upon");
+  EXPECT_EQ(tokenizer.decode(Ids{403, 512, 513}), "Once Zebra");
+  EXPECT_EQ(tokenizer.decode(Ids{513, 513}), "Zebra Zebra");
+  EXPECT_EQ(tokenizer.decode(Ids{512}), "");
+}
+
+TEST_F(TokenizerFiles, UnknownDecodesToNothingWhereItIsNamed) {
+  EXPECT_NE(opened().decode(Ids{403, 0}), "Once");
+  write("tokenizer_config.json", R"({"unk_token": "<unk>"})");
+  EXPECT_EQ(opened().decode(Ids{403, 0}), "Once");
+}
+
+TEST_F(TokenizerFiles, AddedWordsAreFoundInTexts) {
+  write("added_tokens.json", R"({"<|x|>": 512, "Zebra": 513, "Zebras": 514})");
+  write("tokenizer_config.json", R"({"additional_special_tokens": ["<|x|>"]})");
+  const Tokenizer tokenizer = opened();
+  const Ids once = tokenizer.encode("Once "), upon = tokenizer.encode(" upon");
+  Ids expected = once;
+  expected.push_back(514);  // the longest
+  expected.insert(expected.end(), upon.begin(), upon.end());
+  EXPECT_EQ(tokenizer.encode("Once Zebras upon"), expected);
+  EXPECT_THAT(tokenizer.encode("ZebraZebra"), ElementsAre(513, 513));
+  EXPECT_THAT(tokenizer.encode("<|x|>"), ::testing::Not(::testing::Contains(512)));
+  EXPECT_TRUE(tokenizer.encode("").empty());
+}
+
+TEST_F(TokenizerFiles, AddedWordsTakeWhiteSpaceAndStandAloneAsTheySay) {
+  write("tokenizer_config.json",
+        R"({"added_tokens_decoder": {"512": {"content": "Zebra", "lstrip": true, "rstrip": true},
+                                     "513": {"content": "Okapi", "single_word": true}}})");
+  const Tokenizer tokenizer = opened();
+  Ids expected = tokenizer.encode("Once");
+  expected.push_back(512);
+  for (const std::int32_t id : tokenizer.encode("upon")) expected.push_back(id);
+  EXPECT_EQ(tokenizer.encode("Once  Zebra upon"), expected);
+  EXPECT_THAT(tokenizer.encode("Okapi"), ElementsAre(513));
+  EXPECT_THAT(tokenizer.encode("anOkapi"), ::testing::Not(::testing::Contains(513)));
+}
+
+TEST_F(TokenizerFiles, NamesAGitLfsPointer) {
+  write("tokenizer.model", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
+  expect_refused(ErrorKind::data, "tokenizer.model: is a Git LFS pointer");
+}
+
 TEST_F(TokenizerFiles, ReadsSpieceModelToo) {
   std::filesystem::rename(directory_ / "tokenizer.model", directory_ / "spiece.model");
   EXPECT_EQ(opened().path().filename(), "spiece.model");
@@ -174,7 +298,11 @@ TEST_F(TokenizerFiles, AVocabularyFileAloneHasNoAddedTokens) {
 
 TEST_F(TokenizerFiles, SaysThatThereIsNoVocabulary) {
   std::filesystem::remove(directory_ / "tokenizer.model");
-  expect_refused(ErrorKind::no_input, "tokenizer.model");
+  expect_refused(ErrorKind::no_input, "neither tokenizer.model nor spiece.model is there");
+  write("tokenizer.json", "{}");
+  expect_refused(ErrorKind::no_input, "tokenizer.json is there alone");
+  expect_refused(ErrorKind::no_input,
+                 "copy tokenizer.model (T5: spiece.model) from the base model");
 }
 
 TEST_F(TokenizerFiles, RefusesDamagedVocabulariesWithoutAWordOnStderr) {

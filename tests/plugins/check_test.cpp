@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <map>
 
@@ -56,6 +58,17 @@ TEST(CheckPlugin, SurvivesACrash) {
 TEST(CheckPlugin, EndsWhatHangs) {
   EXPECT_THAT(results_of("hang in layer", std::chrono::seconds(3))["gist invariant"],
               HasSubstr("didn't end within 3 s"));
+}
+
+TEST(CheckPlugin, EndsWhatThePluginStarted) {
+  // The children that it leaves inherit the report's pipe, and this one: it is closed when they end.
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  EXPECT_EQ(results_of("leave a child in layer")["gist invariant"], "");
+  ::close(ends[1]);
+  pollfd closed{ends[0], POLLIN, 0};
+  EXPECT_EQ(::poll(&closed, 1, 10'000), 1);
+  ::close(ends[0]);
 }
 
 TEST(CheckPlugin, NoticesAnExit) {

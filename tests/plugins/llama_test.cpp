@@ -109,18 +109,34 @@ TEST(Llama, DeclaresBiasesWhereTheConfigurationHasThem) {
 }
 
 TEST(Llama, RejectsAMissingKeyByName) {
-  for (const char* key : {"hidden_size", "intermediate_size", "num_hidden_layers",
-                          "num_attention_heads", "vocab_size"}) {
+  const std::pair<const char*, const char*> limits[] = {{"hidden_size", "16777216"},
+                                                        {"intermediate_size", "16777216"},
+                                                        {"num_hidden_layers", "10000"},
+                                                        {"num_attention_heads", "100000"},
+                                                        {"vocab_size", "16777216"}};
+  for (const auto& [key, most] : limits) {
     EXPECT_EQ(rejection({{key, nullptr}}), std::string("m/config.json: ") + key +
-                                               ": expected an integer from 1 to 2147483647, found "
-                                               "nothing");
+                                               ": expected an integer from 1 to " + most +
+                                               ", found nothing");
+  }
+}
+
+TEST(Llama, RejectsEachNumberOutOfRangeByName) {
+  for (const char* key :
+       {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+        "num_key_value_heads", "head_dim", "vocab_size", "max_position_embeddings"}) {
+    for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{INT32_MAX},
+                                     std::int64_t{1} << 32, INT64_MIN, INT64_MAX}) {
+      EXPECT_THAT(rejection({{key, value}}),
+                  HasSubstr(std::string("m/config.json: ") + key + ": expected an integer"))
+          << value;
+    }
   }
 }
 
 TEST(Llama, RejectsAWrongTypeOrRangeWithWhatWasFound) {
   EXPECT_THAT(rejection({{"hidden_size", "64"}}),
-              HasSubstr("hidden_size: expected an integer from 1 "
-                        "to 2147483647, found \"64\""));
+              HasSubstr("hidden_size: expected an integer from 1 to 16777216, found \"64\""));
   EXPECT_THAT(rejection({{"hidden_size", 64.5}}), HasSubstr("found 64.5"));
   EXPECT_THAT(rejection({{"vocab_size", 0}}), HasSubstr("found 0"));
   EXPECT_THAT(rejection({{"num_hidden_layers", -3}}), HasSubstr("found -3"));
@@ -155,11 +171,39 @@ TEST(Llama, RejectsWhatItCannotCompute) {
   EXPECT_THAT(rejection({{"rope_scaling", "linear"}}), HasSubstr("rope_scaling"));
 }
 
+TEST(Llama, RejectsByNameWhatOtherArchitecturesCompute) {
+  const json changes[] = {{{"sliding_window", 4096}},
+                          {{"use_sliding_window", true}, {"sliding_window", 4096}},
+                          {{"partial_rotary_factor", 0.5}},
+                          {{"rope_parameters", {{"partial_rotary_factor", 0.5}}}},
+                          {{"attention_multiplier", 0.1}},
+                          {{"embedding_multiplier", 12}},
+                          {{"residual_multiplier", 0.2}},
+                          {{"logits_scaling", 8}},
+                          {{"final_logit_softcapping", 30}},
+                          {{"num_local_experts", 8}},
+                          {{"qkv_bias", true}},
+                          {{"use_qk_norm", true}},
+                          {{"attention_dropout", 1}}};
+  for (const json& change : changes) {
+    const std::string key = change.size() == 1 ? change.begin().key() : "sliding_window";
+    EXPECT_THAT(rejection(change), HasSubstr("m/config.json: " + key)) << change;
+  }
+  const json harmless[] = {{{"sliding_window", nullptr}},
+                           {{"use_sliding_window", false}, {"sliding_window", 4096}},
+                           {{"partial_rotary_factor", 1.0}},
+                           {{"logits_scaling", 1}},
+                           {{"qkv_bias", false}},
+                           {{"pretraining_tp", 2}}};
+  for (const json& change : harmless) EXPECT_NO_THROW(configured(change)) << change;
+}
+
 /// Operations that note with which frequencies attention is called.
 std::vector<float>& noted() {
   static std::vector<float> frequencies;
   return frequencies;
 }
+float noted_dropout = 0;
 gist_tensor any_linear(gist_pass*, gist_tensor, std::int32_t, std::int32_t) {
   return 1;
 }
@@ -173,6 +217,7 @@ gist_tensor any_gate(gist_pass*, std::uint32_t, gist_tensor, gist_tensor) {
   return 1;
 }
 gist_tensor note(gist_pass*, gist_tensor, gist_tensor, gist_tensor, const gist_attention* asked) {
+  noted_dropout = asked->dropout;
   noted().assign(asked->rope_inv_freq, asked->rope_inv_freq + asked->rope_dims / 2);
   return 1;
 }
@@ -200,6 +245,13 @@ testing::Matcher<std::vector<float>> are(std::vector<float> expected) {
   std::vector<testing::Matcher<float>> each;
   for (const float value : expected) each.push_back(testing::FloatNear(value, 2e-6F * value));
   return testing::ElementsAreArray(each);
+}
+
+TEST(Llama, DropsAttentionAsTheConfigurationSays) {
+  frequencies(json::object());
+  EXPECT_EQ(noted_dropout, 0);
+  frequencies({{"attention_dropout", 0.25}});
+  EXPECT_EQ(noted_dropout, 0.25F);
 }
 
 // Expected values: Hugging Face's formulas, evaluated in double precision.

@@ -80,6 +80,28 @@ TEST(LoadFamily, SaysWhyALibraryCannotBeLoaded) {
   EXPECT_THAT(refusal(sandbox), HasSubstr("gist_test_symbol_that_nobody_defines"));
 }
 
+TEST(LoadFamily, GoesByTheModelTypeWhereNoArchitectureIsNamed) {
+  const Sandbox sandbox;
+  sandbox.plugin("misbehaving");
+  for (const nlohmann::json& none : {nlohmann::json(), nlohmann::json("absent")}) {
+    nlohmann::json config = {{"model_type", "misbehaving"}, {"behaviour", "sound"}};
+    if (none.is_null()) config["architectures"] = none;
+    EXPECT_EQ(load_family(directory(sandbox), config, "c", "")->spec().architecture,
+              "MisbehavingForCausalLM");
+  }
+  EXPECT_THAT(refusal(sandbox, {{"model_type", "gpt2"}}),
+              HasSubstr("no plugin serves \"model_type\" \"gpt2\": this gist can use "
+                        "MisbehavingForCausalLM"));
+}
+
+TEST(LoadFamily, SaysWhatCanBeUsedInstead) {
+  const Sandbox sandbox;
+  sandbox.plugin("misbehaving");
+  EXPECT_THAT(refusal(sandbox, {{"architectures", {"GPT2LMHeadModel"}}}),
+              HasSubstr("no plugin serves GPT2LMHeadModel: this gist can use "
+                        "MisbehavingForCausalLM"));
+}
+
 TEST(LoadFamily, DemandsArchitectures) {
   const Sandbox sandbox;
   sandbox.plugin("misbehaving");

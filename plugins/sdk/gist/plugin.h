@@ -29,7 +29,7 @@ extern "C" {
 
 #define GIST_PLUGIN_MAGIC 0x54534947u /* "GIST", little-endian */
 #define GIST_ABI_MAJOR 0
-#define GIST_ABI_MINOR 2
+#define GIST_ABI_MINOR 3
 
 typedef int32_t gist_status;
 enum {
@@ -75,7 +75,9 @@ typedef struct gist_weight {
   int32_t stack;    /* the stack whose every layer has one: "{layer}" in the name is the layer's
                        number. GIST_NONE: one weight, shared by all. */
   const char* name; /* "model.layers.{layer}.mlp.up_proj.weight"; no name twice */
-  const char* other_name; /* what some checkpoints call it instead, or NULL */
+  const char* const* other_names; /* what some checkpoints call it instead; the first that is there
+                                     counts, where `name` isn't */
+  uint32_t n_other_names;
   uint32_t use;  /* GIST_USE_MATRIX: [n, k], for linear. GIST_USE_TABLE: [rows, d], for embedding.
                     GIST_USE_VECTOR: [n], norms and biases. */
   uint32_t rank; /* 1 to 4 */

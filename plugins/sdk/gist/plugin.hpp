@@ -35,7 +35,7 @@
 #include "gist/plugin.h"
 
 namespace gist::sdk {
-inline namespace v0_2 {
+inline namespace v0_3 {
 
 /// Why a configuration can't be served.
 class Rejected : public std::runtime_error {
@@ -63,13 +63,25 @@ class Config {
     return has(key) ? integer(key) : fallback;
   }
 
-  /// A count or a dimension: an integer from 1 to 2^31 - 1.
-  std::int32_t size(const std::string& key) const {
-    constexpr const char* expected = "an integer from 1 to 2147483647";
-    const auto value = required<std::int64_t>(key, host_->get_int, expected);
-    if (value < 1 || value > std::numeric_limits<std::int32_t>::max()) reject(key, expected);
+  std::int32_t integer_within(const std::string& key, std::int32_t least, std::int32_t most) const {
+    const std::string expected =
+        "an integer from " + std::to_string(least) + " to " + std::to_string(most);
+    const auto value = required<std::int64_t>(key, host_->get_int, expected.c_str());
+    if (value < least || value > most) reject(key, expected);
     return static_cast<std::int32_t>(value);
   }
+  std::int32_t integer_within(const std::string& key, std::int32_t least, std::int32_t most,
+                              std::int32_t fallback) const {
+    return has(key) ? integer_within(key, least, most) : fallback;
+  }
+
+  // Beyond these the host takes a declaration for nonsense.
+  static constexpr std::int32_t largest_size = 1 << 24;
+  static constexpr std::int32_t most_layers = 10'000;
+  static constexpr std::int32_t most_heads = 100'000;
+
+  /// A dimension: an integer from 1 to largest_size.
+  std::int32_t size(const std::string& key) const { return integer_within(key, 1, largest_size); }
   std::int32_t size(const std::string& key, std::int32_t fallback) const {
     return has(key) ? size(key) : fallback;
   }
@@ -90,6 +102,12 @@ class Config {
   double positive(const std::string& key, double fallback) const {
     return has(key) ? positive(key) : fallback;
   }
+  /// The share of values that dropout zeroes.
+  double dropout(const std::string& key, double fallback) const {
+    const double value = number(key, fallback);
+    if (!(value >= 0 && value < 1)) reject(key, "a number from 0 to below 1");
+    return value;
+  }
 
   bool boolean(const std::string& key) const {
     return required<std::uint8_t>(key, host_->get_bool, "true or false") != 0;
@@ -103,6 +121,23 @@ class Config {
   }
   std::string string(const std::string& key, const std::string& fallback) const {
     return has(key) ? string(key) : fallback;
+  }
+
+  // For keys that would change what a family computes, if it knew them.
+  void reject_if_there(std::initializer_list<const char*> keys) const {
+    for (const char* key : keys) {
+      if (has(key)) reject(key, "no such key: this family doesn't compute it");
+    }
+  }
+  void reject_if_true(std::initializer_list<const char*> keys) const {
+    for (const char* key : keys) {
+      if (boolean(key, false)) reject(key, "false: this family doesn't compute it");
+    }
+  }
+  void reject_unless_one(std::initializer_list<const char*> keys) const {
+    for (const char* key : keys) {
+      if (number(key, 1) != 1) reject(key, "1: this family doesn't compute anything else");
+    }
   }
 
   /// Rejects the configuration for the value of a key.
@@ -190,9 +225,13 @@ class Declaration {
   Weight table(std::string name, std::int64_t rows, std::int64_t d, Init init) {
     return add(Stack{}, std::move(name), GIST_USE_TABLE, {rows, d}, init);
   }
-  /// What some checkpoints call a weight instead.
-  void also_named(Weight weight, std::string name) {
-    weights_.at(static_cast<std::size_t>(weight.index)).other_name = keep(std::move(name));
+  /// What some checkpoints call a weight instead, those that matter first. Once for a weight.
+  void also_named(Weight weight, const std::vector<std::string>& names) {
+    gist_weight& named = weights_.at(static_cast<std::size_t>(weight.index));
+    std::vector<const char*>& kept = other_names_.emplace_back();
+    for (const std::string& name : names) kept.push_back(keep(name));
+    named.other_names = kept.data();
+    named.n_other_names = static_cast<std::uint32_t>(kept.size());
   }
   Weight vector(std::string name, std::int64_t n, Init init) {
     return add(Stack{}, std::move(name), GIST_USE_VECTOR, {n}, init);
@@ -202,7 +241,8 @@ class Declaration {
     const gist_weight& source = weights_.at(static_cast<std::size_t>(other.index));
     gist_weight weight = source;
     weight.name = keep(std::move(name));
-    weight.other_name = nullptr;
+    weight.other_names = nullptr;
+    weight.n_other_names = 0;
     weight.use = GIST_USE_MATRIX;
     weight.tied_to = source.name;
     return push(weight);
@@ -276,6 +316,7 @@ class Declaration {
   }
 
   std::deque<std::string> names_;  // whose strings don't move
+  std::deque<std::vector<const char*>> other_names_;
   std::vector<gist_stack> stacks_;
   std::vector<gist_weight> weights_;
   Weight head_weight_, head_bias_;
@@ -468,7 +509,7 @@ constexpr gist_plugin_info describe_plugin(const char* name, const char* version
           sizeof...(Families), families<Families...>, name,           version};
 }
 
-}  // namespace v0_2
+}  // namespace v0_3
 }  // namespace gist::sdk
 
 /// Defines the exported symbol of a plugin with these families: once in a library, outside

@@ -1,4 +1,6 @@
 // A small family that does what "behaviour" in its configuration says.
+#include <unistd.h>
+
 #include <array>
 #include <csignal>
 #include <cstdlib>
@@ -47,6 +49,13 @@ class Misbehaving {
     if (is("crash in layer")) std::raise(SIGSEGV);
     if (is("hang in layer")) std::this_thread::sleep_for(std::chrono::hours(1));
     if (is("exit in layer")) std::_Exit(0);
+    if (is("orderly exit in layer")) std::exit(0);
+    if (is("divide by zero in layer")) std::raise(SIGFPE);
+    if (is("abort in layer")) std::abort();
+    if (is("leave a child in layer") && ::fork() == 0) {
+      std::this_thread::sleep_for(std::chrono::minutes(1));
+      std::_Exit(0);
+    }
     if (is("fail in layer")) return pass.fail("this layer can't be run");
     if (is("no tensor")) return Tensor{};
     if (is("no attention")) return hidden;

@@ -1,0 +1,47 @@
+// The tokens that a Hugging Face directory adds to its vocabulary file, and the roles that it gives
+// to tokens. They stand in added_tokens.json, in tokenizer_config.json ("added_tokens_decoder", and
+// by role: "eos_token", "additional_special_tokens", ...), in special_tokens_map.json and in
+// tokenizer.json; directories have some of these or all, and what stands in several agrees.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gist {
+
+struct AddedToken {
+  std::string text;
+  std::uint64_t id = 0;
+  bool special = false;      // marks something; decodes to nothing and is not looked for in texts
+  bool lstrip = false;       // white space before it belongs to it
+  bool rstrip = false;       // white space after it
+  bool single_word = false;  // it isn't found inside of words
+};
+
+/// What the directory says of its tokenizer beside the vocabulary.
+struct TokenizerSettings {
+  std::vector<AddedToken> listed;  // with their ids, in the order of these
+  std::vector<std::string>
+      special;  // texts of tokens that have a role, as transformers counts them
+  std::optional<std::string> bos, eos, unk;  // texts
+  bool adds_bos = true;                      // to each text that is encoded
+  bool only_in_tokenizer_json = false;       // some listed token stands nowhere else
+  std::int32_t sentinels = 0;  // T5's <extra_id_0> ..., which its class adds though no file lists
+                               // them
+};
+
+constexpr const char* added_tokens_name = "added_tokens.json";
+constexpr const char* special_tokens_name = "special_tokens_map.json";
+constexpr const char* tokenizer_config_name = "tokenizer_config.json";
+constexpr const char* fast_tokenizer_name = "tokenizer.json";
+constexpr const char* added_tokens_decoder_key = "added_tokens_decoder";
+constexpr const char* additional_tokens_key = "additional_special_tokens";
+
+/// Throws Error(data), naming the file, for what is none of this, and where two of the files
+/// contradict each other.
+TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory);
+
+}  // namespace gist

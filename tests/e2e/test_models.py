@@ -1,0 +1,386 @@
+"""Model directories are read as their owners do, and what can't be used is named."""
+
+import json
+import os
+import shutil
+import struct
+import unittest
+from pathlib import Path
+
+from families import LLAMA, T5
+from gist_cli import GIST, TempDirTest, jsonl, records_of, run, wordtasks
+
+STORIES = LLAMA.base
+PROMPT = jsonl([{"text": "Once upon a time"}])
+
+
+def read_tensors(path):
+    """Of a safetensors file: name -> (dtype, shape, bytes)."""
+    data = Path(path).read_bytes()
+    [size] = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + size])
+    header.pop("__metadata__", None)
+    return {name: (info["dtype"], info["shape"],
+                   data[8 + size + info["data_offsets"][0]:8 + size + info["data_offsets"][1]])
+            for name, info in header.items()}
+
+
+def write_tensors(path, tensors):
+    header, at = {}, 0
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
+        at += len(data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    Path(path).write_bytes(struct.pack("<Q", len(text)) + text
+                           + b"".join(data for _, _, data in tensors.values()))
+
+
+def zeros(*shape):
+    count = 1
+    for size in shape:
+        count *= size
+    return ("F32", list(shape), bytes(4 * count))
+
+
+class ModelTest(TempDirTest):
+    def variant(self, name="m", base=STORIES, files=None, config=None, tensors=None):
+        """A copy of a model with other files (None: without), keys in config.json (None: without)
+        and tensors (a function that changes the dict)."""
+        target = self.path(name)
+        shutil.copytree(base, target)
+        os.chmod(target, 0o755)
+        for path in Path(target).iterdir():
+            path.chmod(0o644)
+        for file, content in (files or {}).items():
+            if content is None:
+                os.remove(os.path.join(target, file))
+            else:
+                text = content if isinstance(content, str) else json.dumps(content)
+                Path(target, file).write_text(text, encoding="utf-8")
+        if config is not None:
+            path = Path(target, "config.json")
+            changed = {**json.loads(path.read_text()), **config}
+            path.write_text(json.dumps({k: v for k, v in changed.items() if v is not None}))
+        if tensors is not None:
+            path = os.path.join(target, "model.safetensors")
+            found = read_tensors(path)
+            tensors(found)
+            write_tensors(path, found)
+        return target
+
+    def generate(self, model, *args, stdin=PROMPT, new=12):
+        return run("generate", "--model", model, "--max-new-tokens", new, "--threads", 1, *args,
+                   stdin=stdin)
+
+    def answer(self, model, *args, **kw):
+        result = self.generate(model, *args, **kw)
+        self.assertEqual(result.code, 0, result.err)
+        [record] = records_of(result.out)
+        return record
+
+    def train(self, model, output, *args, condition="gist", k=1):
+        data = self.write("train.jsonl", jsonl(wordtasks(0, 8)))
+        return run("train", "--model", model, "--data", data, "--output", self.path(output),
+                   "--condition", condition, "--gist-tokens", k, "--steps", 1, "--lr", "1e-3",
+                   "--save-every", 0, "--threads", 1, *args)
+
+    def trained(self, model, output="out", *args, **kw):
+        result = self.train(model, output, *args, **kw)
+        self.assertEqual(result.code, 0, result.err)
+        return self.path(output)
+
+    def json_of(self, directory, name):
+        with open(os.path.join(directory, name), encoding="utf-8") as file:
+            return json.load(file)
+
+
+class EndTokens(ModelTest):
+    def test_a_text_ends_at_each_of_the_tokens_that_the_directory_names(self):
+        whole = self.answer(STORIES)
+        self.assertEqual((whole["finish_reason"], whole["completion_tokens"]), ("length", 12))
+        ends = list(range(3, 512))
+        first = {"completion_tokens": 0, "finish_reason": "eos", "completion": ""}
+        for files, config in [({"generation_config.json": {"eos_token_id": ends}}, None),
+                              (None, {"eos_token_id": ends}),
+                              ({"generation_config.json": {"eos_token_id": None}},
+                               {"eos_token_id": ends})]:
+            with self.subTest(files=files is not None, config=config is not None):
+                shutil.rmtree(self.path("m"), ignore_errors=True)
+                answer = self.answer(self.variant(files=files, config=config))
+                self.assertEqual({key: answer[key] for key in first}, first)
+
+    def test_what_generation_config_names_counts_more_than_config(self):
+        model = self.variant(files={"generation_config.json": {"eos_token_id": 2}},
+                             config={"eos_token_id": list(range(3, 512))})
+        self.assertEqual(self.answer(model)["finish_reason"], "length")
+
+    def test_training_ends_answers_with_a_token_that_ends_texts(self):
+        # The labels are hashed into the run's state.
+        hashes = {}
+        for name, config in [("2", {}), ("257", {"eos_token_id": 257}),
+                             ("257 or 2", {"eos_token_id": [257, 2]})]:
+            out = self.trained(self.variant(name, config=config), "out " + name)
+            hashes[name] = self.json_of(out, "training.json")["data_sha256"]
+            self.assertEqual(self.json_of(out, "config.json")["eos_token_id"],
+                             config.get("eos_token_id", 2))
+        self.assertEqual(hashes["2"], hashes["257 or 2"])
+        self.assertNotEqual(hashes["2"], hashes["257"])
+
+    def test_what_train_writes_keeps_the_end_tokens(self):
+        model = self.variant(files={"generation_config.json": {"eos_token_id": [7, 2]}})
+        out = self.trained(model)
+        self.assertEqual(self.json_of(out, "generation_config.json"), {"eos_token_id": [7, 2]})
+
+    def test_what_is_no_id_is_an_error(self):
+        model = self.variant(config={"eos_token_id": "</s>"})
+        self.assertFails(self.generate(model), 65, "config.json", "eos_token_id")
+
+
+class Tokens(ModelTest):
+    def test_a_text_begins_without_bos_where_the_tokenizer_adds_none(self):
+        settings = self.json_of(STORIES, "tokenizer_config.json")
+        model = self.variant(files={"tokenizer_config.json": {**settings, "add_bos_token": False}})
+        empty = jsonl([{"text": ""}])
+        self.assertEqual(self.answer(STORIES, stdin=empty)["completion_tokens"], 12)  # after bos
+        self.assertFails(self.generate(model, stdin=empty), 65, "there is nothing to continue")
+        # The default template begins as the tokenizer does.
+        out = self.trained(model)
+        self.assertEqual(self.json_of(out, "gist.json")["template"][0],
+                         {"text": "Instruction: {instruction}"})
+
+    def test_the_gist_token_stands_behind_all_others(self):
+        listed = {"added_tokens": [{"id": 512, "content": "[PAD]", "special": True},
+                                   {"id": 513, "content": "Zebra", "special": False}]}
+        model = self.variant(files={"tokenizer.json": listed}, config={"vocab_size": 576},
+                             tensors=lambda t: t.update({"model.embed_tokens.weight": wider(t, 576)}))
+        out = self.trained(model)
+        self.assertEqual(self.json_of(out, "added_tokens.json"),
+                         {"[PAD]": 512, "Zebra": 513, "<GIST>": 514})
+        self.assertEqual(self.answer(out)["finish_reason"], "length")
+
+    def test_a_token_without_a_row_that_nothing_uses_is_no_matter(self):
+        model = self.variant(files={"added_tokens.json": {"<pad>": 512}})
+        self.assertEqual(self.answer(model)["completion"], self.answer(STORIES)["completion"])
+        out = self.trained(model)  # the gist gets a row, and so does the padding before it
+        self.assertEqual(self.json_of(out, "added_tokens.json"), {"<pad>": 512, "<GIST>": 513})
+        self.assertEqual(self.json_of(out, "config.json")["vocab_size"], 514)
+        self.assertEqual(self.answer(out)["finish_reason"], "length")
+
+    def test_a_word_without_a_row_that_a_text_uses_is_an_error(self):
+        model = self.variant(files={"added_tokens.json": {"Zebra": 512}})
+        result = self.generate(model, stdin=jsonl([{"text": "A Zebra"}]))
+        self.assertFails(result, 65, "token id 512", "512 rows")
+
+    def test_sentinels_are_those_of_the_model_type(self):
+        base = self.variant("t5", base=T5.model, files={"tokenizer_config.json": {"model_max_length": 512},
+                                                        "added_tokens.json": None,
+                                                        "special_tokens_map.json": None},
+                            config={"vocab_size": 768}, tensors=widen_t5)
+        out = self.trained(base)
+        self.assertEqual(self.json_of(out, "added_tokens.json"), {"<GIST>": 740})
+
+
+def wider(tensors, rows, name="model.embed_tokens.weight"):
+    """The table with rows of zeros behind its own."""
+    dtype, shape, data = tensors[name]
+    return (dtype, [rows, shape[1]], data + bytes(len(data) // shape[0] * (rows - shape[0])))
+
+
+def widen_t5(tensors):
+    for name in ["shared.weight", "lm_head.weight"]:
+        tensors[name] = wider(tensors, 768, name)
+
+
+class Tensors(ModelTest):
+    def biases(self, tensors):
+        for layer in range(5):
+            for part in ["q", "k", "v"]:
+                width = 64 if part == "q" else 32
+                tensors[f"model.layers.{layer}.self_attn.{part}_proj.bias"] = zeros(width)
+
+    def test_tensors_that_nothing_reads_are_an_error_that_names_them(self):
+        model = self.variant(tensors=self.biases)
+        result = self.generate(model)
+        self.assertFails(result, 65, "15 tensors that a LlamaForCausalLM doesn't read",
+                         "model.layers.0.self_attn.k_proj.bias", "and 11 more", "--ignore-tensors")
+        self.assertFails(self.train(model, "out"), 65, "15 tensors")
+
+    def test_they_are_left_out_where_the_user_says_so(self):
+        model = self.variant(tensors=self.biases)
+        result = self.generate(model, "--ignore-tensors", "*.self_attn.[qk]_proj.bias")
+        self.assertFails(result, 65, "5 tensors", "v_proj.bias")
+        both = ("--ignore-tensors", "*.self_attn.[qk]_proj.bias", "--ignore-tensors", "*v_proj.bias")
+        result = self.generate(model, *both)
+        self.assertEqual((result.code, result.out), (0, self.generate(STORIES).out))
+        self.assertIn("15 tensors are left out", result.err)
+
+    def test_training_notes_what_it_left_out(self):
+        model = self.variant(tensors=self.biases)
+        out = self.trained(model, "out", "--ignore-tensors", "*_proj.bias")
+        noted = self.json_of(out, "gist.json")["ignored_tensors"]
+        self.assertEqual(len(noted), 15)
+        self.assertEqual(self.answer(out)["finish_reason"], "length")
+        again = self.trained(out, "again")
+        self.assertEqual(self.json_of(again, "gist.json")["ignored_tensors"], noted)
+
+    def test_computed_tensors_and_copies_are_harmless(self):
+        def add(tensors):
+            tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = zeros(4)
+            tensors["freqs_cis"] = ("C64", [2], bytes(16))
+            tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]
+        model = self.variant(tensors=add)
+        self.assertEqual(self.generate(model).out, self.generate(STORIES).out)
+
+    def test_a_head_that_differs_from_what_it_is_tied_to_is_an_error(self):
+        def add(tensors):
+            tensors["lm_head.weight"] = zeros(512, 64)
+        model = self.variant(tensors=add)
+        self.assertFails(self.generate(model), 65, "ties \"lm_head.weight\" to the embedding",
+                         "tie_word_embeddings")
+        result = self.generate(model, "--ignore-tensors", "lm_head.weight")
+        self.assertEqual(result.out, self.generate(STORIES).out)
+
+    def test_transformers_5_writes_tied_and_means_the_head_that_is_stored(self):
+        record = jsonl([{"instruction": "Leave out the first word.", "input": "cat, lake"}])
+        def answer(model):
+            return self.answer(model, "--condition", "gist", "--gist-tokens", 1, stdin=record)
+        v5 = self.variant(base=T5.model, config={"tie_word_embeddings": True,
+                                                 "scale_decoder_outputs": False})
+        self.assertEqual(answer(v5), answer(T5.model))
+        out = self.trained(v5)
+        self.assertIs(self.json_of(out, "config.json")["tie_word_embeddings"], False)
+
+    def test_t5s_table_is_found_under_each_of_its_names(self):
+        def rename(tensors):
+            tensors["decoder.embed_tokens.weight"] = tensors.pop("shared.weight")
+        record = jsonl([{"instruction": "Leave out the first word.", "input": "cat, lake"}])
+        gist = ("--condition", "gist", "--gist-tokens", 1)
+        model = self.variant(base=T5.model, tensors=rename)
+        self.assertEqual(self.answer(model, *gist, stdin=record),
+                         self.answer(T5.model, *gist, stdin=record))
+
+    def test_a_configuration_without_architectures_is_read_by_its_type(self):
+        model = self.variant(config={"architectures": None})
+        self.assertEqual(self.generate(model).out, self.generate(STORIES).out)
+
+    def test_the_dropout_of_attention_is_what_the_configuration_says(self):
+        losses = []
+        for dropout in [0.0, 0.9]:
+            model = self.variant(f"m{dropout}", config={"attention_dropout": dropout})
+            out = self.trained(model, f"out{dropout}")
+            losses.append(Path(out, "metrics.jsonl").read_text().split('"seconds"')[0])
+        self.assertNotEqual(*losses)
+
+
+class WrongModels(ModelTest):
+    def refused(self, model, code, *words):
+        self.assertFails(self.generate(model), code, *words)
+        self.assertFails(self.train(model, "never"), code, *words)
+
+    def test_what_is_no_model_is_named_with_a_remedy(self):
+        Path(self.path("x.gguf")).write_bytes(b"GGUF" + bytes(60))
+        self.refused(self.path("x.gguf"), 65, "is a GGUF file", "directory")
+        self.refused("org/model", 66, "Hugging Face Hub", "hf download org/model")
+        self.refused(self.path("none"), 66, "there is no such directory")
+        adapter = self.variant("adapter", files={"adapter_config.json": {}, "model.safetensors": None})
+        self.refused(adapter, 65, "is an adapter", "merge")
+        quantised = self.variant("awq", config={"quantization_config": {"quant_method": "awq"}})
+        self.refused(quantised, 65, "quantised (awq)")
+        fast = self.variant("fast", files={"tokenizer.json": {}, "tokenizer.model": None})
+        self.refused(fast, 66, "tokenizer.json is there alone", "copy tokenizer.model")
+        bins = self.variant("bins", files={"pytorch_model.bin": "x", "model.safetensors": None})
+        self.refused(bins, 66, "pytorch_model.bin", "save_pretrained")
+        pointer = self.variant("lfs", files={"model.safetensors":
+                                             "version https://git-lfs.github.com/spec/v1\n"})
+        self.refused(pointer, 65, "model.safetensors: is a Git LFS pointer", "git lfs pull")
+
+    def test_the_architecture_is_looked_at_before_the_tokenizer(self):
+        model = self.variant(files={"tokenizer.model": None, "tokenizer.json": {}},
+                             config={"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"})
+        self.refused(model, 69, "no plugin serves GPT2LMHeadModel", "LlamaForCausalLM")
+
+    def test_configurations_that_divide_by_zero_or_overflow_are_rejected_by_name(self):
+        for key in ["num_attention_heads", "num_key_value_heads", "hidden_size", "vocab_size"]:
+            for value in [0, -1, 2**31 - 1, 2**63]:
+                with self.subTest(key, value=value):
+                    shutil.rmtree(self.path("m"), ignore_errors=True)
+                    result = self.generate(self.variant(config={key: value}))
+                    self.assertFails(result, 65, key)
+
+    def test_more_gist_tokens_than_positions_can_count_are_refused(self):
+        for value in [2**31 - 1, 2**63]:
+            result = run("compress", "--model", LLAMA.model, "--gist-tokens", value, "--output",
+                         self.path("a.h5"), stdin=jsonl([{"instruction": "a"}]))
+            self.assertFails(result, 64, "gist-tokens")
+
+
+class Fingerprints(ModelTest):
+    def test_other_weights_of_the_same_size_and_time_are_another_model(self):
+        model = self.variant(base=LLAMA.model)
+        weights = os.path.join(model, "model.safetensors")
+        os.utime(weights, (1, 1))
+        done = run("compress", "--model", model, "--gist-tokens", 1, "--output", self.path("a.h5"),
+                   stdin=jsonl([{"instruction": "Leave out the first word.", "id": "a"}]),
+                   env={"XDG_CACHE_HOME": self.path("cache")})
+        self.assertEqual(done.code, 0, done.err)
+        with open(weights, "r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            last = file.read(1)
+            file.seek(-1, os.SEEK_END)
+            file.write(bytes([last[0] ^ 1]))
+        os.utime(weights, (1, 1))
+        result = run("generate", "--model", model, "--store", self.path("a.h5"),
+                     stdin=jsonl([{"gist": "a", "input": "cat"}]),
+                     env={"XDG_CACHE_HOME": self.path("cache")})
+        self.assertFails(result, 65, "was not made with")
+
+
+class BrokenPlugins(ModelTest):
+    """The misbehaving module of the plugins' own tests, in commands."""
+
+    modules = Path(GIST).resolve().parents[1] / "tests" / "modules"
+
+    def setUp(self):
+        super().setUp()
+        if not (self.modules / "misbehaving.so").exists():
+            self.skipTest("the test modules aren't built")
+        os.makedirs(self.path("plugins"))
+        for name in ["misbehaving.so", "misbehaving.gist.json"]:
+            shutil.copy(self.modules / name, self.path("plugins"))
+
+    def model(self, behaviour):
+        config = {"architectures": ["MisbehavingForCausalLM"], "behaviour": behaviour,
+                  "vocab_size": 513}
+        target = self.variant(files={"config.json": config, "added_tokens.json": {"<GIST>": 512}},
+                              base=STORIES)
+        write_tensors(os.path.join(target, "model.safetensors"),
+                      {"embedding": zeros(513, 8), "head": zeros(513, 8), "0.norm": zeros(8),
+                       "0.q": zeros(8, 8), "0.k": zeros(4, 8), "0.v": zeros(4, 8)})
+        return target
+
+    def compress(self, behaviour):
+        return run("compress", "--model", self.model(behaviour), "--gist-tokens", 1, "--plugin-path",
+                   self.path("plugins"), "--output", self.path("a.h5"),
+                   stdin=jsonl([{"instruction": "Once upon"}]))
+
+    def test_a_sound_plugin_compresses(self):
+        result = self.compress("sound")
+        self.assertEqual(result.code, 0, result.err)
+
+    def test_a_plugin_that_ends_the_run_is_named_with_what_ran(self):
+        cases = {"crash in layer": ("layer 0", "SIGSEGV"),
+                 "divide by zero in layer": ("layer 0", "SIGFPE"),
+                 "abort in layer": ("layer 0", "SIGABRT"),
+                 "orderly exit in layer": ("layer 0", "exit"),
+                 "crash in configure": ("configure", "SIGSEGV")}
+        for behaviour, words in cases.items():
+            with self.subTest(behaviour):
+                shutil.rmtree(self.path("m"), ignore_errors=True)
+                result = self.compress(behaviour)
+                self.assertFails(result, 69, "misbehaving.so", *words)
+                self.assertFalse(os.path.exists(self.path("a.h5")))
+
+
+if __name__ == "__main__":
+    unittest.main()

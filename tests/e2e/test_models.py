@@ -380,6 +380,7 @@ class BrokenPlugins(ModelTest):
                 result = self.compress(behaviour)
                 self.assertFails(result, 69, "misbehaving.so", *words)
                 self.assertFalse(os.path.exists(self.path("a.h5")))
+                Path(self.path("a.h5.partial")).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -24,15 +24,16 @@ class Misbehaving {
     if (is("throw in configure")) throw std::runtime_error("no configuration is good enough");
     if (is("crash in configure")) std::raise(SIGSEGV);
     model.d_model = dim;
-    model.vocabulary = 32;
+    const std::int32_t rows = config.size("vocab_size", 32);
+    model.vocabulary = rows;
     model.max_positions = 64;
     const Stack stack = model.causal_stack({1, 2, 1, dim / 2, dim / 2});
-    embedding_ = model.table("embedding", 32, dim, normal(1));
+    embedding_ = model.table("embedding", rows, dim, normal(1));
     norm_ = model.vector(stack, "{layer}.norm", dim, ones);
     q_ = model.matrix(stack, "{layer}.q", dim, dim, normal(1));
     k_ = model.matrix(stack, "{layer}.k", dim / 2, dim, normal(1));
     v_ = model.matrix(stack, "{layer}.v", dim / 2, dim, normal(1));
-    model.head(model.matrix("head", 32, dim, normal(1)));
+    model.head(model.matrix("head", rows, dim, normal(1)));
   }
 
   Tensor enter(Pass pass, int) const {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cli/record_reader.h"
+#include "core/quality/wilson_interval.h"
 #include "core/random.h"
 #include "formats/file_io.h"
 #include "formats/text.h"
@@ -150,7 +151,13 @@ std::vector<WinRate> win_rates(const std::string& verdicts, const std::string& k
          open, entries.size());
   }
   for (std::size_t i = 0; i < rates.size(); ++i) {
-    if (!outcomes[i].empty()) rates[i].rate = bootstrap_mean(outcomes[i], bootstrap);
+    if (outcomes[i].empty()) continue;
+    ConfidenceInterval& rate = rates[i].rate;
+    rate = bootstrap_mean(outcomes[i], bootstrap);
+    const ShareInterval share =
+        wilson_interval(rate.value, outcomes[i].size(), bootstrap.confidence);
+    rate.low = share.low;
+    rate.high = share.high;
   }
   std::erase_if(rates,
                 [](const WinRate& rate) { return rate.wins + rate.ties + rate.losses == 0; });

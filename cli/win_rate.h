@@ -26,7 +26,7 @@ void write_pairs(const Evaluation& evaluation, const std::string& path, std::uin
 struct WinRate {
   std::string system, reference;
   std::uint64_t wins = 0, ties = 0, losses = 0;
-  ConfidenceInterval rate;  // wins and half of the ties, of all verdicts
+  ConfidenceInterval rate;  // wins and half of the ties, of all verdicts; its ends are Wilson's
 };
 
 /// Verdicts are lines {"pair", "verdict": "a", "b" or "tie"}; the key is what write_pairs wrote.

@@ -349,7 +349,7 @@ class WinRate(SystemsTest):
         self.assertFails(run("evaluate", "--verdicts", verdicts), 64, "--key")
         verdicts = self.write("verdicts", cases[0][0])
         done = run("evaluate", "--verdicts", verdicts, "--key", key, "--partial")
-        self.assertIn("wins 1, ties 0, losses 0: win rate 100.0 %", done.out)
+        self.assertIn("wins 1, ties 0, losses 0: win rate 100.0 % (20.7 to 100.0)", done.out)
 
     def test_pairs_are_never_overwritten(self):
         pairs = self.write("pairs", "mine")

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -23,14 +24,13 @@ using Status = StagedRecord::Status;
 std::string line_of(const StagedRecord& record) {
   const Fidelity& found = *record.checked;
   const double kl = found.per_label();
-  return nlohmann::ordered_json{
+  return text_of_json(nlohmann::ordered_json{
       {"id", record.id},
       {"ordinal", record.ordinal},
       {"kl", std::isfinite(kl) ? nlohmann::ordered_json(kl) : nlohmann::ordered_json()},
       {"tokens", found.labels},
       {"agreement", double{1} * found.agreements / found.labels},
-      {"status", record.status == Status::rejected ? "rejected" : "stored"}}
-      .dump();
+      {"status", record.status == Status::rejected ? "rejected" : "stored"}});
 }
 
 }  // namespace

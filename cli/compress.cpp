@@ -1,11 +1,14 @@
 // gist compress: prompts to a gist store, durably.
 #include <spdlog/spdlog.h>
 
+#include <charconv>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "cli/check_report.h"
 #include "cli/commands.h"
@@ -60,18 +63,24 @@ CommandSpec spec() {
       "  gist compress --model my-gist-model --output gists.h5 prompts.jsonl\n"};
 }
 
+/// The number that digits spell, and nothing else.
+std::optional<std::uint64_t> digits_in(std::string_view text) {
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
+}
+
 Shard shard_option(const Options& options) {
   const std::string text = options.text("shard");
-  Shard shard;
-  int used = 0;
-  // %n: nothing may stand behind the numbers.
-  const bool numbers =
-      std::sscanf(text.c_str(), "%lu/%lu%n", &shard.index, &shard.count, &used) == 2;
-  if (!numbers || used != static_cast<int>(text.size()) || text[0] == '-' ||
-      shard.index >= shard.count) {
+  const std::vector<std::string> parts = split(text, '/');
+  const std::optional<std::uint64_t> index = digits_in(parts.front());
+  const std::optional<std::uint64_t> count = digits_in(parts.back());
+  const bool numbers = parts.size() == 2 && index && count;
+  if (!numbers || *index >= *count) {
     fail(ErrorKind::usage, "--shard: expected I/N with I below N, found {}", in_quotes(text));
   }
-  return shard;
+  return {*index, *count};
 }
 
 Dtype store_dtype_option(const Options& options) {
@@ -134,9 +143,11 @@ void check_agreement(const Staging& staging, const std::string& partial, const S
   }
   const nlohmann::json before = parse_json(staging.settings(), partial);
   for (const auto& [name, value] : now.items()) {
-    if (before.value(name, nlohmann::json()) == value) continue;
+    const std::string there = text_of_json(before.value(name, nlohmann::json()));
+    const std::string here = text_of_json(value);
+    if (there == here) continue;
     fail(ErrorKind::usage, "{} was begun with --{} {}, and this run has {}: repeat the options",
-         partial, name, before.value(name, nlohmann::json()).dump(), value.dump());
+         partial, name, there, here);
   }
 }
 
@@ -172,7 +183,7 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
            store.string());
     }
   }
-  return Staging::create(partial, header, settings.dump());
+  return Staging::create(partial, header, text_of_json(settings));
 }
 
 /// Throws Error(data) where the store's rows are not what this run makes.
@@ -243,7 +254,7 @@ int run(const Options& options) {
   std::optional<GistStore> known;
   if (options.has("known")) known.emplace(options.text("known"));
   const FieldMap map = field_map(options, task.prompt_template);
-  RecordReader input(options.text("input"), map, &signals);
+  RecordReader input(options.text("input"), map, &signals, max_record_bytes(options));
   Rejects rejects(options);
   LeftOutList left_out(options);
 

@@ -9,6 +9,7 @@
 
 #include "cli/terminal.h"
 #include "cli/words.h"
+#include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -59,14 +60,13 @@ Error rejection_of(const Prompt& prompt, const std::string& input, std::string_v
 }  // namespace
 
 std::string receipt(const StagedRecord& record) {
-  return nlohmann::ordered_json{{"id", record.id},
-                                {"row", record.row},
-                                {"ordinal", record.ordinal},
-                                {"prompt_tokens", record.prompt_tokens},
-                                {"gist_tokens", record.gist_tokens},
-                                {"prompt_sha256", to_hex(record.prompt_sha256)},
-                                {"status", name_of(record.status)}}
-      .dump();
+  return text_of_json(nlohmann::ordered_json{{"id", record.id},
+                                             {"row", record.row},
+                                             {"ordinal", record.ordinal},
+                                             {"prompt_tokens", record.prompt_tokens},
+                                             {"gist_tokens", record.gist_tokens},
+                                             {"prompt_sha256", to_hex(record.prompt_sha256)},
+                                             {"status", name_of(record.status)}});
 }
 
 CompressSession::CompressSession(Compressor& compressor, PromptReader& prompts, Rejects& rejects,

@@ -22,7 +22,7 @@ EvaluationRecord texts_of(const Record& record) {
 
 EvaluationData::EvaluationData(const Options& options, const PromptTemplate& prompt_template)
     : map_(field_map(options, prompt_template)),
-      records_(options.text("data"), map_, nullptr),
+      records_(options.text("data"), map_, nullptr, max_record_bytes(options)),
       rejects_(options),
       excluded_(options, map_, rejects_, nullptr),
       left_out_(options),

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cli/fidelity_tenths.h"
+#include "formats/json_text.h"
 #include "formats/text.h"
 
 namespace gist {
@@ -124,7 +125,7 @@ std::string json_report(const Evaluation& evaluation, const EvaluationSummary& s
     report["systems"].push_back(system_json(evaluation, summary, i));
   }
   if (cost) report["cost"] = to_json(*cost);
-  return report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return text_of_json(report) + "\n";
 }
 
 std::string tsv_report(const Evaluation& evaluation, const EvaluationSummary& summary) {

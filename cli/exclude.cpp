@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cli/parallel_records.h"
 #include "formats/prompt_template.h"
 
 namespace gist {
@@ -39,14 +40,12 @@ void check_standard_input(const Options& options) {
 ExcludedRecords::ExcludedRecords(const Options& options, const FieldMap& map, Rejects& rejects,
                                  const Signals* signals) {
   for (const std::string& path : options.list("exclude")) {
-    RecordReader reader(path, map, signals);
+    RecordReader reader(path, map, signals, max_record_bytes(options));
     files_.push_back(reader.name());
-    while (std::optional<Record> record = reader.next()) {
-      reader.use(*record, rejects, [&](const Record& parsed) {
-        places_.emplace(question_sha256(parsed),
-                        Place{files_.size() - 1, parsed.line, parsed.ordinal});
-      });
-    }
+    for_each_record(
+        reader, rejects, question_sha256, [&](const Record& record, const Sha256& question) {
+          places_.emplace(question, Place{files_.size() - 1, record.line, record.ordinal});
+        });
     if (signals != nullptr && signals->requested()) signals->end_by_signal();
   }
 }

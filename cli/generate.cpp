@@ -112,7 +112,7 @@ int run(const Options& options) {
   const std::vector<std::string> stops = stop_strings(options);
   ContextReader contexts(files, shapes, options);
   const FieldMap map = field_map(options, contexts.prompt_template());
-  RecordReader records(options.text("input"), map, &signals);
+  RecordReader records(options.text("input"), map, &signals, max_record_bytes(options));
   Rejects rejects(options);
 
   std::optional<CompletionFile> file;

@@ -15,7 +15,9 @@
 #include "cli/exit_code.h"
 #include "cli/line_writer.h"
 #include "formats/gist_store.h"
+#include "formats/json_text.h"
 #include "formats/store_header_json.h"
+#include "formats/text.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -23,16 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
-
-std::string as_line(const ordered_json& value) {
-  return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-}
-
-/// A string out of a file, safe for a terminal: control characters are escaped.
-std::string printable(const std::string& text) {
-  const std::string quoted = as_line(text);
-  return quoted.substr(1, quoted.size() - 2);
-}
 
 /// Says what the path is where it plainly is no store.
 void refuse_what_is_no_store(const fs::path& path) {
@@ -99,8 +91,7 @@ Counts counts_of(const GistStore& store) {
 
 /// The attribute holds JSON as text.
 ordered_json template_of(const StoreHeader& header) {
-  ordered_json pieces = ordered_json::parse(header.prompt_template, nullptr, false);
-  return pieces.is_discarded() ? ordered_json(header.prompt_template) : pieces;
+  return ordered_json_in(header.prompt_template).value_or(header.prompt_template);
 }
 
 /// Null where there are no rows.
@@ -164,20 +155,20 @@ std::string in_words(const StoreHeader& header, const Counts& counts) {
   }
   add("model_sha256", printable(header.model_sha256));
   add("tokenizer_sha256", printable(header.tokenizer_sha256));
-  add("template", as_line(template_of(header)));
+  add("template", text_of_json(template_of(header)));
   return text;
 }
 
 void print_rows(const GistStore& store, LineWriter& out) {
   for (std::uint64_t r = 0; r < store.rows() && !out.closed(); ++r) {
     const StoreRow row = store.row(r);
-    out.line(as_line({{"id", row.id},
-                      {"row", r},
-                      {"ordinal", row.ordinal},
-                      {"position", row.position},
-                      {"prompt_tokens", row.prompt_tokens},
-                      {"gist_tokens", row.gist_tokens},
-                      {"prompt_sha256", to_hex(row.prompt_sha256)}}));
+    out.line(text_of_json(ordered_json{{"id", row.id},
+                                       {"row", r},
+                                       {"ordinal", row.ordinal},
+                                       {"position", row.position},
+                                       {"prompt_tokens", row.prompt_tokens},
+                                       {"gist_tokens", row.gist_tokens},
+                                       {"prompt_sha256", to_hex(row.prompt_sha256)}}));
   }
 }
 
@@ -203,7 +194,7 @@ int run(const Options& options) {
   } else if (json) {
     ordered_json object = as_json(store.header(), counts_of(store));
     if (verify) object["verified"] = true;
-    out.line(as_line(object));
+    out.line(text_of_json(object));
   } else {
     out.text(in_words(store.header(), counts_of(store)));
     if (verify) {

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "formats/json_text.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -55,7 +56,7 @@ std::string to_json_line(const LeftOut& record) {
   } else {
     line["tokens"] = record.tokens;
   }
-  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return text_of_json(line);
 }
 
 void warn_of_left_out(const std::vector<LeftOut>& left_out, std::uint64_t used,

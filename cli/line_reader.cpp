@@ -5,12 +5,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "formats/decompressor.h"
+#include "formats/foreign_file.h"
+#include "formats/json_array.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -25,6 +28,7 @@ struct LineReader::Impl {
   std::string buffer;          // bytes that make no whole line yet, from `consumed` on
   std::size_t consumed = 0;
   bool ended = false;
+  bool looked = false;  // at what kind of file it is
   std::optional<Decompressor> decompressor;
   std::string compressed;    // read, but not all taken by the decompressor
   std::string_view untaken;  // of that
@@ -35,10 +39,18 @@ struct LineReader::Impl {
 
   /// The line up to `end`, a carriage return at its end left out; the next begins at `next`.
   std::string take_line(std::size_t end, std::size_t next) {
+    looked = true;
     std::string line = buffer.substr(consumed, end - consumed);
     consumed = next;
     if (line.ends_with('\r')) line.pop_back();
     return line;
+  }
+
+  /// Until the first line is taken the buffer begins with the file's first bytes.
+  void look() {
+    if (looked) return;
+    refuse_foreign_file(buffer, name);
+    looked = buffer.size() >= foreign_file_bytes;
   }
 
   /// Waits until there is input. False: a signal came.
@@ -61,6 +73,7 @@ struct LineReader::Impl {
       const std::size_t before = buffer.size();
       decompressor->step(untaken, buffer);
       text_bytes += buffer.size() - before;
+      look();
       return true;
     }
     if (ended || !wait()) return false;
@@ -91,6 +104,7 @@ struct LineReader::Impl {
       }
       buffer += read;
       text_bytes += read.size();
+      look();
     }
     bytes += read.size();
   }
@@ -120,16 +134,33 @@ LineReader::LineReader(LineReader&&) noexcept = default;
 LineReader::~LineReader() = default;
 
 std::optional<std::string> LineReader::next() {
+  bool cut = false;
+  return next(0, cut);
+}
+
+std::optional<std::string> LineReader::next(std::size_t most_bytes, bool& cut) {
   Impl& in = *impl_;
+  cut = false;
+  std::string beginning;  // of a line that is too long
   std::size_t searched = in.consumed;
   for (;;) {
     const std::size_t end = in.buffer.find('\n', searched);
-    if (end != std::string::npos) return in.take_line(end, end + 1);
+    const std::size_t length = std::min(end, in.buffer.size()) - in.consumed;
+    if (most_bytes != 0 && length > most_bytes && !cut) {
+      cut = true;
+      beginning = in.buffer.substr(in.consumed, std::min(length, kept_beginning));
+    }
+    if (end != std::string::npos) {
+      std::string line = in.take_line(end, end + 1);
+      return cut ? std::move(beginning) : std::move(line);
+    }
+    if (cut) skip(in.buffer.size() - in.consumed);
     searched = in.buffer.size() - in.consumed;
     if (in.fill()) continue;
     // A last line without its end is a line, unless a signal cut it off.
-    if (!in.ended || in.consumed == in.buffer.size()) return std::nullopt;
-    return in.take_line(in.buffer.size(), in.buffer.size());
+    if (!in.ended || (in.consumed == in.buffer.size() && !cut)) return std::nullopt;
+    std::string line = in.take_line(in.buffer.size(), in.buffer.size());
+    return cut ? std::move(beginning) : std::move(line);
   }
 }
 
@@ -144,14 +175,20 @@ std::optional<char> LineReader::peek() {
   }
 }
 
-std::optional<std::string> LineReader::rest() {
+std::string_view LineReader::unread() {
   Impl& in = *impl_;
-  while (in.fill()) {
+  while (in.consumed == in.buffer.size() && in.fill()) {
   }
-  if (!in.ended) return std::nullopt;
-  in.buffer.erase(0, in.consumed);
-  in.consumed = 0;
-  return std::exchange(in.buffer, {});
+  return std::string_view(in.buffer).substr(in.consumed);
+}
+
+void LineReader::skip(std::size_t bytes) {
+  impl_->looked = true;
+  impl_->consumed += bytes;
+}
+
+bool LineReader::at_end() const {
+  return impl_->ended && impl_->consumed == impl_->buffer.size();
 }
 
 const std::string& LineReader::name() const {

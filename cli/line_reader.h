@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "cli/signals.h"
 
@@ -20,12 +21,19 @@ class LineReader {
   /// The next line without its end (LF or CR LF), or nothing at the end of the input or after a
   /// signal. Throws Error(io) where reading fails, Error(data) for a damaged compressed file.
   std::optional<std::string> next();
+  /// The same; but of a line longer than `most_bytes` (0: any) only the first kept_beginning bytes,
+  /// and `cut` says so: the rest is left out without being held in memory.
+  std::optional<std::string> next(std::size_t most_bytes, bool& cut);
   /// The first byte that next() has not given and that is no white space; it stays. Nothing at the
   /// end of the input or after a signal. Throws as next() does.
   std::optional<char> peek();
-  /// All that next() has not given; nothing where a signal came before the end of the input. Throws
-  /// as next() does.
-  std::optional<std::string> rest();
+  /// What next() would give from here on, as far as it is at hand, and at least a byte of it; it
+  /// stays until `skip`. Empty at the end of the input or after a signal. Throws as next() does.
+  std::string_view unread();
+  /// Leaves out so many bytes of `unread`.
+  void skip(std::size_t bytes);
+  /// Whether the input has ended, with nothing left.
+  bool at_end() const;
   /// The input's name for messages: its path, or "standard input".
   const std::string& name() const;
   /// How much of a regular file next() has given, from 0 to 1; nothing where that isn't known. Of a

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "formats/text.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -16,15 +17,19 @@ constexpr std::size_t flush_at = std::size_t{1} << 16;
 }  // namespace
 
 LineWriter::LineWriter(int descriptor, std::string name)
-    : descriptor_(descriptor), name_(std::move(name)) {}
+    : descriptor_(descriptor), name_(std::move(name)), terminal_(::isatty(descriptor) == 1) {}
 
 void LineWriter::text(std::string_view text) {
-  buffer_ += text;
+  if (terminal_) {
+    buffer_ += printable(text, "\n\t");
+  } else {
+    buffer_ += text;
+  }
   if (buffer_.size() >= flush_at) flush();
 }
 
 void LineWriter::line(std::string_view line) {
-  buffer_ += line;
+  text(line);
   text("\n");
 }
 

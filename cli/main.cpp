@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <csignal>
 #include <exception>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,9 +17,10 @@
 #include "cli/exit_code.h"
 #include "cli/help.h"
 #include "cli/line_writer.h"
+#include "cli/log.h"
 #include "cli/nearest.h"
-#include "cli/stderr_log.h"
 #include "cli/terminal.h"
+#include "formats/json_text.h"
 #include "formats/text.h"
 #include "plugins/host/running_callback.h"
 
@@ -102,7 +102,10 @@ int run(const std::vector<Command>& commands, const std::vector<std::string>& ar
   if (gist::asks_for_help(rest)) return help(commands, {first});
   const gist::Options options(command.spec, rest);
   if (options.has("print-config") && options.flag("print-config")) {
-    print(options.as_json().dump(2) + "\n");
+    if (!std::all_of(rest.begin(), rest.end(), gist::valid_utf8)) {
+      spdlog::warn("JSON can't spell a name that is no UTF-8: \uFFFD stands for its bytes");
+    }
+    print(gist::text_of_json(options.as_json(), 2) + "\n");
     return gist::exit_ok;
   }
   set_verbosity(options);
@@ -114,9 +117,7 @@ int run(const std::vector<Command>& commands, const std::vector<std::string>& ar
 int main(int argc, char** argv) {
   gist::report_deaths_in_callbacks(gist::exit_unavailable);
   std::signal(SIGPIPE, SIG_IGN);  // a closed output is an error code of write, handled there
-  const auto logger = std::make_shared<spdlog::logger>("gist", std::make_shared<gist::StderrLog>());
-  logger->set_pattern("gist: %v");
-  spdlog::set_default_logger(logger);
+  gist::log_to_standard_error();
   try {
     return run(all_commands(), {argv + 1, argv + argc});
   } catch (const gist::Error& error) {

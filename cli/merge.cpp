@@ -16,6 +16,7 @@
 #include "cli/line_reader.h"
 #include "cli/line_writer.h"
 #include "formats/gist_store.h"
+#include "formats/json_text.h"
 #include "formats/merge.h"
 #include "formats/text.h"
 #include "kernels/error.h"
@@ -94,7 +95,7 @@ int run(const Options& options) {
                                     {"duplicates", result.duplicates},
                                     {"left_out", result.left_out}};
   LineWriter out = standard_output();
-  out.line(line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  out.line(text_of_json(line));
   out.flush();
   return exit_ok;
 }

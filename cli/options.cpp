@@ -36,7 +36,7 @@ Values from_environment(const CommandSpec& command) {
 }
 
 std::string spelled(const nlohmann::json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_string() ? value.get<std::string>() : text_of_json(value);
 }
 
 Values from_config(const CommandSpec& command, const std::string& path) {
@@ -53,7 +53,8 @@ Values from_config(const CommandSpec& command, const std::string& path) {
     if (value.is_array() && known->kind == OptionKind::list) {
       for (const nlohmann::json& element : value) values[name].push_back(spelled(element));
     } else if (value.is_structured()) {
-      fail(ErrorKind::data, "{}: option {} can't be {}", path, in_quotes(name), value.dump());
+      fail(ErrorKind::data, "{}: option {} can't be {}", path, in_quotes(name),
+           text_of_json(value));
     } else {
       values[name] = {spelled(value)};
     }

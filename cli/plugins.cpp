@@ -12,6 +12,8 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/line_writer.h"
+#include "formats/json_text.h"
+#include "formats/text.h"
 #include "kernels/cuda_loader.h"
 #include "kernels/error.h"
 #include "plugins/host/plugin_host.h"
@@ -23,11 +25,6 @@ using nlohmann::ordered_json;
 
 ordered_json text_or_null(const std::string& text) {
   return text.empty() ? ordered_json(nullptr) : ordered_json(text);
-}
-
-/// Paths need not be UTF-8.
-std::string as_line(const ordered_json& value) {
-  return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 ordered_json as_json(const PluginEntry& entry) {
@@ -42,9 +39,10 @@ ordered_json as_json(const PluginEntry& entry) {
 std::string in_words(const PluginEntry& entry) {
   const std::string path = (entry.library.empty() ? entry.manifest : entry.library).string();
   if (!entry.refused.empty())
-    return fmt::format("{}  {}  refused: {}", entry.name, path, entry.refused);
-  return fmt::format("{} {}  families {}  architectures {}  {}", entry.name, entry.version,
-                     fmt::join(entry.families, ","), fmt::join(entry.architectures, ","), path);
+    return printable(fmt::format("{}  {}  refused: {}", entry.name, path, entry.refused));
+  return printable(fmt::format("{} {}  families {}  architectures {}  {}", entry.name,
+                               entry.version, fmt::join(entry.families, ","),
+                               fmt::join(entry.architectures, ","), path));
 }
 
 ordered_json as_json(const PluginCheck& check, const std::string& library) {
@@ -58,13 +56,14 @@ ordered_json as_json(const PluginCheck& check, const std::string& library) {
 std::string in_words(const PluginCheck& check, const std::string& library) {
   const std::string name = fmt::format("{}{}{}", library.empty() ? "" : library + ": ", check.name,
                                        check.family.empty() ? "" : " of " + check.family);
-  return check.failed.empty() ? "ok " + name : fmt::format("FAILED {}: {}", name, check.failed);
+  return printable(check.failed.empty() ? "ok " + name
+                                        : fmt::format("FAILED {}: {}", name, check.failed));
 }
 
 int list(const Options& options, LineWriter& out) {
   const auto plugins = find_plugins(plugin_directories(options.list("plugin-path")));
   for (const PluginEntry& entry : plugins) {
-    out.line(options.flag("json") ? as_line(as_json(entry)) : in_words(entry));
+    out.line(options.flag("json") ? text_of_json(as_json(entry)) : in_words(entry));
   }
   if (plugins.empty()) spdlog::warn("no plugins; gist plugins where says what was searched");
   return exit_ok;
@@ -87,12 +86,13 @@ int where(const Options& options, LineWriter& out) {
                                        {"origin", directory.origin},
                                        {"ignored", text_or_null(directory.ignored)}});
     }
-    out.line(as_line(object));
+    out.line(text_of_json(object));
     return exit_ok;
   }
   for (const PluginDirectory& directory : directories) {
-    out.line(fmt::format("{}  ({}){}", directory.path.string(), directory.origin,
-                         directory.ignored.empty() ? "" : "  ignored: " + directory.ignored));
+    out.line(
+        printable(fmt::format("{}  ({}){}", directory.path.string(), directory.origin,
+                              directory.ignored.empty() ? "" : "  ignored: " + directory.ignored)));
   }
   out.line("device cpu");
   for (const CudaDevice& device : cuda.devices) {
@@ -115,7 +115,7 @@ int check(const Options& options, LineWriter& out) {
   for (const std::string& library : libraries) {
     for (const PluginCheck& result : check_plugin(library)) {
       if (!result.failed.empty()) code = exit_data;
-      out.line(options.flag("json") ? as_line(as_json(result, library))
+      out.line(options.flag("json") ? text_of_json(as_json(result, library))
                                     : in_words(result, libraries.size() > 1 ? library : ""));
       out.flush();
     }

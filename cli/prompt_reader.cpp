@@ -34,12 +34,15 @@ std::optional<Prompt> PromptReader::next() {
       ++used_;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
-      rejects_->reject(prompt.source, error);
+      const Error placed = records_->placed(error, prompt.source);
+      rejects_->reject(prompt.source, placed);
       prompt.record = StagedRecord{};
       prompt.record.ordinal = prompt.source.ordinal;
       prompt.record.status = StagedRecord::Status::rejected;
-      prompt.record.reason = error.what();
+      prompt.record.reason = placed.what();
+      prompt.source.text = std::string();
     }
+    prompt.source.fields = nullptr;  // all is read of it, and batches may hold many
     return prompt;
   }
   return std::nullopt;

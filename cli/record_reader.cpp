@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "formats/json_text.h"
 #include "formats/text.h"
 #include "formats/tsv.h"
 #include "kernels/error.h"
@@ -26,7 +27,14 @@ constexpr std::array<std::string_view, 7> field_names = {
 std::vector<OptionSpec> field_options() {
   return {{"fields", OptionKind::text, "LIST", "",
            "NAME=FIELD,...: names of the records' fields, where they are others; "
-           "NAME=FIELD.ROLE of chat messages"}};
+           "NAME=FIELD.ROLE of chat messages"},
+          {"max-record-bytes", OptionKind::integer, "N", std::to_string(default_record_bytes),
+           "refuse longer records before they are read whole; 0: none"}};
+}
+
+std::size_t max_record_bytes(const Options& options) {
+  constexpr std::int64_t most = std::int64_t{1} << 40;
+  return static_cast<std::size_t>(options.integer("max-record-bytes", 0, most));
 }
 
 FieldMap field_map(const Options& options, const PromptTemplate& prompt_template) {
@@ -73,17 +81,24 @@ void Rejects::reject(const Record& record, const Error& error) {
                               {"ordinal", record.ordinal},
                               {"reason", error.what()},
                               {"record", record.text}};
-  file_->line(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  file_->line(text_of_json(line));
   file_->flush();
 }
 
-RecordReader::RecordReader(const std::string& path, const FieldMap& map, const Signals* signals)
-    : lines_(path, signals), map_(&map) {}
+RecordReader::RecordReader(const std::string& path, const FieldMap& map, const Signals* signals,
+                           std::size_t most_bytes)
+    : lines_(path, signals), map_(&map), most_bytes_(most_bytes) {}
 
 std::optional<Record> RecordReader::next() {
+  if (!held_) return read();
+  if (next_held_ == held_->size()) return std::nullopt;
+  return (*held_)[next_held_++];
+}
+
+std::optional<Record> RecordReader::read() {
   if (form_ == Form::unknown) form_ = read_form();
   if (form_ == Form::unknown) return std::nullopt;
-  return form_ == Form::array || held_ ? next_element() : next_line();
+  return form_ == Form::array ? next_element() : next_line();
 }
 
 /// Unknown: there is no record in the input, or a signal came.
@@ -92,56 +107,62 @@ RecordReader::Form RecordReader::read_form() {
   const std::optional<char> first = lines_.peek();
   if (!first) return Form::unknown;
   if (*first != '[') return Form::lines;
-  std::optional<std::string> text = lines_.rest();
-  if (!text) return Form::unknown;
-  elements_ = elements_of_array(*text, name());
-  array_ = std::move(*text);
+  array_.emplace(name(), most_bytes_);
   return Form::array;
 }
 
 void RecordReader::hold() {
-  if (form_ == Form::unknown) form_ = read_form();
-  if (form_ == Form::unknown || form_ == Form::array) return;
-  held_ = true;
-  array_ = lines_.rest().value_or("");
-  for (std::size_t begin = 0; begin < array_.size();) {
-    const std::size_t next = std::min(array_.find('\n', begin), array_.size()) + 1;
-    std::size_t end = next - 1;
-    if (end > begin && array_[end - 1] == '\r') --end;
-    ++line_;
-    if (!is_blank(array_.substr(begin, end - begin))) elements_.push_back({begin, end, line_});
-    begin = next;
-  }
+  std::vector<Record> records;
+  while (std::optional<Record> record = read()) records.push_back(std::move(*record));
+  held_ = std::move(records);
 }
 
 RecordReader::Form RecordReader::read_header() {
-  const std::optional<std::string> header = lines_.next();
+  bool cut = false;
+  const std::optional<std::string> header = lines_.next(most_bytes_, cut);
   if (!header) return Form::unknown;
-  columns_ = tsv_columns(*header, name(), ++line_);
+  ++line_;
+  if (cut) refuse_length(line_);
+  columns_ = tsv_columns(*header, name(), line_);
   return Form::table;
 }
 
 std::optional<Record> RecordReader::next_element() {
-  if (ordinal_ == elements_.size()) return std::nullopt;
-  const ArrayElement& element = elements_[ordinal_];
-  Record record;
-  record.line = element.line;
-  record.ordinal = ordinal_++;
-  record.text = array_.substr(element.begin, element.end - element.begin);
-  return record;
+  for (;;) {
+    const std::string_view unread = lines_.unread();
+    if (unread.empty()) {
+      if (lines_.at_end()) array_->finish();
+      return std::nullopt;
+    }
+    std::string_view left = unread;
+    std::optional<ArrayElement> element = array_->next(left);
+    lines_.skip(unread.size() - left.size());
+    if (element) return unparsed(std::move(element->text), element->line, element->cut);
+  }
 }
 
 std::optional<Record> RecordReader::next_line() {
-  while (std::optional<std::string> line = lines_.next()) {
+  bool cut = false;
+  while (std::optional<std::string> line = lines_.next(most_bytes_, cut)) {
     ++line_;
-    if (is_blank(*line)) continue;
-    Record record;
-    record.line = line_;
-    record.ordinal = ordinal_++;
-    record.text = std::move(*line);
-    return record;
+    if (cut || !is_blank(*line)) return unparsed(std::move(*line), line_, cut);
   }
   return std::nullopt;
+}
+
+Record RecordReader::unparsed(std::string text, std::uint64_t line, bool cut) {
+  Record record;
+  record.line = line;
+  record.ordinal = ordinal_++;
+  record.text = std::move(text);
+  record.cut = cut;
+  return record;
+}
+
+void RecordReader::refuse_length(std::uint64_t line) const {
+  fail(ErrorKind::data,
+       "{}:{}: longer than {} bytes; --max-record-bytes N takes longer records, 0 any", name(),
+       line, most_bytes_);
 }
 
 bool RecordReader::is_blank(const std::string& line) const {
@@ -150,12 +171,13 @@ bool RecordReader::is_blank(const std::string& line) const {
 }
 
 std::optional<double> RecordReader::fraction() const {
-  if (form_ != Form::array && !held_) return lines_.fraction();
-  return elements_.empty() ? 1.0
-                           : static_cast<double>(ordinal_) / static_cast<double>(elements_.size());
+  if (!held_) return lines_.fraction();
+  return held_->empty() ? 1.0
+                        : static_cast<double>(next_held_) / static_cast<double>(held_->size());
 }
 
 Record RecordReader::parse(Record record) const {
+  if (record.cut) refuse_length(record.line);
   if (form_ == Form::table) record.text = tsv_record(record.text, columns_, name(), record.line);
   record = parse_record(std::move(record.text), name(), record.line, record.ordinal);
   record.map = map_;
@@ -170,9 +192,15 @@ bool RecordReader::use(Record& record, Rejects& rejects,
     return true;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
-    rejects.reject(record, error);
+    rejects.reject(record, placed(error, record));
     return false;
   }
+}
+
+Error RecordReader::placed(const Error& error, const Record& record) const {
+  const std::string message = error.what();
+  if (message.starts_with(name() + ":")) return error;
+  return {error.kind(), fmt::format("{}:{}: {}", name(), record.line, message)};
 }
 
 std::optional<std::string> id_field(const Record& record, const char* field,

@@ -20,11 +20,16 @@
 
 namespace gist {
 
-/// --fields.
+/// --fields and --max-record-bytes.
 std::vector<OptionSpec> field_options();
 /// What --fields says; without it, nothing. Throws Error(usage) where it maps a name that neither
 /// gist nor the template reads: it would be misspelt.
 FieldMap field_map(const Options& options, const PromptTemplate& prompt_template);
+
+/// What --max-record-bytes says; 0 for any length.
+std::size_t max_record_bytes(const Options& options);
+/// Where no option says it.
+constexpr std::size_t default_record_bytes = std::size_t{16} << 20;
 
 /// --keep-going and --errors: what Rejects reads.
 std::vector<OptionSpec> reject_options();
@@ -54,13 +59,14 @@ class Rejects {
 class RecordReader {
  public:
   /// `map` must outlive the reader and its records. With `signals`, a read that blocks ends when a
-  /// signal comes.
-  RecordReader(const std::string& path, const FieldMap& map, const Signals* signals);
+  /// signal comes. Records longer than `most_bytes` (0: any) are refused by `parse` without being
+  /// held in memory.
+  RecordReader(const std::string& path, const FieldMap& map, const Signals* signals,
+               std::size_t most_bytes = default_record_bytes);
 
   /// The next line that isn't blank, or the next row or element, not parsed yet: text, line and
-  /// ordinal only. Lines are read one by one; an array is read and taken apart before its first
-  /// element comes, and Error(data) says where it is no array. The empty line of a table is a row
-  /// only where the table has one column.
+  /// ordinal only. They are read one by one; Error(data) says where an array goes wrong. The empty
+  /// line of a table is a row only where the table has one column.
   std::optional<Record> next();
   /// Parses what next gave: a row becomes a record of strings. Throws Error(data).
   Record parse(Record record) const;
@@ -69,10 +75,13 @@ class RecordReader {
   bool use(Record& record, Rejects& rejects,
            const std::function<void(const Record&)>& action) const;
 
+  /// An error of a record that begins with its place, "FILE:LINE: ", where it doesn't yet: what is
+  /// given texts alone can't know that.
+  Error placed(const Error& error, const Record& record) const;
+
   /// Reads all that is left into memory, from where next() gives it; rewind() has it begin again.
-  /// After a signal there is nothing.
   void hold();
-  void rewind() { ordinal_ = 0; }
+  void rewind() { next_held_ = 0; }
 
   const std::string& name() const { return lines_.name(); }
   /// How much of the input is done, from 0 to 1; nothing where that isn't known.
@@ -82,19 +91,23 @@ class RecordReader {
   enum class Form { unknown, lines, array, table };
   Form read_form();
   Form read_header();
+  std::optional<Record> read();
   std::optional<Record> next_line();
   std::optional<Record> next_element();
+  Record unparsed(std::string text, std::uint64_t line, bool cut);
   bool is_blank(const std::string& line) const;
+  [[noreturn]] void refuse_length(std::uint64_t line) const;
 
   LineReader lines_;
   const FieldMap* map_;
   Form form_ = Form::unknown;
   std::uint64_t line_ = 0;
   std::uint64_t ordinal_ = 0;
-  std::string array_;  // whole; or all lines, where they are held
-  bool held_ = false;
-  std::vector<ArrayElement> elements_;
+  std::size_t most_bytes_;
+  std::optional<ArraySplitter> array_;
   std::vector<std::string> columns_;  // of a table
+  std::optional<std::vector<Record>> held_;
+  std::size_t next_held_ = 0;
 };
 
 /// The field as an id: a string, or a whole number as it is spelled. Nothing where the record lacks

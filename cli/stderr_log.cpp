@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "cli/terminal.h"
+#include "formats/text.h"
 
 namespace gist {
 namespace {
@@ -65,7 +66,7 @@ void StderrLog::show_progress(const std::string& line) {
   const std::lock_guard lock(mutex_);
   due_ = line.empty() ? Clock::time_point{} : Clock::now() + between_drawings;
   if (line.empty() && shown_.empty()) return;
-  shown_ = line;
+  shown_ = printable(line);  // names of files stand in it
   write_all(std::string(clear_line).append(cut(shown_)));
 }
 

@@ -27,6 +27,7 @@
 #include "formats/directory_lock.h"
 #include "formats/file_io.h"
 #include "formats/fingerprint.h"
+#include "formats/json_text.h"
 #include "formats/sha256.h"
 #include "kernels/error.h"
 
@@ -157,7 +158,7 @@ TrainPlan plan_of(const Run& run, const Backend& backend, const Options& options
 
 void print_plan(const TrainPlan& plan, const Run& run) {
   LineWriter out = standard_output();
-  out.line(to_json(plan, run.data).dump(2));
+  out.line(text_of_json(to_json(plan, run.data), 2));
   out.flush();
   require_memory(plan, run.task);
 }

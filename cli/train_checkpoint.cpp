@@ -72,7 +72,7 @@ std::vector<NumberedDirectory> numbered(const fs::path& parent, std::string_view
     NumberedDirectory each;
     const char* end = name.data() + name.size();
     const auto [stop, failed] = std::from_chars(name.data() + prefix.size(), end, each.number);
-    if (failed != std::errc() || stop != end) continue;
+    if (failed != std::errc() || stop != end || each.number < 0) continue;
     each.path = entry.path();
     found.push_back(std::move(each));
   }
@@ -102,12 +102,13 @@ T member(const nlohmann::json& content, const char* name, const std::string& whe
 void check_same_run(const RunState& checkpoint, const RunState& run, const std::string& where) {
   for (const auto& [name, value] : run.settings.items()) {
     const auto before = checkpoint.settings.find(name);
-    const std::string found = before == checkpoint.settings.end() ? "nothing" : before->dump();
-    if (found != value.dump()) {
+    const std::string found =
+        before == checkpoint.settings.end() ? "nothing" : text_of_json(*before);
+    if (found != text_of_json(value)) {
       fail(ErrorKind::usage,
            "{} was made with --{} {}, but this run has {}: resume with the same options, or start "
            "anew with another --output",
-           where, name, found, value.dump());
+           where, name, found, text_of_json(value));
     }
   }
   if (checkpoint.base_sha256 != run.base_sha256) {
@@ -157,7 +158,7 @@ void write_run_state(const fs::path& directory, const RunState& state) {
                                  {"data_sha256", state.data_sha256},
                                  {"base_sha256", state.base_sha256}};
   if (state.best) content["best"] = {{"step", state.best->step}, {"loss", state.best->loss}};
-  write_file_atomically(directory / state_name, content.dump(2) + "\n");
+  write_file_atomically(directory / state_name, text_of_json(content, 2) + "\n");
 }
 
 std::vector<std::string> write_model(const fs::path& directory, const Parameters& parameters,

@@ -1,9 +1,12 @@
 #include "cli/train_data.h"
 
 #include <algorithm>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
+#include "cli/parallel_records.h"
+#include "cli/progress.h"
 #include "core/random.h"
 #include "formats/sha256.h"
 #include "kernels/error.h"
@@ -41,37 +44,58 @@ void check_length(std::int32_t tokens, const Record& record, const ModelSpec& sp
        record.where, record.line, tokens, spec.max_positions, spec.max_positions);
 }
 
+/// What can be said of a record without the others.
+struct Prepared {
+  bool left_out = false;
+  std::optional<RecordPlace> stands_in;  // of one that is excluded
+  LabelledSequence sequence;
+  std::optional<Sha256> question;
+};
+
+Prepared prepared(const Record& record, const BaseModel& base, const ModelSpec& spec,
+                  const TrainTask& task, const ExcludedRecords& excluded) {
+  Prepared result;
+  result.stands_in = excluded.find(record);
+  result.left_out = result.stands_in.has_value();
+  if (result.left_out) return result;
+  result.sequence = labelled(record, base, task);
+  const std::int32_t tokens = result.sequence.sequence.tokens();
+  result.left_out = task.max_tokens > 0 && tokens > task.max_tokens;
+  if (result.left_out) return result;
+  check_length(tokens, record, spec);
+  if (record.find("instruction") != nullptr) result.question = question_sha256(record);
+  return result;
+}
+
 }  // namespace
 
 TrainData read_train_data(const std::string& path, const BaseModel& base, const ModelSpec& spec,
                           const TrainTask& task, const ExcludedRecords& excluded, Rejects& rejects,
                           const Signals* signals) {
-  RecordReader reader(path, task.fields, signals);
+  RecordReader reader(path, task.fields, signals, task.max_record_bytes);
   TrainData data;
   data.name = reader.name();
   Sha256Stream hash;
-  while (std::optional<Record> line = reader.next()) {
-    reader.use(*line, rejects, [&](const Record& record) {
-      const RecordPlace place{data.name, record.line, record.ordinal};
-      if (const std::optional<RecordPlace> other = excluded.find(record)) {
-        data.left_out.push_back({place, 0, other});
-        return;
-      }
-      LabelledSequence sequence = labelled(record, base, task);
-      const std::int32_t tokens = sequence.sequence.tokens();
-      if (task.max_tokens > 0 && tokens > task.max_tokens) {
-        data.left_out.push_back({place, tokens, std::nullopt});
-        return;
-      }
-      check_length(tokens, record, spec);
-      hash.update(std::as_bytes(std::span(&sequence.labels, 1)));
-      hash.update(std::as_bytes(std::span(sequence.sequence.ids)));
-      if (record.find("instruction") != nullptr) data.questions.push_back(question_sha256(record));
-      data.records.push_back(std::move(sequence));
-      data.lines.push_back(record.line);
-      data.ordinals.push_back(record.ordinal);
-    });
-  }
+  Progress progress("record", std::nullopt, data.name);
+  std::uint64_t seen = 0;
+  const auto prepare = [&](const Record& record) {
+    return prepared(record, base, spec, task, excluded);
+  };
+  for_each_record(reader, rejects, prepare, [&](const Record& record, Prepared each) {
+    progress.update(++seen, reader.fraction());
+    const RecordPlace place{data.name, record.line, record.ordinal};
+    const std::int32_t tokens = each.sequence.sequence.tokens();
+    if (each.left_out) {
+      data.left_out.push_back({place, tokens, each.stands_in});
+      return;
+    }
+    hash.update(std::as_bytes(std::span(&each.sequence.labels, 1)));
+    hash.update(std::as_bytes(std::span(each.sequence.sequence.ids)));
+    if (each.question) data.questions.push_back(*each.question);
+    data.records.push_back(std::move(each.sequence));
+    data.lines.push_back(record.line);
+    data.ordinals.push_back(record.ordinal);
+  });
   if (signals != nullptr && signals->requested()) signals->end_by_signal();
   if (data.records.empty()) {
     fail(ErrorKind::data, "{}: there is no record to use{}", data.name,

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "formats/file_io.h"
+#include "formats/json_text.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -23,10 +24,10 @@ constexpr std::size_t least_known = 16;
 constexpr std::size_t divergence_window = 32;
 
 std::optional<std::int64_t> step_of(std::string_view line) {
-  const nlohmann::json parsed = nlohmann::json::parse(line, nullptr, false);
-  if (!parsed.is_object()) return std::nullopt;
-  const auto step = parsed.find("step");
-  if (step == parsed.end() || !step->is_number_integer()) return std::nullopt;
+  const std::optional<nlohmann::json> parsed = json_in(line);
+  if (!parsed || !parsed->is_object()) return std::nullopt;
+  const auto step = parsed->find("step");
+  if (step == parsed->end() || !step->is_number_integer()) return std::nullopt;
   return step->get<std::int64_t>();
 }
 
@@ -62,7 +63,7 @@ StepLog::~StepLog() {
 }
 
 void StepLog::write(const nlohmann::ordered_json& line) {
-  writer_.line(line.dump());
+  writer_.line(text_of_json(line));
   writer_.flush();
 }
 

@@ -8,6 +8,7 @@
 
 #include "cli/words.h"
 #include "formats/file_io.h"
+#include "formats/json_text.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -26,7 +27,7 @@ void recall(const std::filesystem::path& metrics, SpikeDetector& spikes,
   const std::string text = read_file(metrics);
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
-    const auto line = nlohmann::json::parse(text.substr(begin, end - begin), nullptr, false);
+    const auto line = json_in(text.substr(begin, end - begin)).value_or(nullptr);
     const auto loss = line.is_object() ? line.find("loss") : line.end();
     if (line.is_object() && loss != line.end() && loss->is_number()) {
       spikes.is_spike(loss->get<double>());

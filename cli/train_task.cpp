@@ -109,6 +109,7 @@ TrainTask train_task(const Options& options, const BaseModel& base, const ModelS
   }
   task.gisting.prompt_template = template_option(options, task.gisting.prompt_template);
   task.fields = field_map(options, task.gisting.prompt_template);
+  task.max_record_bytes = max_record_bytes(options);
   check_standard_input(options);
   read_length(options, task);
   task.batch_records = options.integer("batch-records", 1, 1 << 24);

@@ -20,8 +20,9 @@ namespace gist {
 struct TrainTask {
   std::filesystem::path output;
   GistOptions gisting;
-  FieldMap fields;         // where records have what the template reads
-  std::int64_t steps = 0;  // 0: `epochs` says it
+  FieldMap fields;                   // where records have what the template reads
+  std::size_t max_record_bytes = 0;  // longer records are refused; 0: none
+  std::int64_t steps = 0;            // 0: `epochs` says it
   std::int64_t epochs = 0;
   std::int64_t batch_records = 0;
   std::int64_t max_tokens = 0;  // longer records are left out; 0: none

@@ -12,6 +12,7 @@
 #include "core/quality/wilson_interval.h"
 #include "core/random.h"
 #include "formats/file_io.h"
+#include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -25,7 +26,7 @@ std::string key_path(const std::string& path) {
 }
 
 std::string line_of(const Json& json) {
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return text_of_json(json) + "\n";
 }
 
 /// Runs `action` on each record of a file.

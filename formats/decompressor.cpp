@@ -3,6 +3,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -15,6 +17,7 @@ constexpr std::string_view gzip_suffix = ".gz";
 constexpr std::string_view zstd_suffix = ".zst";
 constexpr std::string_view gzip_magic = "\x1F\x8B";
 constexpr std::string_view zstd_magic = "\x28\xB5\x2F\xFD";
+constexpr std::string_view skippable_magic = "\x2A\x4D\x18";  // RFC 8878, 3.1.2: behind 50 to 5F
 
 /// What a step has done.
 struct StepResult {
@@ -39,7 +42,12 @@ class Gzip {
   ~Gzip() { ::inflateEnd(&stream_); }
 
   StepResult step(std::string_view input, char* out, std::size_t size) {
-    if (ended_ && !input.empty()) ::inflateReset(&stream_);
+    if (ended_ && !input.empty()) {
+      // Some writers fill up their last block with zero bytes; gzip and zcat take no notice.
+      const std::size_t zeros = std::min(input.find_first_not_of('\0'), input.size());
+      if (zeros > 0) return {zeros, 0, true, nullptr};
+      ::inflateReset(&stream_);
+    }
     stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(input.data()));
     stream_.avail_in = static_cast<uInt>(input.size());
     stream_.next_out = reinterpret_cast<Bytef*>(out);
@@ -81,6 +89,24 @@ class Zstd {
   ZSTD_DStream* stream_;
 };
 
+/// What a file that isn't what its name says is, by its first bytes; nothing where that can't be told.
+std::optional<const char*> other_kind(std::string_view bytes) {
+  switch (compression_in(bytes)) {
+    case Compression::gzip:
+      return "gzip wrote it; name it *.gz";
+    case Compression::zstd:
+      return "zstd wrote it; name it *.zst";
+    case Compression::none:
+      break;
+  }
+  const std::string_view start = bytes.substr(0, 4);
+  const bool text = std::all_of(start.begin(), start.end(), [](char c) {
+    return (c >= ' ' && c <= '~') || c == '\t' || c == '\r' || c == '\n';
+  });
+  if (text) return "it is text; name it without .gz or .zst";
+  return std::nullopt;
+}
+
 }  // namespace
 
 Compression compression_of(std::string_view path) {
@@ -91,7 +117,9 @@ Compression compression_of(std::string_view path) {
 
 Compression compression_in(std::string_view bytes) {
   if (bytes.starts_with(gzip_magic)) return Compression::gzip;
-  if (bytes.starts_with(zstd_magic)) return Compression::zstd;
+  const bool skippable = bytes.size() >= 4 && (bytes[0] & 0xF0) == 0x50 &&
+                         bytes.substr(1).starts_with(skippable_magic);
+  if (bytes.starts_with(zstd_magic) || skippable) return Compression::zstd;
   return Compression::none;
 }
 
@@ -112,6 +140,7 @@ std::string_view without_compression(std::string_view path) {
 struct Decompressor::Impl {
   std::string file;
   std::variant<Gzip, Zstd> codec;
+  bool begun = false;
   bool whole = false;
   bool has_more = false;
 
@@ -139,8 +168,10 @@ void Decompressor::step(std::string_view& input, std::string& out) {
       [&](auto& codec) { return codec.step(piece, out.data() + before, step_bytes); }, impl.codec);
   out.resize(before + result.given);
   if (result.error != nullptr) {
-    fail(ErrorKind::data, "{}: damaged, or no {} file: {}", impl.file, impl.format(), result.error);
+    fail(ErrorKind::data, "{}: damaged, or no {} file: {}", impl.file, impl.format(),
+         impl.begun ? result.error : other_kind(input).value_or(result.error));
   }
+  impl.begun = true;
   input.remove_prefix(result.taken);
   impl.whole = result.whole;
   impl.has_more = !result.whole && result.given == step_bytes;

@@ -6,6 +6,7 @@
 #include <array>
 #include <span>
 
+#include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -37,8 +38,7 @@ const json* content_of(const json& message, std::string_view role, const std::st
   }
   fail(ErrorKind::data,
        "{}: the field {} should be a list of messages {{\"role\", \"content\"}}, found {} in it",
-       place, in_quotes(list),
-       in_quotes(message.dump(-1, ' ', false, json::error_handler_t::replace)));
+       place, in_quotes(list), in_quotes(text_of_json(message)));
 }
 
 /// Of a list of messages, that of the role at `step`, which moves behind all that was used.

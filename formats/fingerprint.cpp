@@ -94,7 +94,7 @@ bool write_cache(const std::filesystem::path& file, const json& content) {
   try {
     std::error_code ignored;  // writing tells
     std::filesystem::create_directories(file.parent_path(), ignored);
-    write_file_atomically(file, content.dump() + "\n");
+    write_file_atomically(file, text_of_json(content) + "\n");
     return true;
   } catch (const Error&) {
     return false;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "formats/gist_token.h"
+#include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -23,10 +24,9 @@ std::string difference(std::string_view name, std::string_view a, std::string_vi
 
 /// Templates are the same where their JSON is, whatever its spaces.
 std::string template_difference(const std::string& a, const std::string& b) {
-  const auto json_a = nlohmann::json::parse(a, nullptr, false);
-  const auto json_b = nlohmann::json::parse(b, nullptr, false);
-  const bool both = !json_a.is_discarded() && !json_b.is_discarded();
-  return both && json_a == json_b ? "" : difference("template", a, b);
+  const std::optional<nlohmann::json> json_a = json_in(a);
+  const std::optional<nlohmann::json> json_b = json_in(b);
+  return json_a && json_a == json_b ? "" : difference("template", a, b);
 }
 
 void check_version(const hdf5::File& file) {

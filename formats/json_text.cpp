@@ -1,6 +1,7 @@
 #include "formats/json_text.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <iterator>
@@ -16,6 +17,7 @@ namespace gist {
 namespace {
 
 using nlohmann::json;
+using nlohmann::ordered_json;
 
 struct Source {
   std::string_view text;
@@ -40,6 +42,43 @@ std::string plain_message(const std::string& what) {
   const std::size_t colon = what.find(": ", column == std::string::npos ? 0 : column);
   const std::size_t start = colon == std::string::npos ? 0 : colon + 2;
   return "not valid JSON: " + what.substr(start, what.find("; last read:", start) - start);
+}
+
+/// What other languages write and JSON doesn't have.
+struct ForeignWord {
+  std::string_view word;
+  const char* instead;
+};
+constexpr auto foreign_words = std::to_array<ForeignWord>({
+    {"NaN", "null, or a string"},
+    {"nan", "null, or a string"},
+    {"Infinity", "null, or a string"},
+    {"-Infinity", "null, or a string"},
+    {"inf", "null, or a string"},
+    {"None", "null, as Python's json.dumps does"},
+    {"True", "true, as Python's json.dumps does"},
+    {"False", "false, as Python's json.dumps does"},
+    {"undefined", "null"},
+});
+
+/// What is wrong where such a word stands at `offset`, or strings stand between other quotes; ""
+/// where that isn't so.
+std::string foreign_word(std::string_view text, std::size_t offset) {
+  if (offset < text.size() && text[offset] == '\'') {
+    return "not valid JSON: a string stands between \", not \'; Python's json.dumps writes JSON";
+  }
+  const auto in_word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
+  };
+  std::size_t begin = std::min(offset, text.size());
+  while (begin > 0 && in_word(text[begin - 1])) --begin;
+  std::size_t end = begin;
+  while (end < text.size() && in_word(text[end])) ++end;
+  const std::string_view word = text.substr(begin, end - begin);
+  const auto found = std::find_if(foreign_words.begin(), foreign_words.end(),
+                                  [word](const ForeignWord& each) { return each.word == word; });
+  if (found == foreign_words.end()) return "";
+  return fmt::format("not valid JSON: {} is no value; write {}", word, found->instead);
 }
 
 /// Reads characters and counts them outside of the parser, so that the builder knows where it
@@ -68,31 +107,35 @@ class CountingIterator {
 };
 
 /// Builds the value from the parser's events.
+template <typename Json>
 class Builder {
  public:
-  using number_integer_t = json::number_integer_t;
-  using number_unsigned_t = json::number_unsigned_t;
-  using number_float_t = json::number_float_t;
-  using string_t = json::string_t;
-  using binary_t = json::binary_t;
+  using number_integer_t = typename Json::number_integer_t;
+  using number_unsigned_t = typename Json::number_unsigned_t;
+  using number_float_t = typename Json::number_float_t;
+  using string_t = typename Json::string_t;
+  using binary_t = typename Json::binary_t;
 
-  Builder(const Source& source, const std::size_t* consumed)
-      : source_(source), consumed_(consumed) {}
+  Builder(const Source& source, const std::size_t* consumed, LongIntegers integers)
+      : source_(source), consumed_(consumed), integers_(integers) {}
 
   bool null() { return add(nullptr); }
   bool boolean(bool value) { return add(value); }
   bool number_integer(number_integer_t value) { return add(value); }
   bool number_unsigned(number_unsigned_t value) { return add(value); }
-  bool number_float(number_float_t value, const string_t&) { return add(value); }
+  bool number_float(number_float_t value, const string_t& text) {
+    const bool integer = text.find_first_of(".eE") == string_t::npos;
+    return integer && integers_ == LongIntegers::as_text ? add(text) : add(value);
+  }
   bool string(string_t& value) { return add(std::move(value)); }
   bool binary(binary_t&) { return false; }  // not in JSON text
-  bool start_object(std::size_t) { return open(json::object()); }
-  bool start_array(std::size_t) { return open(json::array()); }
+  bool start_object(std::size_t) { return open(Json::object()); }
+  bool start_array(std::size_t) { return open(Json::array()); }
   bool end_object() { return close(); }
   bool end_array() { return close(); }
 
   bool key(string_t& name) {
-    auto& object = open_.back()->get_ref<json::object_t&>();
+    auto& object = open_.back()->template get_ref<typename Json::object_t&>();
     const auto [entry, is_new] = object.emplace(name, nullptr);
     if (!is_new) {
       fail_at(source_, *consumed_ - 1, "the key " + in_quotes(name) + " is given twice");
@@ -105,14 +148,17 @@ class Builder {
                    const nlohmann::detail::exception& fault) {
     constexpr int number_overflow = 406;
     const std::size_t offset = position == 0 ? 0 : position - 1;
-    if (fault.id != number_overflow) fail_at(source_, offset, plain_message(fault.what()));
+    if (fault.id != number_overflow) {
+      const std::string foreign = foreign_word(source_.text, offset);
+      fail_at(source_, offset, foreign.empty() ? plain_message(fault.what()) : foreign);
+    }
     overflow_ = offset;
     return false;
   }
 
   /// Where a number ended that no double can hold; parsing stopped there.
   std::optional<std::size_t> overflow() const { return overflow_; }
-  json take() { return std::move(root_); }
+  Json take() { return std::move(root_); }
 
  private:
   template <typename Value>
@@ -120,12 +166,12 @@ class Builder {
     *place() = std::forward<Value>(value);
     return true;
   }
-  bool open(json&& container) {
+  bool open(Json&& container) {
     if (open_.size() == max_json_depth) {
       fail_at(source_, *consumed_ - 1,
               "nested deeper than " + std::to_string(max_json_depth) + " levels");
     }
-    json* target = place();
+    Json* target = place();
     *target = std::move(container);
     open_.push_back(target);
     return true;
@@ -135,18 +181,19 @@ class Builder {
     return true;
   }
   /// Where the next value goes.
-  json* place() {
+  Json* place() {
     if (open_.empty()) return &root_;
     if (open_.back()->is_object()) return slot_;
-    auto& array = open_.back()->get_ref<json::array_t&>();
+    auto& array = open_.back()->template get_ref<typename Json::array_t&>();
     return &array.emplace_back();
   }
 
   const Source& source_;
   const std::size_t* consumed_;
-  json root_;
-  std::vector<json*> open_;
-  json* slot_ = nullptr;
+  LongIntegers integers_;
+  Json root_;
+  std::vector<Json*> open_;  // what is not closed yet, innermost last: it doesn't move meanwhile
+  Json* slot_ = nullptr;
   std::optional<std::size_t> overflow_;
 };
 
@@ -198,23 +245,54 @@ std::string with_huge_numbers_quoted(std::string_view text) {
   return result;
 }
 
+template <typename Json>
 struct Parsed {
-  json value;
+  Json value;
   std::optional<std::size_t> overflow;
 };
 
-Parsed parse_once(const Source& source) {
+template <typename Json>
+Parsed<Json> parse_once(const Source& source, LongIntegers integers) {
   std::size_t consumed = 0;
-  Builder builder(source, &consumed);
+  Builder<Json> builder(source, &consumed, integers);
   const char* begin = source.text.data();
-  json::sax_parse(CountingIterator(begin, &consumed),
+  Json::sax_parse(CountingIterator(begin, &consumed),
                   CountingIterator(begin + source.text.size(), &consumed), &builder);
   return {builder.take(), builder.overflow()};
 }
 
-json object_in(std::string_view text, const std::filesystem::path& path) {
+template <typename Json>
+Json parse(std::string_view text, const std::string& where, std::uint64_t first_line,
+           LongIntegers integers) {
+  const Source source{text, where, first_line};
+  // The parser takes a NUL for the end of the text, whatever follows.
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    fail_at(source, nul, "not valid JSON: a NUL byte");
+  }
+  Parsed<Json> parsed = parse_once<Json>(source, integers);
+  if (!parsed.overflow) return std::move(parsed.value);
+  const std::string quoted_text = with_huge_numbers_quoted(text);
+  const Source quoted_source{quoted_text, where, first_line};
+  parsed = parse_once<Json>(quoted_source, integers);
+  if (parsed.overflow) fail_at(quoted_source, *parsed.overflow, "not valid JSON: malformed number");
+  return std::move(parsed.value);
+}
+
+template <typename Json>
+std::optional<Json> parsed_or_nothing(std::string_view text) {
+  try {
+    return parse<Json>(text, "", 1, LongIntegers::as_double);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    return std::nullopt;
+  }
+}
+
+template <typename Json>
+Json object_in(const std::filesystem::path& path) {
+  const std::string text = read_file(path);
   refuse_git_lfs_pointer(text, path);
-  json content = parse_json(text, path.string());
+  Json content = parse<Json>(text, path.string(), 1, LongIntegers::as_double);
   if (!content.is_object()) {
     fail(ErrorKind::data, "{}: should hold a JSON object, not {}", path.string(),
          content.type_name());
@@ -224,31 +302,33 @@ json object_in(std::string_view text, const std::filesystem::path& path) {
 
 }  // namespace
 
-json parse_json(std::string_view text, const std::string& where, std::uint64_t first_line) {
-  const Source source{text, where, first_line};
-  // The parser takes a NUL for the end of the text, whatever follows.
-  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
-    fail_at(source, nul, "not valid JSON: a NUL byte");
-  }
-  Parsed parsed = parse_once(source);
-  if (!parsed.overflow) return std::move(parsed.value);
-  const std::string quoted_text = with_huge_numbers_quoted(text);
-  const Source quoted_source{quoted_text, where, first_line};
-  parsed = parse_once(quoted_source);
-  if (parsed.overflow) fail_at(quoted_source, *parsed.overflow, "not valid JSON: malformed number");
-  return std::move(parsed.value);
+json parse_json(std::string_view text, const std::string& where, std::uint64_t first_line,
+                LongIntegers integers) {
+  return parse<json>(text, where, first_line, integers);
+}
+
+std::optional<json> json_in(std::string_view text) {
+  return parsed_or_nothing<json>(text);
+}
+
+std::optional<ordered_json> ordered_json_in(std::string_view text) {
+  return parsed_or_nothing<ordered_json>(text);
+}
+
+std::string text_of_json(const json& value, int indent) {
+  return value.dump(indent, ' ', false, json::error_handler_t::replace);
+}
+
+std::string text_of_json(const ordered_json& value, int indent) {
+  return value.dump(indent, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 json read_json_object(const std::filesystem::path& path) {
-  return object_in(read_file(path), path);
+  return object_in<json>(path);
 }
 
-nlohmann::ordered_json read_ordered_json_object(const std::filesystem::path& path) {
-  const std::string text = read_file(path);
-  const json content = object_in(text, path);
-  auto ordered = nlohmann::ordered_json::parse(text, nullptr, false);
-  const bool has_huge_number = ordered.is_discarded();  // which this parser does not take
-  return has_huge_number ? nlohmann::ordered_json(content) : ordered;
+ordered_json read_ordered_json_object(const std::filesystem::path& path) {
+  return object_in<ordered_json>(path);
 }
 
 }  // namespace gist

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "formats/foreign_file.h"
 #include "formats/json_array.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
@@ -10,11 +11,6 @@
 namespace gist {
 namespace {
 
-template <typename Json>
-std::string spelled(const Json& value) {
-  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 /// Where --fields has the record's field; null where it doesn't say.
 const FieldPath* path_of(const Record& record, std::string_view name) {
   if (record.map == nullptr) return nullptr;
@@ -22,12 +18,27 @@ const FieldPath* path_of(const Record& record, std::string_view name) {
   return entry == record.map->end() ? nullptr : &entry->second;
 }
 
+/// The field's value, which may be null; null where it is missing.
+const nlohmann::json* value_of(const Record& record, std::string_view name) {
+  if (record.map != nullptr) {
+    return mapped_field(record.fields, *record.map, name,
+                        fmt::format("{}:{}", record.where, record.line));
+  }
+  const auto field = record.fields.find(name);
+  return field == record.fields.end() ? nullptr : &*field;
+}
+
 }  // namespace
 
 const std::string& Record::string(std::string_view name) const {
   const std::string* found = find_string(name);
   if (found != nullptr) return *found;
-  if (const FieldPath* path = path_of(*this, name)) {
+  const FieldPath* path = path_of(*this, name);
+  if (value_of(*this, name) != nullptr) {
+    fail(ErrorKind::data, "{}:{}: the field {} is null; give a string, \"\" where there is none",
+         where, line, in_quotes(path == nullptr ? name : path->text));
+  }
+  if (path != nullptr) {
     fail(ErrorKind::data, "{}:{}: there is no {}, from which --fields takes {}", where, line,
          in_quotes(path->text), in_quotes(name));
   }
@@ -47,20 +58,22 @@ const std::string* Record::find_string(std::string_view name) const {
 }
 
 const nlohmann::json* Record::find(std::string_view name) const {
-  if (map != nullptr) return mapped_field(fields, *map, name, fmt::format("{}:{}", where, line));
-  const auto field = fields.find(name);
-  return field == fields.end() ? nullptr : &*field;
+  static const nlohmann::json none = "";
+  const nlohmann::json* found = value_of(*this, name);
+  if (found == nullptr || !found->is_null()) return found;
+  return name == "input" ? &none : nullptr;
 }
 
 Record parse_record(std::string text, const std::string& where, std::uint64_t line,
                     std::uint64_t ordinal) {
   refuse_byte_order_mark(text, where, line);
-  nlohmann::json fields = parse_json(text, where, line);
+  refuse_plain_text(text, where, line);
+  nlohmann::json fields = parse_json(text, where, line, LongIntegers::as_text);
   if (!fields.is_object()) {
     fail(ErrorKind::data, "{}:{}: a record should be a JSON object, not {}", where, line,
          fields.type_name());
   }
-  return {line, ordinal, std::move(text), std::move(fields), where, nullptr};
+  return {line, ordinal, std::move(text), std::move(fields), where, nullptr, false};
 }
 
 std::string with_fields(const Record& record, const nlohmann::ordered_json& added,
@@ -74,7 +87,7 @@ std::string with_fields(const Record& record, const nlohmann::ordered_json& adde
            where, record.line, in_quotes(name));
     }
     members += first ? "" : ", ";
-    members += spelled(nlohmann::json(name)) + ": " + spelled(value);
+    members += text_of_json(nlohmann::json(name)) + ": " + text_of_json(value);
     first = false;
   }
   // White space before the closing brace stays there.

@@ -23,9 +23,12 @@ struct Record {
   nlohmann::json fields;          // parsed: an object
   std::string where;              // the input's name, for messages
   const FieldMap* map = nullptr;  // --fields; null for none. It must outlive the record
+  bool cut = false;  // longer than its reader takes: `text` is only its beginning, not parsed
 
-  /// The field as text, from where the map has it. Throws Error(data) naming input, line and field
-  /// where it is missing (saying that "" stands for none) or no string.
+  /// The field as text, from where the map has it. Data sets that tables were written to have null
+  /// where a cell was empty: an input that is null is "", any other field as if it weren't there.
+  /// Throws Error(data) naming input, line and field where it is missing (saying that "" stands for
+  /// none), null, or no string.
   const std::string& string(std::string_view name) const;
   const std::string* find_string(std::string_view name) const;  // null where missing
   const nlohmann::json* find(std::string_view name) const;      // null where missing

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -18,10 +19,6 @@ const std::string& string_member(const nlohmann::json& piece, const char* name,
     fail(ErrorKind::data, "{}: \"{}\" should be a string, not {}", place, name, value.type_name());
   }
   return value.get_ref<const std::string&>();
-}
-
-std::string spelled(const nlohmann::json& value) {
-  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::int32_t required(std::optional<std::int32_t> id, const char* name,
@@ -112,7 +109,7 @@ PromptTemplate::Piece PromptTemplate::parse_piece(const nlohmann::json& piece,
          "{}: should be \"bos\", \"eos\", \"gist\", {{\"piece\": NAME}}, or {{\"text\": TEXT}} "
          "with an "
          "\"else\" where wanted; found {}",
-         place, in_quotes(spelled(piece)));
+         place, in_quotes(text_of_json(piece)));
   }
   return result;
 }

@@ -1,6 +1,7 @@
 #include "formats/store_header_json.h"
 
 #include "formats/gist_store_layout.h"
+#include "formats/json_text.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -29,7 +30,7 @@ nlohmann::ordered_json to_json(const StoreHeader& header) {
 
 StoreHeader store_header_from_json(const std::string& text, const std::string& name) {
   try {
-    const json values = json::parse(text);
+    const json values = parse_json(text, name);
     StoreHeader header;
     values.at("creator").get_to(header.creator);
     values.at("family").get_to(header.family);

@@ -12,6 +12,7 @@
 #include "formats/file_io.h"
 #include "formats/sha256.h"
 #include "formats/text.h"
+#include "formats/word_encoder.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -42,6 +43,7 @@ std::optional<std::int32_t> id_or_none(int id) {
 
 struct Tokenizer::Impl {
   sentencepiece::SentencePieceProcessor processor;
+  std::optional<WordEncoder> encoder;
   std::map<std::string, std::int32_t, std::less<>> added;  // by text, sentinels included
   std::vector<AddedToken> tokens;                          // added_tokens()
   std::set<std::int32_t> special;                          // ids that decode to nothing
@@ -62,6 +64,7 @@ struct Tokenizer::Impl {
            "{}: no SentencePiece model, or a damaged one; copy or download it again",
            path.string());
     }
+    encoder.emplace(processor, bytes);
     pieces = processor.GetPieceSize();
     size = pieces;
     bos = id_or_none(processor.bos_id());
@@ -93,16 +96,6 @@ struct Tokenizer::Impl {
     adds_bos = settings.adds_bos;
     std::sort(tokens.begin(), tokens.end(),
               [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
-  }
-
-  std::vector<std::int32_t> encode(std::string_view text) const {
-    std::vector<int> ids;
-    const auto status = processor.Encode(text, &ids);
-    if (!status.ok()) {
-      fail(ErrorKind::internal, "SentencePiece can't encode {}: {}", in_quotes(text),
-           status.ToString());
-    }
-    return {ids.begin(), ids.end()};
   }
 
   std::string decode(const std::vector<int>& ids) const {
@@ -190,7 +183,7 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
     if (part.word != nullptr) {
       ids.push_back(static_cast<std::int32_t>(part.word->id));
     } else {
-      const std::vector<std::int32_t> plain = impl_->encode(part.text);
+      const std::vector<std::int32_t> plain = impl_->encoder->encode(part.text);
       ids.insert(ids.end(), plain.begin(), plain.end());
     }
   }

@@ -32,24 +32,6 @@ bool is_unseen(char32_t c) {
                      [c](const Range& range) { return range.first <= c && c <= range.last; });
 }
 
-/// The code point of a well-formed character.
-char32_t code_point(std::string_view character) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
-  if (character.size() == 1) return byte(0);
-  char32_t c = byte(0) & (0xFFU >> (character.size() + 1));
-  for (std::size_t i = 1; i < character.size(); ++i) c = (c << 6U) | (byte(i) & 0x3FU);
-  return c;
-}
-
-/// Takes the next character off a text; U+FFFD for a byte that begins none.
-std::string_view next_character(std::string_view& text, char32_t& c) {
-  const std::size_t bytes = character_bytes(text);
-  const std::string_view character = text.substr(0, std::max<std::size_t>(bytes, 1));
-  text.remove_prefix(character.size());
-  c = bytes == 0 ? replacement : code_point(character);
-  return character;
-}
-
 void append(std::string& code, std::string_view character, char32_t c) {
   switch (c) {
     case U'&':

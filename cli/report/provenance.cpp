@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "cli/report/numbers.h"
+#include "formats/json_text.h"
 
 namespace gist {
 namespace {
@@ -75,7 +76,7 @@ Provenance provenance_of(const std::string& subcommand, const Options& options) 
   const nlohmann::ordered_json settings = options.as_json();
   for (const auto& [name, value] : settings.items()) {
     provenance.settings.push_back(
-        {name, value.is_string() ? value.get<std::string>() : value.dump()});
+        {name, value.is_string() ? value.get<std::string>() : text_of_json(value)});
   }
   return provenance;
 }

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
+
+#include "formats/json_text.h"
 
 namespace gist {
 namespace {
@@ -36,7 +37,7 @@ TrainingMetrics parse_training_metrics(std::string_view lines) {
   TrainingMetrics metrics;
   while (!lines.empty()) {
     const std::size_t end = std::min(lines.find('\n'), lines.size());
-    const auto line = nlohmann::json::parse(lines.substr(0, end), nullptr, false);
+    const auto line = json_in(lines.substr(0, end)).value_or(nullptr);
     if (line.is_object()) add(line, metrics);
     lines.remove_prefix(std::min(end + 1, lines.size()));
   }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "formats/child_process.h"
+#include "formats/json_text.h"
 #include "kernels/error.h"
 #include "plugins/host/gist_invariant.h"
 #include "plugins/host/loader.h"
@@ -32,7 +33,8 @@ const LoadedPlugin::Family& family_named(const LoadedPlugin& plugin, const std::
 
 void check_abi(const LoadedPlugin& plugin, const std::vector<std::string>& arguments) {
   if (arguments.size() < 4) return;
-  check_against_manifest(plugin, json::parse(arguments[2]), json::parse(arguments[3]));
+  check_against_manifest(plugin, parse_json(arguments[2], "the families"),
+                         parse_json(arguments[3], "the architectures"));
 }
 
 std::unique_ptr<Family> configured(const LoadedPlugin& plugin, const std::string& id,
@@ -59,7 +61,7 @@ std::string failure(const std::vector<std::string>& arguments) {
       check_abi(plugin, arguments);
       return "";
     }
-    const json config = json::parse(arguments[3]);
+    const json config = parse_json(arguments[3], "the configuration");
     if (arguments[0] == "configure") {
       check_configure(plugin, arguments[2], config);
       return "";

@@ -1,8 +1,8 @@
 #include "plugins/host/manifest.h"
 
 #include <algorithm>
-#include <fstream>
 
+#include "formats/json_text.h"
 #include "kernels/error.h"
 #include "plugins/sdk/gist/plugin.h"
 
@@ -41,16 +41,11 @@ std::vector<std::string> texts(const fs::path& path, const json& manifest, const
 }  // namespace
 
 Manifest read_manifest(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail(ErrorKind::unavailable, "{}: can't be read", path.string());
   json manifest;
   try {
-    manifest = json::parse(file);
-  } catch (const json::exception& error) {
-    fail(ErrorKind::unavailable, "{}: not JSON: {}", path.string(), error.what());
-  }
-  if (!manifest.is_object()) {
-    fail(ErrorKind::unavailable, "{}: expected a JSON object", path.string());
+    manifest = read_json_object(path);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::unavailable, error.what());
   }
 
   Manifest result;

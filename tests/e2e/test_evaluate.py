@@ -212,7 +212,8 @@ class JsonArrays(EvaluateTest):
                               for e in map(json.loads, lines)], [(2, 1, "7")])
 
     def test_what_is_no_array_is_named(self):
-        for text, place, word in (("[{},\n{}", ":2:", "truncated"), ("[{}\n{}]", ":2:", "found"),
+        one = '{"output": "a", "completion": "a"}'
+        for text, place, word in ((f"[{one},\n{one}", ":2:", "truncated"), (f"[{one}\n{one}]", ":2:", "found"),
                                   ("[]\n{}", ":2:", "follow"), ("[]", ":", "no record")):
             with self.subTest(text):
                 self.assertFails(evaluate("--data", "-", stdin=text), 65,

@@ -142,6 +142,133 @@ class Formats(InputTest):
         self.assertLess(peaks["long"], peaks["short"] + 20_000_000)
 
 
+class OtherFiles(InputTest):
+    def test_what_holds_no_records_is_named_with_a_remedy(self):
+        text = jsonl(RECORDS)
+        for name, content, words in (
+            ("plain.jsonl", "Say something.\nSay more.\n", (":1: ", "jq -Rc '{instruction: .}'")),
+            ("table.jsonl", "instruction,output\na,b\n", (":1: ", "CSV", "csv.DictReader")),
+            ("utf16.jsonl", text.encode("utf-16"), (":1: ", "UTF-16", "iconv")),
+            ("utf16le.jsonl", text.encode("utf-16-le"), (":1: ", "UTF-16", "iconv")),
+            ("utf16.json.gz", text.encode("utf-16"), (":1: ", "UTF-16", "iconv")),
+            ("mark.jsonl", b"\xef\xbb\xbf" + text.encode(), (":1: ", "byte order mark", "sed")),
+            ("nan.jsonl", text + '{"instruction": "a", "n": NaN}\n', (":4:27: ", "NaN")),
+            ("pointer.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+             (":1: ", "Git LFS", "git lfs pull")),
+            ("data.parquet", b"PAR1\x15\x04", (":1: ", "Parquet", "to_json")),
+            ("data.zip", b"PK\x03\x04\x14", (":1: ", "zip", "unzip -p")),
+        ):
+            path = self.written(name, content)
+            for command, words_of_command in self.commands(path).items():
+                if name == "nan.jsonl" and command == "generate":
+                    continue  # it answers what came before
+                if command == "compress":
+                    words_of_command.append("--dry-run")
+                with self.subTest(name, command=command):
+                    self.assertFails(run(words_of_command), 65, path, *words)
+
+    def test_compressed_files_under_the_wrong_name_are_told(self):
+        text = jsonl(RECORDS).encode()
+        for name, content, word in (("a.jsonl.gz", zstd(text), "name it *.zst"),
+                                    ("a.jsonl.zst", gzip.compress(text), "name it *.gz"),
+                                    ("b.jsonl.gz", text, "it is text")):
+            with open(self.path(name), "wb") as file:
+                file.write(content)
+            with self.subTest(name):
+                self.assertFails(run("evaluate", "--data", self.path(name)), 65, self.path(name), word)
+
+    def test_zero_bytes_behind_gzip_are_padding(self):
+        expected = self.outcomes(self.written("lines.jsonl", jsonl(RECORDS)))
+        path = self.path("padded.jsonl.gz")
+        with open(path, "wb") as file:
+            file.write(gzip.compress(jsonl(RECORDS).encode()) + bytes(1000))
+        self.assertEqual(self.outcomes(path), expected)
+
+
+class Values(InputTest):
+    def test_null_is_an_empty_input_and_no_id(self):
+        """What pandas writes for an empty cell."""
+        plain = [{**record, "input": ""} for record in RECORDS]
+        expected = self.outcomes(self.written("plain.jsonl", jsonl(plain)))
+        nulls = [{**record, "input": None} for record in RECORDS]
+        self.assertEqual(self.outcomes(self.written("nulls.jsonl", jsonl(nulls))), expected)
+        ids = [run("compress", "--model", MODEL, "--output", self.path(f"{i}.h5"), stdin=jsonl([record])).out
+               for i, record in enumerate(({"instruction": "a", "id": None}, {"instruction": "a"}))]
+        self.assertEqual(ids[0], ids[1])
+        self.assertNotEqual(ids[0], "")
+
+    def test_null_is_neither_an_instruction_nor_an_output(self):
+        for field, commands in (("instruction", ("train", "compress", "generate", "evaluate")),
+                                ("output", ("train", "evaluate"))):
+            path = self.written(field + ".jsonl", jsonl([{**RECORDS[0], field: None}]))
+            for command in commands:
+                with self.subTest(field, command=command):
+                    self.assertFails(run(self.commands(path)[command]), 65, path + ":1", f'"{field}" is null')
+
+    def test_an_id_of_any_length_stays_as_it_is_spelled(self):
+        number = 2**128 - 1
+        result = run("compress", "--model", MODEL, "--output", self.path("out.h5"),
+                     stdin=f'{{"instruction": "a", "id": {number}}}\n')
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertEqual(records_of(result.out)[0]["id"], str(number))
+
+
+class LongRecords(InputTest):
+    def test_a_record_beyond_the_limit_is_refused_with_its_line(self):
+        long_one = {"instruction": "Count.", "input": "word " * 1000, "output": "a"}
+        for name, content in (("lines.jsonl", jsonl([RECORDS[0], long_one, RECORDS[1]])),
+                              ("array.json", json.dumps([RECORDS[0], long_one, RECORDS[1]], indent=0)),
+                              ("table.tsv", tsv([RECORDS[0], long_one | {"id": "x"}, RECORDS[1]])),
+                              ("lines.jsonl.gz", jsonl([RECORDS[0], long_one, RECORDS[1]]))):
+            line = 8 if name == "array.json" else 3 if name == "table.tsv" else 2
+            path = self.written(name, content)
+            for command, words in self.commands(path).items():
+                with self.subTest(name, command=command):
+                    if command == "compress":
+                        self.assertFails(run(words, "--max-record-bytes", 4000, "--dry-run"), 65,
+                                         f"{path}:{line}: ", "--max-record-bytes")
+                    errors = self.path(f"{name}-{command}-errors")
+                    result = run(words, "--max-record-bytes", 4000, "--keep-going", "--errors", errors)
+                    self.assertEqual((result.code, result.err.count("\n")), (1, 1), result.err)
+                    self.assertIn(f"{path}:{line}: longer than 4000 bytes", result.err)
+                    with open(errors) as file:
+                        [reject] = [json.loads(each) for each in file]
+                    self.assertEqual((reject["line"], reject["ordinal"]), (line, 1))
+                    self.assertLessEqual(len(reject["record"]), 1000)
+            with self.subTest(name, limit=None):
+                result = run(self.commands(path)["evaluate"], "--max-record-bytes", 0, "--max-tokens", 100)
+                self.assertEqual(result.code, 0, result.err)
+
+    @unittest.skipIf(os.environ.get("SANITIZED") == "ON", "a sanitizer keeps freed memory")
+    def test_neither_long_records_nor_long_arrays_are_held_in_memory(self):
+        """A record of 200 MB, and an array of 100 MB, that zstd makes some kB of."""
+        begin, end = '{"instruction": "', '"}'
+        element = begin + "word " * 2000 + end
+        peaks = {}
+        for name, script in (
+            ("short.jsonl", "echo '{}'"),
+            ("record.jsonl", f"printf '%s' '{begin}'; head -c 200000000 /dev/zero | tr '\\0' a; echo '{end}'"),
+            ("array.json", f"printf '['; yes '{element},' | head -n 10000; echo '{{}}]'"),
+        ):
+            path = self.path(name + ".zst")
+            subprocess.run(f"({script}) | zstd -q >{path}", shell=True, check=True)
+            with subprocess.Popen([GIST, "compress", "--dry-run", "--keep-going", "--model", MODEL, "--input",
+                                   path, "--output", self.path("none.h5")], env=environment(),
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+            self.assertEqual(process.returncode, 1)
+            peaks[name] = usage.ru_maxrss * 1024
+        self.assertLess(max(peaks.values()), peaks["short.jsonl"] + 80_000_000)
+
+    def test_a_word_without_end_is_refused_and_nothing_else(self):
+        path = self.written("word.jsonl", jsonl([RECORDS[0], {"instruction": "a" * 1_100_000}, RECORDS[1]]))
+        result = run(self.commands(path)["compress"], "--keep-going")
+        self.assertEqual((result.code, result.out.count("\n")), (1, 2), result.err)
+        self.assertIn(f"{path}:2: ", result.err)
+        self.assertIn("can't be taken apart", result.err)
+
+
 class Tables(InputTest):
     def generate(self, data, *options):
         return run("generate", "--model", MODEL, "--input", data, "--max-new-tokens", 2, *options)

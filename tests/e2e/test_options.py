@@ -217,6 +217,15 @@ class Precedence(TempDirTest):
         self.assertFails(run(COMPRESS, "--config", self.path("config.json")), 65,
                          self.path("config.json"))
 
+    def test_a_shard_is_two_numbers_without_more(self):
+        for shard in ("0/-4", "0/ 4", "0/+4", "-1/4", " 0/4", "+0/4", "4/4", "0/0", "0", "/", "0/4/8", "0/4 ",
+                      "0/0x4", "0/18446744073709551617", "18446744073709551616/2", ""):
+            with self.subTest(shard):
+                result = run("compress", "--model", FIXTURES / "models" / "wordtasks-llama-gist", "--output",
+                             self.path("out.h5"), "--shard=" + shard)
+                self.assertFails(result, 64, "--shard")
+                self.assertEqual(os.listdir(self.directory), [])
+
     def test_missing_config_is_a_missing_input(self):
         self.assertFails(run(COMPRESS, "--config", self.path("none.json")), 66, "none.json")
 

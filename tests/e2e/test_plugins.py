@@ -86,6 +86,16 @@ class Plugins(PluginsTest):
                 self.assertEqual(result.code, 0)
                 self.assertIn("refused: " + first["refused"], result.out.splitlines()[0])
 
+    def test_a_manifest_can_neither_end_gist_nor_steer_the_terminal(self):
+        os.makedirs(self.path("deep"))
+        self.write("deep/x.gist.json", "[" * 200_000)
+        result = self.plugins("list", "--plugin-path", self.path("deep"))
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertIn("nested deeper than 256", result.out.splitlines()[0])
+        self.copy_of_llama("steering", {"name": "a\x1b[2J\u009b2J\nb"})
+        result = self.plugins("list", "--plugin-path", self.path("steering"))
+        self.assertIn(r"a\u001b[2J\u009b2J\nb ", result.out.splitlines()[0])
+
     def test_the_first_of_two_plugins_with_one_family_wins(self):
         first = self.copy_of_llama("first", {})
         second = self.copy_of_llama("second", {})

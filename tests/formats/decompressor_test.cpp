@@ -122,6 +122,53 @@ TEST_P(DecompressorTest, KnowsAFileByItsFirstBytes) {
   }
 }
 
+TEST(Gzip, TakesNoNoticeOfZeroBytesBehindAFile) {
+  const std::string one = gzip_of(numbers(50));
+  const std::string padded = one + std::string(3 * Decompressor::step_bytes, '\0');
+  for (const std::size_t piece : {std::size_t{1}, one.size(), one.size() + 1, padded.size()}) {
+    EXPECT_EQ(decompressed(Compression::gzip, padded, piece), numbers(50));
+    EXPECT_EQ(decompressed(Compression::gzip, one + std::string(5, '\0') + one, piece),
+              numbers(50) + numbers(50));
+  }
+  for (const std::string& file :
+       {std::string(5, '\0'), std::string(5, '\0') + one, one + std::string(5, '\0') + "more"}) {
+    expect_error(ErrorKind::data, "FILE: damaged, or no gzip file",
+                 [&] { decompressed(Compression::gzip, file, 1 << 16); });
+  }
+}
+
+TEST(Zstd, SkipsFramesThatHoldNoData) {
+  using namespace std::string_literals;
+  const std::string note = "\x5A\x2A\x4D\x18\x04\0\0\0note"s;
+  const std::string none = "\x50\x2A\x4D\x18\0\0\0\0"s;
+  const std::string one = zstd_of(numbers(50));
+  for (const std::string& file : {note + one, one + note, none + one + none + note}) {
+    for (const std::size_t piece : {std::size_t{1}, file.size()}) {
+      EXPECT_EQ(decompressed(Compression::zstd, file, piece), numbers(50));
+    }
+    EXPECT_EQ(compression_in(file), Compression::zstd);
+  }
+  EXPECT_EQ(decompressed(Compression::zstd, note, 1), "");
+  expect_error(ErrorKind::data, "truncated",
+               [&] { decompressed(Compression::zstd, one + note.substr(0, 9), 1 << 16); });
+}
+
+TEST(Zstd, RefusesZeroBytesBehindAFileAsItsOwnProgramDoes) {
+  expect_error(ErrorKind::data, "FILE: damaged, or no zstd file", [] {
+    decompressed(Compression::zstd, zstd_of("a") + std::string(8, '\0'), 1 << 16);
+  });
+}
+
+TEST_P(DecompressorTest, SaysWhatElseAFileIs) {
+  const auto refused = [](const std::string& file) {
+    return error_of([&] { decompressed(GetParam().compression, file, 1 << 16); })->what();
+  };
+  const bool gzip = GetParam().compression == Compression::gzip;
+  EXPECT_THAT(refused(gzip ? zstd_of("a") : gzip_of("a")),
+              ::testing::HasSubstr(gzip ? "name it *.zst" : "name it *.gz"));
+  EXPECT_THAT(refused("{}\n{}\n"), ::testing::HasSubstr("it is text"));
+}
+
 TEST(Compression, IsNamedByAPathsEnd) {
   EXPECT_EQ(compression_of("a.jsonl.gz"), Compression::gzip);
   EXPECT_EQ(compression_of("a.zst"), Compression::zstd);

@@ -82,6 +82,25 @@ TEST(JsonText, RefusesMalformedNumbersBesideHugeOnes) {
   expect_refused("[1e999, -]", "not valid JSON");
 }
 
+TEST(JsonText, SpellsIntegersBeyond64BitsWhereAsked) {
+  const std::string text =
+      "[340282366920938463463374607431768211455, -9223372036854775809, 1.5, 7]";
+  EXPECT_EQ(parse_json(text, "file", 1, LongIntegers::as_text).dump(),
+            R"(["340282366920938463463374607431768211455","-9223372036854775809",1.5,7])");
+  EXPECT_TRUE(parse_json(text, "file")[0].is_number_float());
+}
+
+TEST(JsonText, NamesWhatOtherLanguagesWrite) {
+  expect_refused("{\"a\": NaN}", "file:1:7: not valid JSON: NaN is no value; write null");
+  expect_refused("[-Infinity]", "-Infinity is no value");
+  expect_refused("[1, Infinity]", "Infinity is no value");
+  expect_refused("[None]", "None is no value; write null");
+  expect_refused("[True]", "True is no value; write true");
+  expect_refused("[nan]", "nan is no value");
+  expect_refused("{'a': 1}", "a string stands between \", not '");
+  expect_refused("[nun]", "not valid JSON: syntax error");
+}
+
 TEST(ValidUtf8, FollowsTheUnicodeStandard) {
   EXPECT_TRUE(valid_utf8("a\xC3\xA9\xE2\x96\x81\xF0\x9F\x90\x88"));
   EXPECT_FALSE(valid_utf8("\x80"));              // a continuation alone
@@ -90,6 +109,26 @@ TEST(ValidUtf8, FollowsTheUnicodeStandard) {
   EXPECT_FALSE(valid_utf8("\xE0\x80\xAF"));      // overlong
   EXPECT_FALSE(valid_utf8("\xED\xA0\x80"));      // a surrogate
   EXPECT_FALSE(valid_utf8("\xF4\x90\x80\x80"));  // beyond U+10FFFF
+}
+
+TEST(Printable, EscapesWhatSteersATerminal) {
+  EXPECT_EQ(printable("a \xC3\xA9 \xF0\x9F\x90\x88 \\ \""), "a \xC3\xA9 \xF0\x9F\x90\x88 \\ \"");
+  EXPECT_EQ(printable("\x1b[31m\a\x7f"), "\\u001b[31m\\u0007\\u007f");
+  EXPECT_EQ(printable("\0\b\t\n\v\f\r"s), "\\u0000\\b\\t\\n\\u000b\\f\\r");
+  EXPECT_EQ(printable("\xC2\x80\xC2\x9B\xC2\x9F\xC2\xA0"), "\\u0080\\u009b\\u009f\xC2\xA0");
+  EXPECT_EQ(printable("\u061C\u200E\u200F\u202A\u202E\u2066\u2069"),
+            "\\u061c\\u200e\\u200f\\u202a\\u202e\\u2066\\u2069");
+  EXPECT_EQ(printable("\u200D\u2029\u2065\u206A"), "\u200D\u2029\u2065\u206A");
+}
+
+TEST(Printable, EscapesBytesThatAreNoUtf8) {
+  EXPECT_EQ(printable("a\x9B"
+                      "31m\xC3"),
+            "a\\x9b31m\\xc3");
+}
+
+TEST(Printable, KeepsWhatIsAllowed) {
+  EXPECT_EQ(printable("a\tb\r\n", "\n\t"), "a\tb\\r\n");
 }
 
 TEST(InQuotes, KeepsToOneShortLineOfUtf8) {
@@ -101,13 +140,22 @@ TEST(InQuotes, KeepsToOneShortLineOfUtf8) {
   EXPECT_TRUE(valid_utf8(in_quotes("\xFF")));
 }
 
+TEST(JsonIn, IsNothingWhereTheTextIsRefused) {
+  EXPECT_EQ(json_in("[1]"), nlohmann::json::array({1}));
+  EXPECT_EQ(ordered_json_in(R"({"b": 1, "a": 2})")->dump(), R"({"b":1,"a":2})");
+  for (const std::string& text : {"{"s, ""s, "[1] 2"s, "\"\xFF\""s, std::string(200'000, '[')}) {
+    EXPECT_FALSE(json_in(text));
+    EXPECT_FALSE(ordered_json_in(text));
+  }
+}
+
 TEST(ReadOrderedJsonObject, KeepsTheOrderOfMembers) {
   const TemporaryDirectory directory;
   write_file(directory / "a.json", R"({"b": 1, "a": {"d": 2.5, "c": 3}})");
   EXPECT_EQ(read_ordered_json_object(directory / "a.json").dump(),
             R"({"b":1,"a":{"d":2.5,"c":3}})");
   write_file(directory / "a.json", R"({"b": 1e999, "a": 1})");
-  EXPECT_EQ(read_ordered_json_object(directory / "a.json").dump(), R"({"a":1,"b":"1e999"})");
+  EXPECT_EQ(read_ordered_json_object(directory / "a.json").dump(), R"({"b":"1e999","a":1})");
   write_file(directory / "a.json", R"({"b": 1, "b": 2})");
   expect_error(ErrorKind::data, "given twice",
                [&] { read_ordered_json_object(directory / "a.json"); });

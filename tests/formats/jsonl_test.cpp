@@ -29,13 +29,27 @@ TEST(Record, KeepsItsLineAndPlace) {
 }
 
 TEST(Record, NamesLineAndFieldWhereAFieldIsMissingOrNoString) {
-  const Record record = parsed(R"({"n": 1, "none": null})");
+  const Record record = parsed(R"({"n": 1})");
   expect_error(ErrorKind::data, "input:3: the field \"input\" is missing; give \"\"",
                [&] { record.string("input"); });
   expect_error(ErrorKind::data, "input:3: the field \"n\" should be a string, not number",
                [&] { record.string("n"); });
-  expect_error(ErrorKind::data, "\"none\"", [&] { record.find_string("none"); });
   EXPECT_EQ(record.find_string("input"), nullptr);
+}
+
+TEST(Record, TakesNullForAnEmptyInputAndForNoOtherField) {
+  Record record =
+      parsed(R"({"input": null, "instruction": null, "output": null, "id": null, "q": null})");
+  EXPECT_EQ(record.string("input"), "");
+  for (const std::string name : {"instruction", "output", "id", "q"}) {
+    EXPECT_EQ(record.find(name), nullptr);
+    EXPECT_EQ(record.find_string(name), nullptr);
+    expect_error(ErrorKind::data, "input:3: the field \"" + name + "\" is null; give a string",
+                 [&] { record.string(name); });
+  }
+  const FieldMap map = parse_field_map("input=q,output=a.b");
+  record.map = &map;
+  EXPECT_EQ(record.string("input"), "");
 }
 
 TEST(Record, RefusesWhatIsNoObject) {
@@ -44,6 +58,19 @@ TEST(Record, RefusesWhatIsNoObject) {
   expect_refused("{\"a\": 1", "input:3:8: not valid JSON");
   expect_refused("{} {}", "input:3:4: not valid JSON");
   expect_refused("", "not valid JSON");
+}
+
+TEST(Record, SaysWhatMakesRecordsOfPlainTextAndTables) {
+  expect_refused("Say something, please.",
+                 "input:3: expected a JSON object, {\"instruction\": TEXT}, found the text \"Say");
+  expect_refused("Say something.", "jq -Rc '{instruction: .}' FILE");
+  expect_refused("instruction,output", "csv.DictReader");
+  expect_refused("instruction\toutput", "its name ends in .tsv");
+}
+
+TEST(Record, KeepsIntegersAsTheyAreSpelled) {
+  const Record record = parsed(R"({"id": 340282366920938463463374607431768211455})");
+  EXPECT_EQ(record.string("id"), "340282366920938463463374607431768211455");
 }
 
 TEST(Record, RefusesAKeyGivenTwice) {

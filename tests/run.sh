@@ -18,9 +18,6 @@ need_packages $build_packages libgtest-dev libgmock-dev libboost-context-dev bin
   shellcheck zstd
 [ $full = no ] || need_packages python3-venv chromium
 
-# Idle threads of one test must not take the processor from another.
-export OMP_WAIT_POLICY=passive
-
 build_and_test() {
   cd "$root"
   cmake --no-warn-unused-cli --preset "$1" -DGIST_TESTS=ON -DCMAKE_CUDA_ARCHITECTURES=90 \

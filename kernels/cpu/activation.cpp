@@ -38,7 +38,7 @@ namespace gist::cpu {
 HWY_EXPORT(activate);
 HWY_EXPORT(activate_backward);
 
-void activation(Activation activation, const Tensor& x, const Tensor& y, int threads) {
+void activation(Activation activation, const Tensor& x, const Tensor& y, ThreadPool& threads) {
   const auto* in = static_cast<const float*>(x.data);
   auto* out = static_cast<float*>(y.data);
   const auto apply = HWY_DYNAMIC_DISPATCH(activate);
@@ -48,7 +48,7 @@ void activation(Activation activation, const Tensor& x, const Tensor& y, int thr
 }
 
 void activation_backward(Activation activation, const Tensor& x, const Tensor& dy, const Tensor& dx,
-                         int threads) {
+                         ThreadPool& threads) {
   const auto* in = static_cast<const float*>(x.data);
   const auto* dout = static_cast<const float*>(dy.data);
   auto* din = static_cast<float*>(dx.data);

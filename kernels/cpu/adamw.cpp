@@ -50,7 +50,7 @@ HWY_EXPORT(update_values);
 
 void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& norm,
            const Tensor& weight, const Tensor& first_moment, const Tensor& second_moment,
-           int threads) {
+           ThreadPool& threads) {
   double factor = 1;
   if (options.max_norm > 0) {
     factor = std::min(1.0, options.max_norm / (*static_cast<const float*>(norm.data) + 1e-6));

@@ -3,7 +3,7 @@
 
 namespace gist::cpu {
 
-void add(const Tensor& a, const Tensor& b, const Tensor& y, int threads) {
+void add(const Tensor& a, const Tensor& b, const Tensor& y, ThreadPool& threads) {
   const auto* left = static_cast<const float*>(a.data);
   const auto* right = static_cast<const float*>(b.data);
   auto* sum = static_cast<float*>(y.data);

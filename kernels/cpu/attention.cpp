@@ -287,13 +287,30 @@ namespace gist::cpu {
 HWY_EXPORT(attend_block);
 HWY_EXPORT(transpose);
 
+namespace {
+
+/// About how long one thread takes: tiles of few columns wait for their keys and values.
+double nanoseconds_of(const AttentionPlan& plan, const checks::AttentionSizes& sizes) {
+  constexpr double of_a_pair = 0.04, of_a_key = 0.1;  // a dimension
+  double sum = 0;
+  for (const AttentionTile& tile : plan.tiles) {
+    const auto keys = static_cast<double>(tile.key_end - tile.key_begin);
+    const auto columns = static_cast<double>(tile.column_end - tile.column_begin);
+    sum += keys * (of_a_key + of_a_pair * columns);
+  }
+  return sum * static_cast<double>(sizes.key_dim + sizes.value_dim);
+}
+
+}  // namespace
+
 void Attention::run(const Tensor& q, const Tensor& keys, const Tensor& values,
                     const AttentionKeys& visible, const AttentionSpec& spec,
                     const checks::AttentionSizes& sizes, const Tensor& y,
                     const Tensor& log_sum_exp) {
   plan_attention(visible, sizes, plan_);
   const std::size_t floats = workspace_floats(sizes);
-  auto* workspace = workspace_.reserve_array<float>(floats * static_cast<std::size_t>(threads_));
+  auto* workspace =
+      workspace_.reserve_array<float>(floats * static_cast<std::size_t>(threads_.count()));
   const AttentionTensors tensors{
       static_cast<const float*>(q.data),
       static_cast<const float*>(keys.data),
@@ -310,12 +327,13 @@ void Attention::run(const Tensor& q, const Tensor& keys, const Tensor& values,
   };
   const TileKernels kernels{HWY_DYNAMIC_DISPATCH(attend_block), HWY_DYNAMIC_DISPATCH(transpose)};
   parallel_items(threads_, static_cast<std::int64_t>(plan_.tiles.size()),
-                 [&](std::int64_t item, int thread) {
+                 nanoseconds_of(plan_, sizes), [&](std::int64_t item, int thread) {
                    const AttentionTile& tile = plan_.tiles[static_cast<std::size_t>(item)];
                    attend_tile(tensors, plan_, tile, spec, sizes,
                                workspace + floats * static_cast<std::size_t>(thread), kernels);
                  });
-  parallel_items(threads_, static_cast<std::int64_t>(plan_.merges.size()),
+  const double of_merges = static_cast<double>(plan_.partial_columns * (2 + sizes.value_dim));
+  parallel_items(threads_, static_cast<std::int64_t>(plan_.merges.size()), of_merges,
                  [&](std::int64_t item, int) {
                    merge_tiles(tensors, plan_.merges[static_cast<std::size_t>(item)], sizes);
                  });

@@ -7,12 +7,13 @@
 #include "kernels/cpu/attention_plan.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/relative_bias.h"
+#include "kernels/cpu/thread_pool.h"
 
 namespace gist::cpu {
 
 class Attention {
  public:
-  Attention(int threads, MemoryAccount& account)
+  Attention(ThreadPool& threads, MemoryAccount& account)
       : threads_(threads), bias_(account), workspace_(account), partials_(account) {}
 
   /// The tensors have been checked.
@@ -21,7 +22,7 @@ class Attention {
            const Tensor& log_sum_exp);
 
  private:
-  int threads_;
+  ThreadPool& threads_;
   AttentionPlan plan_;
   BiasTableMaker bias_;
   Scratch workspace_;  // one AttentionWorkspace a thread

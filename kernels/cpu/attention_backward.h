@@ -8,6 +8,7 @@
 #include "kernels/cpu/attention_backward_plan.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/relative_bias.h"
+#include "kernels/cpu/thread_pool.h"
 
 namespace gist::cpu {
 
@@ -17,7 +18,7 @@ struct AttentionGradients {
 
 class AttentionBackward {
  public:
-  AttentionBackward(int threads, MemoryAccount& account)
+  AttentionBackward(ThreadPool& threads, MemoryAccount& account)
       : threads_(threads), bias_(account), bias_sums_(account), workspace_(account) {}
 
   /// The tensors have been checked.
@@ -26,7 +27,7 @@ class AttentionBackward {
            const Tensor& log_sum_exp, const Tensor& dy, const AttentionGradients& gradients);
 
  private:
-  int threads_;
+  ThreadPool& threads_;
   AttentionBackwardPlan plan_;
   BiasTableMaker bias_;
   Scratch bias_sums_;  // [rows, kv_heads, buckets, group]

@@ -16,6 +16,7 @@ struct AttentionBackwardPlan {
   std::vector<std::int32_t> rows;     // those with the most work first
   std::vector<std::uint8_t> has_row;  // [queries]: no other query gets its gradient from a row
   std::vector<std::uint8_t> has_key;  // [slots], likewise
+  double pairs = 0;                   // of a row's query and key, over all rows
 };
 
 /// Throws as find_blocks.

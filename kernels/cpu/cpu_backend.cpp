@@ -9,6 +9,7 @@
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/operations.h"
 #include "kernels/cpu/process_limits.h"
+#include "kernels/cpu/thread_pool.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -18,9 +19,9 @@ class CpuBackend final : public Backend {
  public:
   CpuBackend(int threads, Dtype dtype)
       : threads_(threads),
-        gemm_(dtype, threads, account_),
-        attention_(threads, account_),
-        attention_backward_(threads, account_),
+        gemm_(dtype, threads_, account_),
+        attention_(threads_, account_),
+        attention_backward_(threads_, account_),
         scratch_(account_) {}
 
   std::string_view name() const override { return "cpu"; }
@@ -192,7 +193,7 @@ class CpuBackend final : public Backend {
   void release(void* data, std::size_t bytes) noexcept override { account_.release(data, bytes); }
 
  private:
-  int threads_;
+  cpu::ThreadPool threads_;
   cpu::MemoryAccount account_;
   cpu::Gemm gemm_;
   cpu::Attention attention_;

@@ -1,4 +1,4 @@
-// The CPU: oneDNN for matrix products, Highway for SIMD, OpenMP for threads. The oracle for the
+// The CPU: oneDNN for matrix products, Highway for SIMD, threads of its own. The oracle for the
 // other backends.
 #pragma once
 

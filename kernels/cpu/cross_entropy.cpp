@@ -130,7 +130,7 @@ std::int64_t chunk_rows(std::int64_t rows, std::int64_t vocabulary) {
 
 }  // namespace
 
-void scale_and_cap(const Tensor& x, float scale, float soft_cap, int threads) {
+void scale_and_cap(const Tensor& x, float scale, float soft_cap, ThreadPool& threads) {
   auto* values = static_cast<float*>(x.data);
   const auto apply = HWY_DYNAMIC_DISPATCH(scale_and_cap_values);
   parallel_ranges(threads, x.shape.elements(), 16384, [&](std::int64_t begin, std::int64_t end) {
@@ -140,7 +140,7 @@ void scale_and_cap(const Tensor& x, float scale, float soft_cap, int threads) {
 
 void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias, float scale,
                           float soft_cap, const Tensor& labels, const Tensor& loss,
-                          const Tensor& best, int threads, Gemm& gemm, Scratch& scratch) {
+                          const Tensor& best, ThreadPool& threads, Gemm& gemm, Scratch& scratch) {
   const std::int64_t m = hidden.shape[0];
   const std::int64_t vocabulary = head.n();
   require_within("linear_cross_entropy", "labels", labels, vocabulary);
@@ -175,7 +175,8 @@ void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor
 void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
                                    const CrossEntropySpec& spec, const Tensor& labels,
                                    const Tensor& loss, const Tensor& dhidden, const Tensor& dhead,
-                                   const Tensor& dbias, int threads, Gemm& gemm, Scratch& scratch) {
+                                   const Tensor& dbias, ThreadPool& threads, Gemm& gemm,
+                                   Scratch& scratch) {
   const std::int64_t m = hidden.shape[0];
   const std::int64_t vocabulary = head.shape[0];
   require_within("linear_cross_entropy_gradient", "labels", labels, vocabulary);

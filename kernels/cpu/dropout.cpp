@@ -51,7 +51,7 @@ namespace gist::cpu {
 
 HWY_EXPORT(drop);
 
-void dropout(const Tensor& x, const Dropout& dropout, const Tensor& y, int threads) {
+void dropout(const Tensor& x, const Dropout& dropout, const Tensor& y, ThreadPool& threads) {
   if (dropout.probability == 0) {
     if (x.bytes() > 0) std::memmove(y.data, x.data, x.bytes());
     return;

@@ -3,7 +3,7 @@
 
 namespace gist::cpu {
 
-void embedding(const Tensor& table, const Tensor& ids, const Tensor& y, int threads) {
+void embedding(const Tensor& table, const Tensor& ids, const Tensor& y, ThreadPool& threads) {
   require_within("embedding", "ids", ids, table.shape[0]);
   const std::int64_t d = table.shape[1];
   const auto row_bytes = d * static_cast<std::int64_t>(size_of(table.dtype));
@@ -19,7 +19,8 @@ void embedding(const Tensor& table, const Tensor& ids, const Tensor& y, int thre
 }
 
 /// A thread has columns of its own, so that rows of one id are added in their order.
-void embedding_backward(const Tensor& ids, const Tensor& dy, const Tensor& dtable, int threads) {
+void embedding_backward(const Tensor& ids, const Tensor& dy, const Tensor& dtable,
+                        ThreadPool& threads) {
   require_within("embedding_backward", "ids", ids, dtable.shape[0]);
   const std::int64_t m = ids.shape[0];
   const std::int64_t d = dtable.shape[1];

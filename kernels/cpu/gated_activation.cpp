@@ -44,7 +44,7 @@ HWY_EXPORT(apply_gate);
 HWY_EXPORT(apply_gate_backward);
 
 void gated_activation(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y,
-                      int threads) {
+                      ThreadPool& threads) {
   const auto* gates = static_cast<const float*>(gate.data);
   const auto* ups = static_cast<const float*>(up.data);
   auto* out = static_cast<float*>(y.data);
@@ -56,7 +56,7 @@ void gated_activation(Activation activation, const Tensor& gate, const Tensor& u
 
 void gated_activation_backward(Activation activation, const Tensor& gate, const Tensor& up,
                                const Tensor& dy, const Tensor& dgate, const Tensor& dup,
-                               int threads) {
+                               ThreadPool& threads) {
   const auto* gates = static_cast<const float*>(gate.data);
   const auto* ups = static_cast<const float*>(up.data);
   const auto* dout = static_cast<const float*>(dy.data);

@@ -5,11 +5,11 @@
 #include <atomic>
 #include <cstring>
 #include <string>
-#include <vector>
 
+#include "kernels/cpu/library_threads.h"
+#include "kernels/cpu/pack_weight.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
-#include "kernels/finite.h"
 
 namespace gist::cpu {
 namespace {
@@ -22,8 +22,18 @@ using Tag = dnnl::memory::format_tag;
 constexpr std::int64_t max_rows = 1024;
 /// How many rows the layout of a packed weight is chosen for. It serves all others as well.
 constexpr std::int64_t layout_rows = 64;
-/// Compiled products kept for each shape of weight.
+/// Compiled products kept for each shape of weight: fewer where many threads have arguments for each.
 constexpr std::size_t max_products = 96;
+constexpr std::size_t max_arguments = 1024;
+
+/// A slice has a multiple of so many rows of x, and this many or more, or columns of the weight.
+constexpr std::int64_t row_step = 4;
+constexpr std::int64_t least_rows = 16;
+constexpr std::int64_t least_columns = 64;
+/// Rows of x are shared out where each thread gets so many, or where the weight is this small:
+/// otherwise each thread reads its own part of the weight.
+constexpr std::int64_t many_rows = 64;
+constexpr std::size_t small_weight = std::size_t{1} << 20;
 
 dnnl::memory::data_type data_type(Dtype dtype) {
   return dtype == Dtype::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
@@ -34,104 +44,29 @@ dnnl::memory::data_type data_type(Dtype dtype) {
        "this processor can't compute in bf16: AVX-512 (BW, VL and DQ) is missing; use --dtype f32");
 }
 
+/// Threads' parts of a scratch don't share cache lines.
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+
 void require_bf16() {
   const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
   const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
   if ((isa & needed) != needed) refuse_bf16();
 }
 
-/// Where index i of dimension `dim` lies within a blocked layout: an element's offset is the sum of
-/// its indices' offsets.
-std::vector<std::int64_t> offsets_of(const dnnl_memory_desc_t& desc, int dim, std::int64_t size) {
-  const auto& blocking = desc.format_desc.blocking;
-  std::vector<std::int64_t> offsets(static_cast<std::size_t>(size));
-  for (std::int64_t i = 0; i < size; ++i) {
-    std::int64_t rest = i;
-    std::int64_t offset = 0;
-    std::int64_t stride = 1;
-    for (int b = blocking.inner_nblks - 1; b >= 0; --b) {  // innermost first
-      if (blocking.inner_idxs[b] == dim) {
-        offset += rest % blocking.inner_blks[b] * stride;
-        rest /= blocking.inner_blks[b];
-      }
-      stride *= blocking.inner_blks[b];
-    }
-    offsets[static_cast<std::size_t>(i)] = offset + rest * blocking.strides[dim];
-  }
-  return offsets;
-}
-
-/// at = the smaller of the two.
-void lower(std::atomic<std::int64_t>& at, std::int64_t to) {
-  std::int64_t before = at;
-  while (to < before && !at.compare_exchange_weak(before, to)) {
-  }
-}
-
-struct Layout {
-  std::vector<std::int64_t> n;
-  std::vector<std::int64_t> k;
-};
-
-template <typename Element>
-Element element_of(float value) {
-  if constexpr (sizeof(Element) == 2) {
-    return f32_to_bf16(value);
-  } else {
-    return value;
-  }
-}
-
-/// Writes a weight into its packed layout, converting a tile of rows at a time. Throws Error(data)
-/// where a value isn't finite.
-template <typename Element>
-void pack_into(const HostTensor& weight, const Layout& layout, int threads, Element* target) {
-  constexpr std::int64_t tile_n = 64;
-  constexpr std::int64_t tile_k = 256;
-  constexpr std::int64_t stride = tile_k + 16;  // not a power of two: tile columns would collide
-  const std::int64_t n = weight.shape[0];
-  const std::int64_t k = weight.shape[1];
-  const auto element_bytes = static_cast<std::int64_t>(size_of(weight.dtype));
-  std::atomic<std::int64_t> bad = n * k;  // the first element that isn't finite
-  parallel_ranges(
-      threads, (n + tile_n - 1) / tile_n, 1, [&](std::int64_t first, std::int64_t last) {
-        alignas(64) float tile[tile_n * stride];
-        for (std::int64_t n0 = first * tile_n; n0 < std::min(n, last * tile_n); n0 += tile_n) {
-          const std::int64_t rows = std::min(tile_n, n - n0);
-          for (std::int64_t k0 = 0; k0 < k; k0 += tile_k) {
-            const std::int64_t columns = std::min(tile_k, k - k0);
-            for (std::int64_t i = 0; i < rows; ++i) {
-              const std::int64_t element = (n0 + i) * k + k0;
-              convert_to_f32(weight.data + element * element_bytes, weight.dtype, columns,
-                             tile + i * stride);
-              const auto found =
-                  first_not_finite(std::span(tile + i * stride, static_cast<std::size_t>(columns)));
-              if (found) lower(bad, element + static_cast<std::int64_t>(*found));
-            }
-            for (std::int64_t j = 0; j < columns; ++j) {
-              Element* column = target + layout.k[static_cast<std::size_t>(k0 + j)];
-              const std::int64_t* offset = layout.n.data() + n0;
-              for (std::int64_t i = 0; i < rows; ++i) {
-                column[offset[i]] = element_of<Element>(tile[i * stride + j]);
-              }
-            }
-          }
-        }
-      });
-  if (bad < n * k) refuse_value(weight, bad);
-}
-
 }  // namespace
 
-Gemm::Gemm(Dtype dtype, int threads, MemoryAccount& account)
+Gemm::Gemm(Dtype dtype, ThreadPool& threads, MemoryAccount& account)
     : dtype_(dtype),
       threads_(threads),
       engine_(dnnl::engine::kind::cpu, 0),
-      stream_(engine_),
       rounded_(account),
       scratchpad_(account),
+      sliced_(account),
       plain_(dtype, threads, account) {
   if (dtype == Dtype::bf16) require_bf16();
+  for (int i = 0; i < threads.count(); ++i) streams_.emplace_back(engine_);
 }
 
 dnnl::matmul::primitive_desc Gemm::describe(std::int64_t m, const Desc& weight, bool bias) const {
@@ -147,10 +82,22 @@ dnnl::matmul::primitive_desc Gemm::describe(std::int64_t m, const Desc& weight, 
   return {operation, attributes, engine_};
 }
 
+/// Columns [begin, end) of a packed weight, where `begin` divides by the layout's blocks.
+dnnl::memory Gemm::columns_of(const dnnl::memory& packed, std::int64_t begin, std::int64_t end,
+                              std::int64_t offset) const {
+  dnnl_memory_desc_t desc = packed.get_desc().data;
+  const std::int64_t n = desc.dims[1];
+  if (end == n) desc.padded_dims[1] -= begin;
+  if (end < n) desc.padded_dims[1] = end - begin;
+  desc.dims[1] = end - begin;
+  auto* data = static_cast<std::byte*>(packed.get_data_handle());
+  return {Desc(desc), engine_, data + static_cast<std::size_t>(offset) * size_of(dtype_)};
+}
+
 std::unique_ptr<Matrix> Gemm::pack(Backend& backend, const HostTensor& weight) {
   const std::int64_t n = weight.shape[0];
   const std::int64_t k = weight.shape[1];
-  const ThreadScope scope(threads_);
+  const OneLibraryThread one_thread;
   const Desc any({k, n}, data_type(dtype_), Tag::any);
   const Desc packed = describe(layout_rows, any, false).weights_desc();
   if (packed.data.format_kind != dnnl_blocked || packed.data.extra.flags != 0) {
@@ -158,39 +105,92 @@ std::unique_ptr<Matrix> Gemm::pack(Backend& backend, const HostTensor& weight) {
          to_string(weight.shape));
   }
   Buffer storage = backend.allocate(packed.get_size());
-  const Layout layout{offsets_of(packed.data, 1, n), offsets_of(packed.data, 0, k)};
   const bool padded = packed.get_size() != static_cast<std::size_t>(n * k) * size_of(dtype_);
   if (padded) std::memset(storage.data(), 0, packed.get_size());
-  if (dtype_ == Dtype::bf16) {
-    pack_into(weight, layout, threads_, static_cast<std::uint16_t*>(storage.data()));
-  } else {
-    pack_into(weight, layout, threads_, static_cast<float*>(storage.data()));
-  }
-  dnnl::memory memory(packed, engine_, storage.data());
-  return std::make_unique<PackedMatrix>(std::move(storage), std::move(memory), n, k);
+  pack_weight(weight, packed.data, dtype_, threads_, storage.data());
+  const dnnl::memory whole(packed, engine_, storage.data());
+
+  // Sliced once for all products, so that these are few. A slice holds whole blocks of the layout.
+  const std::int64_t block = block_of(packed.data, 1);
+  const Slices slices = slices_of(n, threads_.count(), (least_columns + block - 1) / block * block);
+  return std::make_unique<PackedMatrix>(std::move(storage), whole, slices,
+                                        sliced_columns(whole, slices), n, k);
 }
 
-Gemm::Product& Gemm::product(std::int64_t m, const PackedMatrix& w, bool bias) {
-  Products& products = products_[{w.n(), w.k(), bias}];
+/// Views of a packed weight's slices; none where there is one alone, or a slice has no fast product.
+std::vector<dnnl::memory> Gemm::sliced_columns(const dnnl::memory& packed,
+                                               const Slices& slices) const {
+  std::vector<dnnl::memory> columns;
+  if (slices.count() < 2) return columns;
+  const Desc desc = packed.get_desc();
+  const std::vector<std::int64_t> offsets = offsets_of(desc.data, 1, slices.length);
+  for (std::int64_t i = 0; i < slices.count(); ++i) {
+    const std::int64_t begin = slices.begin(i);
+    columns.push_back(
+        columns_of(packed, begin, slices.end(i), offsets[static_cast<std::size_t>(begin)]));
+  }
+  for (const dnnl::memory* each : {&columns.front(), &columns.back()}) {
+    const std::string name = describe(layout_rows, each->get_desc(), false).impl_info_str();
+    if (name.starts_with("ref")) return {};
+  }
+  return columns;
+}
+
+Gemm::Product& Gemm::product(std::int64_t m, const dnnl::memory& weight, bool bias) {
+  const Desc desc = weight.get_desc();
+  const std::int64_t k = desc.dims()[0];
+  const std::int64_t n = desc.dims()[1];
+  Products& products = products_[{n, k, bias}];
   if (const auto found = products.by_rows.find(m); found != products.by_rows.end()) {
     products.by_use.splice(products.by_use.begin(), products.by_use, found->second);
     return found->second->second;
   }
-  if (products.by_use.size() == max_products) {
+  const auto all = static_cast<std::size_t>(threads_.count());
+  const std::size_t most = std::clamp<std::size_t>(max_arguments / all, 8, max_products);
+  if (products.by_use.size() == most) {
     products.by_rows.erase(products.by_use.back().first);
     products.by_use.pop_back();
   }
-  const auto description = describe(m, w.memory().get_desc(), bias);
   Product made;
-  made.primitive = dnnl::matmul(description);
-  made.x = dnnl::memory(description.src_desc(), engine_, nullptr);
-  made.y = dnnl::memory(description.dst_desc(), engine_, nullptr);
-  if (bias) made.bias = dnnl::memory(description.bias_desc(), engine_, nullptr);
-  made.scratchpad = dnnl::memory(description.scratchpad_desc(), engine_, nullptr);
-  made.scratchpad_bytes = description.scratchpad_desc().get_size();
+  made.description = describe(m, desc, bias);
+  made.primitive = dnnl::matmul(made.description);
+  made.scratchpad_bytes = made.description.scratchpad_desc().get_size();
   products.by_use.emplace_front(m, std::move(made));
   products.by_rows.emplace(m, products.by_use.begin());
   return products.by_use.front().second;
+}
+
+void Gemm::prepare(Product& product, int threads, bool bias) const {
+  const auto wanted = static_cast<std::size_t>(threads > 1 ? threads_.count() : 1);
+  const auto& description = product.description;
+  while (product.arguments.size() < wanted) {
+    Arguments& own = product.arguments.emplace_back();
+    own.x = dnnl::memory(description.src_desc(), engine_, nullptr);
+    own.y = dnnl::memory(description.dst_desc(), engine_, nullptr);
+    if (bias) own.bias = dnnl::memory(description.bias_desc(), engine_, nullptr);
+    own.scratchpad = dnnl::memory(description.scratchpad_desc(), engine_, nullptr);
+  }
+}
+
+bool Gemm::execute(Product& product, int thread, const void* x, const dnnl::memory& weight,
+                   const float* bias, float* y, std::byte* scratchpad) {
+  Arguments& own = product.arguments[static_cast<std::size_t>(thread)];
+  own.x.set_data_handle(const_cast<void*>(x));
+  own.y.set_data_handle(y);
+  own.scratchpad.set_data_handle(scratchpad);
+  if (bias != nullptr) own.bias.set_data_handle(const_cast<float*>(bias));
+  // The C interface: a fixed array instead of a map that is built in each call.
+  const std::array<dnnl_exec_arg_t, 5> arguments{{
+      {DNNL_ARG_SRC, own.x.get()},
+      {DNNL_ARG_WEIGHTS, weight.get()},
+      {DNNL_ARG_DST, own.y.get()},
+      {DNNL_ARG_SCRATCHPAD, own.scratchpad.get()},
+      {DNNL_ARG_BIAS, bias != nullptr ? own.bias.get() : nullptr},
+  }};
+  dnnl_stream_t stream = streams_[static_cast<std::size_t>(thread)].get();
+  const auto status = dnnl_primitive_execute(product.primitive.get(), stream,
+                                             bias != nullptr ? 5 : 4, arguments.data());
+  return status == dnnl_success && dnnl_stream_wait(stream) == dnnl_success;
 }
 
 void Gemm::run_plain(const Tensor& x, const PlainMatrix& w, const Tensor& bias, const Tensor& y) {
@@ -204,6 +204,74 @@ void Gemm::run_plain(const Tensor& x, const PlainMatrix& w, const Tensor& bias, 
              bias.data != nullptr, out);
 }
 
+/// Each slice has rows of x, and of y.
+bool Gemm::run_rows(const Factors& f, std::int64_t m, const PackedMatrix& w, Slices slices,
+                    int threads) {
+  const bool with_bias = f.bias != nullptr;
+  Product& first = product(slices.size_of(0), w.memory(), with_bias);
+  Product& last = product(slices.size_of(slices.count() - 1), w.memory(), with_bias);
+  prepare(first, threads, with_bias);
+  prepare(last, threads, with_bias);
+  const std::size_t scratch = aligned(std::max(first.scratchpad_bytes, last.scratchpad_bytes));
+  std::byte* scratchpad = scratchpad_.reserve(scratch * static_cast<std::size_t>(threads_.count()));
+  std::atomic<bool> succeeded = true;
+  threads_.run(slices.count(), threads, [&](std::int64_t i, int thread) {
+    const std::int64_t begin = slices.begin(i);
+    const bool whole = slices.end(i) < m || i == 0;
+    if (!execute(whole ? first : last, thread,
+                 f.x + static_cast<std::size_t>(begin * w.k()) * size_of(dtype_), w.memory(),
+                 f.bias, f.y + begin * w.n(),
+                 scratchpad + scratch * static_cast<std::size_t>(thread))) {
+      succeeded = false;
+    }
+  });
+  return succeeded;
+}
+
+/// Each slice has columns of the weight, and of y. oneDNN is fast only where y is dense: where it
+/// has several rows, a slice is computed apart and copied.
+bool Gemm::run_columns(const Factors& f, std::int64_t m, const PackedMatrix& w, int threads) {
+  const Slices& slices = w.slices();
+  const bool with_bias = f.bias != nullptr;
+  Product& first = product(m, w.columns().front(), with_bias);
+  Product& last = product(m, w.columns().back(), with_bias);
+  prepare(first, threads, with_bias);
+  prepare(last, threads, with_bias);
+  const std::size_t scratch = aligned(std::max(first.scratchpad_bytes, last.scratchpad_bytes));
+  const std::size_t part = aligned(static_cast<std::size_t>(m * slices.size) * sizeof(float));
+  const auto count = static_cast<std::size_t>(threads_.count());
+  std::byte* scratchpad = scratchpad_.reserve(scratch * count);
+  std::byte* parts = m == 1 ? nullptr : sliced_.reserve(part * count);
+  std::atomic<bool> succeeded = true;
+  threads_.run(slices.count(), threads, [&](std::int64_t i, int thread) {
+    const auto own = static_cast<std::size_t>(thread);
+    const std::int64_t begin = slices.begin(i);
+    const std::int64_t columns = slices.size_of(i);
+    float* y = m == 1 ? f.y + begin : reinterpret_cast<float*>(parts + part * own);
+    if (!execute(columns == slices.size ? first : last, thread, f.x,
+                 w.columns()[static_cast<std::size_t>(i)], with_bias ? f.bias + begin : nullptr, y,
+                 scratchpad + scratch * own)) {
+      succeeded = false;
+    }
+    for (std::int64_t row = 0; m > 1 && row < m; ++row) {
+      std::copy_n(y + row * columns, columns, f.y + row * w.n() + begin);
+    }
+  });
+  return succeeded;
+}
+
+bool Gemm::run_chunk(const Factors& f, std::int64_t m, const PackedMatrix& w) {
+  const double nanoseconds = nanoseconds_of_product(m, w.n(), w.k());
+  const int threads = threads_of_product(threads_, nanoseconds);
+  if (threads > 1) {
+    const bool small = w.bytes() <= small_weight && m >= least_rows * threads;
+    const bool by_rows = m >= many_rows * threads || small;
+    if (!by_rows && !w.columns().empty()) return run_columns(f, m, w, threads);
+    return run_rows(f, m, w, slices_of(m, slices_worth(threads, nanoseconds), row_step), threads);
+  }
+  return run_rows(f, m, w, {m, m}, 1);
+}
+
 void Gemm::run(const Tensor& x, const Matrix& w, const Tensor& bias, const Tensor& y) {
   if (const auto* plain = dynamic_cast<const PlainMatrix*>(&w)) {
     return run_plain(x, *plain, bias, y);
@@ -213,12 +281,10 @@ void Gemm::run(const Tensor& x, const Matrix& w, const Tensor& bias, const Tenso
     fail(ErrorKind::internal, "gemm: the weight [{}, {}] was packed by another backend", w.n(),
          w.k());
   }
-  const ThreadScope scope(threads_);
-  const bool with_bias = bias.data != nullptr;
+  const OneLibraryThread one_thread;
   for (std::int64_t m0 = 0; m0 < x.shape[0]; m0 += max_rows) {
     const std::int64_t m = std::min(max_rows, x.shape[0] - m0);
-    Product& product = this->product(m, *packed, with_bias);
-    void* input = x.rows(m0, m0 + m).data;
+    const void* input = x.rows(m0, m0 + m).data;
     if (dtype_ == Dtype::bf16) {
       auto* rounded = rounded_.reserve_array<std::uint16_t>(static_cast<std::size_t>(m * w.k()));
       const auto* source = static_cast<const float*>(input);
@@ -228,26 +294,14 @@ void Gemm::run(const Tensor& x, const Matrix& w, const Tensor& bias, const Tenso
       });
       input = rounded;
     }
-    product.x.set_data_handle(input);
-    product.y.set_data_handle(y.rows(m0, m0 + m).data);
-    product.scratchpad.set_data_handle(scratchpad_.reserve(product.scratchpad_bytes));
-    if (with_bias) product.bias.set_data_handle(bias.data);
-    // The C interface: a fixed array instead of a map that is built in each call.
-    const std::array<dnnl_exec_arg_t, 5> arguments{{
-        {DNNL_ARG_SRC, product.x.get()},
-        {DNNL_ARG_WEIGHTS, packed->memory().get()},
-        {DNNL_ARG_DST, product.y.get()},
-        {DNNL_ARG_SCRATCHPAD, product.scratchpad.get()},
-        {DNNL_ARG_BIAS, with_bias ? product.bias.get() : nullptr},
-    }};
-    const auto status = dnnl_primitive_execute(product.primitive.get(), stream_.get(),
-                                               with_bias ? 5 : 4, arguments.data());
-    if (status != dnnl_success) {
-      fail(ErrorKind::internal, "gemm: oneDNN failed with status {} on x {} and a weight [{}, {}]",
-           static_cast<int>(status), to_string(x.shape), w.n(), w.k());
+    const Factors factors{static_cast<const std::byte*>(input),
+                          static_cast<const float*>(bias.data),
+                          static_cast<float*>(y.rows(m0, m0 + m).data)};
+    if (!run_chunk(factors, m, *packed)) {
+      fail(ErrorKind::internal, "gemm: oneDNN failed on x {} and a weight [{}, {}]",
+           to_string(x.shape), w.n(), w.k());
     }
   }
-  dnnl_stream_wait(stream_.get());
 }
 
 }  // namespace gist::cpu

@@ -1,5 +1,5 @@
 // Matrix products by oneDNN: weights packed once into the layout its fastest kernel wants, for
-// every number of rows.
+// every number of rows. The backend's threads compute slices of a product, each on its own.
 #pragma once
 
 #include <cstdint>
@@ -9,26 +9,39 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <tuple>
 #include <unordered_map>
+#include <vector>
 
 #include "kernels/backend.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/plain_gemm.h"
+#include "kernels/cpu/product_slices.h"
 
 namespace gist::cpu {
 
 class PackedMatrix final : public Matrix {
  public:
-  PackedMatrix(Buffer storage, dnnl::memory memory, std::int64_t n, std::int64_t k)
-      : storage_(std::move(storage)), memory_(std::move(memory)), n_(n), k_(k) {}
+  PackedMatrix(Buffer storage, dnnl::memory memory, const Slices& slices,
+               std::vector<dnnl::memory> columns, std::int64_t n, std::int64_t k)
+      : storage_(std::move(storage)),
+        memory_(std::move(memory)),
+        slices_(slices),
+        columns_(std::move(columns)),
+        n_(n),
+        k_(k) {}
 
   std::int64_t n() const override { return n_; }
   std::int64_t k() const override { return k_; }
   std::size_t bytes() const override { return storage_.bytes(); }
   const dnnl::memory& memory() const { return memory_; }
+  /// How its columns are cut for threads, and views of the slices; none where there is only one.
+  const Slices& slices() const { return slices_; }
+  const std::vector<dnnl::memory>& columns() const { return columns_; }
 
  private:
   Buffer storage_;
   dnnl::memory memory_;
+  Slices slices_;
+  std::vector<dnnl::memory> columns_;
   std::int64_t n_;
   std::int64_t k_;
 };
@@ -50,7 +63,7 @@ class PlainMatrix final : public Matrix {
 class Gemm {
  public:
   /// Throws Error(unavailable) where the processor can't multiply in `dtype`.
-  Gemm(Dtype dtype, int threads, MemoryAccount& account);
+  Gemm(Dtype dtype, ThreadPool& threads, MemoryAccount& account);
 
   /// `backend` owns the packed copy; beyond it, a slice of the weight is converted at a time.
   std::unique_ptr<Matrix> pack(Backend& backend, const HostTensor& weight);
@@ -61,12 +74,22 @@ class Gemm {
   PlainGemm& plain() { return plain_; }
 
  private:
-  /// A compiled product for one number of rows, with memory objects that are pointed at the call's
-  /// tensors. Nothing is allocated to execute it.
-  struct Product {
-    dnnl::matmul primitive;
+  /// Memory objects that are pointed at a call's tensors.
+  struct Arguments {
     dnnl::memory x, bias, y, scratchpad;
+  };
+  /// A compiled product for one number of rows, on one thread. Nothing is allocated to execute it.
+  struct Product {
+    dnnl::matmul::primitive_desc description;
+    dnnl::matmul primitive;
+    std::vector<Arguments> arguments;  // [threads], or of the first alone
     std::size_t scratchpad_bytes = 0;
+  };
+  /// x [m, k] in the products' dtype, bias [n] or null, y [m, n].
+  struct Factors {
+    const std::byte* x;
+    const float* bias;
+    float* y;
   };
   struct ShapeKey {
     std::int64_t n, k;
@@ -83,16 +106,28 @@ class Gemm {
 
   dnnl::matmul::primitive_desc describe(std::int64_t m, const dnnl::memory::desc& weight,
                                         bool bias) const;
-  Product& product(std::int64_t m, const PackedMatrix& w, bool bias);
+  dnnl::memory columns_of(const dnnl::memory& packed, std::int64_t begin, std::int64_t end,
+                          std::int64_t offset) const;
+  std::vector<dnnl::memory> sliced_columns(const dnnl::memory& packed, const Slices& slices) const;
+  Product& product(std::int64_t m, const dnnl::memory& weight, bool bias);
+  void prepare(Product& product, int threads, bool bias) const;
+  // Each answers whether oneDNN succeeded.
+  bool execute(Product& product, int thread, const void* x, const dnnl::memory& weight,
+               const float* bias, float* y, std::byte* scratchpad);
+  bool run_rows(const Factors& f, std::int64_t m, const PackedMatrix& w, Slices slices,
+                int threads);
+  bool run_columns(const Factors& f, std::int64_t m, const PackedMatrix& w, int threads);
+  bool run_chunk(const Factors& f, std::int64_t m, const PackedMatrix& w);
   void run_plain(const Tensor& x, const PlainMatrix& w, const Tensor& bias, const Tensor& y);
 
   Dtype dtype_;
-  int threads_;
+  ThreadPool& threads_;
   dnnl::engine engine_;
-  dnnl::stream stream_;
+  std::vector<dnnl::stream> streams_;  // [threads]
   std::map<ShapeKey, Products> products_;
   Scratch rounded_;     // x in bf16
-  Scratch scratchpad_;  // oneDNN's
+  Scratch scratchpad_;  // oneDNN's, of each thread
+  Scratch sliced_;      // slices of y, of each thread
   PlainGemm plain_;
 };
 

@@ -38,7 +38,7 @@ namespace gist::cpu {
 HWY_EXPORT(add_rows);
 
 void gemm_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, const Tensor& dbias,
-                          int threads, Gemm& gemm) {
+                          ThreadPool& threads, Gemm& gemm) {
   const std::int64_t m = dy.shape[0];
   const std::int64_t n = dw.shape[0];
   const auto* rows = static_cast<const float*>(dy.data);

@@ -39,7 +39,7 @@ HWY_EXPORT(sum_of_squares);
 
 /// Blocks are summed in f32 and added in f64, in their order: no digits are lost, and the result
 /// doesn't depend on the number of threads.
-void norm(const Tensor& x, const Tensor& y, int threads, Scratch& scratch) {
+void norm(const Tensor& x, const Tensor& y, ThreadPool& threads, Scratch& scratch) {
   constexpr std::int64_t block = 4096;
   const std::int64_t n = x.shape.elements();
   const std::int64_t blocks = (n + block - 1) / block;

@@ -1,58 +1,41 @@
 // Loops over the backend's threads. Bodies must not throw: reserve memory and check data before.
 #pragma once
 
-#include <omp.h>
-
+#include <algorithm>
 #include <cstdint>
+
+#include "kernels/cpu/thread_pool.h"
 
 namespace gist::cpu {
 
-/// body(begin, end) over disjoint ranges that cover [0, n), one a thread; at once on the calling
-/// thread where the work is less than two times `grain`. Either one or all threads are used,
-/// because OpenMP ends and restarts threads when their number changes.
+/// body(begin, end) over disjoint ranges that cover [0, n). A thread takes part only where it gets
+/// `grain` or more; ranges follow from n, grain and the number of threads alone, and are smaller
+/// than a thread's part, so that one that is late costs little.
 template <typename Body>
-void parallel_ranges(int threads, std::int64_t n, std::int64_t grain, Body&& body) {
-  if (threads <= 1 || n < 2 * grain) {
+void parallel_ranges(ThreadPool& threads, std::int64_t n, std::int64_t grain, Body&& body) {
+  constexpr std::int64_t ranges_a_thread = 4;
+  const std::int64_t grains = n / grain;
+  const auto fed = static_cast<int>(std::min<std::int64_t>(threads.count(), grains));
+  if (fed <= 1) {
     if (n > 0) body(std::int64_t{0}, n);
     return;
   }
-#pragma omp parallel num_threads(threads)
-  {
-    const std::int64_t thread = omp_get_thread_num();
-    const std::int64_t count = omp_get_num_threads();
-    const std::int64_t begin = n * thread / count;
-    const std::int64_t end = n * (thread + 1) / count;
-    if (begin < end) body(begin, end);
-  }
+  const std::int64_t ranges = std::min(grains, fed * ranges_a_thread);
+  threads.run(ranges, fed,
+              [&](std::int64_t range, int) { body(n * range / ranges, n * (range + 1) / ranges); });
 }
 
-/// body(item, thread) for each item of [0, n), in no fixed order.
+/// How many threads so much work of one thread feeds: each takes some time to get going.
+inline int threads_fed(const ThreadPool& threads, double nanoseconds) {
+  constexpr double least = 5000;  // of a thread
+  return static_cast<int>(std::clamp(nanoseconds / least, 1.0, double(threads.count())));
+}
+
+/// body(item, thread) for each item of [0, n), in no fixed order, of which all together take one
+/// thread about so long.
 template <typename Body>
-void parallel_items(int threads, std::int64_t n, Body&& body) {
-  if (threads <= 1 || n <= 1) {
-    for (std::int64_t item = 0; item < n; ++item) body(item, 0);
-    return;
-  }
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-  for (std::int64_t item = 0; item < n; ++item) body(item, omp_get_thread_num());
+void parallel_items(ThreadPool& threads, std::int64_t n, double nanoseconds, Body&& body) {
+  threads.run(n, threads_fed(threads, nanoseconds), body);
 }
-
-/// Sets the number of threads of OpenMP regions in libraries, for as long as it lives.
-class ThreadScope {
- public:
-  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) {
-    if (before_ != threads) omp_set_num_threads(threads);
-    changed_ = before_ != threads;
-  }
-  ThreadScope(const ThreadScope&) = delete;
-  ThreadScope& operator=(const ThreadScope&) = delete;
-  ~ThreadScope() {
-    if (changed_) omp_set_num_threads(before_);
-  }
-
- private:
-  int before_;
-  bool changed_ = false;
-};
 
 }  // namespace gist::cpu

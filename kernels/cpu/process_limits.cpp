@@ -1,10 +1,12 @@
 #include "kernels/cpu/process_limits.h"
 
-#include <omp.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
+#include <cerrno>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +14,8 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace gist::cpu {
 namespace {
@@ -106,6 +110,21 @@ std::size_t left_in_address_space() {
   return allowed - std::min(allowed, used);
 }
 
+int processors_in_affinity() {
+  // Machines may have more processors than cpu_set_t has bits.
+  for (std::size_t words = 16; words <= 1024; words *= 2) {
+    std::vector<unsigned long> set(words);
+    const std::size_t bytes = words * sizeof(unsigned long);
+    if (sched_getaffinity(0, bytes, reinterpret_cast<cpu_set_t*>(set.data())) == 0) {
+      int processors = 0;
+      for (const unsigned long word : set) processors += std::popcount(word);
+      return std::max(processors, 1);
+    }
+    if (errno != EINVAL) break;
+  }
+  return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
+}
+
 int processors_in_control_group() {
   const auto group = control_group("cpu");
   int processors = std::numeric_limits<int>::max();
@@ -121,7 +140,8 @@ int processors_in_control_group() {
       std::ifstream(directory / "cpu.cfs_period_us") >> period;
     }
     if (quota > 0 && period > 0) {
-      processors = std::min(processors, std::max(1, static_cast<int>(std::lround(quota / period))));
+      // Rounded up: threads that sleep when they have nothing to do leave no part of it unused.
+      processors = std::min(processors, static_cast<int>(std::ceil(quota / period)));
     }
   });
   return processors;
@@ -130,7 +150,7 @@ int processors_in_control_group() {
 }  // namespace
 
 int usable_threads() {
-  return std::min(omp_get_max_threads(), processors_in_control_group());
+  return std::min(processors_in_affinity(), processors_in_control_group());
 }
 
 std::size_t available_memory() {

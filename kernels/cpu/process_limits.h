@@ -5,8 +5,8 @@
 
 namespace gist::cpu {
 
-/// Threads that can run at once: the processors the process may run on, not more than its control
-/// group's quota or OMP_NUM_THREADS.
+/// Threads that can run at once: the processors that the process may run on (its affinity), not more
+/// than its control group's quota, rounded up.
 int usable_threads();
 
 /// Bytes that can be allocated without swapping or being killed: the least of what the system, the

@@ -85,7 +85,8 @@ namespace gist::cpu {
 HWY_EXPORT(normalise_row);
 HWY_EXPORT(normalise_row_backward);
 
-void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y, int threads) {
+void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y,
+              ThreadPool& threads) {
   const std::int64_t d = weight.shape[0];
   if (d == 0) return;
   const auto* in = static_cast<const float*>(x.data);
@@ -103,7 +104,8 @@ void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y,
 /// Each block of rows sums dweight on its own, and the blocks are added in order: the result
 /// doesn't depend on the number of threads, and no sum is long enough to lose digits.
 void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const Tensor& dy,
-                       const Tensor& dx, const Tensor& dweight, int threads, Scratch& scratch) {
+                       const Tensor& dx, const Tensor& dweight, ThreadPool& threads,
+                       Scratch& scratch) {
   constexpr std::int64_t block_rows = 64;
   const std::int64_t d = weight.shape[0];
   if (d == 0) return;

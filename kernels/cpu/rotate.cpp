@@ -58,7 +58,7 @@ void rotate_neighbours(const float* x, const float* cosine, const float* sine, f
 }  // namespace
 
 void rotation(const Tensor& positions, const Tensor& inv_freq, float scale, const Tensor& rotation,
-              int threads) {
+              ThreadPool& threads) {
   const std::int64_t pairs = inv_freq.shape[0];
   const auto* position = static_cast<const std::int32_t*>(positions.data);
   const auto* frequency = static_cast<const float*>(inv_freq.data);
@@ -78,7 +78,7 @@ void rotation(const Tensor& positions, const Tensor& inv_freq, float scale, cons
 }
 
 void rotate(const Tensor& x, const Tensor& rotation, RopePairs rope_pairs,
-            RotateDirection direction, const Tensor& y, int threads) {
+            RotateDirection direction, const Tensor& y, ThreadPool& threads) {
   const std::int64_t m = x.shape[0];
   const std::int64_t heads = x.shape[1];
   const std::int64_t dim = x.shape[2];

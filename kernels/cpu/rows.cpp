@@ -30,7 +30,7 @@ void require_within(std::string_view op, std::string_view name, const Tensor& in
   }
 }
 
-void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y, int threads) {
+void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y, ThreadPool& threads) {
   require_within("gather_rows", "rows", rows, x.shape[0]);
   const auto* from = static_cast<const std::byte*>(x.data);
   auto* to = static_cast<std::byte*>(y.data);
@@ -44,7 +44,7 @@ void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y, int threa
   });
 }
 
-void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& y, int threads) {
+void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& y, ThreadPool& threads) {
   require_within("scatter_rows", "rows", rows, y.shape[0]);
   const auto* from = static_cast<const std::byte*>(x.data);
   auto* to = static_cast<std::byte*>(y.data);

@@ -101,7 +101,7 @@ std::int32_t draw(const float* logits, std::int64_t vocabulary, const SamplingOp
 }  // namespace
 
 void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& uniform,
-            const Tensor& ids, int threads, Scratch& scratch) {
+            const Tensor& ids, ThreadPool& threads, Scratch& scratch) {
   const std::int64_t m = logits.shape[0];
   const std::int64_t vocabulary = logits.shape[1];
   const auto* rows = static_cast<const float*>(logits.data);
@@ -120,12 +120,14 @@ void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& 
     return;
   }
   auto* candidates =
-      scratch.reserve_array<Candidate>(static_cast<std::size_t>(threads * vocabulary));
-  parallel_items(threads, m, [&](std::int64_t i, int thread) {
-    chosen[i] = finite(i) ? draw(rows + i * vocabulary, vocabulary, options, draws[i],
-                                 candidates + thread * vocabulary)
-                          : -1;
-  });
+      scratch.reserve_array<Candidate>(static_cast<std::size_t>(threads.count() * vocabulary));
+  constexpr double nanoseconds = 10;  // of a logit's exponential, in double precision
+  parallel_items(threads, m, nanoseconds * static_cast<double>(m * vocabulary),
+                 [&](std::int64_t i, int thread) {
+                   chosen[i] = finite(i) ? draw(rows + i * vocabulary, vocabulary, options,
+                                                draws[i], candidates + thread * vocabulary)
+                                         : -1;
+                 });
 }
 
 }  // namespace gist::cpu

@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -29,6 +28,7 @@
 #include "cli/win_rate.h"
 #include "formats/fingerprint.h"
 #include "formats/text.h"
+#include "kernels/cpu/process_limits.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -85,8 +85,8 @@ BootstrapOptions bootstrap_options(const Options& options) {
   bootstrap.seed = static_cast<std::uint64_t>(
       options.integer("seed", 0, std::numeric_limits<std::int64_t>::max()));
   const std::int64_t threads = options.integer("threads", 0, 4096);
-  const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
-  bootstrap.threads = static_cast<int>(threads > 0 ? threads : processors);
+  const int processors = cpu::usable_threads();
+  bootstrap.threads = threads > 0 ? static_cast<int>(threads) : processors;
   return bootstrap;
 }
 

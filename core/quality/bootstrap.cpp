@@ -7,6 +7,9 @@
 #include <functional>
 #include <limits>
 #include <optional>
+#include <system_error>
+#include <thread>
+#include <vector>
 
 #include "core/random.h"
 #include "kernels/error.h"
@@ -60,6 +63,28 @@ struct Sums {
   }
 };
 
+/// body(begin, end) over runs that cover [0, n), each but the first on a thread of its own. What a
+/// thread that can't be started would do, the calling one does.
+template <typename Body>
+void in_parallel(int threads, std::uint32_t n, const Body& body) {
+  const auto begin_of = [&](int run) {
+    return static_cast<std::uint32_t>(std::uint64_t{n} * static_cast<std::uint64_t>(run) /
+                                      static_cast<std::uint64_t>(threads));
+  };
+  std::vector<std::jthread> others;
+  others.reserve(static_cast<std::size_t>(threads));
+  int run = 1;
+  try {
+    for (; run < threads; ++run) {
+      others.emplace_back(
+          [&body, begin = begin_of(run), end = begin_of(run + 1)] { body(begin, end); });
+    }
+  } catch (const std::system_error&) {
+    body(begin_of(run), n);
+  }
+  body(0, begin_of(1));
+}
+
 Sums resample(Columns columns, const BootstrapOptions& options) {
   check(columns, options);
   const std::size_t n = columns.size();
@@ -75,11 +100,17 @@ Sums resample(Columns columns, const BootstrapOptions& options) {
     for (std::size_t c = 0; c < n; ++c) sum[c] += row[c];
   };
   for (std::size_t i = 0; i < records; ++i) add(i, sums.records.data());
-#pragma omp parallel for num_threads(options.threads) schedule(static)
-  for (std::uint32_t r = 0; r < options.resamples; ++r) {
-    double* sum = sums.resampled.data() + r * n;
-    draw(options.seed, r, records, [&](std::size_t record) { add(record, sum); });
-  }
+  const auto resample_some = [&](std::uint32_t begin, std::uint32_t end) {
+    for (std::uint32_t r = begin; r < end; ++r) {
+      double* sum = sums.resampled.data() + r * n;
+      draw(options.seed, r, records, [&](std::size_t record) { add(record, sum); });
+    }
+  };
+  constexpr std::uint64_t draws_of_a_thread = 200'000;  // about a millisecond
+  const std::uint64_t fed = std::uint64_t{options.resamples} * records / draws_of_a_thread;
+  in_parallel(static_cast<int>(
+                  std::min<std::uint64_t>(static_cast<std::uint64_t>(options.threads), fed + 1)),
+              options.resamples, resample_some);
   return sums;
 }
 

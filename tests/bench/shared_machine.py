@@ -47,7 +47,7 @@ def commands(work):
         ("compress", ["compress", "--model", MODELS / "wordtasks-llama-gist", "--input", work / "prompts.jsonl",
                       "--output", "OUT/gists.h5"]),
         ("train", ["train", "--model", MODELS / "wordtasks-llama-pos", "--data", DATA / "wordtasks_train.jsonl.gz",
-                   "--condition", "pos", "--steps", "6", "--output", "OUT/model"]),
+                   "--condition", "pos", "--steps", "6", "--lr", "1e-4", "--output", "OUT/model"]),
     ]
 
 

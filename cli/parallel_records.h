@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -16,6 +17,10 @@ namespace gist {
 
 /// The next records, not parsed yet: some hundred, or fewer long ones.
 std::vector<Record> next_records(RecordReader& reader);
+
+/// Calls body(i) for each i below `items`, once, on as many threads as the process may use and the
+/// items feed. `body` may not throw.
+void for_each_index(std::size_t items, const std::function<void(std::size_t)>& body);
 
 /// Parses each record that is left and runs `prepare(record)` on it, on several threads at once,
 /// then `use(record, what prepare gave)` in the order of the input. An Error(data) of parsing or
@@ -32,8 +37,7 @@ void for_each_record(RecordReader& reader, Rejects& rejects, const Prepare& prep
     std::vector<Record> records = next_records(reader);
     if (records.empty()) return;
     std::vector<Prepared> prepared(records.size());
-#pragma omp parallel for schedule(dynamic, 4)
-    for (std::size_t i = 0; i < records.size(); ++i) {
+    for_each_index(records.size(), [&](std::size_t i) {
       Prepared& each = prepared[i];
       try {
         records[i] = reader.parse(records[i]);
@@ -44,7 +48,7 @@ void for_each_record(RecordReader& reader, Rejects& rejects, const Prepare& prep
       } catch (...) {
         each.failed = std::current_exception();
       }
-    }
+    });
     for (std::size_t i = 0; i < records.size(); ++i) {
       Prepared& each = prepared[i];
       if (each.failed) std::rethrow_exception(each.failed);

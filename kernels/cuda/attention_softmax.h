@@ -49,7 +49,7 @@ struct SoftmaxEnd {
 template <int lanes, int R>
 __device__ SoftmaxEnd end_of(const Softmax<R>& softmax, int i) {
   const float sum = reduce_row<Sum, lanes>(softmax.sum[i]);
-  if (sum == 0) return {0, -INFINITY};
+  if (sum <= 0) return {0, -INFINITY};
   return {1 / sum, softmax.maximum[i] + logf(sum)};
 }
 

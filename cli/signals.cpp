@@ -16,6 +16,7 @@
 #include "cli/stderr_log.h"
 #include "cli/words.h"
 #include "kernels/error.h"
+#include "plugins/host/running_callback.h"
 
 namespace gist {
 namespace {
@@ -109,7 +110,10 @@ void Signals::watch() {
       if (!announced) announce_end();  // a run that ends by itself within a tick needs no words
       announced = true;
       if (stuck(came)) {
-        last_words("nothing has moved since the signal came: ended; what was committed is kept");
+        const auto running = running_callback();
+        last_words(fmt::format(
+            "nothing has moved since the signal came{}{}: ended; what was committed is kept",
+            running[0] == '\0' ? "" : ", which found this running: ", running.data()));
         die_by(signal_.load());
       }
       continue;

@@ -15,7 +15,12 @@ namespace {
 // Signal handlers and exit handlers get no argument through which they could learn what runs, so
 // this state belongs to the process: an exception from the rule, like the handlers themselves.
 thread_local RunningCallback* innermost = nullptr;
-std::atomic<const RunningCallback*> last_begun{nullptr};
+/// Of the callback that any thread began last, for other threads: the texts live longer than it.
+struct {
+  std::atomic<const char*> plugin{nullptr};  // null where none runs
+  std::atomic<const char*> callback{nullptr};
+  std::atomic<int> layer{-1};
+} last_begun;
 std::atomic<int> exit_status{0};
 
 constexpr std::array handled = {SIGSEGV, SIGFPE, SIGABRT, SIGILL, SIGBUS};
@@ -39,13 +44,13 @@ class Line {
     } while (number > 0);
     while (count > 0) add(std::string_view(&digits[--count], 1));
   }
-  void add(const RunningCallback& callback) {
-    add(callback.plugin());
+  void add(const char* plugin, const char* callback, int layer) {
+    add(plugin);
     add(", ");
-    add(callback.callback());
-    if (callback.layer() < 0) return;
+    add(callback);
+    if (layer < 0) return;
     add(" ");
-    add(callback.layer());
+    add(layer);
   }
   std::string_view text() const { return {text_.data(), used_}; }
   const std::array<char, 512>& buffer() const { return text_; }
@@ -57,8 +62,9 @@ class Line {
 
 [[noreturn]] void die_of(const RunningCallback& callback, std::string_view how) {
   Line line;
+  if (::isatty(STDERR_FILENO) == 1) line.add("\r\x1b[K");  // in place of a line of progress
   line.add("gist: ");
-  line.add(callback);
+  line.add(callback.plugin(), callback.callback(), callback.layer());
   line.add(": ");
   line.add(how);
   line.add("; what was written before is kept; \"gist plugins check LIBRARY\" tests a plugin\n");
@@ -92,6 +98,14 @@ void on_signal(int signal, siginfo_t* info, void*) {
   if (info->si_code <= 0) ::raise(signal);
 }
 
+void publish(const RunningCallback* callback) {
+  last_begun.plugin = nullptr;
+  if (callback == nullptr) return;
+  last_begun.callback = callback->callback();
+  last_begun.layer = callback->layer();
+  last_begun.plugin = callback->plugin();
+}
+
 void on_exit() {
   if (innermost != nullptr) die_of(*innermost, "it ended the program by exit");
 }
@@ -101,12 +115,12 @@ void on_exit() {
 RunningCallback::RunningCallback(const char* plugin, const char* callback, int layer)
     : plugin_(plugin), callback_(callback), layer_(layer), outer_(innermost) {
   innermost = this;
-  last_begun.store(this);
+  publish(this);
 }
 
 RunningCallback::~RunningCallback() {
   innermost = outer_;
-  last_begun.store(outer_);
+  publish(outer_);
 }
 
 HostOperation::HostOperation() : callback_(innermost) {
@@ -119,7 +133,9 @@ HostOperation::~HostOperation() {
 
 std::array<char, 512> running_callback() {
   Line line;
-  if (const RunningCallback* callback = last_begun.load()) line.add(*callback);
+  const char* plugin = last_begun.plugin;
+  const char* callback = last_begun.callback;
+  if (plugin != nullptr && callback != nullptr) line.add(plugin, callback, last_begun.layer);
   return line.buffer();
 }
 

@@ -101,7 +101,7 @@ class Report(TrainTest):
 
     def test_a_run_that_diverges_leaves_its_page(self):
         self.trained("good", steps=3, lr=1e-3)
-        spoil(self.path("good/model.safetensors"), "model.norm.weight", 0)
+        spoil(self.path("good/model.safetensors"), "model.norm.weight", 0, 3e38)  # finite, but not for long
         result = self.train(model=self.path("good"), report=self.path("page.html"))
         self.assertEqual(result.code, 65, result.err)
         self.assertIn("</strong>, ended by a loss or gradient that is no number.", self.page())

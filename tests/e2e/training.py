@@ -21,13 +21,13 @@ def tree(directory):
     return sorted(str(path.relative_to(directory)) for path in Path(directory).rglob("*"))
 
 
-def spoil(path, tensor, index):
-    """Makes value `index` of an f32 tensor in a safetensors file not a number."""
+def spoil(path, tensor, index, value=float("nan")):
+    """Replaces value `index` of an f32 tensor in a safetensors file."""
     with open(path, "r+b") as file:
         [size] = struct.unpack("<Q", file.read(8))
         begin = json.loads(file.read(size))[tensor]["data_offsets"][0]
         file.seek(8 + size + begin + 4 * index)
-        file.write(struct.pack("<f", float("nan")))
+        file.write(struct.pack("<f", value))
 
 
 class TrainTest(TempDirTest):

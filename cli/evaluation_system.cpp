@@ -108,8 +108,7 @@ std::vector<OptionSpec> system_options() {
           {"gist-tokens", OptionKind::list, "K", "",
            "gist tokens after each instruction, likewise; by default gist.json says it"},
           {"store", OptionKind::text, "STORE", "",
-           "answer from the gists stored here; of several models that made it, which is under the "
-           "store's condition, the first"},
+           "the first --model that made this store answers from the gists in it, as it says"},
           {"allow-mismatch", OptionKind::flag, "", "",
            "use a store that was made with another model of the same shape"},
           {"baseline", OptionKind::list, "NAME", "",

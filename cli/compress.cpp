@@ -265,6 +265,7 @@ int run(const Options& options) {
     print_compress_plan(prompts, left_out, files, std::move(family), task, check.get(), store_dtype,
                         limits, options, signals);
     left_out.warn(prompts.used(), input.name());
+    rejects.tell_listed();
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
 
@@ -290,6 +291,7 @@ int run(const Options& options) {
     };
     receipt_finished_store(finished, prompts, rejects, rejection, input.name(), signals);
     left_out.warn(prompts.used(), input.name());
+    rejects.tell_listed();
     if (check) spdlog::info("{} is finished: what --check found was said before", store.string());
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
@@ -316,6 +318,7 @@ int run(const Options& options) {
       staging->publish(store);
     }
     left_out.warn(prompts.used(), input.name());
+    rejects.tell_listed();
     say(report.summary());
     spdlog::debug("{} in {}; {}", in_words(session.tally()), duration_in_words(watch.seconds()),
                   store.string());

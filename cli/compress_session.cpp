@@ -126,10 +126,9 @@ bool CompressSession::run() {
   if (signals_.requested()) return false;
   if (records_ < staged.size()) {
     fail(ErrorKind::data,
-         "{}: this is not the input that was compressed before: it ends after {} records, and {} "
-         "are "
+         "{}: this is not the input that was compressed before: it ends after {}, of {} that were "
          "staged; give that input, or start anew with --force",
-         input_.name(), records_, staged.size());
+         input_.name(), counted(records_, "record"), staged.size());
   }
   flush();
   report_.flush();
@@ -281,9 +280,9 @@ void receipt_finished_store(const GistStore& store, PromptReader& prompts, Rejec
   if (signals.requested()) signals.end_by_signal();
   if (stored != store.rows()) {
     fail(ErrorKind::data,
-         "{}: this is not the input that was compressed before: {} has {} rows, and {} of them are "
-         "here",
-         input, store.path().string(), store.rows(), stored);
+         "{}: this is not the input that was compressed before: {} has {}, and {} of them "
+         "stand here",
+         input, store.path().string(), counted(store.rows(), "row"), stored);
   }
   receipts.flush();
 }

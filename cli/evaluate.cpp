@@ -1,6 +1,7 @@
 // gist evaluate: how well systems answer, side by side: models under conditions, baselines, or
 // given completions.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <limits>
@@ -12,6 +13,7 @@
 
 #include "cli/commands.h"
 #include "cli/engine.h"
+#include "cli/engine_words.h"
 #include "cli/evaluation.h"
 #include "cli/evaluation_cost.h"
 #include "cli/evaluation_data.h"
@@ -21,11 +23,15 @@
 #include "cli/exit_code.h"
 #include "cli/left_out.h"
 #include "cli/line_writer.h"
+#include "cli/progress.h"
 #include "cli/record_reader.h"
 #include "cli/report/evaluation_page.h"
 #include "cli/report/page.h"
+#include "cli/signals.h"
+#include "cli/stopwatch.h"
 #include "cli/training_comparison.h"
 #include "cli/win_rate.h"
+#include "cli/words.h"
 #include "formats/fingerprint.h"
 #include "formats/text.h"
 #include "kernels/cpu/process_limits.h"
@@ -189,11 +195,36 @@ std::vector<std::vector<EvaluationItem>> read_items(const Systems& systems, Eval
   return items;
 }
 
+void say_what_is_measured(const Systems& systems, const Evaluation& evaluation,
+                          const Options& options) {
+  std::string names;
+  for (const auto& system : systems) {
+    names += (names.empty() ? "" : ", ") + system->description().name;
+  }
+  spdlog::debug("evaluating {} of {} by {} ({}): losses, completions{}{}",
+                counted(evaluation.records.size(), "record"), evaluation.data,
+                counted(systems.size(), "system"), names,
+                options.flag("fidelity") ? ", fidelity" : "", options.flag("cost") ? ", cost" : "");
+}
+
+/// The system, and says on what it runs.
+std::unique_ptr<LoadedSystem> load(EvaluatedSystem& system, const Options& options) {
+  const SystemDescription description = system.description();
+  std::optional<Activity> loading(description.name + ": loading");
+  auto loaded = std::make_unique<LoadedSystem>(system);
+  loading.reset();
+  spdlog::debug("{}: {}", description.name,
+                engine_in_words(description.model, loaded->engine.model.spec(),
+                                *loaded->engine.backend, options));
+  return loaded;
+}
+
 void run_systems(const Options& options, const Systems& systems, EvaluationData& data,
                  RougeScorer& rouge, Evaluation& evaluation, std::optional<CostReport>& cost) {
   const std::vector<std::vector<EvaluationItem>> items = read_items(systems, data, evaluation);
   evaluation.reference = reference_among(systems);
   evaluation.systems.resize(systems.size());
+  say_what_is_measured(systems, evaluation, options);
   const bool with_fidelity = options.flag("fidelity");
   if (with_fidelity) check_fidelity(systems, evaluation.reference);
   const std::optional<std::size_t> costly = costly_among(systems, options);
@@ -204,7 +235,7 @@ void run_systems(const Options& options, const Systems& systems, EvaluationData&
     SystemResults& results = evaluation.systems[i];
     results.system = system.description();
     results.records.resize(items[i].size());
-    auto loaded = std::make_unique<LoadedSystem>(system);
+    std::unique_ptr<LoadedSystem> loaded = load(system, options);
     const RunningSystem running{results.system.name, items[i], loaded->engine.model, loaded->stored,
                                 system.token_bytes()};
     measure_loss(running, generation.batch_tokens, results);
@@ -227,8 +258,7 @@ void run_systems(const Options& options, const Systems& systems, EvaluationData&
 void write_report(const Options& options, const Systems& systems, const Evaluation& evaluation,
                   const EvaluationSummary& summary, const std::optional<CostReport>& cost) {
   Provenance provenance = provenance_of("evaluate", options);
-  provenance.files.push_back(
-      {evaluation.data, fmt::format("{} records", evaluation.records.size())});
+  provenance.files.push_back({evaluation.data, counted(evaluation.records.size(), "record")});
   for (const auto& system : systems) {
     if (!system->description().baseline.empty()) continue;
     provenance.files.push_back({system->description().model,
@@ -257,6 +287,8 @@ int run(const Options& options) {
     compare_training(options);
     return exit_ok;
   }
+  const Signals signals;  // they end the run at once: there is nothing to keep
+  const Stopwatch watch;
   RougeScorer rouge(options.flag("stemmer"));
   const Systems systems = open_systems(options);
   EvaluationData data(options, systems.empty() ? PromptTemplate::decoder_default()
@@ -274,6 +306,8 @@ int run(const Options& options) {
   }
   const EvaluationSummary summary = summarise(evaluation, bootstrap);
   if (options.has("report")) write_report(options, systems, evaluation, summary, cost);
+  spdlog::debug("evaluated in {}{}", duration_in_words(watch.seconds()),
+                options.has("report") ? "; the page is " + options.text("report") : "");
   LineWriter out = standard_output();
   out.text(options.flag("json")  ? json_report(evaluation, summary, cost)
            : options.flag("tsv") ? tsv_report(evaluation, summary)

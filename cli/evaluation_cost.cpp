@@ -314,8 +314,10 @@ std::string cost_table(const CostReport& report) {
   add("pays after uses, time",
       [&](const auto& way) { return or_dash(report.uses_by_time(way), "{}"); });
   return table.text() +
-         fmt::format("{}; means of {} records;\ntimes of {}, one by one, answers of {} tokens\n",
-                     report.model, report.records, report.timed_records, report.timed_tokens);
+         fmt::format("{}; means of {};\ntimes of {}, one by one, answers of {}\n", report.model,
+                     counted(static_cast<std::uint64_t>(report.records), "record"),
+                     report.timed_records,
+                     counted(static_cast<std::uint64_t>(report.timed_tokens), "token"));
 }
 
 }  // namespace gist

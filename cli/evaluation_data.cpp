@@ -51,6 +51,7 @@ void EvaluationData::read(Evaluation& evaluation,
          all_left_out(left_out_.records(), left_out_.max_tokens()));
   }
   left_out_.warn(evaluation.records.size(), name());
+  rejects_.tell_listed();
 }
 
 bool EvaluationData::too_long(const Record& record, std::int64_t tokens) {

@@ -8,6 +8,7 @@
 #include "cli/evaluation_report.h"
 #include "cli/fidelity_tenths.h"
 #include "cli/table.h"
+#include "cli/words.h"
 
 namespace gist {
 namespace {
@@ -73,7 +74,7 @@ std::vector<std::string> heading(const std::string& first, const Evaluation& eva
 }
 
 std::string metrics_table(const Evaluation& evaluation, const GroupSummary& group) {
-  Table table{{heading(fmt::format("{} records", group.records), evaluation)}};
+  Table table{{heading(counted(group.records, "record"), evaluation)}};
   for (const Metric& metric : evaluation_metrics()) {
     if (*metric.heading == '\0') continue;
     std::vector<std::string> row{with_unit(metric)};

@@ -67,6 +67,19 @@ std::vector<std::string> stop_strings(const Options& options) {
   return stops;
 }
 
+/// What chooses among draws says nothing where none are made.
+void warn_of_no_draws(const GenerationOptions& generation) {
+  const SamplingOptions& sampling = generation.sampling;
+  if (sampling.temperature > 0) return;
+  for (const auto& [option, given] :
+       {std::pair{"top-k", sampling.top_k != 0}, std::pair{"top-p", sampling.top_p != 1.0F}}) {
+    if (given) {
+      spdlog::warn("--{} has no effect at --temperature 0, which takes the likeliest token",
+                   option);
+    }
+  }
+}
+
 /// The file of --output; nothing for standard output.
 void open_output(const Options& options, std::optional<CompletionFile>& file) {
   const bool resume = options.flag("resume");
@@ -109,6 +122,7 @@ int run(const Options& options) {
   std::unique_ptr<Family> family = family_of(files, options);
   const ModelSpec shapes = family->spec();
   GenerationOptions generation = generation_options(files, options);
+  warn_of_no_draws(generation);
   const std::vector<std::string> stops = stop_strings(options);
   ContextReader contexts(files, shapes, options);
   const FieldMap map = field_map(options, contexts.prompt_template());
@@ -128,6 +142,7 @@ int run(const Options& options) {
   if (file && file->finished()) {
     session.check_finished();
     if (signals.requested()) end_interrupted(signals, file);
+    rejects.tell_listed();
     return rejects.count() > 0 ? exit_rejects : exit_ok;
   }
   try {
@@ -148,6 +163,7 @@ int run(const Options& options) {
   if (signals.requested()) end_interrupted(signals, file);
   if (out.closed()) return exit_ok;
   if (file) file->publish();
+  rejects.tell_listed();
   if (!output.streams) {
     spdlog::debug("{} answered in {}{}", counted(session.answered(), "record"),
                   duration_in_words(watch.seconds()), file ? "; " + options.text("output") : "");

@@ -14,6 +14,8 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/line_writer.h"
+#include "cli/progress.h"
+#include "cli/words.h"
 #include "formats/gist_store.h"
 #include "formats/json_text.h"
 #include "formats/store_header_json.h"
@@ -186,7 +188,10 @@ int run(const Options& options) {
   const fs::path path = options.positional()[0];
   refuse_what_is_no_store(path);
   const GistStore store(path);
-  if (verify) store.verify();
+  if (verify) {
+    const Activity verifying("verifying " + path.string());
+    store.verify();
+  }
 
   LineWriter out = standard_output();
   if (rows) {
@@ -198,7 +203,8 @@ int run(const Options& options) {
   } else {
     out.text(in_words(store.header(), counts_of(store)));
     if (verify) {
-      out.line(fmt::format("verified: the index and every chunk of {} rows", store.rows()));
+      out.line(
+          fmt::format("verified: the index and every chunk of {}", counted(store.rows(), "row")));
     }
   }
   out.flush();

@@ -15,6 +15,9 @@
 #include "cli/exit_code.h"
 #include "cli/line_reader.h"
 #include "cli/line_writer.h"
+#include "cli/progress.h"
+#include "cli/signals.h"
+#include "cli/words.h"
 #include "formats/gist_store.h"
 #include "formats/json_text.h"
 #include "formats/merge.h"
@@ -53,7 +56,7 @@ void check_known(const Ids& ids, std::string_view option, const std::vector<fs::
   }
   if (unknown.empty()) return;
   fail(ErrorKind::data, "--{}: the id {} stands in no input{}", option, in_quotes(*unknown.begin()),
-       unknown.size() == 1 ? "" : fmt::format(", nor do {} others", unknown.size() - 1));
+       unknown.size() == 1 ? "" : fmt::format(", nor {} more", unknown.size() - 1));
 }
 
 void check_output(const fs::path& output, const std::vector<fs::path>& inputs, bool force) {
@@ -86,10 +89,14 @@ int run(const Options& options) {
   const Ids except = ids_of(options, "except");
   check_known(only, "only", inputs);
   check_known(except, "except", inputs);
+  const Signals signals;  // they end the run at once
+  std::optional<Activity> merging(
+      fmt::format("merging {} into {}", counted(inputs.size(), "store"), output.string()));
   const MergeResult result = merge_stores(inputs, output, [&](const std::string& id) {
     return (!choose || only.contains(id)) && !except.contains(id);
   });
 
+  merging.reset();
   const nlohmann::ordered_json line{{"output", output.string()},
                                     {"rows", result.rows},
                                     {"duplicates", result.duplicates},

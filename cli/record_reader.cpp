@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cli/words.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
 #include "formats/tsv.h"
@@ -54,7 +55,8 @@ FieldMap field_map(const Options& options, const PromptTemplate& prompt_template
 
 std::vector<OptionSpec> reject_options() {
   return {{"keep-going", OptionKind::flag, "", "", "skip bad records, and exit 1"},
-          {"errors", OptionKind::text, "FILE", "", "where skipped records go, with the reason"}};
+          {"errors", OptionKind::text, "FILE", "",
+           "where skipped records go, with the reason, in place of a warning for each"}};
 }
 
 Rejects::Rejects(const Options& options) : keep_going_(options.flag("keep-going")) {
@@ -66,6 +68,7 @@ Rejects::Rejects(const Options& options) : keep_going_(options.flag("keep-going"
     fail(ErrorKind::cannot_create, "--errors {}: {}", path, std::strerror(errno));
   }
   file_.emplace(descriptor_, path);
+  path_ = path;
 }
 
 Rejects::~Rejects() {
@@ -75,14 +78,19 @@ Rejects::~Rejects() {
 void Rejects::reject(const Record& record, const Error& error) {
   if (!keep_going_) throw error;
   ++count_;
-  spdlog::warn("{}", error.what());
-  if (!file_) return;
+  if (!file_) return spdlog::warn("{}", error.what());
   nlohmann::ordered_json line{{"line", record.line},
                               {"ordinal", record.ordinal},
                               {"reason", error.what()},
                               {"record", record.text}};
   file_->line(text_of_json(line));
   file_->flush();
+}
+
+void Rejects::tell_listed() const {
+  if (!file_ || count_ == 0) return;
+  spdlog::warn("{} rejected: {} with the reason{} in {}", counted(count_, "record"),
+               count_ == 1 ? "it stands" : "they stand", count_ == 1 ? "" : "s", path_);
 }
 
 RecordReader::RecordReader(const std::string& path, const FieldMap& map, const Signals* signals,

@@ -37,8 +37,8 @@ std::vector<OptionSpec> reject_options();
 /// What happens to records that can't be used.
 class Rejects {
  public:
-  /// Without --keep-going the first one ends the run. With it each gets a warning on standard
-  /// error, and a line in the file of --errors: {"line", "ordinal", "reason", "record"}.
+  /// Without --keep-going the first one ends the run. With it each gets a line in the file of
+  /// --errors, {"line", "ordinal", "reason", "record"}, or else a warning.
   explicit Rejects(const Options& options);
   Rejects() = default;  // the first one ends the run
   ~Rejects();
@@ -48,10 +48,13 @@ class Rejects {
   /// Throws the error on unless --keep-going.
   void reject(const Record& record, const Error& error);
   std::uint64_t count() const { return count_; }
+  /// Says at the end of a run how many stand in the file of --errors, where there are any.
+  void tell_listed() const;
 
  private:
   bool keep_going_ = false;
   int descriptor_ = -1;
+  std::string path_;
   std::optional<LineWriter> file_;
   std::uint64_t count_ = 0;
 };

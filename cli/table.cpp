@@ -1,12 +1,14 @@
 #include "cli/table.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+
+#include "cli/terminal.h"
 
 namespace gist {
 namespace {
 
-constexpr std::size_t widest_line = 80;
-constexpr std::size_t widest_cell = 28;
 constexpr const char* gap = "  ";
 
 bool begins_character(char c) {
@@ -33,6 +35,11 @@ std::string fitted(const std::string& text, std::size_t width, bool right) {
 }  // namespace
 
 std::string Table::text() const {
+  return text(line_width(STDOUT_FILENO));
+}
+
+std::string Table::text(std::size_t widest_line) const {
+  const std::size_t widest_cell = widest_line * 28 / 80;
   const std::size_t columns = rows.front().size();
   std::vector<std::size_t> width(columns);
   for (const std::vector<std::string>& row : rows) {

@@ -14,6 +14,7 @@
 #include "cli/exit_code.h"
 #include "cli/left_out.h"
 #include "cli/line_writer.h"
+#include "cli/progress.h"
 #include "cli/record_reader.h"
 #include "cli/report/page.h"
 #include "cli/train_checkpoint.h"
@@ -134,6 +135,7 @@ Run read_run(const TrainTask& task, BaseModel base, const Options& options,
   const ModelSpec shapes = family->spec();
   Rejects rejects(options);
   const ExcludedRecords excluded(options, task.fields, rejects, signals);
+  std::optional<Activity> reading("reading " + options.text("data"));
   TrainData data =
       read_train_data(options.text("data"), base, shapes, task, excluded, rejects, signals);
   std::optional<TrainData> held_out;
@@ -142,6 +144,8 @@ Run read_run(const TrainTask& task, BaseModel base, const Options& options,
                                rejects, signals);
     warn_of_leaks(*held_out, data);
   }
+  reading.reset();
+  rejects.tell_listed();
   return {task,
           std::move(base),
           std::move(family),

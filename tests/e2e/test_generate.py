@@ -61,6 +61,12 @@ class PlainText(TempDirTest):
         answers = [record["completion"] for record in records_of(first.out)]
         self.assertEqual(len(set(answers)), 5)
 
+    def test_what_chooses_among_draws_is_said_to_have_no_effect_where_none_are_made(self):
+        greedy = stories("--max-new-tokens", 3)
+        same = stories("--max-new-tokens", 3, "--top-k", 50, "--top-p", 0.5)
+        self.assertEqual((same.code, same.out), (0, greedy.out))
+        self.assertEqual(same.err.count("has no effect at --temperature 0"), 2)
+
     def test_top_k_of_one_is_greedy(self):
         greedy = stories("--max-new-tokens", 30)
         self.assertEqual(greedy.out, stories("--max-new-tokens", 30, "--temperature", 2, "--top-k",
@@ -108,7 +114,8 @@ class Records(TempDirTest):
                          "--keep-going", "--errors", self.path("errors"), stdin=lines)
         self.assertEqual(result.code, 1)
         self.assertEqual([record["text"] for record in records_of(result.out)], ["a", "b"])
-        self.assertEqual(result.err.count("\n"), 2)
+        self.assertEqual(result.err, "gist: 2 records rejected: they stand with the reasons in "
+                                     f"{self.path('errors')}\n")
         with open(self.path("errors")) as errors:
             rejects = [json.loads(line) for line in errors]
         self.assertEqual([(r["line"], r["ordinal"], r["record"]) for r in rejects],

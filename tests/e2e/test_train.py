@@ -226,7 +226,7 @@ class Data(TrainTest):
         errors = self.path("errors.jsonl")
         result = self.train(data=data, steps=2, keep_going=True, errors=errors)
         self.assertEqual((result.code, result.out), (1, ""))
-        self.assertEqual(result.err.count("\n"), len(bad))
+        self.assertEqual(result.err, f"gist: {len(bad)} records rejected: they stand with the reasons in {errors}\n")
         self.assertEqual([e["line"] for e in records_of(self.read("errors.jsonl").decode())],
                          list(range(9, 9 + len(bad))))
         self.trained("good", data=self.write("good.jsonl", jsonl(self.records[:8])), steps=2)

@@ -167,11 +167,13 @@ void print_plan(const TrainPlan& plan, const Run& run) {
   require_memory(plan, run.task);
 }
 
-/// Where gist.json alone says the condition, everybody is told it: it is easily forgotten there.
+/// Everybody is told of a condition that gist.json alone says, where it is not the usual one: it is
+/// easily forgotten there.
 void say_plan(const TrainPlan& plan, const Run& run, const ModelSpec& shapes,
               const Backend& backend, const Options& options) {
   const bool chosen = options.has("condition");
-  spdlog::log(chosen ? spdlog::level::debug : spdlog::level::info,
+  const bool usual = run.task.gisting.condition == Condition::gist;
+  spdlog::log(chosen || usual ? spdlog::level::debug : spdlog::level::info,
               "training under {}{}; {}, into {}", in_words(plan, run.data, run.task),
               chosen ? "" : " (condition as in the model's gist.json)",
               engine_in_words(run.base.name, shapes, backend, options), run.task.output.string());

@@ -24,38 +24,45 @@ def screen(raw):
     return lines
 
 
+def read_all(leader):
+    """What is written to a terminal until all close it; then this end is closed, too."""
+    pieces = []
+    while True:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:  # Linux says so where the other side is closed
+            piece = b""
+        if not piece:
+            os.close(leader)
+            return b"".join(pieces).decode()
+        pieces.append(piece)
+
+
 class OnTerminal(TrainTest):
     """Runs with standard error on a pseudo-terminal of `columns` columns."""
 
     columns = 100
 
-    def on_terminal(self, *args, stdin=b"", after_start=lambda process: None):
-        """The exit code, standard output, and all that was written to the terminal."""
+    def terminal(self):
+        """Its two ends."""
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, self.columns, 0, 0))
-        written = []
+        return leader, follower
 
-        def read_all():
-            while True:
-                try:
-                    piece = os.read(leader, 65536)
-                except OSError:  # all ends of the other side are closed
-                    return
-                if not piece:
-                    return
-                written.append(piece)
-
+    def on_terminal(self, *args, stdin=b"", after_start=lambda process: None):
+        """The exit code, standard output, and all that was written to the terminal."""
+        leader, follower = self.terminal()
         process = subprocess.Popen([GIST, *map(str, args)], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=follower,
                                    env=environment({"TERM": "xterm"}))
         os.close(follower)
-        reader = threading.Thread(target=read_all)
+        written = []
+        reader = threading.Thread(target=lambda: written.append(read_all(leader)))
         reader.start()
         after_start(process)
         out, _ = process.communicate(stdin, timeout=TIMEOUT)
         reader.join()
-        os.close(leader)
-        return process.returncode, out.decode(), b"".join(written).decode()
+        return process.returncode, out.decode(), written[0]
 
     def prompts(self):
         return self.write("prompts.jsonl", jsonl(self.records))
@@ -110,16 +117,16 @@ class Lines(OnTerminal):
         self.assertRegex(raw, r"\x1b\[Kstep \d/8, loss [0-9.]+, .* tokens/s, ")
 
     def test_help_has_the_width_of_the_terminal(self):
-        leader, follower = pty.openpty()
         for columns in (50, 120):
-            fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-            subprocess.run([GIST, "compress", "-h"], stdout=follower, check=True)
-            lines = os.read(leader, 1 << 16).decode().split("\r\n")
+            self.columns = columns
+            leader, follower = self.terminal()
+            process = subprocess.Popen([GIST, "compress", "-h"], stdout=follower)
+            os.close(follower)
+            lines = read_all(leader).split("\r\n")
+            self.assertEqual(process.wait(), 0)
             widest = max(len(line) for line in lines if "gist compress" not in line)
             self.assertLessEqual(widest, columns)
             self.assertGreater(widest, columns - 15)
-        os.close(leader)
-        os.close(follower)
 
 
 class Stopping(OnTerminal):

@@ -114,7 +114,7 @@ class BadOptions(TrainTest):
                  (65, {"hidden_size": 0}, ("hidden_size",)),
                  (65, {"architectures": []}, ("architectures",)),
                  (69, {"architectures": ["MambaForCausalLM"]}, ("MambaForCausalLM",)),
-                 (69, {"num_hidden_layers": 1 << 30}, ("layers",))]
+                 (65, {"num_hidden_layers": 1 << 30}, ("num_hidden_layers", "from 1 to"))]
         self.assertRefused([
             (code, {**NEW, "init": self.write(f"config{i}.json", {**CONFIG, **changes})},
              (f"config{i}.json", *words)) for i, (code, changes, words) in enumerate(cases)])

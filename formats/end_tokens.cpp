@@ -21,8 +21,9 @@ std::vector<std::int32_t> ids_in(const json& config, const std::string& where) {
   if (value.is_null()) return {};
   std::vector<std::int32_t> ids;
   for (const json& id : value.is_array() ? value : json::array({value})) {
-    if (!id.is_number_integer() ||
-        (id.is_number_unsigned() && id.get<std::uint64_t>() > INT32_MAX)) {
+    const bool too_large = id.is_number_unsigned() ? id.get<std::uint64_t>() > INT32_MAX
+                                                   : id.is_number() && id > INT32_MAX;
+    if (!id.is_number_integer() || too_large) {
       fail(ErrorKind::data, "{}: \"{}\" should be a token's id or a list of ids, found {}", where,
            end_key, value.dump());
     }

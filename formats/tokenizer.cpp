@@ -128,7 +128,8 @@ struct Tokenizer::Impl {
   }
 
   void add_listed(const std::vector<AddedToken>& listed, const std::filesystem::path& directory) {
-    for (const AddedToken& token : listed) {
+    for (AddedToken token : listed) {
+      token.special = token.special || token.text == gist_token_name;  // whatever the files say
       const std::optional<std::int32_t> known = find(token.text);
       const bool agrees = known && static_cast<std::uint64_t>(*known) == token.id;
       if (!agrees && (known || token.id != static_cast<std::uint64_t>(size))) {

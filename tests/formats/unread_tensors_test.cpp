@@ -60,7 +60,7 @@ TEST_F(UnreadTensors, ComputedOnesAreNone) {
                       {"layers.0.self_attn.rotary_emb.inv_freq", "x", "1"},
                       {"freqs_cis", "x", "1"},
                       {"embeddings.position_ids", "x", "1"},
-                      {"h.0.attn.masked_bias", "x", ""},
+                      {"h.0.attn.masked_bias", "x", "1"},
                       {"h.0.attn.bias", "abcd", "1,1,2,2"}}),
               IsEmpty());
   EXPECT_THAT(unread({{"table", "abcd"}, {"h.0.attn.bias", "ab", "2"}}),

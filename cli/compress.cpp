@@ -19,6 +19,7 @@
 #include "cli/exit_code.h"
 #include "cli/prompt_check.h"
 #include "cli/prompt_reader.h"
+#include "cli/store_options.h"
 #include "cli/words.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
@@ -43,6 +44,7 @@ CommandSpec spec() {
                {"full-prompt", OptionKind::flag, "", "",
                 "keep every token of the prompt, under pos: the instruction-cache baseline"},
                {"known", OptionKind::text, "STORE", "", "skip prompts that stand in this store"},
+               trust_store_option(),
                {"shard", OptionKind::text, "I/N", "0/1",
                 "only records whose number, from 0, is I modulo N"},
                {"resume", OptionKind::flag, "", "", "go on with what STORE.partial holds"},
@@ -252,7 +254,7 @@ int run(const Options& options) {
   const BatchLimits limits{static_cast<std::int32_t>(options.integer("batch-tokens", 1, 1 << 28)),
                            options.flag("line-buffered") ? std::size_t{1} : std::size_t{4096}};
   std::optional<GistStore> known;
-  if (options.has("known")) known.emplace(options.text("known"));
+  if (options.has("known")) known.emplace(options.text("known"), store_reading(options));
   const FieldMap map = field_map(options, task.prompt_template);
   RecordReader input(options.text("input"), map, &signals, max_record_bytes(options));
   Rejects rejects(options);
@@ -281,7 +283,7 @@ int run(const Options& options) {
                                               store_dtype, limits, options);
   };
   if (!staging) {
-    const GistStore finished(store);
+    const GistStore finished(store, store_reading(options));
     check_made_alike(finished, header, true);
     std::unique_ptr<LoadedCompressor> compressor;  // only where it is needed
     const LateRejection rejection = [&](const Prompt& prompt) -> std::optional<std::string> {

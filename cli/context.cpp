@@ -1,9 +1,11 @@
 #include "cli/context.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "cli/record_reader.h"
+#include "cli/store_options.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
@@ -32,7 +34,9 @@ std::vector<OptionSpec> context_options() {
           {"gist-tokens", OptionKind::integer, "K", "",
            "gist tokens after each instruction; by default gist.json says it"},
           {"allow-mismatch", OptionKind::flag, "", "",
-           "use a store that was made with another model of the same shape"}};
+           "use a store that was made with another model of the same shape"},
+          store_cache_option(),
+          trust_store_option()};
 }
 
 ContextReader::ContextReader(const ModelFiles& files, const ModelSpec& spec, const Options& options)
@@ -43,7 +47,7 @@ ContextReader::ContextReader(const ModelFiles& files, const ModelSpec& spec, con
         fail(ErrorKind::usage, "--{} and --store exclude each other: the store says it", name);
       }
     }
-    store_.emplace(options.text("store"));
+    store_.emplace(options.text("store"), store_reading(options));
     check_store(*store_, files, spec, options.flag("allow-mismatch"));
     const std::string place = store_->path().string() + ": attribute template";
     template_ = PromptTemplate::parse(parse_json(store_->header().prompt_template, place), place);
@@ -166,6 +170,10 @@ const GistOptions& ContextReader::gisting() const {
 
 std::shared_ptr<const GistActivations> ContextReader::stored(const Context& context) {
   if (!context.store_row) return nullptr;
+  if (in_use_.size() >= forget_at_) {
+    std::erase_if(in_use_, [](const auto& entry) { return entry.second.expired(); });
+    forget_at_ = std::max(forget_at_, 2 * in_use_.size());
+  }
   std::weak_ptr<const GistActivations>& known = in_use_[*context.store_row];
   std::shared_ptr<const GistActivations> activations = known.lock();
   if (!activations) {

@@ -32,7 +32,7 @@ struct Context {
   }
 };
 
-/// --store, --condition, --gist-tokens, --allow-mismatch.
+/// --store, --condition, --gist-tokens, --allow-mismatch, --store-cache, --trust-store.
 std::vector<OptionSpec> context_options();
 
 /// Turns records into contexts, with --store:
@@ -77,6 +77,7 @@ class ContextReader {
   std::optional<GistOptions> gisting_;
   std::int32_t gist_token_ = -1;
   std::unordered_map<std::uint64_t, std::weak_ptr<const GistActivations>> in_use_;
+  std::size_t forget_at_ = 256;  // rows in in_use_, when those that nobody uses any more go
 };
 
 /// `stored` is what ContextReader::stored gave; it must outlive the request.

@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "cli/store_options.h"
 #include "core/compress.h"
 #include "formats/fingerprint.h"
 #include "formats/json_text.h"
@@ -46,7 +47,7 @@ std::optional<std::size_t> model_behind_store(const Options& options) {
     }
     return 0;
   }
-  const GistStore store(options.text("store"));
+  const GistStore store(options.text("store"), store_reading(options));
   for (std::size_t i = 0; i < models.size(); ++i) {
     if (model_sha256(Checkpoint(models[i])) == store.header().model_sha256) return i;
   }
@@ -111,6 +112,8 @@ std::vector<OptionSpec> system_options() {
            "the first --model that made this store answers from the gists in it, as it says"},
           {"allow-mismatch", OptionKind::flag, "", "",
            "use a store that was made with another model of the same shape"},
+          store_cache_option(),
+          trust_store_option(),
           {"baseline", OptionKind::list, "NAME", "",
            "what the pos model makes of k tokens without training, k as the gist model's: cut (the "
            "prompt's first k tokens), pooled (keys and values averaged over k segments), random (k "

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,7 +16,9 @@
 #include "cli/exit_code.h"
 #include "cli/line_writer.h"
 #include "cli/progress.h"
+#include "cli/store_options.h"
 #include "cli/words.h"
+#include "formats/file_check.h"
 #include "formats/gist_store.h"
 #include "formats/json_text.h"
 #include "formats/store_header_json.h"
@@ -187,11 +190,17 @@ int run(const Options& options) {
   }
   const fs::path path = options.positional()[0];
   refuse_what_is_no_store(path);
-  const GistStore store(path);
-  if (verify) {
-    const Activity verifying("verifying " + path.string());
-    store.verify();
+  StoreReading reading = store_reading(options);
+  std::optional<Activity> verifying;
+  if (verify) verifying.emplace("verifying " + path.string());
+  const bool in_child = verify && !reading.trusted;
+  if (in_child) {
+    check_file(path, FileCheck::store_chunks);
+    reading.trusted = true;
   }
+  const GistStore store(path, reading);
+  if (verify && !in_child) store.verify();
+  verifying.reset();
 
   LineWriter out = standard_output();
   if (rows) {
@@ -221,7 +230,8 @@ Command inspect_command() {
            {{"verify", OptionKind::flag, "", "",
              "read every chunk: checksums, finite values, the index; exits 65 at the first fault"},
             {"rows", OptionKind::flag, "", "", "print the index instead, a JSON object a row"},
-            {"json", OptionKind::flag, "", "", "print header and counts as one JSON object"}},
+            {"json", OptionKind::flag, "", "", "print header and counts as one JSON object"},
+            trust_store_option()},
            "",
            "  gist inspect gists.h5 --verify\n"},
           run};

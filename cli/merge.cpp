@@ -17,6 +17,7 @@
 #include "cli/line_writer.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
+#include "cli/store_options.h"
 #include "cli/words.h"
 #include "formats/gist_store.h"
 #include "formats/json_text.h"
@@ -47,11 +48,12 @@ Ids ids_of(const Options& options, std::string_view option) {
 }
 
 /// A misspelt id would otherwise keep, or leave out, nothing without a word.
-void check_known(const Ids& ids, std::string_view option, const std::vector<fs::path>& inputs) {
+void check_known(const Ids& ids, std::string_view option, const std::vector<fs::path>& inputs,
+                 const StoreReading& reading) {
   Ids unknown = ids;
   for (const fs::path& input : inputs) {
     if (unknown.empty()) return;
-    const GistStore store(input);
+    const GistStore store(input, reading);
     std::erase_if(unknown, [&store](const std::string& id) { return store.find(id).has_value(); });
   }
   if (unknown.empty()) return;
@@ -87,14 +89,16 @@ int run(const Options& options) {
   const bool choose = options.has("only");
   const Ids only = ids_of(options, "only");
   const Ids except = ids_of(options, "except");
-  check_known(only, "only", inputs);
-  check_known(except, "except", inputs);
+  const StoreReading reading = store_reading(options);
+  check_known(only, "only", inputs, reading);
+  check_known(except, "except", inputs, reading);
   const Signals signals;  // they end the run at once
   std::optional<Activity> merging(
       fmt::format("merging {} into {}", counted(inputs.size(), "store"), output.string()));
-  const MergeResult result = merge_stores(inputs, output, [&](const std::string& id) {
+  const auto keep = [&](const std::string& id) {
     return (!choose || only.contains(id)) && !except.contains(id);
-  });
+  };
+  const MergeResult result = merge_stores(inputs, output, keep, reading);
 
   merging.reset();
   const nlohmann::ordered_json line{{"output", output.string()},
@@ -123,7 +127,8 @@ Command merge_command() {
          "repeatable"},
         {"except", OptionKind::list, "ID", "",
          "leave this row out, even if --only names it; @FILE as for --only; repeatable"},
-        {"force", OptionKind::flag, "", "", "replace STORE if it exists"}},
+        {"force", OptionKind::flag, "", "", "replace STORE if it exists"},
+        trust_store_option()},
        "",
        "  gist merge --output all.h5 gists.h5 new.h5\n"},
       run};

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
@@ -11,6 +10,7 @@
 #include "formats/file_io.h"
 #include "formats/json_text.h"
 #include "formats/sha256.h"
+#include "formats/user_cache.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -47,18 +47,6 @@ bool settled(const Checkpoint& checkpoint, std::chrono::system_clock::time_point
                        return std::max(file.identity().modified_ns, file.identity().changed_ns) <
                               now_ns - settling_ns;
                      });
-}
-
-std::optional<std::filesystem::path> user_cache_directory() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  if (cache != nullptr && std::filesystem::path(cache).is_absolute()) {
-    return std::filesystem::path(cache) / "gist";
-  }
-  const char* home = std::getenv("HOME");
-  if (home != nullptr && std::filesystem::path(home).is_absolute()) {
-    return std::filesystem::path(home) / ".cache" / "gist";
-  }
-  return std::nullopt;
 }
 
 /// The places where a directory's fingerprint may be cached, in order.

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "formats/file_check.h"
 #include "formats/gist_store_index.h"
 #include "formats/gist_store_layout.h"
 #include "formats/hdf5.h"
@@ -159,8 +160,10 @@ struct GistStore::Impl {
   mutable std::unordered_map<Sha256, std::uint64_t, HashOfSha256> row_of_prompt;  // on first use
 };
 
-GistStore::GistStore(const std::filesystem::path& path, const StoreReading& reading)
-    : impl_(std::make_unique<Impl>(path, reading)) {}
+GistStore::GistStore(const std::filesystem::path& path, const StoreReading& reading) {
+  if (!reading.trusted) check_new_store(path);
+  impl_ = std::make_unique<Impl>(path, reading);
+}
 GistStore::GistStore(GistStore&&) noexcept = default;
 GistStore& GistStore::operator=(GistStore&&) noexcept = default;
 GistStore::~GistStore() = default;

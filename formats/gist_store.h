@@ -61,6 +61,9 @@ struct StoreRow {
 
 /// How a store is read.
 struct StoreReading {
+  /// Without it a process of its own reads headers and index first (formats/file_check.h), once for
+  /// each file: HDF5 can't be trusted with a damaged one.
+  bool trusted = false;
   /// Of decompressed chunks of the activations that are kept in memory; at least one chunk of each
   /// array is.
   std::uint64_t cache_bytes = std::uint64_t{64} << 20;
@@ -72,7 +75,7 @@ class GistStore {
   /// Reads header and index, and checks them against each other. Throws Error(no_input) or
   /// Error(data) with one line that says which: not HDF5, truncated, foreign, unknown layout, newer
   /// major version, an attribute or dataset that is missing or has another type or shape, index out
-  /// of order.
+  /// of order, or a file that ends the process which reads it first.
   explicit GistStore(const std::filesystem::path& path, const StoreReading& reading = {});
   GistStore(GistStore&&) noexcept;
   GistStore& operator=(GistStore&&) noexcept;

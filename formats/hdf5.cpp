@@ -4,12 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <system_error>
 #include <utility>
 
 #include "formats/durable.h"
+#include "formats/hdf5_superblock.h"
 #include "kernels/error.h"
 
 namespace gist::hdf5 {
@@ -49,6 +52,22 @@ std::string one_line(std::string text) {
     if (static_cast<unsigned char>(c) < ' ') c = ' ';
   }
   return text.empty() ? "HDF5 gives no reason" : text;
+}
+
+/// HDF5 itself would look for its signature further on, and follow what the superblock says.
+void check_superblock(const std::string& name, const FileAccess& access) {
+  std::array<std::byte, longest_superblock> start;
+  const ssize_t got = ::pread(access.descriptor, start.data(), start.size(), 0);
+  if (got < 0) {
+    fail(ErrorKind::io, "{}: can't be opened: {}", name, std::generic_category().message(errno));
+  }
+  const std::span<const std::byte> found(start.data(), static_cast<std::size_t>(got));
+  if (!has_signature(found)) {
+    fail(ErrorKind::data, "{}: can't be opened: no HDF5 file", name);
+  }
+  if (const std::string fault = superblock_fault(found); !fault.empty()) {
+    fail(ErrorKind::data, "{}: can't be opened: {}; gist stores are plain HDF5 files", name, fault);
+  }
 }
 
 Handle float_type(std::size_t bytes, std::size_t sign, std::size_t exponent_at,
@@ -111,7 +130,10 @@ File File::open(const std::filesystem::path& path) {
   access.bytes = static_cast<std::uint64_t>(status.st_size);
   if (access.bytes == 0) fail(ErrorKind::data, "{}: is empty: no HDF5 file", file.name_);
 
+  check_superblock(file.name_, access);
+
   const QuietErrors quiet;
+  H5PLset_loading_state(0);  // no code is loaded because a file asks for it
   const Handle list(file_access_list(access));
   if (!list) file.fail_reading("can't be opened");
   file.file_ = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, list.get()));

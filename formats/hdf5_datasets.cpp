@@ -1,6 +1,7 @@
 // Arrays: opened with all their claims checked, read and written by rows of their first dimension.
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "formats/hdf5.h"
 #include "kernels/error.h"
@@ -30,10 +31,13 @@ std::vector<std::uint64_t> dims_of(const File& file, const std::string& name, hi
   return {dims.begin(), dims.end()};
 }
 
-/// How many bytes the data may be larger than they are stored.
+/// How many bytes the data may be larger than they are stored. Filters are those that gist and
+/// users of h5py write: checksums, shuffled bytes, gzip, each once.
 std::uint64_t expansion_limit(const File& file, const std::string& name, hid_t creation) {
   const int filters = H5Pget_nfilters(creation);
   if (filters < 0) file.fail_reading(name);
+  std::uint64_t expansion = 1;
+  std::set<H5Z_filter_t> met;
   for (int i = 0; i < filters; ++i) {
     unsigned flags = 0;
     std::size_t values = 0;
@@ -41,9 +45,17 @@ std::uint64_t expansion_limit(const File& file, const std::string& name, hid_t c
     const H5Z_filter_t filter = H5Pget_filter2(creation, static_cast<unsigned>(i), &flags, &values,
                                                nullptr, 0, nullptr, &config);
     if (filter < 0) file.fail_reading(name);
-    if (filter != H5Z_FILTER_FLETCHER32 && filter != H5Z_FILTER_SHUFFLE) return deflate_limit;
+    const bool known = filter == H5Z_FILTER_FLETCHER32 || filter == H5Z_FILTER_SHUFFLE ||
+                       filter == H5Z_FILTER_DEFLATE;
+    if (!known || !met.insert(filter).second) {
+      fail(ErrorKind::data,
+           "{}: {} went through {} HDF5 filter {}; gist reads gzip, shuffle and fletcher32, each "
+           "once",
+           file.name(), name, known ? "twice the" : "the", filter);
+    }
+    if (filter == H5Z_FILTER_DEFLATE) expansion = deflate_limit;
   }
-  return 1;
+  return expansion;
 }
 
 /// A number out of range would otherwise be clipped to one that looks right.
@@ -93,6 +105,9 @@ void check_storage(const File& file, Dataset& dataset) {
          file.name(), dataset.name);
   }
   const std::uint64_t element = H5Tget_size(dataset.type.get());
+  if (element < 1 || element > sizeof(std::uint64_t)) {
+    fail(ErrorKind::data, "{}: {} has numbers of {} bytes", file.name(), dataset.name, element);
+  }
   const std::uint64_t claimed = product_or_fail(file, dataset.name, dataset.dims, element);
   const std::uint64_t limit = expansion_limit(file, dataset.name, creation.get());
   const std::uint64_t stored =

@@ -6,7 +6,6 @@
 #include <tuple>
 #include <unordered_map>
 
-#include "formats/gist_store.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -104,11 +103,12 @@ std::vector<Source> chosen_sources(const std::vector<GistStore>& stores,
 
 MergeResult merge_stores(const std::vector<std::filesystem::path>& inputs,
                          const std::filesystem::path& output,
-                         const std::function<bool(const std::string& id)>& keep) {
+                         const std::function<bool(const std::string& id)>& keep,
+                         const StoreReading& reading) {
   if (inputs.empty()) fail(ErrorKind::usage, "merge needs at least one gist store");
   std::vector<GistStore> stores;
   stores.reserve(inputs.size());
-  for (const std::filesystem::path& input : inputs) stores.emplace_back(input);
+  for (const std::filesystem::path& input : inputs) stores.emplace_back(input, reading);
   check_alike(stores);
   MergeResult result;
   const std::vector<Source> chosen = chosen_sources(stores, keep, result);

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "formats/gist_store.h"
+
 namespace gist {
 
 struct MergeResult {
@@ -24,6 +26,7 @@ struct MergeResult {
 /// for two prompts (naming id and both files), and what GistStore and GistStoreWriter throw.
 MergeResult merge_stores(const std::vector<std::filesystem::path>& inputs,
                          const std::filesystem::path& output,
-                         const std::function<bool(const std::string& id)>& keep);
+                         const std::function<bool(const std::string& id)>& keep,
+                         const StoreReading& reading = {});
 
 }  // namespace gist

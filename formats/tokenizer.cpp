@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "formats/added_words.h"
+#include "formats/file_check.h"
 #include "formats/file_io.h"
 #include "formats/sha256.h"
 #include "formats/text.h"
@@ -54,10 +55,11 @@ struct Tokenizer::Impl {
   std::filesystem::path path;
   std::string sha256;
 
-  void load() {
+  void load(const TokenizerReading& reading) {
     const std::string bytes = read_file(path);
     refuse_git_lfs_pointer(bytes, path);
     sha256 = to_hex(gist::sha256(bytes));
+    if (!reading.trusted) check_new_tokenizer(path, sha256);
     const auto status = processor.LoadFromSerializedProto(bytes);
     if (!status.ok()) {
       fail(ErrorKind::data,
@@ -160,12 +162,12 @@ struct Tokenizer::Impl {
   }
 };
 
-Tokenizer Tokenizer::open(const std::filesystem::path& path) {
+Tokenizer Tokenizer::open(const std::filesystem::path& path, const TokenizerReading& reading) {
   auto impl = std::make_unique<Impl>();
   std::error_code unknown;  // then opening says why
   const bool is_directory = std::filesystem::is_directory(path, unknown);
   impl->path = is_directory ? vocabulary_in(path) : path;
-  impl->load();
+  impl->load(reading);
   if (is_directory) impl->apply(read_tokenizer_settings(path), path);
   return Tokenizer(std::move(impl));
 }

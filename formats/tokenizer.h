@@ -15,13 +15,19 @@
 
 namespace gist {
 
+struct TokenizerReading {
+  /// Without it a process of its own reads the vocabulary first (formats/file_check.h), once for
+  /// each: SentencePiece can't be trusted with a damaged one.
+  bool trusted = false;
+};
+
 class Tokenizer {
  public:
   /// `path`: a vocabulary file, which has no added tokens; or a directory, of which vocabulary and
   /// added tokens are read (formats/added_tokens.h). Tokens that have a role but no id get the next
   /// ones, as in transformers. Throws Error(no_input) where there is no vocabulary, Error(data)
   /// where a file is not what it should be or the added tokens contradict the vocabulary.
-  static Tokenizer open(const std::filesystem::path& path);
+  static Tokenizer open(const std::filesystem::path& path, const TokenizerReading& reading = {});
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;

@@ -198,6 +198,11 @@ class Proofs(GistsTest):
         self.assertEqual(
             self.completions(self.generate("--store", self.family.store, stdin=asked)),
             self.completions(self.generate(*UNDER_GIST, stdin=whole)))
+        # Neither memory nor the check of the file changes what is read.
+        self.assertEqual(
+            self.generate("--store", self.family.store, "--store-cache", 0, "--trust-store",
+                          stdin=asked).out,
+            self.generate("--store", self.family.store, stdin=asked).out)
 
     def test_a_full_prompt_answers_as_pos_does(self):
         if not self.family.keeps_whole_prompts:

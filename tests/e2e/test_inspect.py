@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 from families import LLAMA, for_each_family
-from gist_cli import GIST, TempDirTest, environment, records_of, run
+from gist_cli import FIXTURES, GIST, TempDirTest, environment, records_of, run
 from stores import write_store
 
 PROMPTS = {
@@ -136,6 +136,26 @@ class Inspect(InspectTest):
                 self.assertFails(verified, 65, "damaged.h5", "/gist/")
                 found += 1
         self.assertGreater(found, 0)
+
+    def test_trusted_store_reads_the_same(self):
+        for options in [["--json"], ["--rows"], ["--verify"]]:
+            with self.subTest(options):
+                self.assertEqual(run("inspect", "--trust-store", *options, self.store).out,
+                                 run("inspect", *options, self.store).out)
+
+    def test_file_that_ends_the_process_that_reads_it_is_damaged(self):
+        # Each of these bytes, wrong, can end HDF5 1.10.8 by a segmentation fault.
+        with open(FIXTURES / "stores" / "wordtasks-llama-gist-k1-other-types.h5", "rb") as file:
+            whole = file.read()
+        for at in [3820, 4230, 4722]:
+            damaged = bytearray(whole)
+            damaged[at] ^= 64
+            with open(self.path("damaged.h5"), "wb") as file:
+                file.write(damaged)
+            with self.subTest(at=at):
+                result = run("inspect", self.path("damaged.h5"))
+                if result.code != 0:
+                    self.assertFails(result, 65, "damaged.h5")
 
     def test_truncated_store_is_refused(self):
         with open(self.store, "rb") as file:

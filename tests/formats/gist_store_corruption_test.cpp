@@ -46,7 +46,7 @@ struct Outcome {
 Outcome read_all(const std::filesystem::path& path) {
   Outcome outcome;
   try {
-    const GistStore store(path);
+    const GistStore store(path, {.trusted = true});
     store.verify();
     outcome.content = content_of_store(store);
   } catch (const Error& error) {
@@ -62,7 +62,7 @@ class DamagedStore : public ::testing::Test {
   void SetUp() override {
     write_store(path_, sample_header(Dtype::bf16), rows);
     sound_ = content_of(path_);
-    content_ = content_of_store(GistStore(path_));
+    content_ = content_of_store(GistStore(path_, {.trusted = true}));
   }
 
   Outcome outcome_of(const std::string& content) {

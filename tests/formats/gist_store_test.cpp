@@ -359,6 +359,17 @@ TEST(GistStore, HeadersDifferByTheirFirstField) {
   EXPECT_EQ(header_difference(sample_header(), other, false), "n_layers: 2 here, 5 there");
 }
 
+TEST(GistStore, ADeeplyNestedTemplateIsComparedAsText) {
+  const std::string deep = std::string(60000, '[') + std::string(60000, ']');
+  StoreHeader one = sample_header();
+  StoreHeader other = sample_header();
+  one.prompt_template = deep;
+  other.prompt_template = deep;
+  EXPECT_EQ(header_difference(one, other, true), "");
+  other.prompt_template += " ";
+  EXPECT_NE(header_difference(one, other, true), "");
+}
+
 TEST(GistStoreReading, TellsWhatTheFileIsNot) {
   const TemporaryDirectory directory;
   expect_error(ErrorKind::no_input, "missing.h5", [&] { GistStore(directory / "missing.h5"); });
@@ -379,6 +390,25 @@ TEST(GistStoreReading, TellsWhatTheFileIsNot) {
       .close();
   expect_error(ErrorKind::data, "layout \"sparse-2\" is unknown",
                [&] { GistStore(directory / "layout.h5"); });
+}
+
+TEST(GistStoreReading, RefusesWhatNoStoreHas) {
+  const TemporaryDirectory directory;
+  const auto path = directory / "s.h5";
+  const std::string sound = content_of(other_types_store);
+  const auto refuses = [&](std::size_t at, char change, const char* part) {
+    std::string content = sound;
+    content[at] = static_cast<char>(content[at] ^ change);
+    write_file(path, content);
+    expect_error(ErrorKind::data, part, [&] { GistStore{path}; });
+  };
+  refuses(0, 1, "no HDF5 file");
+  refuses(8, 7, "unknown version of HDF5's superblock");
+  refuses(13, 4, "its addresses don't have 8 bytes");
+  refuses(24, 1, "its data don't begin where it does");
+  refuses(48, 1, "a driver of HDF5's own");
+  write_file(path, std::string(512, '\0') + sound);
+  expect_error(ErrorKind::data, "no HDF5 file", [&] { GistStore{path}; });
 }
 
 /// A store of two rows to break.
@@ -469,6 +499,35 @@ TEST(GistStoreReading, RefusesANumberThatDoesNotFit) {
   }
   expect_error(ErrorKind::data, "/index/position: a number is out of its range",
                [&] { GistStore{path}; });
+}
+
+TEST(GistStoreReading, RefusesOtherFiltersThanGzipShuffleAndChecksums) {
+  const TemporaryDirectory directory;
+  for (const bool gzip : {true, false}) {
+    const auto path = broken_store(directory);
+    remove_link(path, "/index/position");
+    {
+      const hdf5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT));
+      const hsize_t count = 2;
+      const hdf5::Handle space(H5Screate_simple(1, &count, nullptr));
+      const hdf5::Handle creation(H5Pcreate(H5P_DATASET_CREATE));
+      ASSERT_GE(H5Pset_chunk(creation.get(), 1, &count), 0);
+      ASSERT_GE(H5Pset_shuffle(creation.get()), 0);
+      ASSERT_GE(gzip ? H5Pset_deflate(creation.get(), 4) : H5Pset_nbit(creation.get()), 0);
+      ASSERT_GE(H5Pset_fletcher32(creation.get()), 0);
+      const hdf5::Handle dataset(H5Dcreate2(file.get(), "/index/position", H5T_STD_U32LE,
+                                            space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT));
+      const std::uint32_t positions[] = {3, 4};
+      ASSERT_GE(
+          H5Dwrite(dataset.get(), H5T_NATIVE_UINT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, positions), 0);
+    }
+    if (gzip) {
+      EXPECT_EQ(GistStore(path).row(1).position, 4u);
+    } else {
+      expect_error(ErrorKind::data, "gist reads gzip, shuffle and fletcher32",
+                   [&] { GistStore{path}; });
+    }
+  }
 }
 
 TEST(GistStoreReading, LeavesHdf5ErrorPrintingAsItWas) {

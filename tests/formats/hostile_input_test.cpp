@@ -157,7 +157,7 @@ TEST(HostileInput, DamagedTokenizersAreReadOrRefused) {
   const std::string valid = content_of(fixtures / "models/stories260K/tokenizer.model");
   const Outcome outcome = read_damaged(valid, 1000, [&](const std::string& bytes) {
     write_file(directory / "tokenizer.model", bytes);
-    Tokenizer::open(directory.path()).encode("Once upon a time, \xC3\xA9");
+    Tokenizer::open(directory.path(), {.trusted = true}).encode("Once upon a time, \xC3\xA9");
   });
   EXPECT_GT(outcome.read, 0);
 }

@@ -1,0 +1,17 @@
+// How stores that a command reads are opened.
+#pragma once
+
+#include "cli/options.h"
+#include "formats/gist_store.h"
+
+namespace gist {
+
+/// --trust-store.
+OptionSpec trust_store_option();
+/// --store-cache, for commands that look rows up.
+OptionSpec store_cache_option();
+
+/// What those options say, as far as the command has them.
+StoreReading store_reading(const Options& options);
+
+}  // namespace gist

@@ -1,0 +1,112 @@
+// gist-file-check, the child process of formats/file_check.h: reads one file, and writes "passed", or
+// "KIND MESSAGE" of the Error that reading threw, to the report descriptor.
+//
+//     gist-file-check store|store-chunks|tokenizer PATH
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "formats/charsmap.h"
+#include "formats/child_process.h"
+#include "formats/file_check.h"
+#include "formats/file_io.h"
+#include "formats/gist_store.h"
+#include "formats/tokenizer.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+void limit(int resource, std::uint64_t most) {
+  struct rlimit limits {};
+  if (::getrlimit(static_cast<__rlimit_resource>(resource), &limits) != 0) return;
+  limits.rlim_cur = std::min<rlim_t>(limits.rlim_max, most);
+  ::setrlimit(static_cast<__rlimit_resource>(resource), &limits);
+}
+
+/// No more than reading a file of this size can take.
+void limit_resources(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return;
+  const auto bytes = static_cast<std::uint64_t>(status.st_size);
+  constexpr std::uint64_t bytes_a_second = 10'000'000;
+  limit(RLIMIT_CPU, 20 + bytes / bytes_a_second);
+  limit(RLIMIT_CORE, 0);
+#if !defined(__SANITIZE_ADDRESS__)  // which reserves address space without end
+  constexpr std::uint64_t program_and_libraries = std::uint64_t{1} << 30;
+  limit(RLIMIT_AS, program_and_libraries + 8 * bytes);
+#endif
+}
+
+/// What the C library says of a heap that was overrun is the parent's to say.
+void be_quiet() {
+  const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (nowhere < 0) return;
+  ::dup2(nowhere, STDERR_FILENO);
+  ::dup2(nowhere, STDOUT_FILENO);
+}
+
+void check_tokenizer(const std::string& path) {
+  const std::string fault = charsmap_fault(read_file(path));
+  if (!fault.empty()) {
+    fail(ErrorKind::data, "{}: a damaged SentencePiece model: {}; copy or download it again", path,
+         fault);
+  }
+  const Tokenizer tokenizer = Tokenizer::open(path, {.trusted = true});
+  std::string text = "Once upon a time, 1/2\t\n";
+  for (std::int32_t id = 0; id < tokenizer.size(); ++id) {
+    tokenizer.decode({&id, 1});
+    if (id < 1000) text += tokenizer.decode({&id, 1});
+  }
+  tokenizer.decode(tokenizer.encode(text));
+}
+
+void check(const std::string& what, const std::string& path) {
+  if (what == name_of(FileCheck::tokenizer)) return check_tokenizer(path);
+  const GistStore store(path, {.trusted = true});
+  if (what == name_of(FileCheck::store_chunks)) store.verify();
+}
+
+std::string report_on(const std::string& what, const std::string& path) {
+  try {
+    check(what, path);
+    return "passed";
+  } catch (const Error& error) {
+    return fmt::format("{} {}", static_cast<int>(error.kind()), error.what());
+  } catch (const std::bad_alloc&) {
+    return fmt::format("{} {}: damaged: it takes more memory than a file of its size needs",
+                       static_cast<int>(ErrorKind::data), path);
+  } catch (const std::exception& error) {
+    return fmt::format("{} {}: damaged ({})", static_cast<int>(ErrorKind::data), path,
+                       error.what());
+  }
+}
+
+int run(const std::vector<std::string>& arguments) {
+  if (arguments.size() != 2) {
+    std::fputs("gist-file-check is run by gist\n", stderr);
+    return 64;
+  }
+  be_quiet();
+  limit_resources(arguments[1]);
+  const std::string report = report_on(arguments[0], arguments[1]);
+  const auto written = ::write(report_descriptor, report.data(), report.size());
+  // Without HDF5's own clean-up, which can stumble over what a damaged file left.
+  ::_exit(written == static_cast<ssize_t>(report.size()) ? 0 : 74);
+}
+
+}  // namespace
+}  // namespace gist
+
+int main(int argc, char** argv) {
+  return gist::run({argv + 1, argv + argc});
+}

@@ -1,13 +1,9 @@
 #include "cli/check_report.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "formats/json_text.h"
@@ -36,17 +32,7 @@ std::string line_of(const StagedRecord& record) {
 }  // namespace
 
 CheckReport::CheckReport(const Options& options) {
-  if (!options.has("check-report")) return;
-  const std::string path = options.text("check-report");
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) {
-    fail(ErrorKind::cannot_create, "--check-report {}: {}", path, std::strerror(errno));
-  }
-  file_.emplace(descriptor_, path);
-}
-
-CheckReport::~CheckReport() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  if (options.has("check-report")) list_.emplace(options, check_report_list);
 }
 
 void CheckReport::add(const StagedRecord& record) {
@@ -63,11 +49,11 @@ void CheckReport::add(const StagedRecord& record) {
                                    [kl](const Found& other) { return other.kl < kl; });
   worst_.insert(better, {record.id, kl});
   if (worst_.size() > named_ids) worst_.pop_back();
-  if (file_) file_->line(line_of(record));
+  if (list_) list_->lines().line(line_of(record));
 }
 
 void CheckReport::flush() {
-  if (file_) file_->flush();
+  if (list_) list_->lines().flush();
 }
 
 std::string CheckReport::summary() const {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/line_writer.h"
 #include "cli/options.h"
+#include "cli/output_list.h"
 #include "formats/staging.h"
 
 namespace gist {
@@ -16,9 +16,6 @@ class CheckReport {
  public:
   /// Begins the file of --check-report, where there is one.
   explicit CheckReport(const Options& options);
-  ~CheckReport();
-  CheckReport(const CheckReport&) = delete;
-  CheckReport& operator=(const CheckReport&) = delete;
 
   /// Takes note of a record that is staged; of one that was checked the file gets a line: {"id",
   /// "ordinal", "kl" (a token; null where it is infinite), "tokens", "agreement", "status"}.
@@ -32,8 +29,7 @@ class CheckReport {
     std::string id;
     double kl;
   };
-  int descriptor_ = -1;
-  std::optional<LineWriter> file_;
+  std::optional<OutputList> list_;
   std::uint64_t prompts_ = 0, checked_ = 0, rejected_ = 0;
   Fidelity all_;
   std::vector<Found> worst_;  // the worst first

@@ -1,7 +1,6 @@
 #include "cli/completion_file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,10 +10,15 @@
 #include <cstring>
 
 #include "formats/durable.h"
+#include "formats/file_io.h"
+#include "formats/json_text.h"
+#include "formats/output_file.h"
 #include "kernels/error.h"
 
 namespace gist {
 namespace {
+
+constexpr const char* settings_format = "gist-completions";
 
 /// The length of a file up to the end of its last whole line.
 off_t whole_lines(int descriptor, off_t size, const std::string& name) {
@@ -38,38 +42,100 @@ off_t size_of_file(int descriptor) {
   return ::fstat(descriptor, &status) == 0 ? status.st_size : 0;
 }
 
+std::filesystem::path settings_beside(const std::filesystem::path& path) {
+  return path.string() + ".settings.json";
+}
+
+/// Writes what decided the completions in `path`, and whether their run may replace a file.
+void write_settings(const std::filesystem::path& path, const nlohmann::ordered_json& settings,
+                    bool may_replace) {
+  const nlohmann::ordered_json content{{"format", settings_format},
+                                       {"version", "1.0"},
+                                       {"force", may_replace},
+                                       {"settings", settings}};
+  write_file_atomically(settings_beside(path), text_of_json(content, 2) + "\n");
+}
+
+nlohmann::json read_settings(const std::filesystem::path& path) {
+  const std::filesystem::path beside = settings_beside(path);
+  if (!may_exist(beside)) {
+    fail(ErrorKind::data,
+         "{}: {} is missing, which says how it was made: --force makes it anew, or choose another "
+         "--output",
+         path.string(), beside.string());
+  }
+  nlohmann::json content = read_json_object(beside);
+  const auto settings = content.find("settings");
+  if (content.value("format", nlohmann::json()) != settings_format || settings == content.end() ||
+      !settings->is_object()) {
+    fail(ErrorKind::data, "{}: expected what gist generate wrote beside {}", beside.string(),
+         path.string());
+  }
+  return content;
+}
+
+bool is_short(const nlohmann::json& value) {
+  constexpr std::size_t longest = 40;
+  return text_of_json(value).size() <= longest;
+}
+
+void check_settings(const nlohmann::json& before, const nlohmann::json& now,
+                    const std::filesystem::path& path) {
+  for (const auto& [name, value] : now.items()) {
+    const nlohmann::json there = before.value(name, nlohmann::json());
+    if (there == value) continue;
+    const std::string remedy = "repeat the options, or start anew with --force";
+    if (is_short(there) && is_short(value)) {
+      fail(ErrorKind::usage, "{} was made with --{} {}, and this run has {}: {}", path.string(),
+           name, text_of_json(there), text_of_json(value), remedy);
+    }
+    fail(ErrorKind::usage, "{} was made with another --{}: {}", path.string(), name, remedy);
+  }
+}
+
 }  // namespace
 
-CompletionFile::CompletionFile(const std::filesystem::path& path, Existing existing)
-    : path_(path), partial_(path.string() + ".partial") {
-  const bool begun = std::filesystem::exists(partial_);
-  const bool done = std::filesystem::exists(path_);
-  if (done && !begun && existing == Existing::resume) {
+CompletionFile::CompletionFile(const std::filesystem::path& path, Mode mode,
+                               const nlohmann::ordered_json& settings)
+    : path_(path), partial_(path.string() + ".partial"), may_replace_(mode == Mode::replace) {
+  if (is_pipe_or_device(path)) {
+    if (mode == Mode::resume) {
+      fail(ErrorKind::usage, "--resume: {} is a pipe or a device, which keeps nothing",
+           path.string());
+    }
+    open_pipe();
+    return;
+  }
+  lock_ = OutputLock::of_file(path_);
+  const bool begun = is_taken(partial_) && !is_empty_file(partial_);
+  const bool done = is_taken(path_) && !is_empty_file(path_);
+  if (done && !begun && mode == Mode::resume) {
+    // Killed between its last two steps, a run leaves the settings, and no partial file.
+    if (!is_taken(partial_) && is_taken(settings_beside(partial_))) {
+      rename_durably(settings_beside(partial_), settings_beside(path_), Existing::replace);
+    }
+    check_settings(read_settings(path_)["settings"], settings, path_);
     written_.emplace(path_.string(), nullptr);
     return;
   }
-  if (done && existing == Existing::refuse) {
+  if (done && mode == Mode::begin) {
     fail(ErrorKind::cannot_create, "{} exists: choose another --output, or --force replaces it",
          path_.string());
   }
-  descriptor_ = ::open(partial_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) {
-    fail(ErrorKind::cannot_create, "{}: {}", partial_.string(), std::strerror(errno));
+  if (begun && mode == Mode::begin) {
+    fail(ErrorKind::cannot_create,
+         "{} holds an unfinished run: --resume goes on with it, --force discards it",
+         partial_.string());
   }
   try {
-    lock();
-    if (begun && existing == Existing::refuse) {
-      fail(ErrorKind::cannot_create,
-           "{} holds an unfinished run: --resume goes on with it, --force discards it",
-           partial_.string());
+    if (begun && mode == Mode::resume) {
+      go_on(settings);
+    } else {
+      begin(settings);
     }
-    if (existing == Existing::replace && ::ftruncate(descriptor_, 0) != 0) {
-      fail(ErrorKind::io, "{}: {}", partial_.string(), std::strerror(errno));
-    }
-    cut_torn_line();
     written_.emplace(partial_.string(), nullptr);
   } catch (...) {
-    ::close(descriptor_);
+    if (descriptor_ >= 0) ::close(descriptor_);
     throw;
   }
   out_.emplace(descriptor_, partial_.string());
@@ -77,24 +143,38 @@ CompletionFile::CompletionFile(const std::filesystem::path& path, Existing exist
 
 CompletionFile::~CompletionFile() {
   if (descriptor_ < 0) return;
-  if (is_partial_file() && !has_lines()) ::unlink(partial_.c_str());
+  if (lock_ && names(partial_, descriptor_) && !has_lines()) remove_partial();
   ::close(descriptor_);
 }
 
-/// The file may have been renamed or removed by the run that had the lock until now.
-void CompletionFile::lock() {
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 || !is_partial_file()) {
-    fail(ErrorKind::busy,
-         "{} is in use by another run: wait for its end, or choose another --output",
-         partial_.string());
-  }
+void CompletionFile::open_pipe() {
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC);
+  if (descriptor_ < 0) fail_to_create(path_, errno);
+  out_.emplace(descriptor_, path_.string());
 }
 
-bool CompletionFile::is_partial_file() const {
-  struct stat ours {
-  }, named{};
-  return ::fstat(descriptor_, &ours) == 0 && ::stat(partial_.c_str(), &named) == 0 &&
-         ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+void CompletionFile::go_on(const nlohmann::ordered_json& settings) {
+  const nlohmann::json before = read_settings(partial_);
+  check_settings(before["settings"], settings, partial_);
+  may_replace_ = before.value("force", false);
+  open_partial(0);
+  cut_torn_line();
+}
+
+void CompletionFile::begin(const nlohmann::ordered_json& settings) {
+  remove_partial();
+  open_partial(O_CREAT | O_EXCL);
+  write_settings(partial_, settings, may_replace_);
+}
+
+void CompletionFile::open_partial(int flags) {
+  descriptor_ = ::open(partial_.c_str(), O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC | flags, 0666);
+  if (descriptor_ < 0) fail_to_create(partial_, errno);
+}
+
+void CompletionFile::remove_partial() {
+  ::unlink(settings_beside(partial_).c_str());
+  ::unlink(partial_.c_str());
 }
 
 void CompletionFile::cut_torn_line() {
@@ -113,16 +193,21 @@ std::optional<std::string> CompletionFile::next_written() {
 }
 
 std::string CompletionFile::where() const {
-  return finished() ? path_.string() : partial_.string();
+  return finished() || !lock_ ? path_.string() : partial_.string();
 }
 
 bool CompletionFile::has_lines() const {
-  return size_of_file(descriptor_) > 0;
+  return lock_ && size_of_file(descriptor_) > 0;
 }
 
 void CompletionFile::publish() {
   out_->flush();
-  sync_and_rename(partial_, path_);
+  if (!lock_) return;
+  if (::fsync(descriptor_) != 0) {
+    fail(ErrorKind::io, "{}: can't be written: {}", partial_.string(), write_error_text(errno));
+  }
+  rename_durably(partial_, path_, may_replace_ ? Existing::replace : Existing::refuse);
+  rename_durably(settings_beside(partial_), settings_beside(path_), Existing::replace);
 }
 
 }  // namespace gist

@@ -22,6 +22,8 @@
 #include "cli/store_options.h"
 #include "cli/words.h"
 #include "formats/json_text.h"
+#include "formats/output_lock.h"
+#include "formats/store_digest.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -125,15 +127,40 @@ CompressionTask task_of(const ModelFiles& files, const ModelSpec& spec, const Op
   return task;
 }
 
+constexpr const char* limit_key = "max-kl";
+constexpr double no_limit = 1e300;  // JSON has no infinity
+
+/// A higher limit may be taken where the lower one has rejected nothing yet.
+bool may_take_limit(const Staging& staging, const nlohmann::json& before,
+                    const nlohmann::json& now) {
+  bool rejects = false;
+  staging.for_each_record([&rejects](const StagedRecord& record) {
+    rejects = rejects || record.status == StagedRecord::Status::rejected;
+  });
+  return !rejects && before.is_number() && before < now;
+}
+
+/// Whether the setting stands for a file's content, which says nothing to a person.
+bool is_digest(const std::string& name) {
+  return name == "known" || name == "check-model";
+}
+
+/// In the settings of a staging file: whether the run may replace a store.
+constexpr const char* replace_key = "force";
+
 /// What a resumed run must agree with, besides the store's header.
-nlohmann::json settings_of(const Options& options, const CheckReference* check) {
-  return {{"check", check == nullptr ? "" : options.text("check")},
+nlohmann::json settings_of(const Options& options, const CheckReference* check,
+                           const GistStore* known) {
+  return {{"dtype", options.text("dtype")},
+          {"fields", options.has("fields") ? options.text("fields") : ""},
+          {limit_key, options.has(limit_key) ? options.real(limit_key, 0, 1e9) : no_limit},
+          {"check", check == nullptr ? "" : options.text("check")},
           {"check-model", check == nullptr ? "" : check->model_sha256()},
           {"batch-tokens", options.text("batch-tokens")},
           {"line-buffered", options.flag("line-buffered")},
           {"shard", options.text("shard")},
           {"max-tokens", options.text("max-tokens")},
-          {"known", options.has("known") ? options.text("known") : ""}};
+          {"known", known == nullptr ? "" : to_hex(store_digest(*known))}};
 }
 
 void check_agreement(const Staging& staging, const std::string& partial, const StoreHeader& header,
@@ -145,11 +172,13 @@ void check_agreement(const Staging& staging, const std::string& partial, const S
   }
   const nlohmann::json before = parse_json(staging.settings(), partial);
   for (const auto& [name, value] : now.items()) {
-    const std::string there = text_of_json(before.value(name, nlohmann::json()));
-    const std::string here = text_of_json(value);
-    if (there == here) continue;
-    fail(ErrorKind::usage, "{} was begun with --{} {}, and this run has {}: repeat the options",
-         partial, name, there, here);
+    const nlohmann::json there = before.value(name, nlohmann::json());
+    if (there == value || (name == limit_key && may_take_limit(staging, there, value))) continue;
+    fail(ErrorKind::usage, "{} was begun with {}: repeat the options, or start anew with --force",
+         partial,
+         is_digest(name) ? fmt::format("another --{}", name)
+                         : fmt::format("--{} {}, and this run has {}", name, text_of_json(there),
+                                       text_of_json(value)));
   }
 }
 
@@ -178,14 +207,22 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
     }
     staged->discard();
   }
-  if (std::filesystem::exists(store)) {
+  if (is_taken(store) && !is_empty_file(store)) {
     if (resume && !staged) return std::nullopt;
     if (!force) {
       fail(ErrorKind::cannot_create, "{} exists: choose another --output, or --force replaces it",
            store.string());
     }
   }
-  return Staging::create(partial, header, text_of_json(settings));
+  nlohmann::json all_settings = settings;
+  all_settings[replace_key] = force;
+  return Staging::create(partial, header, text_of_json(all_settings));
+}
+
+/// Whether the run was begun with --force, or is now: then it may replace a store.
+Existing existing_of(const Staging& staging, const std::string& partial, const Options& options) {
+  const bool begun_so = parse_json(staging.settings(), partial).value(replace_key, false);
+  return begun_so || options.flag("force") ? Existing::replace : Existing::refuse;
 }
 
 /// Throws Error(data) where the store's rows are not what this run makes.
@@ -205,8 +242,10 @@ int finish_partial(const std::filesystem::path& store, const Options& options) {
   if (!std::filesystem::exists(partial)) {
     fail(ErrorKind::no_input, "{} does not exist: there is nothing to finish", partial.string());
   }
+  const OutputLock lock = OutputLock::of_file(store);
   Staging staging = Staging::open(partial);
-  if (std::filesystem::exists(store) && !options.flag("force")) {
+  const Existing existing = existing_of(staging, partial.string(), options);
+  if (is_taken(store) && !is_empty_file(store) && existing == Existing::refuse) {
     fail(ErrorKind::cannot_create, "{} exists: --finish --force replaces it by {}", store.string(),
          partial.string());
   }
@@ -222,7 +261,7 @@ int finish_partial(const std::filesystem::path& store, const Options& options) {
     }
   });
   report.flush();
-  staging.publish(store);
+  staging.publish(store, existing);
   receipts.flush();
   say(report.summary());
   return rejects ? exit_rejects : exit_ok;
@@ -246,6 +285,8 @@ int run(const Options& options) {
 
   const Signals signals;
   const Stopwatch watch;
+  std::optional<OutputLock> lock;
+  if (!options.flag("dry-run")) lock = OutputLock::of_file(store);
   const ModelFiles files(options.text("model"), options);
   std::unique_ptr<Family> family = family_of(files, options);
   const ModelSpec shapes = family->spec();
@@ -275,8 +316,8 @@ int run(const Options& options) {
       store_header(files, shapes, task.condition, task.gist_tokens, task.prompt_template);
   header.dtype = store_dtype;
   if (known) check_made_alike(*known, header, false);
-  std::optional<Staging> staging =
-      open_staging(store, header, settings_of(options, check.get()), options);
+  std::optional<Staging> staging = open_staging(
+      store, header, settings_of(options, check.get(), known ? &*known : nullptr), options);
   const auto load = [&] {
     const Activity loading("loading " + files.path);
     return std::make_unique<LoadedCompressor>(files, std::move(family), task, check.get(),
@@ -312,12 +353,13 @@ int run(const Options& options) {
       const std::string hint = keep_or_discard(*staging, store);
       spdlog::warn("interrupted{}{}", hint.empty() ? "" : ": ", hint);
       staging.reset();
+      lock.reset();
       signals.end_by_signal();
     }
     {
       const SignalPatience patience(signals);
       const Activity writing("writing " + store.string());
-      staging->publish(store);
+      staging->publish(store, existing_of(*staging, Staging::path_for(store).string(), options));
     }
     left_out.warn(prompts.used(), input.name());
     rejects.tell_listed();

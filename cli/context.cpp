@@ -7,6 +7,7 @@
 #include "cli/record_reader.h"
 #include "cli/store_options.h"
 #include "formats/json_text.h"
+#include "formats/store_digest.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -156,6 +157,10 @@ Context ContextReader::of_text(const Record& record) const {
   }
   context.text_bytes = tokenizer.decode(context.sequence.ids).size();
   return context;
+}
+
+std::string ContextReader::store_digest() const {
+  return store_ ? to_hex(gist::store_digest(*store_)) : "";
 }
 
 const GistOptions& ContextReader::gisting() const {

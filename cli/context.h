@@ -57,6 +57,10 @@ class ContextReader {
   std::shared_ptr<const GistActivations> stored(const Context& context);
 
   const PromptTemplate& prompt_template() const { return template_; }
+  /// What options or gist.json say of gisting; nothing where neither does, or a store is used.
+  const std::optional<GistOptions>& gist_options_used() const { return gisting_; }
+  /// Lower-case hex (formats/store_digest.h); "" without a store.
+  std::string store_digest() const;
   /// Under which condition records are read. Throws Error(usage) where nothing says it.
   Condition condition() const;
   std::int64_t gist_tokens() const;

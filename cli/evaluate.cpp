@@ -101,11 +101,9 @@ void check(const Options& options) {
   if (options.flag("json") && options.flag("tsv")) {
     fail(ErrorKind::usage, "--json and --tsv exclude each other");
   }
-  if (options.has("report")) check_page(options.text("report"));
   const std::size_t models = options.list("model").size();
   if (options.has("win-rate")) {
     if (models == 0) fail(ErrorKind::usage, "--win-rate compares systems: it needs --model DIR");
-    check_pairs(options.text("win-rate"));
   }
   if (options.has("verdicts") && (models > 0 || options.has("data"))) {
     fail(ErrorKind::usage, "--verdicts stands alone: without --data and --model");

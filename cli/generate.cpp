@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,9 @@
 #include "cli/generate_session.h"
 #include "cli/progress.h"
 #include "cli/words.h"
+#include "formats/fingerprint.h"
+#include "formats/json_text.h"
+#include "formats/sha256.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -80,8 +84,32 @@ void warn_of_no_draws(const GenerationOptions& generation) {
   }
 }
 
+/// What decides the completions: a run that resumes must agree with it. Not among it is what only
+/// decides in what pieces and where they are computed, and can move but the last bits of a sum.
+nlohmann::ordered_json settings_of(const ModelFiles& files, const ContextReader& contexts,
+                                   const GenerationOptions& generation,
+                                   const std::vector<std::string>& stops, const Options& options) {
+  return {
+      {"model", to_hex(sha256(model_sha256(files.checkpoint) + text_of_json(files.config) +
+                              files.tokenizer.sha256()))},
+      {"store", contexts.store_digest()},
+      {"condition",
+       contexts.gist_options_used() ? name_of(contexts.gist_options_used()->condition) : ""},
+      {"gist-tokens", contexts.gist_options_used() ? contexts.gist_options_used()->gist_tokens : 0},
+      {"template", contexts.prompt_template().json()},
+      {"fields", options.has("fields") ? options.text("fields") : ""},
+      {"max-new-tokens", generation.max_new_tokens},
+      {"temperature", generation.sampling.temperature},
+      {"top-k", generation.sampling.top_k},
+      {"top-p", generation.sampling.top_p},
+      {"seed", generation.seed},
+      {"stop", stops},
+      {"dtype", name_of(compute_dtype(options))}};
+}
+
 /// The file of --output; nothing for standard output.
-void open_output(const Options& options, std::optional<CompletionFile>& file) {
+void open_output(const Options& options, const std::function<nlohmann::ordered_json()>& settings,
+                 std::optional<CompletionFile>& file) {
   const bool resume = options.flag("resume");
   const bool force = options.flag("force");
   if (resume && force) fail(ErrorKind::usage, "--resume and --force exclude each other");
@@ -91,10 +119,12 @@ void open_output(const Options& options, std::optional<CompletionFile>& file) {
     }
     return;
   }
-  using Existing = CompletionFile::Existing;
-  file.emplace(options.text("output"), resume  ? Existing::resume
-                                       : force ? Existing::replace
-                                               : Existing::refuse);
+  using Mode = CompletionFile::Mode;
+  file.emplace(options.text("output"),
+               resume  ? Mode::resume
+               : force ? Mode::replace
+                       : Mode::begin,
+               settings());
 }
 
 /// A person who types records wants each answered, as --line-buffered does.
@@ -130,7 +160,8 @@ int run(const Options& options) {
   Rejects rejects(options);
 
   std::optional<CompletionFile> file;
-  open_output(options, file);
+  const auto settings = [&] { return settings_of(files, contexts, generation, stops, options); };
+  open_output(options, settings, file);
   LineWriter out = standard_output();
   CompletionOutput output;
   output.file = file ? &*file : nullptr;

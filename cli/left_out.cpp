@@ -1,13 +1,9 @@
 #include "cli/left_out.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -91,28 +87,19 @@ std::vector<OptionSpec> left_out_options() {
 LeftOutList::LeftOutList(const Options& options)
     : max_tokens_(options.integer("max-tokens", 0, 1 << 30)) {
   if (!options.has("left-out")) return;
-  path_ = options.text("left-out");
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) {
-    fail(ErrorKind::cannot_create, "--left-out {}: {}", path_, std::strerror(errno));
-  }
-  file_.emplace(descriptor_, path_);
-}
-
-LeftOutList::~LeftOutList() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  list_.emplace(options, left_out_list);
 }
 
 void LeftOutList::add(LeftOut record) {
-  if (file_) {
-    file_->line(to_json_line(record));
-    file_->flush();
+  if (list_) {
+    list_->lines().line(to_json_line(record));
+    list_->lines().flush();
   }
   records_.push_back(std::move(record));
 }
 
 void LeftOutList::warn(std::uint64_t used, const std::string& data) const {
-  warn_of_left_out(records_, used, data, path_);
+  warn_of_left_out(records_, used, data, list_ ? list_->path() : "");
 }
 
 }  // namespace gist

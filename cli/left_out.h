@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/line_writer.h"
 #include "cli/options.h"
+#include "cli/output_list.h"
 
 namespace gist {
 
@@ -51,9 +51,6 @@ class LeftOutList {
  public:
   /// Opens the file of --left-out, if it is given. Throws Error(cannot_create).
   explicit LeftOutList(const Options& options);
-  ~LeftOutList();
-  LeftOutList(const LeftOutList&) = delete;
-  LeftOutList& operator=(const LeftOutList&) = delete;
 
   /// Whether a record of so many tokens is longer than --max-tokens.
   bool too_long(std::int64_t tokens) const { return max_tokens_ > 0 && tokens > max_tokens_; }
@@ -66,9 +63,7 @@ class LeftOutList {
  private:
   std::int64_t max_tokens_;
   std::vector<LeftOut> records_;
-  std::string path_;
-  int descriptor_ = -1;
-  std::optional<LineWriter> file_;
+  std::optional<OutputList> list_;
 };
 
 }  // namespace gist

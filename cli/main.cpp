@@ -15,10 +15,13 @@
 #include "cli/commands.h"
 #include "cli/engine.h"
 #include "cli/exit_code.h"
+#include "cli/file_faults.h"
 #include "cli/help.h"
 #include "cli/line_writer.h"
 #include "cli/log.h"
 #include "cli/nearest.h"
+#include "cli/run_files.h"
+#include "cli/standard_descriptors.h"
 #include "cli/terminal.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
@@ -109,12 +112,15 @@ int run(const std::vector<Command>& commands, const std::vector<std::string>& ar
     return gist::exit_ok;
   }
   set_verbosity(options);
+  gist::check_files(command.spec, options);
   return command.run(options);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  gist::fill_standard_descriptors();
+  gist::take_file_faults();
   gist::report_deaths_in_callbacks(gist::exit_unavailable);
   std::signal(SIGPIPE, SIG_IGN);  // a closed output is an error code of write, handled there
   gist::log_to_standard_error();

@@ -6,7 +6,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -22,6 +21,7 @@
 #include "formats/gist_store.h"
 #include "formats/json_text.h"
 #include "formats/merge.h"
+#include "formats/output_lock.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -61,30 +61,11 @@ void check_known(const Ids& ids, std::string_view option, const std::vector<fs::
        unknown.size() == 1 ? "" : fmt::format(", nor {} more", unknown.size() - 1));
 }
 
-void check_output(const fs::path& output, const std::vector<fs::path>& inputs, bool force) {
-  std::error_code error;
-  const fs::file_status status = fs::status(output, error);
-  for (const fs::path& input : inputs) {
-    if (fs::equivalent(input, output, error)) {
-      fail(ErrorKind::usage, "--output {} is an input, too: a store is never edited; name another",
-           output.string());
-    }
-  }
-  if (fs::is_directory(status)) {
-    fail(ErrorKind::cannot_create, "{}: a directory; name the file of the new store",
-         output.string());
-  }
-  if (fs::exists(status) && !force) {
-    fail(ErrorKind::cannot_create, "{} exists: name another output, or --force to replace it",
-         output.string());
-  }
-}
-
 int run(const Options& options) {
   const fs::path output = options.text("output");
   const std::vector<fs::path> inputs(options.positional().begin(), options.positional().end());
   if (inputs.empty()) fail(ErrorKind::usage, "gist merge needs at least one input store");
-  check_output(output, inputs, options.flag("force"));
+  const OutputLock lock = OutputLock::of_file(output);
 
   const bool choose = options.has("only");
   const Ids only = ids_of(options, "only");
@@ -98,7 +79,8 @@ int run(const Options& options) {
   const auto keep = [&](const std::string& id) {
     return (!choose || only.contains(id)) && !except.contains(id);
   };
-  const MergeResult result = merge_stores(inputs, output, keep, reading);
+  const Existing existing = options.flag("force") ? Existing::replace : Existing::refuse;
+  const MergeResult result = merge_stores(inputs, output, keep, reading, existing);
 
   merging.reset();
   const nlohmann::ordered_json line{{"output", output.string()},

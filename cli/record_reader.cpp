@@ -1,13 +1,9 @@
 #include "cli/record_reader.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "cli/words.h"
@@ -61,36 +57,26 @@ std::vector<OptionSpec> reject_options() {
 
 Rejects::Rejects(const Options& options) : keep_going_(options.flag("keep-going")) {
   if (!options.has("errors")) return;
-  const std::string path = options.text("errors");
   if (!keep_going_) fail(ErrorKind::usage, "--errors needs --keep-going");
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) {
-    fail(ErrorKind::cannot_create, "--errors {}: {}", path, std::strerror(errno));
-  }
-  file_.emplace(descriptor_, path);
-  path_ = path;
-}
-
-Rejects::~Rejects() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  list_.emplace(options, errors_list);
 }
 
 void Rejects::reject(const Record& record, const Error& error) {
   if (!keep_going_) throw error;
   ++count_;
-  if (!file_) return spdlog::warn("{}", error.what());
+  if (!list_) return spdlog::warn("{}", error.what());
   nlohmann::ordered_json line{{"line", record.line},
                               {"ordinal", record.ordinal},
                               {"reason", error.what()},
                               {"record", record.text}};
-  file_->line(text_of_json(line));
-  file_->flush();
+  list_->lines().line(text_of_json(line));
+  list_->lines().flush();
 }
 
 void Rejects::tell_listed() const {
-  if (!file_ || count_ == 0) return;
+  if (!list_ || count_ == 0) return;
   spdlog::warn("{} rejected: {} with the reason{} in {}", counted(count_, "record"),
-               count_ == 1 ? "it stands" : "they stand", count_ == 1 ? "" : "s", path_);
+               count_ == 1 ? "it stands" : "they stand", count_ == 1 ? "" : "s", list_->path());
 }
 
 RecordReader::RecordReader(const std::string& path, const FieldMap& map, const Signals* signals,

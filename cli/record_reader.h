@@ -13,6 +13,7 @@
 #include "cli/line_reader.h"
 #include "cli/line_writer.h"
 #include "cli/options.h"
+#include "cli/output_list.h"
 #include "formats/json_array.h"
 #include "formats/jsonl.h"
 #include "formats/prompt_template.h"
@@ -41,7 +42,6 @@ class Rejects {
   /// --errors, {"line", "ordinal", "reason", "record"}, or else a warning.
   explicit Rejects(const Options& options);
   Rejects() = default;  // the first one ends the run
-  ~Rejects();
   Rejects(const Rejects&) = delete;
   Rejects& operator=(const Rejects&) = delete;
 
@@ -53,9 +53,7 @@ class Rejects {
 
  private:
   bool keep_going_ = false;
-  int descriptor_ = -1;
-  std::string path_;
-  std::optional<LineWriter> file_;
+  std::optional<OutputList> list_;
   std::uint64_t count_ = 0;
 };
 

@@ -1,11 +1,13 @@
 // gist train: from a base model to a gist model.
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/engine.h"
@@ -25,10 +27,11 @@
 #include "cli/train_report.h"
 #include "cli/train_session.h"
 #include "cli/train_task.h"
-#include "formats/directory_lock.h"
+#include "formats/atomic_directory.h"
 #include "formats/file_io.h"
 #include "formats/fingerprint.h"
 #include "formats/json_text.h"
+#include "formats/output_lock.h"
 #include "formats/sha256.h"
 #include "kernels/error.h"
 
@@ -51,13 +54,31 @@ CommandSpec spec() {
           "    --gist-tokens 1 --epochs 3 --lr 1e-4 train.jsonl\n"};
 }
 
-void make_output(const fs::path& output) {
-  std::error_code error;
-  fs::create_directories(output, error);
-  if (error) {
-    fail(ErrorKind::cannot_create, "--output {}: {}", output.string(), error.message());
+/// Makes the output directory with its parents, and in the end removes what it made of them and is
+/// empty still: a run that can't begin leaves none.
+class NewDirectories {
+ public:
+  explicit NewDirectories(const fs::path& output) {
+    fs::path missing = output.lexically_normal();
+    if (!missing.has_filename()) missing = missing.parent_path();
+    for (; !missing.empty() && !may_exist(missing); missing = missing.parent_path()) {
+      made_.push_back(missing);
+    }
+    std::error_code error;
+    fs::create_directories(output, error);
+    if (error) {
+      fail(ErrorKind::cannot_create, "--output {}: {}", output.string(), error.message());
+    }
   }
-}
+  NewDirectories(const NewDirectories&) = delete;
+  NewDirectories& operator=(const NewDirectories&) = delete;
+  ~NewDirectories() {
+    for (const fs::path& directory : made_) ::rmdir(directory.c_str());
+  }
+
+ private:
+  std::vector<fs::path> made_;  // the deepest first
+};
 
 /// Whether a run wrote into the directory: these are the first things that one makes.
 bool holds_run(const fs::path& output) {
@@ -206,19 +227,15 @@ void begin_or_resume(RunState& state, Parameters& parameters, const Run& run,
     fill(parameters, run.base, shapes, run.task.gisting.gist_tokens > 0, run.task.seed);
     return;
   }
-  const std::optional<RunState> before = read_run_state(*checkpoint);
-  if (!before) {
-    fail(ErrorKind::data, "{} is no checkpoint of a run: it has no training.json",
-         checkpoint->string());
-  }
-  check_same_run(*before, state, checkpoint->string());
-  if (before->step < 1 || before->step > run.steps()) {
+  const RunState before = read_last_checkpoint(run.task.output);
+  check_same_run(before, state, checkpoint->string());
+  if (before.step < 1 || before.step > run.steps()) {
     fail(ErrorKind::data, "{}: training.json should have a step from 1 to {}, found {}",
-         checkpoint->string(), run.steps(), before->step);
+         checkpoint->string(), run.steps(), before.step);
   }
   load_checkpoint(parameters, *checkpoint);
-  state.step = before->step;
-  state.best = before->best;
+  state.step = before.step;
+  state.best = before.best;
   spdlog::info("resuming after step {}", state.step);
 }
 
@@ -246,7 +263,7 @@ int train(Run run, Backend& backend, const Options& options, const Signals& sign
     check_finished(*finished, state, run);
     if (report) write_train_report(*report, run.task.output, finished->step, "finished");
     spdlog::info("{} is finished: there is nothing to resume", run.task.output.string());
-    return exit_ok;
+    return run.rejects ? exit_rejects : exit_ok;
   }
   const TrainPlan plan = plan_of(run, backend, options);
   require_memory(plan, run.task);
@@ -273,12 +290,13 @@ int run(const Options& options) {
     fail(ErrorKind::usage, "--dry-run has nothing to draw: leave out --report");
   }
   std::optional<Signals> signals;
-  std::optional<DirectoryLock> lock;
+  std::optional<NewDirectories> made;
+  std::optional<OutputLock> lock;
   if (!plan_only) {
-    make_output(task.output);
-    lock.emplace(task.output);
+    made.emplace(task.output);
+    lock = OutputLock::of_directory(task.output);
+    tidy_left_directories(task.output);
     check_output(task.output, options.flag("resume"));
-    if (options.has("report")) check_page(options.text("report"));
     signals.emplace();
   }
   const std::unique_ptr<Backend> backend = make_backend(options);

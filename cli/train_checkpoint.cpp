@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "formats/atomic_directory.h"
+#include "formats/checksums.h"
 #include "formats/file_io.h"
 #include "formats/json_text.h"
+#include "formats/sha256.h"
 #include "formats/text.h"
 #include "kernels/error.h"
 
@@ -22,8 +24,9 @@ using Kind = Parameters::Kind;
 
 constexpr const char* state_name = "training.json";
 constexpr const char* state_format = "gist-training";
-constexpr const char* state_version = "1.0";
+constexpr const char* state_version = "1.1";  // 1.0 had no checksum
 constexpr const char* state_major = "1.";
+constexpr const char* checksum_key = "sha256";
 constexpr const char* optimiser_name = "optimizer.safetensors";
 constexpr const char* first_prefix = "first_moment.";
 constexpr const char* second_prefix = "second_moment.";
@@ -97,6 +100,18 @@ T member(const nlohmann::json& content, const char* name, const std::string& whe
   }
 }
 
+/// Of all other members, in the order of their names.
+std::string checksum_of(nlohmann::json content) {
+  content.erase(checksum_key);
+  return to_hex(sha256(text_of_json(content)));
+}
+
+void check_checksum(const nlohmann::json& content, const std::string& where) {
+  if (content.value(checksum_key, nlohmann::json()) == checksum_of(content)) return;
+  fail(ErrorKind::data, "{}: is not what was written: its \"{}\" is another; it is damaged", where,
+       checksum_key);
+}
+
 }  // namespace
 
 void check_same_run(const RunState& checkpoint, const RunState& run, const std::string& where) {
@@ -138,6 +153,7 @@ std::optional<RunState> read_run_state(const fs::path& directory) {
          "{}: version {} is not one that this gist reads ({}x): resume with the gist that wrote it",
          where, in_quotes(version), state_major);
   }
+  if (version != "1.0" || content.contains(checksum_key)) check_checksum(content, where);
   RunState state;
   state.step = member<std::int64_t>(content, "step", where);
   state.settings = member<nlohmann::json>(content, "settings", where);
@@ -158,11 +174,13 @@ void write_run_state(const fs::path& directory, const RunState& state) {
                                  {"data_sha256", state.data_sha256},
                                  {"base_sha256", state.base_sha256}};
   if (state.best) content["best"] = {{"step", state.best->step}, {"loss", state.best->loss}};
+  content[checksum_key] = checksum_of(content);
   write_file_atomically(directory / state_name, text_of_json(content, 2) + "\n");
 }
 
 std::vector<std::string> write_model(const fs::path& directory, const Parameters& parameters,
-                                     const BaseModel& base, const TrainTask& task) {
+                                     const BaseModel& base, const TrainTask& task,
+                                     const fs::path& same_weights) {
   ModelContent content;
   content.config = base.config;
   content.config["torch_dtype"] = "float32";
@@ -172,19 +190,22 @@ std::vector<std::string> write_model(const fs::path& directory, const Parameters
   content.tokenizer = base.tokenizer_path;
   content.with_gist_token = task.gisting.gist_tokens > 0;
   content.source = base.directory;
+  content.same_weights = same_weights;
   return write_model_directory(directory, content);
 }
 
 void save_checkpoint(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
-                     const RunState& state) {
+                     const RunState& state, const fs::path& same_weights) {
   AtomicDirectory directory(task.output / fmt::format("{}{}", checkpoint_prefix, state.step),
-                            AtomicDirectory::Existing::replace);
-  std::ignore = write_model(directory.path(), parameters, base, task);  // publishing tells
+                            Existing::replace);
+  std::ignore =
+      write_model(directory.path(), parameters, base, task, same_weights);  // publishing tells
   std::vector<NamedTensor> moments;
   add_tensors(parameters, Kind::first_moment, first_prefix, moments);
   add_tensors(parameters, Kind::second_moment, second_prefix, moments);
   write_safetensors_file(directory.path() / optimiser_name, moments);
   write_run_state(directory.path(), state);
+  write_checksums(directory.path());
   directory.commit();
 }
 
@@ -201,6 +222,28 @@ std::optional<fs::path> last_checkpoint(const fs::path& output) {
   return found.back().path;
 }
 
+RunState read_last_checkpoint(const fs::path& output) {
+  const std::vector<NumberedDirectory> found = numbered(output, checkpoint_prefix);
+  const fs::path& last = found.back().path;
+  try {
+    if (has_checksums(last)) {
+      verify_checksums(last);
+    } else {
+      spdlog::warn("{} has no {}: an older gist wrote it, and damage to it would not be seen",
+                   last.string(), checksums_name);
+    }
+    if (std::optional<RunState> state = read_run_state(last)) return *state;
+    fail(ErrorKind::data, "{} is no checkpoint of a run: it has no {}", last.string(), state_name);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    const std::string rest =
+        found.size() == 1 ? "there is no older checkpoint: start anew with another --output"
+                          : fmt::format("remove {}, and --resume goes on from {}", last.string(),
+                                        found[found.size() - 2].path.string());
+    throw Error(error.kind(), fmt::format("{}; {}", error.what(), rest));
+  }
+}
+
 void load_checkpoint(Parameters& parameters, const fs::path& checkpoint) {
   const Checkpoint weights(checkpoint);
   load(parameters, weights.source());
@@ -209,15 +252,16 @@ void load_checkpoint(Parameters& parameters, const fs::path& checkpoint) {
   load_tensors(parameters, Kind::second_moment, second_prefix, moments);
 }
 
-void save_best(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
-               std::int64_t step) {
-  AtomicDirectory directory(task.output / fmt::format("{}{}", best_prefix, step),
-                            AtomicDirectory::Existing::replace);
-  std::ignore = write_model(directory.path(), parameters, base, task);  // publishing tells
+fs::path save_best(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
+                   std::int64_t step) {
+  const fs::path path = task.output / fmt::format("{}{}", best_prefix, step);
+  AtomicDirectory directory(path, Existing::replace);
+  std::ignore = write_model(directory.path(), parameters, base, task, "");  // publishing tells
   directory.commit();
   for (const NumberedDirectory& best : numbered(task.output, best_prefix)) {
     if (best.number != step) remove_or_warn(best.path);
   }
+  return path;
 }
 
 }  // namespace gist

@@ -1,6 +1,6 @@
 // Checkpoints of a run: DIR/checkpoint-STEP, each a Hugging Face directory of its own with the
-// optimiser's state (optimizer.safetensors) and the run's (training.json) beside the weights. A
-// checkpoint is whole or not there.
+// optimiser's state (optimizer.safetensors) and the run's (training.json) beside the weights, and
+// the checksums of all (checksums.json). A checkpoint is whole or not there.
 #pragma once
 
 #include <cstdint>
@@ -40,24 +40,29 @@ void check_same_run(const RunState& checkpoint, const RunState& run, const std::
 std::optional<RunState> read_run_state(const std::filesystem::path& directory);
 void write_run_state(const std::filesystem::path& directory, const RunState& state);
 
-/// Writes the model as transformers loads it. The answer is the tokenizer's files that were left
-/// out, as they would contradict the new gist token.
+/// Writes the model as transformers loads it; where `same_weights` is a directory that has the
+/// weights already, they are shared with it. The answer is the tokenizer's files that were left out,
+/// as they would contradict the new gist token.
 [[nodiscard]] std::vector<std::string> write_model(const std::filesystem::path& directory,
                                                    const Parameters& parameters,
-                                                   const BaseModel& base, const TrainTask& task);
+                                                   const BaseModel& base, const TrainTask& task,
+                                                   const std::filesystem::path& same_weights);
 
-/// Writes DIR/checkpoint-STEP.
+/// Writes DIR/checkpoint-STEP. `same_weights` as in write_model.
 void save_checkpoint(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
-                     const RunState& state);
+                     const RunState& state, const std::filesystem::path& same_weights);
 /// Removes all but the last `keep`.
 void remove_old_checkpoints(const TrainTask& task);
 /// The last checkpoint in DIR.
 std::optional<std::filesystem::path> last_checkpoint(const std::filesystem::path& output);
+/// Where the last checkpoint in DIR stands; its bytes are those that were written. Throws Error(data)
+/// where they aren't, or it is none: which file and tensor, and which checkpoint remains.
+RunState read_last_checkpoint(const std::filesystem::path& output);
 /// Reads weights and optimiser state.
 void load_checkpoint(Parameters& parameters, const std::filesystem::path& checkpoint);
 
-/// Writes DIR/best-STEP, and removes the others afterwards.
-void save_best(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
-               std::int64_t step);
+/// Writes DIR/best-STEP, and removes the others afterwards. The answer is its path.
+std::filesystem::path save_best(const Parameters& parameters, const BaseModel& base,
+                                const TrainTask& task, std::int64_t step);
 
 }  // namespace gist

@@ -46,7 +46,8 @@ std::string kept_lines(std::string_view text, std::int64_t steps) {
 
 int opened(const std::filesystem::path& path, std::int64_t steps) {
   if (may_exist(path)) write_file_atomically(path, kept_lines(read_file(path), steps));
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  const int descriptor =
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (descriptor < 0) {
     fail(ErrorKind::cannot_create, "{}: {}", path.string(), std::strerror(errno));
   }

@@ -216,7 +216,7 @@ void TrainSession::evaluate() {
   if (!state_.best || loss < state_.best->loss) {
     const SignalPatience patience(signals_);
     const Activity saving("saving the best model so far");
-    save_best(parameters_, base_, task_, state_.step);
+    best_ = save_best(parameters_, base_, task_, state_.step);
     state_.best = {state_.step, loss};
   }
   if (state_.step < steps_) try_to_draw("running");
@@ -226,9 +226,14 @@ void TrainSession::save() {
   if (saved_step_ == state_.step) return;
   const SignalPatience patience(signals_);
   const Activity saving(fmt::format("saving checkpoint-{}", state_.step));
-  save_checkpoint(parameters_, base_, task_, state_);
+  save_checkpoint(parameters_, base_, task_, state_, same_weights());
   saved_step_ = state_.step;
   try_to_draw("running");
+}
+
+/// The directory that has the weights as they are: those of the best step, where that is this one.
+std::filesystem::path TrainSession::same_weights() const {
+  return state_.best && state_.best->step == state_.step ? best_ : std::filesystem::path();
 }
 
 void TrainSession::draw(const char* state) {
@@ -247,7 +252,8 @@ void TrainSession::try_to_draw(const char* state) {
 void TrainSession::publish() {
   const SignalPatience patience(signals_);
   const Activity saving("saving " + task_.output.string());
-  for (const std::string& name : write_model(task_.output, parameters_, base_, task_)) {
+  for (const std::string& name :
+       write_model(task_.output, parameters_, base_, task_, same_weights())) {
     spdlog::warn("{} of {} lacks the gist token and is left out: transformers makes a new one",
                  name, base_.name);
   }

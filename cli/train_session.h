@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -41,6 +42,7 @@ class TrainSession {
   std::string diverged_hint() const;
   void evaluate();
   void save();
+  std::filesystem::path same_weights() const;
   void list_records(const StepResult& result, double expected);
   void publish();
   void draw(const char* state);
@@ -66,6 +68,7 @@ class TrainSession {
   DivergenceDetector divergence_;
   bool divergence_told_ = false;
   std::int64_t saved_step_ = -1;
+  std::filesystem::path best_;  // what this process wrote last
   Stopwatch watch_;
   Progress progress_;
 };

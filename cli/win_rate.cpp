@@ -69,14 +69,6 @@ std::vector<OptionSpec> win_rate_options() {
           {"partial", OptionKind::flag, "", "", "pairs without a verdict are left out"}};
 }
 
-void check_pairs(const std::string& path) {
-  for (const std::string& each : {path, key_path(path)}) {
-    if (may_exist(each)) {
-      fail(ErrorKind::cannot_create, "{} exists: choose another --win-rate, or remove it", each);
-    }
-  }
-}
-
 void write_pairs(const Evaluation& evaluation, const std::string& path, std::uint64_t seed) {
   std::vector<std::pair<std::size_t, std::size_t>> pairs;  // system, record
   for (std::size_t i = 0; i < evaluation.systems.size(); ++i) {
@@ -84,7 +76,7 @@ void write_pairs(const Evaluation& evaluation, const std::string& path, std::uin
     for (std::size_t j = 0; j < evaluation.records.size(); ++j) pairs.emplace_back(i, j);
   }
   const SystemResults& reference = evaluation.systems[evaluation.reference];
-  AtomicFile questions(path), key(key_path(path));
+  AtomicFile questions(path, Existing::refuse), key(key_path(path), Existing::refuse);
   std::uint64_t pair = 0;
   for (const std::uint32_t at : shuffled(seed, 0, static_cast<std::uint32_t>(pairs.size()))) {
     const auto [i, j] = pairs[at];

@@ -13,9 +13,6 @@ namespace gist {
 /// --win-rate, --verdicts.
 std::vector<OptionSpec> win_rate_options();
 
-/// Throws Error(cannot_create) where a file that write_pairs would write exists.
-void check_pairs(const std::string& path);
-
 /// Writes, in a random order, a line for each record and each system but the reference:
 ///   {"pair", "instruction", "input", "a", "b"}
 /// of which one of a and b, by lot, is the system's completion and the other the reference's; and

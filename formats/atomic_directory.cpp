@@ -1,14 +1,14 @@
 #include "formats/atomic_directory.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <system_error>
-#include <vector>
 
 #include "formats/durable.h"
 #include "kernels/error.h"
@@ -16,13 +16,10 @@
 namespace gist {
 namespace {
 
-constexpr const char* aside_infix = ".old-";
-
-/// Whether something has this name, were it a link to nothing.
-bool is_taken(const std::filesystem::path& path) {
-  struct stat status {};
-  return ::lstat(path.c_str(), &status) == 0;
-}
+constexpr const char* infix = ".tmp-";
+constexpr const char* mark_name = "unfinished-by-gist";
+constexpr const char* fresh_name = "new";
+constexpr const char* aside_name = "old";
 
 /// Without the slash that a user may type at the end.
 std::filesystem::path plain(const std::filesystem::path& path) {
@@ -41,61 +38,94 @@ void rename_or_fail(const std::filesystem::path& source, const std::filesystem::
        write_error_text(errno));
 }
 
+bool lock(int descriptor) {
+  return ::flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+}
+
+/// Puts back what was moved aside, where nothing else has its name.
+void put_back(const std::filesystem::path& workspace, const std::filesystem::path& path) {
+  const std::filesystem::path aside = workspace / aside_name;
+  if (!is_taken(aside) || is_taken(path)) return;
+  rename_or_fail(aside, path);
+  sync_directory_of(path);
+}
+
 }  // namespace
 
-AtomicDirectory::AtomicDirectory(const std::filesystem::path& path, Existing existing)
-    : path_(plain(path)),
-      existing_(existing),
-      temporary_(temporary_for(path_)),
-      aside_(path_.string() + aside_infix + std::to_string(::getpid())) {
-  tidy();
-  if (::mkdir(temporary_.c_str(), 0777) != 0) {
-    const ErrorKind kind = errno == ENOSPC ? ErrorKind::io : ErrorKind::cannot_create;
-    fail(kind, "{}: can't be created: {}", temporary_.string(), std::strerror(errno));
+void tidy_left_directories(const std::filesystem::path& parent) {
+  std::error_code ignored;  // what can't be listed stays: it is only litter
+  for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
+    const std::string name = entry.path().filename().string();
+    const std::size_t end = name.rfind(infix);
+    if (end == std::string::npos || !has_random_digits(name, name.substr(0, end) + infix)) continue;
+    const int descriptor =
+        ::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (descriptor < 0) continue;
+    // Its process is gone where the lock is free.
+    const bool left = is_empty_file(entry.path() / mark_name) && lock(descriptor);
+    ::close(descriptor);
+    if (!left) continue;
+    put_back(entry.path(), parent / name.substr(0, end));
+    remove_whole(entry.path());
   }
+}
+
+AtomicDirectory::AtomicDirectory(const std::filesystem::path& path, Existing existing)
+    : path_(plain(path)), existing_(existing) {
+  tidy_left_directories(directory_of(path_));
+  make_workspace();
 }
 
 AtomicDirectory::~AtomicDirectory() {
-  if (!committed_) remove_whole(temporary_);
+  // What was moved aside may be the only copy: then it stays, for the next run to put back.
+  if (!is_taken(workspace_ / aside_name) || is_taken(path_)) remove_whole(workspace_);
+  ::close(descriptor_);
 }
 
-/// Puts back, or removes, what killed processes left. One of them may have had this process's id:
-/// in a container ids are few.
-void AtomicDirectory::tidy() {
-  std::vector<std::filesystem::path> old = left_beside(path_, aside_infix);
-  if (is_taken(aside_)) old.push_back(aside_);
-  for (const std::filesystem::path& directory : old) {
-    if (is_taken(path_)) {
-      remove_whole(directory);
-    } else {
-      rename_or_fail(directory, path_);
-      sync_directory_of(path_);
-    }
+void AtomicDirectory::make_workspace() {
+  int error = EEXIST;
+  while (error == EEXIST) {
+    workspace_ = path_.string() + infix + random_digits();
+    error = ::mkdir(workspace_.c_str(), 0777) == 0 ? 0 : errno;
   }
-  remove_whole(temporary_);
+  if (error != 0) fail_to_create(workspace_, error);
+  descriptor_ = ::open(workspace_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (descriptor_ < 0) fail_to_create(workspace_, errno);
+  lock(descriptor_);  // before the mark: no other process takes it for left behind
+  const int mark = ::openat(descriptor_, mark_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  fresh_ = workspace_ / fresh_name;
+  if (mark < 0 || ::close(mark) != 0 || ::mkdirat(descriptor_, fresh_name, 0777) != 0) {
+    error = errno;
+    remove_whole(workspace_);
+    ::close(descriptor_);
+    fail_to_create(workspace_, error);
+  }
 }
 
 void AtomicDirectory::commit() {
-  sync_tree(temporary_);
-  const bool replaces = is_taken(path_);
-  if (replaces) make_way();
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    const int error = errno;
-    if (replaces) rename_or_fail(aside_, path_);
-    fail(ErrorKind::io, "{}: can't be renamed to {}: {}", temporary_.string(), path_.string(),
-         write_error_text(error));
-  }
-  committed_ = true;
-  sync_directory_of(path_);
-  if (replaces) remove_whole(aside_);
-}
-
-void AtomicDirectory::make_way() {
-  if (existing_ == Existing::refuse) {
+  sync_tree(fresh_);
+  if (!is_taken(path_)) {
+    rename_durably(fresh_, path_, Existing::refuse);
+  } else if (existing_ == Existing::refuse) {
     fail(ErrorKind::cannot_create, "{} exists: choose another directory, or remove it",
          path_.string());
+  } else {
+    replace();
   }
-  rename_or_fail(path_, aside_);
+}
+
+void AtomicDirectory::replace() {
+  if (::renameat2(AT_FDCWD, fresh_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
+    const std::filesystem::path aside = workspace_ / aside_name;
+    rename_or_fail(path_, aside);
+    try {
+      rename_or_fail(fresh_, path_);
+    } catch (...) {
+      put_back(workspace_, path_);
+      throw;
+    }
+  }
+  sync_directory_of(path_);
 }
 
 }  // namespace gist

@@ -4,8 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
-#include <csignal>
 #include <system_error>
 
 #include "kernels/error.h"
@@ -22,19 +20,13 @@ int sync_error(const std::filesystem::path& path, int flags) {
   return (flags & O_DIRECTORY) != 0 && error == EINVAL ? 0 : error;
 }
 
-/// The process id that the text spells, or 0.
-pid_t process_in(std::string_view text) {
-  pid_t process = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, process);
-  return error == std::errc() && rest == end ? process : 0;
-}
-
 }  // namespace
 
 std::string write_error_text(int error) {
   if (error == ENOSPC) return "the disk is full";
   if (error == EDQUOT) return "the disk quota is used up";
+  if (error == EFBIG)
+    return "the limit of a file's size is reached (ulimit -f, or the file system's)";
   return std::generic_category().message(error);
 }
 
@@ -65,40 +57,6 @@ void sync_tree(const std::filesystem::path& directory) {
     fail(ErrorKind::io, "{}: can't be listed: {}", directory.string(), error.code().message());
   }
   sync(directory, O_DIRECTORY);
-}
-
-void sync_and_rename(const std::filesystem::path& source, const std::filesystem::path& target) {
-  if (const int error = sync_error(source, 0); error != 0) {
-    fail(ErrorKind::io, "{}: can't be written: {}", source.string(), write_error_text(error));
-  }
-  if (::rename(source.c_str(), target.c_str()) != 0) {
-    fail(ErrorKind::io, "{}: can't be renamed to {}: {}", source.string(), target.string(),
-         write_error_text(errno));
-  }
-  sync_directory_of(target);
-}
-
-std::vector<std::filesystem::path> left_beside(const std::filesystem::path& path,
-                                               std::string_view infix) {
-  const std::string prefix = path.filename().string() + std::string(infix);
-  std::vector<std::filesystem::path> left;
-  std::error_code ignored;  // what can't be listed stays: it is only litter
-  for (const auto& entry : std::filesystem::directory_iterator(directory_of(path), ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(prefix)) continue;
-    const pid_t process = process_in(std::string_view(name).substr(prefix.size()));
-    if (process > 0 && ::kill(process, 0) != 0 && errno == ESRCH) left.push_back(entry.path());
-  }
-  return left;
-}
-
-std::filesystem::path temporary_for(const std::filesystem::path& path) {
-  constexpr std::string_view infix = ".tmp-";
-  for (const std::filesystem::path& litter : left_beside(path, infix)) {
-    std::error_code ignored;
-    std::filesystem::remove_all(litter, ignored);
-  }
-  return path.string() + std::string(infix) + std::to_string(::getpid());
 }
 
 }  // namespace gist

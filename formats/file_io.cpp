@@ -5,8 +5,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "formats/durable.h"
 #include "kernels/error.h"
@@ -64,18 +66,37 @@ void refuse_git_lfs_pointer(std::string_view bytes, const std::filesystem::path&
        path.string());
 }
 
-AtomicFile::AtomicFile(std::filesystem::path path)
-    : path_(std::move(path)), temporary_(temporary_for(path_)) {
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) {
-    const ErrorKind kind = errno == ENOSPC ? ErrorKind::io : ErrorKind::cannot_create;
-    fail(kind, "{}: can't be created: {}", temporary_.string(), std::strerror(errno));
+bool has_equal_bytes(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code unknown;
+  if (!std::filesystem::is_regular_file(a, unknown) ||
+      std::filesystem::file_size(a, unknown) != std::filesystem::file_size(b, unknown)) {
+    return false;
   }
+  std::ifstream first(a, std::ios::binary), second(b, std::ios::binary);
+  std::vector<char> ours(read_block), theirs(read_block);
+  while (first && second) {
+    first.read(ours.data(), static_cast<std::streamsize>(ours.size()));
+    second.read(theirs.data(), static_cast<std::streamsize>(theirs.size()));
+    const auto count = static_cast<std::size_t>(first.gcount());
+    if (first.gcount() != second.gcount() || std::memcmp(ours.data(), theirs.data(), count) != 0) {
+      return false;
+    }
+  }
+  return first.eof() && second.eof();
+}
+
+AtomicFile::AtomicFile(const std::filesystem::path& path, Existing existing)
+    : path_(path), existing_(existing) {
+  if (!is_pipe_or_device(path)) {
+    descriptor_ = temporary_.emplace(path).descriptor();
+    return;
+  }
+  descriptor_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC);
+  if (descriptor_ < 0) fail_to_create(path, errno);
 }
 
 AtomicFile::~AtomicFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (!temporary_ && descriptor_ >= 0) ::close(descriptor_);
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
@@ -94,15 +115,16 @@ void AtomicFile::write(std::string_view text) {
 }
 
 void AtomicFile::commit() {
-  if (::close(std::exchange(descriptor_, -1)) != 0) {
+  if (temporary_) {
+    temporary_->publish(existing_);
+  } else if (::close(std::exchange(descriptor_, -1)) != 0) {
     fail(ErrorKind::io, "{}: can't be written: {}", path_.string(), write_error_text(errno));
   }
-  sync_and_rename(temporary_, path_);
-  temporary_.clear();
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
-  AtomicFile file(path);
+void write_file_atomically(const std::filesystem::path& path, std::string_view text,
+                           Existing existing) {
+  AtomicFile file(path, existing);
   file.write(text);
   file.commit();
 }

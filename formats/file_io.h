@@ -3,9 +3,12 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "formats/output_file.h"
 
 namespace gist {
 
@@ -20,12 +23,16 @@ std::string read_file(const std::filesystem::path& path);
 /// pointer that Git LFS leaves in place of a file.
 void refuse_git_lfs_pointer(std::string_view bytes, const std::filesystem::path& path);
 
-/// A file that appears whole or not at all: bytes go to PATH.tmp-PID, which `commit` syncs and
-/// renames over the path. Without commit nothing stays. Throws Error(cannot_create) where the
-/// directory can't be written, Error(io) where writing fails (disk full).
+/// Whether both are regular files with the same bytes.
+bool has_equal_bytes(const std::filesystem::path& a, const std::filesystem::path& b);
+
+/// A file that appears whole or not at all: bytes go to a TemporaryFile beside it, which `commit`
+/// publishes. Without commit nothing stays. A pipe or device is written into as it is. Throws
+/// Error(cannot_create) where the directory can't be written, Error(io) where writing fails (disk
+/// full), and as TemporaryFile::publish does.
 class AtomicFile {
  public:
-  explicit AtomicFile(std::filesystem::path path);
+  explicit AtomicFile(const std::filesystem::path& path, Existing existing = Existing::replace);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();
@@ -36,10 +43,12 @@ class AtomicFile {
 
  private:
   std::filesystem::path path_;
-  std::filesystem::path temporary_;
-  int descriptor_ = -1;
+  Existing existing_;
+  std::optional<TemporaryFile> temporary_;  // nothing for a pipe or device
+  int descriptor_ = -1;                     // of either
 };
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+void write_file_atomically(const std::filesystem::path& path, std::string_view text,
+                           Existing existing = Existing::replace);
 
 }  // namespace gist

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "core/gist_activations.h"
+#include "formats/output_file.h"
 #include "formats/sha256.h"
 #include "kernels/tensor.h"
 
@@ -113,8 +114,7 @@ class GistStore {
 };
 
 /// Writes a store in one go: rows are appended in file order, then `publish` closes, syncs and
-/// renames the temporary file (PATH.tmp-PID) over the path, and syncs the directory. Without it
-/// nothing stays. Throws Error(io) where the disk is full or writing fails, Error(cannot_create)
+/// renames a temporary file (formats/output_file.h) to the path. Without it nothing stays. Throws Error(io) where the disk is full or writing fails, Error(cannot_create)
 /// where the directory can't be written.
 class GistStoreWriter {
  public:
@@ -125,7 +125,9 @@ class GistStoreWriter {
   /// Activations are bytes in the header's dtype, [row.gist_tokens, ...]. `hidden` is empty in all
   /// rows or in none. Ids are distinct: `publish` throws Error(data) naming one that is not.
   void append(const StoreRow& row, const GistStore::RawActivations& activations);
-  void publish();
+  /// Where the path is taken and not to be replaced, it throws Error(cannot_create), unless it is
+  /// this very store: its last run was killed when all was done.
+  void publish(Existing existing = Existing::refuse);
 
  private:
   struct Impl;

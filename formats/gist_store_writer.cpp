@@ -1,12 +1,9 @@
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <system_error>
 #include <utility>
 
-#include "formats/durable.h"
+#include "formats/file_io.h"
 #include "formats/gist_store.h"
 #include "formats/gist_store_index.h"
 #include "formats/gist_store_layout.h"
@@ -73,18 +70,6 @@ class ChunkedArray {
   std::vector<std::byte> buffer_;
 };
 
-/// Removed in the end, unless it was renamed.
-struct TemporaryFile {
-  explicit TemporaryFile(std::filesystem::path temporary) : path(std::move(temporary)) {}
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  ~TemporaryFile() {
-    std::error_code ignored;
-    std::filesystem::remove(path, ignored);
-  }
-  std::filesystem::path path;
-};
-
 std::vector<std::byte> raw_values(std::string_view name, const std::vector<float>& values,
                                   Dtype dtype) {
   std::vector<std::byte> bytes(values.size() * size_of(dtype));
@@ -105,12 +90,12 @@ std::vector<std::byte> raw_values(std::string_view name, const std::vector<float
 struct GistStoreWriter::Impl {
   Impl(const std::filesystem::path& store, const StoreHeader& store_header)
       : path(store),
-        temporary(temporary_for(store)),
+        temporary(store),
         header(checked(store, store_header)),
         key(key_array(header), header.dtype),
         value(value_array(header), header.dtype),
         hidden(hidden_array(header), header.dtype),
-        file(hdf5::File::create(temporary.path)) {
+        file(hdf5::File::create(temporary.path())) {
     hdf5::create_group(file, "/index");
     hdf5::create_group(file, "/gist");
     write_store_header(file, header);
@@ -161,7 +146,7 @@ void GistStoreWriter::append(const StoreRow& row, const GistStore::RawActivation
   store.index.append(row);
 }
 
-void GistStoreWriter::publish() {
+void GistStoreWriter::publish(Existing existing) {
   Impl& store = *impl_;
   store.key.finish(store.file);
   store.value.finish(store.file);
@@ -169,7 +154,8 @@ void GistStoreWriter::publish() {
   store.index.by_id = rows_by_id(store.index, store.path.string());
   write_store_index(store.file, store.index);
   store.file.close();
-  sync_and_rename(store.temporary.path, store.path);
+  if (existing == Existing::refuse && has_equal_bytes(store.path, store.temporary.path())) return;
+  store.temporary.publish(existing);
 }
 
 GistStore::RawActivations to_raw(const GistActivations& activations, Dtype dtype) {

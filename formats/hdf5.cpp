@@ -144,7 +144,8 @@ File File::open(const std::filesystem::path& path) {
 File File::create(const std::filesystem::path& path) {
   File file(path);
   FileAccess& access = *file.access_;
-  access.descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  access.descriptor =
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (access.descriptor < 0) {
     const ErrorKind kind =
         errno == ENOSPC || errno == EDQUOT ? ErrorKind::io : ErrorKind::cannot_create;

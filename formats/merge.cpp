@@ -104,7 +104,7 @@ std::vector<Source> chosen_sources(const std::vector<GistStore>& stores,
 MergeResult merge_stores(const std::vector<std::filesystem::path>& inputs,
                          const std::filesystem::path& output,
                          const std::function<bool(const std::string& id)>& keep,
-                         const StoreReading& reading) {
+                         const StoreReading& reading, Existing existing) {
   if (inputs.empty()) fail(ErrorKind::usage, "merge needs at least one gist store");
   std::vector<GistStore> stores;
   stores.reserve(inputs.size());
@@ -117,7 +117,7 @@ MergeResult merge_stores(const std::vector<std::filesystem::path>& inputs,
     const GistStore& store = stores[source.store];
     writer.append(store.row(source.row), store.raw_activations(source.row));
   }
-  writer.publish();
+  writer.publish(existing);
   result.rows = chosen.size();
   return result;
 }

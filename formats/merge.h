@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "formats/gist_store.h"
+#include "formats/output_file.h"
 
 namespace gist {
 
@@ -17,8 +18,8 @@ struct MergeResult {
   std::uint64_t left_out = 0;    // by the filter
 };
 
-/// Merges the inputs' rows into one store at `output`, replacing what stands there; memory holds
-/// their indexes, never all activations. The order: shards of one input come back in input order,
+/// Merges the inputs' rows into one store at `output`, where `existing` says what becomes of what
+/// stands there; memory holds their indexes, never all activations. The order: shards of one input come back in input order,
 /// other stores in argument order. Shards are told by their ordinals: these rise within each store,
 /// and none comes twice. Every row keeps its ordinal. Of rows with the same id and prompt the first
 /// is kept. `keep` chooses rows by id, before anything is compared. The header is the first
@@ -27,6 +28,6 @@ struct MergeResult {
 MergeResult merge_stores(const std::vector<std::filesystem::path>& inputs,
                          const std::filesystem::path& output,
                          const std::function<bool(const std::string& id)>& keep,
-                         const StoreReading& reading = {});
+                         const StoreReading& reading = {}, Existing existing = Existing::refuse);
 
 }  // namespace gist

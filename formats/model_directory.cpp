@@ -127,7 +127,11 @@ std::vector<std::string> write_model_directory(const std::filesystem::path& dire
                                                const ModelContent& content,
                                                std::size_t max_shard_bytes) {
   write_file_atomically(directory / config_name, content.config.dump(2) + "\n");
-  write_safetensors(directory, content.tensors, max_shard_bytes);
+  if (content.same_weights.empty()) {
+    write_safetensors(directory, content.tensors, max_shard_bytes);
+  } else {
+    share_safetensors(content.same_weights, directory);
+  }
   write_gist_json(directory, content.settings);
   const std::filesystem::path generation = content.source / generation_config_name;
   if (!content.source.empty() && may_exist(generation)) {

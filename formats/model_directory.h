@@ -44,6 +44,7 @@ struct ModelContent {
   GistSettings settings;             // gist.json
   std::filesystem::path tokenizer;  // a directory or a vocabulary file, as write_tokenizer takes it
   bool with_gist_token = false;
+  std::filesystem::path same_weights;  // a directory that has these tensors already; "" for none
   std::filesystem::path source;  // has the generation_config.json to copy, if any; "" for none
 };
 

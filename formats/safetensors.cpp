@@ -231,7 +231,8 @@ void SafetensorsFile::read_header() {
   }
   const json header = parse_json(text, path_.string() + ", header");
   const std::byte* data = mapping_ + length_bytes + text.size();
-  const std::size_t data_bytes = size_ - length_bytes - text.size();
+  header_end_ = length_bytes + text.size();
+  const std::size_t data_bytes = size_ - header_end_;
   for (const auto& [name, info] : header.items()) {
     if (name == "__metadata__") {
       check_metadata(info, path_);
@@ -246,6 +247,7 @@ SafetensorsFile::SafetensorsFile(SafetensorsFile&& other) noexcept
     : path_(std::move(other.path_)),
       mapping_(std::exchange(other.mapping_, nullptr)),
       size_(std::exchange(other.size_, 0)),
+      header_end_(other.header_end_),
       identity_(other.identity_),
       tensors_(std::move(other.tensors_)) {}
 
@@ -253,6 +255,7 @@ SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(mapping_, other.mapping_);
   std::swap(size_, other.size_);
+  std::swap(header_end_, other.header_end_);
   std::swap(identity_, other.identity_);
   std::swap(tensors_, other.tensors_);
   return *this;

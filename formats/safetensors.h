@@ -49,6 +49,8 @@ class SafetensorsFile {
   std::size_t size() const { return size_; }                  // of the file, in bytes
   const FileIdentity& identity() const { return identity_; }  // of the mapped file
   const std::map<std::string, SafetensorsEntry>& tensors() const { return tensors_; }
+  /// What stands before the tensors' bytes: the length, the JSON text.
+  std::span<const std::byte> header() const { return {mapping_, header_end_}; }
   /// Says that the tensor's pages need not stay in memory.
   void release(const SafetensorsEntry& entry) const;
 
@@ -58,6 +60,7 @@ class SafetensorsFile {
   std::filesystem::path path_;
   std::byte* mapping_ = nullptr;
   std::size_t size_ = 0;
+  std::size_t header_end_ = 0;
   FileIdentity identity_;
   std::map<std::string, SafetensorsEntry> tensors_;
 };
@@ -75,6 +78,10 @@ struct NamedTensor {
 /// out. The directory exists. Each file is written whole and renamed into place.
 void write_safetensors(const std::filesystem::path& directory,
                        const std::vector<NamedTensor>& tensors, std::size_t max_shard_bytes);
+
+/// Gives `directory` the weight files of another one, which write_safetensors wrote, by hard links
+/// where the file system has them, else by copies.
+void share_safetensors(const std::filesystem::path& from, const std::filesystem::path& directory);
 
 /// Writes one file, whole and renamed into place.
 void write_safetensors_file(const std::filesystem::path& path,

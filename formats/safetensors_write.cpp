@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -136,16 +137,50 @@ bool is_shard_name(std::string_view name) {
          });
 }
 
-/// Weight files that an earlier write left, and that a reader would take for this one's.
-void remove_others(const std::filesystem::path& directory, const std::set<std::string>& written) {
-  std::vector<std::filesystem::path> stale;
+std::set<std::string> weight_files_in(const std::filesystem::path& directory) {
+  std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     const std::string name = entry.path().filename().string();
-    const bool is_weights =
-        name == weights_file_name || name == weights_index_name || is_shard_name(name);
-    if (is_weights && !written.contains(name)) stale.push_back(entry.path());
+    if (name == weights_file_name || name == weights_index_name || is_shard_name(name)) {
+      names.insert(name);
+    }
   }
-  for (const auto& path : stale) std::filesystem::remove(path);
+  return names;
+}
+
+/// Weight files that an earlier write left, and that a reader would take for this one's.
+void remove_others(const std::filesystem::path& directory, const std::set<std::string>& written) {
+  try {
+    for (const std::string& name : weight_files_in(directory)) {
+      if (!written.contains(name)) std::filesystem::remove(directory / name);
+    }
+  } catch (const std::filesystem::filesystem_error& error) {
+    fail(ErrorKind::io, "{}: weight files of an earlier write can't be removed: {}",
+         directory.string(), error.code().message());
+  }
+}
+
+void copy_in_pieces(const std::filesystem::path& source, const std::filesystem::path& target) {
+  constexpr std::size_t piece = std::size_t{1} << 22;
+  std::ifstream in(source, std::ios::binary);
+  std::vector<char> bytes(piece);
+  AtomicFile out(target);
+  while (in) {
+    in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    out.write(std::string_view(bytes.data(), static_cast<std::size_t>(in.gcount())));
+  }
+  if (!in.eof()) fail(ErrorKind::io, "{}: can't be read", source.string());
+  out.commit();
+}
+
+void link_or_copy(const std::filesystem::path& source, const std::filesystem::path& target) {
+  remove_left_files(target);
+  const std::filesystem::path link = target.string() + ".tmp-" + random_digits();
+  std::error_code error;
+  std::filesystem::create_hard_link(source, link, error);
+  if (error) return copy_in_pieces(source, target);
+  rename_durably(link, target, Existing::replace);
+  std::filesystem::remove(link, error);  // it stays where both are one file already
 }
 
 }  // namespace
@@ -163,12 +198,13 @@ void write_safetensors(const std::filesystem::path& directory,
     write_index(directory / weights_index_name, shards);
     written.insert(weights_index_name);
   }
-  try {
-    remove_others(directory, written);
-  } catch (const std::filesystem::filesystem_error& error) {
-    fail(ErrorKind::io, "{}: weight files of an earlier write can't be removed: {}",
-         directory.string(), error.code().message());
-  }
+  remove_others(directory, written);
+}
+
+void share_safetensors(const std::filesystem::path& from, const std::filesystem::path& directory) {
+  const std::set<std::string> names = weight_files_in(from);
+  for (const std::string& name : names) link_or_copy(from / name, directory / name);
+  remove_others(directory, names);
 }
 
 void write_safetensors_file(const std::filesystem::path& path,

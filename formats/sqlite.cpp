@@ -8,12 +8,30 @@
 
 namespace gist::sqlite {
 
+namespace {
+
+/// An absolute path is never taken for ":memory:" or a URI, and has no link but perhaps the last
+/// name, which is not followed.
+std::string absolute_path(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto directory = std::filesystem::canonical(directory_of(path), error);
+  std::string absolute = (error ? std::filesystem::absolute(path) : directory / path.filename());
+  constexpr std::size_t journal_ending = 8;
+  const auto longest = static_cast<std::size_t>(sqlite3_vfs_find(nullptr)->mxPathname);
+  if (absolute.size() + journal_ending > longest) {
+    fail(ErrorKind::cannot_create,
+         "{}: the whole path has {} bytes, and SQLite takes at most {}: choose a shorter one",
+         path.string(), absolute.size(), longest - journal_ending);
+  }
+  return absolute;
+}
+
+}  // namespace
+
 Database::Database(const std::filesystem::path& path, int flags) : name_(path.string()) {
   sqlite3* opened = nullptr;
-  // An absolute path is never taken for ":memory:" or a URI.
-  const std::string absolute = std::filesystem::absolute(path).string();
-  const int code =
-      sqlite3_open_v2(absolute.c_str(), &opened, flags | SQLITE_OPEN_EXRESCODE, nullptr);
+  const int code = sqlite3_open_v2(absolute_path(path).c_str(), &opened,
+                                   flags | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW, nullptr);
   database_.reset(opened);
   if (code != SQLITE_OK) fail_with(code);
 }

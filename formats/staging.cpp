@@ -123,11 +123,11 @@ void Staging::for_each_row(const std::function<void(const StagedRow&)>& visit) c
   impl_->tables.for_each_row(visit);
 }
 
-void Staging::publish(const std::filesystem::path& store) {
+void Staging::publish(const std::filesystem::path& store, Existing existing) {
   GistStoreWriter writer(store, impl_->tables.header());
   for_each_row(
       [&writer](const StagedRow& staged) { writer.append(staged.row, staged.activations); });
-  writer.publish();
+  writer.publish(existing);
   discard();
 }
 

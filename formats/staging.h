@@ -42,7 +42,8 @@ class Staging {
   static std::filesystem::path path_for(const std::filesystem::path& store);
 
   /// Creates the file and locks it. Throws Error(cannot_create) where it exists or the directory
-  /// can't be written, Error(busy) naming the holder's process where another run holds it.
+  /// can't be written, Error(busy) where another process has it open (a run
+  /// holds its output's lock besides: see OutputLock).
   /// `settings` is what a resumed run must agree with, as JSON text of an object.
   static Staging create(const std::filesystem::path& path, const StoreHeader& header,
                         const std::string& settings);
@@ -74,7 +75,7 @@ class Staging {
 
   /// Writes the store from the rows (see GistStoreWriter), each compared with its checksum, then
   /// removes the partial.
-  void publish(const std::filesystem::path& store);
+  void publish(const std::filesystem::path& store, Existing existing = Existing::refuse);
   /// Removes the partial without publishing. Does nothing the second time.
   void discard();
 

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "formats/gist_store_layout.h"
-#include "formats/lock_holder.h"
 #include "formats/staging_checksum.h"
 #include "formats/store_header_json.h"
 #include "formats/text.h"
@@ -128,12 +127,6 @@ std::vector<std::string> schema_of(const sqlite::Database& database) {
   return entries;
 }
 
-[[noreturn]] void fail_busy(const std::filesystem::path& path) {
-  const std::optional<pid_t> holder = lock_holder(path);
-  fail(ErrorKind::busy, "{}: {} works on this output; wait for it to end, or choose another output",
-       path.string(), holder ? fmt::format("process {}", *holder) : "another run");
-}
-
 }  // namespace
 
 StagingTables::StagingTables(const std::filesystem::path& path, int flags)
@@ -147,7 +140,9 @@ void StagingTables::fail_damaged(const std::string& what) const {
 void StagingTables::lock() {
   for (const char* statements : {settings_of_connection, "BEGIN EXCLUSIVE; COMMIT"}) {
     const int code = sqlite3_exec(database_.get(), statements, nullptr, nullptr, nullptr);
-    if ((code & 0xff) == SQLITE_BUSY) fail_busy(path_);
+    if ((code & 0xff) == SQLITE_BUSY) {
+      fail(ErrorKind::busy, "{}: another process has it open: wait for it to end", path_.string());
+    }
     if (code != SQLITE_OK) database_.fail_with(code);
   }
   // The run that held the lock may have published and removed the file that was opened here.

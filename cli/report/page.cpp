@@ -239,12 +239,11 @@ Html controls_html(const std::string& list, const std::vector<Control>& controls
 void check_page(const std::filesystem::path& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
-  if (std::filesystem::exists(status) &&
-      (!std::filesystem::is_regular_file(status) || !read_file(path).starts_with(page_begin))) {
-    fail(ErrorKind::cannot_create, "--report {}: it exists and is no report of gist",
-         path.string());
-  }
-  const AtomicFile can_be_written(path);
+  const bool is_ours =
+      !std::filesystem::exists(status) || is_pipe_or_device(path) || is_empty_file(path) ||
+      (std::filesystem::is_regular_file(status) && read_file(path).starts_with(page_begin));
+  if (is_ours) return;
+  fail(ErrorKind::cannot_create, "--report {}: it exists and is no report of gist", path.string());
 }
 
 void write_page(const std::filesystem::path& path, const std::string& page) {

@@ -10,7 +10,8 @@ import time
 import unittest
 
 from families import UNDER_GIST, for_each_family
-from gist_cli import (FIXTURES, GIST, TempDirTest, environment, jsonl, records_of, run, wordtasks)
+from gist_cli import (FIXTURES, GIST, MODELS, TempDirTest, environment, jsonl, records_of, run, wordtasks)
+from stores import write_store
 
 STORIES = FIXTURES / "models" / "stories260K"
 BEGINNINGS = ["Once upon a time", "Lily", "One day, Tim", "The cat", "A dog ran", "Mom said",
@@ -43,6 +44,19 @@ class OutputTest(TempDirTest):
         with open(path, "w") as file:
             file.write(text)
 
+    def whole_run(self, *options, **settings):
+        """What a run writes; what says how it was made is kept for unfinished()."""
+        self.to_file(*options, **settings)
+        self.settings = self.read(self.output + ".settings.json")
+        whole = self.read()
+        os.remove(self.output)
+        return whole
+
+    def unfinished(self, text):
+        """Leaves what the run of whole_run would have left with these lines."""
+        self.write(self.partial, text)
+        self.write(self.partial + ".settings.json", self.settings)
+
     def read(self, path=None):
         with open(path or self.output) as file:
             return file.read()
@@ -74,12 +88,13 @@ class Proofs(OutputTest):
 
     def test_a_run_cut_anywhere_resumes_to_the_same_bytes(self):
         for options in (OPTIONS, SAMPLED):
-            whole = self.generate(*options).out
+            whole = self.whole_run(*options)
+            self.assertEqual(whole, self.generate(*options).out)
             lines = whole.splitlines(keepends=True)
             for text in ("", lines[0][:10], lines[0], "".join(lines[:5]) + lines[5][:-1],
                          "".join(lines[:7]), whole):
                 with self.subTest(options=options, bytes=len(text)):
-                    self.write(self.partial, text)
+                    self.unfinished(text)
                     self.assertDone(self.to_file("--resume", *options))
                     self.assertEqual(self.read(), whole)
                     os.remove(self.output)
@@ -124,9 +139,9 @@ class Output(OutputTest):
 
     def test_a_second_run_on_the_same_output_is_refused(self):
         for mode in ((), ("--resume",), ("--force",)):
-            with self.subTest(mode=mode), open(self.partial, "w") as first:
+            with self.subTest(mode=mode), open(self.output + ".gist-lock", "w") as first:
                 fcntl.flock(first, fcntl.LOCK_EX)
-                self.assertFails(self.to_file(*mode, *OPTIONS), 75, self.partial)
+                self.assertFails(self.to_file(*mode, *OPTIONS), 75, self.output, f"process {os.getpid()}")
 
     def test_a_directory_that_is_missing_is_named(self):
         self.output = self.path("none/out.jsonl")
@@ -181,7 +196,8 @@ class Resume(OutputTest):
             with self.subTest(name):
                 self.assertFails(self.to_file("--resume", *OPTIONS, stdin=text), 65, "input",
                                  self.output, "--force")
-        os.rename(self.output, self.partial)
+        for ending in ("", ".settings.json"):
+            os.rename(self.output + ending, self.partial + ending)
         for name in ("changed", "shorter"):
             with self.subTest(name, partial=True):
                 self.assertFails(self.to_file("--resume", *OPTIONS, stdin=inputs[name]), 65, "input",
@@ -190,10 +206,61 @@ class Resume(OutputTest):
 
     def test_skipped_records_are_skipped_again(self):
         text = INPUT.replace(json.dumps({"n": 2, "text": BEGINNINGS[2]}), "nonsense")
-        whole = self.generate("--keep-going", *OPTIONS, stdin=text).out
-        self.write(self.partial, "".join(whole.splitlines(keepends=True)[:4]))
+        whole = self.whole_run("--keep-going", *OPTIONS, stdin=text)
+        self.unfinished("".join(whole.splitlines(keepends=True)[:4]))
         result = self.to_file("--resume", "--keep-going", *OPTIONS, stdin=text)
         self.assertEqual((result.code, result.out), (1, ""), result.err)
+        self.assertEqual(self.read(), whole)
+
+
+class OtherSettings(OutputTest):
+    CHANGES = {"max-new-tokens": ("--max-new-tokens", 21), "temperature": ("--temperature", 0.8),
+               "top-k": ("--top-k", 5), "top-p": ("--top-p", 0.5), "seed": ("--seed", 4), "stop": ("--stop", "x"),
+               "dtype": ("--dtype", "bf16"), "fields": ("--fields", "text=text")}
+    PLAIN = ("--max-new-tokens", 5, "--temperature", 0.9)
+
+    def assertRefused(self, name, path, *options, **settings):
+        before = self.read(path)
+        self.assertFails(self.to_file("--resume", *options, **settings), 64, path, f"--{name}", "--force")
+        self.assertEqual(self.read(path), before)
+
+    def test_what_would_change_the_completions_is_named(self):
+        whole = self.whole_run(*self.PLAIN)
+        for name, change in self.CHANGES.items():
+            options = [*self.PLAIN, *change]
+            if change[0] in self.PLAIN:
+                at = self.PLAIN.index(change[0])
+                options = [*self.PLAIN[:at], *self.PLAIN[at + 2:], *change]
+            with self.subTest(name):
+                self.unfinished(whole[:whole.index("\n") + 1])
+                self.assertRefused(name, self.partial, *options)
+        self.assertDone(self.to_file("--resume", *self.PLAIN, "--batch-rows", 2, "--threads", 1))
+        self.assertEqual(self.read(), whole)
+        for name, change in self.CHANGES.items():  # of a finished file
+            if change[0] not in self.PLAIN:
+                self.assertRefused(name, self.output, *self.PLAIN, *change)
+
+    def test_another_model_condition_or_store_is_named(self):
+        self.text = jsonl(wordtasks(0, 2))
+        gist, pos = MODELS / "wordtasks-llama-gist", MODELS / "wordtasks-llama-pos"
+        self.command = ["generate", "--model", gist]
+        self.assertDone(self.to_file(*self.PLAIN))
+        self.assertRefused("condition", self.output, *self.PLAIN, "--condition", "pos")
+        self.command = ["generate", "--model", pos]
+        self.assertRefused("model", self.output, *self.PLAIN, "--condition", "gist")
+        self.command = ["generate", "--model", gist]
+        store = write_store(self.path("a.h5"), {"a": wordtasks(0, 1)[0]["instruction"],
+                                                "b": wordtasks(1, 2)[0]["instruction"]})
+        self.assertRefused("store", self.output, *self.PLAIN, "--store", store)
+
+    def test_lines_of_unknown_origin_are_not_gone_on_with(self):
+        whole = self.whole_run(*OPTIONS)
+        self.write(self.partial, whole)
+        result = self.to_file("--resume", *OPTIONS)
+        self.assertFails(result, 65, self.partial + ".settings.json", "missing")
+        os.rename(self.partial, self.output)
+        os.remove(self.output + ".settings.json")
+        self.assertFails(self.to_file("--resume", *OPTIONS), 65, self.output + ".settings.json")
         self.assertEqual(self.read(), whole)
 
 

@@ -322,6 +322,9 @@ class Tables(InputTest):
         path = self.written("table.tsv", tsv(RECORDS))
         whole = self.generate(path)
         out = self.path("out.jsonl")
+        self.assertEqual(self.generate(path, "--output", out).code, 0)
+        os.remove(out)
+        os.rename(out + ".settings.json", out + ".partial.settings.json")
         with open(out + ".partial", "w") as partial:
             partial.writelines(whole.out.splitlines(keepends=True)[:2])
         result = self.generate(path, "--output", out, "--resume")

@@ -62,7 +62,8 @@ class Resume(ResumeTest):
 
     def test_without_resume_an_output_that_is_not_empty_is_refused(self):
         self.as_if_killed("whole", "killed", 4)
-        for name in ("killed", "whole", "data.jsonl/x", "data.jsonl"):
+        self.write("file", "x")
+        for name in ("killed", "whole", "file/x", "file"):
             before = tree(self.path("."))
             self.assertFails(self.train(name), 73, "--output", name)
             self.assertEqual(tree(self.path(".")), before)
@@ -111,8 +112,8 @@ class Resume(ResumeTest):
                     json.dump({k: v for k, v in content.items() if v is not None}, file)
             return edited
 
-        cases = [("optimizer.safetensors", truncate, 65), ("optimizer.safetensors", os.remove, 66),
-                 ("model.safetensors", truncate, 65), ("model.safetensors", os.remove, 66),
+        cases = [("optimizer.safetensors", truncate, 65), ("optimizer.safetensors", os.remove, 65),
+                 ("model.safetensors", truncate, 65), ("model.safetensors", os.remove, 65),
                  ("training.json", truncate, 65), ("training.json", os.remove, 65),
                  ("training.json", edit(step=None), 65), ("training.json", edit(settings=None), 65),
                  ("training.json", edit(base_sha256=7), 65), ("training.json", edit(step=-3), 65),
@@ -126,6 +127,42 @@ class Resume(ResumeTest):
                 self.assertFails(self.train(f"damaged{i}", resume=True), code, checkpoint)
                 self.assertEqual(tree(self.path(f"damaged{i}")), before)
 
+    def test_a_byte_that_is_another_is_damage_of_a_tensor_and_a_file(self):
+        rng = random.Random(5)
+        sizes = {}
+        for name in ("model.safetensors", "optimizer.safetensors", "training.json", "config.json", "checksums.json"):
+            with self.subTest(name):
+                checkpoint = self.as_if_killed("whole", f"flip-{name}", 4)
+                shutil.copytree(self.path("whole/checkpoint-2"), self.path(f"flip-{name}/checkpoint-2"))
+                path = self.path(os.path.join(checkpoint, name))
+                sizes[name] = os.path.getsize(path)
+                with open(path, "r+b") as file:
+                    at = rng.randrange(sizes[name] // 2, sizes[name]) if name != "checksums.json" else 20
+                    file.seek(at)
+                    byte = file.read(1)[0]
+                    file.seek(at)
+                    file.write(bytes([byte ^ 1]))
+                result = self.train(f"flip-{name}", resume=True)
+                self.assertFails(result, 65, os.path.join(checkpoint, name), "checkpoint-2")
+                if name.endswith(".safetensors"):
+                    self.assertIn("tensor", result.err)
+        shutil.rmtree(self.path("flip-config.json/checkpoint-4"))
+        self.resumed("flip-config.json")
+        self.assertEqual(self.weights("flip-config.json"), self.weights("whole"))
+
+    def test_records_that_were_rejected_are_an_exit_code_again(self):
+        data = self.write("bad.jsonl", jsonl(self.records) + "nonsense\n")
+        for resume in (None, True):
+            self.assertEqual(self.train("rejects", data=data, keep_going=True, resume=resume).code, 1)
+
+    def test_the_best_shares_its_weights_with_what_equals_it(self):
+        held_out = self.write("held_out.jsonl", jsonl(wordtasks(40, 50)))
+        out = self.trained("best", eval_data=held_out, eval_every=2, save_every=2, keep=5)
+        best = [name for name in os.listdir(out) if name.startswith("best-")][0]
+        twin = out if best == "best-8" else os.path.join(out, "checkpoint-" + best[5:])
+        self.assertTrue(os.path.samefile(os.path.join(out, best, "model.safetensors"),
+                                         os.path.join(twin, "model.safetensors")))
+
     def test_a_log_that_is_damaged_is_no_obstacle(self):
         self.as_if_killed("whole", "killed", 4)
         with open(self.path("killed/metrics.jsonl"), "a") as file:
@@ -136,9 +173,11 @@ class Resume(ResumeTest):
     def test_a_diverged_run_keeps_its_last_checkpoint(self):
         checkpoint = self.as_if_killed("whole", "killed", 4)
         spoil(self.path(f"{checkpoint}/model.safetensors"), "model.norm.weight", 0)
+        os.remove(self.path(f"{checkpoint}/checksums.json"))  # as an older gist left it
         result = self.train("killed", resume=True)
         self.assertEqual(result.code, 65, result.err)
-        why = result.err.splitlines()[1]
+        self.assertIn("checksums.json", result.err.splitlines()[0])
+        why = result.err.splitlines()[-1]
         for word in ("step 5", "not a number", checkpoint, "--lr"):
             self.assertIn(word, why)
         self.assertEqual([n for n in os.listdir(self.path("killed")) if "-" in n], ["checkpoint-4"])

@@ -1,8 +1,5 @@
 #include "formats/atomic_directory.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "tests/formats/test_support.h"
 
 namespace gist {
@@ -11,15 +8,6 @@ namespace {
 using namespace gist::testing;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using Existing = AtomicDirectory::Existing;
-
-/// The id of a process that is gone.
-std::string gone() {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(0);
-  ::waitpid(child, nullptr, 0);
-  return std::to_string(child);
-}
 
 class AtomicDirectoryTest : public ::testing::Test {
  protected:
@@ -31,6 +19,13 @@ class AtomicDirectoryTest : public ::testing::Test {
     AtomicDirectory directory(path_, existing);
     make(directory.path(), content);
     directory.commit();
+  }
+  /// What a killed process leaves.
+  std::filesystem::path left() {
+    const std::filesystem::path workspace = path_.string() + ".tmp-fedcba9876543210";
+    std::filesystem::create_directory(workspace);
+    write_file(workspace / "unfinished-by-gist", "");
+    return workspace;
   }
   std::string content() { return content_of(path_ / "sub" / "file"); }
   std::vector<std::string> names() {
@@ -46,7 +41,7 @@ class AtomicDirectoryTest : public ::testing::Test {
 
 TEST_F(AtomicDirectoryTest, AppearsWithCommit) {
   AtomicDirectory directory(path_);
-  EXPECT_EQ(directory.path(), path_.string() + ".tmp-" + std::to_string(::getpid()));
+  EXPECT_TRUE(directory.path().string().starts_with(path_.string() + ".tmp-"));
   make(directory.path(), "new");
   EXPECT_FALSE(std::filesystem::exists(path_));
   directory.commit();
@@ -90,31 +85,26 @@ TEST_F(AtomicDirectoryTest, ALinkIsReplacedAndNotWhatItNames) {
 
 TEST_F(AtomicDirectoryTest, RemovesWhatKilledProcessesLeft) {
   make(path_, "whole");
-  make(path_.string() + ".tmp-" + gone(), "half");
-  make(path_.string() + ".old-" + gone(), "old");
-  make(path_.string() + ".tmp-" + std::to_string(::getpid()), "of the same id");
+  make(left() / "new", "half");
   { const AtomicDirectory directory(path_); }
   EXPECT_THAT(names(), ElementsAre("model"));
   EXPECT_EQ(content(), "whole");
 }
 
 TEST_F(AtomicDirectoryTest, LeavesAloneWhatIsOfOthers) {
-  const std::string parent = std::to_string(::getppid());
-  for (const std::string& name : {".tmp-" + parent, ".old-" + parent, std::string(".tmp-1x")}) {
-    make(path_.string() + name, "other");
+  for (const std::string name : {"", "1", "1x", "0123456789abcdef"}) {
+    make(path_.string() + ".tmp-" + name, "a user's");  // without gist's mark
   }
+  const AtomicDirectory living(path_);
   { const AtomicDirectory directory(path_); }
-  EXPECT_EQ(names().size(), 3U);
+  EXPECT_EQ(names().size(), 5U);
 }
 
 TEST_F(AtomicDirectoryTest, PutsBackTheOnlyCopyThatAKilledProcessMovedAside) {
-  for (const std::string& process : {gone(), std::to_string(::getpid())}) {
-    std::filesystem::remove_all(path_);
-    make(path_.string() + ".old-" + process, "old");
-    { const AtomicDirectory directory(path_); }
-    EXPECT_THAT(names(), ElementsAre("model"));
-    EXPECT_EQ(content(), "old");
-  }
+  make(left() / "old", "old");
+  { const AtomicDirectory directory(path_); }
+  EXPECT_THAT(names(), ElementsAre("model"));
+  EXPECT_EQ(content(), "old");
 }
 
 TEST_F(AtomicDirectoryTest, NeedsAPlaceToStand) {

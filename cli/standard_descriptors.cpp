@@ -1,0 +1,20 @@
+#include "cli/standard_descriptors.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <utility>
+
+namespace gist {
+
+void fill_standard_descriptors() {
+  // In the order of their numbers: open gives the lowest one that is free.
+  constexpr std::array modes{std::pair(STDIN_FILENO, O_WRONLY), std::pair(STDOUT_FILENO, O_RDONLY),
+                             std::pair(STDERR_FILENO, O_WRONLY)};
+  for (const auto& [descriptor, mode] : modes) {
+    if (::fcntl(descriptor, F_GETFD) < 0 && ::open("/dev/null", mode) != descriptor) ::_exit(1);
+  }
+}
+
+}  // namespace gist

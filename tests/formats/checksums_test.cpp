@@ -1,0 +1,67 @@
+#include "formats/checksums.h"
+
+#include "formats/safetensors.h"
+#include "tests/formats/test_support.h"
+
+namespace gist {
+namespace {
+
+using namespace gist::testing;
+
+class ChecksumsTest : public ::testing::Test {
+ protected:
+  ChecksumsTest() {
+    Shape shape;
+    shape.rank = 1;
+    shape.dims[0] = 2;
+    const auto* bytes = reinterpret_cast<const std::byte*>(values_);
+    write_safetensors_file(directory_ / "w.safetensors", {{"a", {bytes, Dtype::f32, shape}},
+                                                          {"b", {bytes + 8, Dtype::f32, shape}}});
+    write_file(directory_ / "config.json", "{\"n\": 1}\n");
+    write_checksums(directory_.path());
+  }
+  void verify() { verify_checksums(directory_.path()); }
+
+  static constexpr float values_[] = {1, 2, 3, 4};
+  const TemporaryDirectory directory_;
+};
+
+TEST_F(ChecksumsTest, WhatWasWrittenIsFine) {
+  EXPECT_TRUE(has_checksums(directory_.path()));
+  EXPECT_FALSE(error_of([&] { verify(); }));
+}
+
+TEST_F(ChecksumsTest, EveryByteCounts) {
+  for (const char* name : {"w.safetensors", "config.json", checksums_name}) {
+    const std::string whole = content_of(directory_ / name);
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+      std::string damaged = whole;
+      damaged[i] = static_cast<char>(damaged[i] ^ 1);
+      write_file(directory_ / name, damaged);
+      const auto error = error_of([&] { verify(); });
+      // White space, and the number of a version that is as good, are no damage.
+      if (!error && name == std::string(checksums_name) && !std::isxdigit(whole[i])) continue;
+      if (!error && whole.substr(i - 4, 3).find('.') != std::string::npos) continue;
+      ASSERT_TRUE(error) << name << ", byte " << i;
+      EXPECT_EQ(error->kind(), ErrorKind::data) << error->what();
+    }
+    write_file(directory_ / name, whole);
+  }
+  EXPECT_FALSE(error_of([&] { verify(); }));
+}
+
+TEST_F(ChecksumsTest, TheTensorIsNamed) {
+  std::string bytes = content_of(directory_ / "w.safetensors");
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  write_file(directory_ / "w.safetensors", bytes);
+  expect_error(ErrorKind::data, "w.safetensors: tensor \"b\" is not what was written",
+               [&] { verify(); });
+}
+
+TEST_F(ChecksumsTest, AMissingFileIsNamed) {
+  std::filesystem::remove(directory_ / "config.json");
+  expect_error(ErrorKind::data, "config.json is missing", [&] { verify(); });
+}
+
+}  // namespace
+}  // namespace gist

@@ -79,13 +79,13 @@ bool is_short(const nlohmann::json& value) {
   return text_of_json(value).size() <= longest;
 }
 
-void check_settings(const nlohmann::json& before, const nlohmann::json& now,
+void check_settings(const nlohmann::json& before, const nlohmann::ordered_json& now,
                     const std::filesystem::path& path) {
   for (const auto& [name, value] : now.items()) {
     const nlohmann::json there = before.value(name, nlohmann::json());
-    if (there == value) continue;
+    if (there == nlohmann::json(value)) continue;
     const std::string remedy = "repeat the options, or start anew with --force";
-    if (is_short(there) && is_short(value)) {
+    if (is_short(there) && is_short(nlohmann::json(value))) {
       fail(ErrorKind::usage, "{} was made with --{} {}, and this run has {}: {}", path.string(),
            name, text_of_json(there), text_of_json(value), remedy);
     }

@@ -127,19 +127,6 @@ CompressionTask task_of(const ModelFiles& files, const ModelSpec& spec, const Op
   return task;
 }
 
-constexpr const char* limit_key = "max-kl";
-constexpr double no_limit = 1e300;  // JSON has no infinity
-
-/// A higher limit may be taken where the lower one has rejected nothing yet.
-bool may_take_limit(const Staging& staging, const nlohmann::json& before,
-                    const nlohmann::json& now) {
-  bool rejects = false;
-  staging.for_each_record([&rejects](const StagedRecord& record) {
-    rejects = rejects || record.status == StagedRecord::Status::rejected;
-  });
-  return !rejects && before.is_number() && before < now;
-}
-
 /// Whether the setting stands for a file's content, which says nothing to a person.
 bool is_digest(const std::string& name) {
   return name == "known" || name == "check-model";
@@ -153,7 +140,6 @@ nlohmann::json settings_of(const Options& options, const CheckReference* check,
                            const GistStore* known) {
   return {{"dtype", options.text("dtype")},
           {"fields", options.has("fields") ? options.text("fields") : ""},
-          {limit_key, options.has(limit_key) ? options.real(limit_key, 0, 1e9) : no_limit},
           {"check", check == nullptr ? "" : options.text("check")},
           {"check-model", check == nullptr ? "" : check->model_sha256()},
           {"batch-tokens", options.text("batch-tokens")},
@@ -173,7 +159,7 @@ void check_agreement(const Staging& staging, const std::string& partial, const S
   const nlohmann::json before = parse_json(staging.settings(), partial);
   for (const auto& [name, value] : now.items()) {
     const nlohmann::json there = before.value(name, nlohmann::json());
-    if (there == value || (name == limit_key && may_take_limit(staging, there, value))) continue;
+    if (there == value) continue;
     fail(ErrorKind::usage, "{} was begun with {}: repeat the options, or start anew with --force",
          partial,
          is_digest(name) ? fmt::format("another --{}", name)

@@ -113,7 +113,9 @@ void check(const Options& options) {
     fail(ErrorKind::usage, "--max-tokens needs --model DIR");
   }
   for (const OptionSpec& option : system_options()) {
-    if (option.kind == OptionKind::flag ? options.flag(option.name) : options.has(option.name)) {
+    const bool given = option.kind == OptionKind::flag ? options.flag(option.name)
+                                                       : !options.list(option.name).empty();
+    if (given) {
       fail(ErrorKind::usage, "--{} needs --model DIR", option.name);
     }
   }

@@ -35,9 +35,9 @@ constexpr std::array inputs_of_options = {
 constexpr std::array beside_store = {".partial", ".partial-journal", ".gist-lock"};
 constexpr std::array beside_completions = {".partial", ".settings.json", ".partial.settings.json",
                                            ".gist-lock"};
-constexpr std::array in_training = {"metrics.jsonl",    "spikes.jsonl", "left_out.jsonl",
-                                    "training.json",    "config.json",  "gist.json",
-                                    "model.safetensors"};
+constexpr std::array files_in_training = {"metrics.jsonl",    "spikes.jsonl", "left_out.jsonl",
+                                          "training.json",    "config.json",  "gist.json",
+                                          "model.safetensors"};
 
 /// The longest addition to an output's name: ".partial.settings.json.tmp-" and 16 digits.
 constexpr std::size_t longest_addition = 43;
@@ -151,7 +151,7 @@ std::vector<NamedFile> files_of(const Output& output) {
   if (output.kind == Kind::completions) add_beside(beside_completions);
   if (output.kind == Kind::pairs) add_beside(std::array{".key"});
   if (output.kind == Kind::training) {
-    for (const char* name : in_training) {
+    for (const char* name : files_in_training) {
       const fs::path path = fs::path(output.value) / name;
       files.push_back(output_file("--output's " + path.string(), path));
     }
@@ -184,19 +184,22 @@ void check_distinct(const std::vector<NamedFile>& outputs, const std::vector<Nam
   fail(ErrorKind::cannot_create, "{}: {}", output.name(), why);
 }
 
-/// The directory in which the output is made: of one that train makes with its parents the first
-/// that is there.
-fs::path place_of(const Output& output) {
+/// The directory in which the output is made. Of train's, and of what is made in it, that is the
+/// first that is there: train makes the others.
+fs::path place_of(const Output& output, const Options& options) {
   fs::path place = directory_of(output.value);
-  if (output.kind != Output::Kind::training) return place;
+  const bool in_training =
+      options.knows("data") && options.knows("output") && options.has("output") &&
+      (place / "").lexically_normal() == (fs::path(options.text("output")) / "").lexically_normal();
+  if (output.kind != Output::Kind::training && !in_training) return place;
   while (!is_taken(place) && place.has_parent_path() && place != place.parent_path()) {
     place = directory_of(place);
   }
   return place;
 }
 
-void check_place(const Output& output) {
-  const fs::path place = place_of(output);
+void check_place(const Output& output, const Options& options) {
+  const fs::path place = place_of(output, options);
   struct stat status {};
   if (::stat(place.c_str(), &status) != 0) {
     fail_to_stand(output, fmt::format("can't be created: {}", write_error_text(errno)));
@@ -275,7 +278,7 @@ void check_name(const Output& output, const Options& options) {
 void check_output(const Output& output, const Options& options) {
   check_what_is_there(output);
   if (is_descriptor(output.value) || is_pipe_or_device(output.value)) return;
-  if (!is_empty_file(output.value)) check_place(output);
+  if (!is_empty_file(output.value)) check_place(output, options);
   check_name(output, options);
 }
 

@@ -112,6 +112,7 @@ void AtomicDirectory::commit() {
   } else {
     replace();
   }
+  remove_whole(workspace_);
 }
 
 void AtomicDirectory::replace() {

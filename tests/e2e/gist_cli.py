@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,6 +44,22 @@ def run(*args, stdin=None, env=None, preexec=None):
         out=done.stdout.decode("utf-8", "surrogateescape"),
         err=done.stderr.decode("utf-8", "surrogateescape"),
     )
+
+
+def run_while_name_is_taken(output, *args, stdin):
+    """Runs `gist ARGS`, whose output's name another file takes after the run has looked."""
+    process = subprocess.Popen([GIST, *map(str, args)], env=environment(), stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + TIMEOUT
+    while not os.path.exists(output + ".partial") and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with open(output, "w") as file:
+        file.write("another's")
+    out, err = process.communicate(stdin)
+    with open(output) as file:
+        assert file.read() == "another's"
+    os.remove(output)
+    return SimpleNamespace(code=process.returncode, out=out, err=err)
 
 
 def jsonl(records):

@@ -12,7 +12,8 @@ import time
 import unittest
 
 from families import LLAMA, for_each_family
-from gist_cli import FIXTURES, GIST, MODELS, TempDirTest, jsonl, records_of, run
+from gist_cli import (FIXTURES, GIST, MODELS, TempDirTest, jsonl, records_of, run,
+                      run_while_name_is_taken)
 
 PLAIN_MODEL = FIXTURES / "models" / "stories260K-gist"  # has a gist token and no gist.json
 
@@ -159,11 +160,9 @@ class Compress(CompressTest):
         self.assertEqual((code, err), (-signal.SIGINT, ""))
 
     def test_a_store_that_cannot_be_published_stays_staged(self):
-        os.mkdir(self.path("out.h5"))
-        result = self.compress(jsonl(prompts(3)), "--force")
-        self.assertEqual(result.code, 74, result.err)
+        result = run_while_name_is_taken(self.path("out.h5"), *self.command(), stdin=jsonl(prompts(3)))
+        self.assertEqual(result.code, 73, result.err)
         self.assertIn("--resume", result.err)
-        os.rmdir(self.path("out.h5"))
         self.assertEqual(self.compress(jsonl(prompts(3)), "--resume").code, 0)
 
     def test_a_closed_stdout_does_not_lose_the_store(self):

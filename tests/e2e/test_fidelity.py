@@ -9,7 +9,8 @@ import subprocess
 import time
 import unittest
 
-from gist_cli import FIXTURES, GIST, MODELS, ROOT, TIMEOUT, TempDirTest, environment, records_of, run
+from gist_cli import (FIXTURES, GIST, MODELS, ROOT, TIMEOUT, TempDirTest, environment, records_of, run,
+                      run_while_name_is_taken)
 
 MODEL = MODELS / "wordtasks-llama-gist"
 REFERENCE = MODELS / "wordtasks-llama-pos"  # from the same base, trained to read the whole prompt
@@ -319,12 +320,12 @@ class Limit(CheckTest):
         self.assertIn(f"checked {len(found)} of {len(found)} prompts", result.err)
 
     def test_resume_of_what_is_staged_whole_says_all_again(self):
-        os.mkdir(self.path("out.h5"))  # it can't be published
         options = (*self.keeping, "--check-report", self.path("report.jsonl"))
-        stopped = self.compress(self.values, *options, "--force")
-        self.assertEqual(stopped.code, 74, stopped.err)
+        stopped = run_while_name_is_taken(self.path("out.h5"), "compress", "--model", MODEL, "--output",
+                                          self.path("out.h5"), "--threads", 1, *options,
+                                          stdin=jsonl(self.values))
+        self.assertEqual(stopped.code, 73, stopped.err)
         report, errors = self.read("report.jsonl"), self.errors()
-        os.rmdir(self.path("out.h5"))
         resumed = self.compress(self.values, *options, "--resume")
         self.assertEqual((resumed.code, resumed.out), (1, stopped.out), resumed.err)
         self.assertEqual((self.read("report.jsonl"), self.errors()), (report, errors))

@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from families import UNDER_GIST, for_each_family
+from families import LLAMA, UNDER_GIST, for_each_family
 from gist_cli import (FIXTURES, GIST, MODELS, TempDirTest, environment, jsonl, records_of, run, wordtasks)
 from stores import write_store
 
@@ -248,7 +248,9 @@ class OtherSettings(OutputTest):
         self.assertRefused("condition", self.output, *self.PLAIN, "--condition", "pos")
         self.command = ["generate", "--model", pos]
         self.assertRefused("model", self.output, *self.PLAIN, "--condition", "gist")
-        self.command = ["generate", "--model", gist]
+        self.command = ["generate", "--model", LLAMA.model]
+        os.remove(self.output)
+        self.assertDone(self.to_file(*self.PLAIN, *UNDER_GIST))
         store = write_store(self.path("a.h5"), {"a": wordtasks(0, 1)[0]["instruction"],
                                                 "b": wordtasks(1, 2)[0]["instruction"]})
         self.assertRefused("store", self.output, *self.PLAIN, "--store", store)

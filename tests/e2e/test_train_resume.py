@@ -71,7 +71,8 @@ class Resume(ResumeTest):
 
     def test_resume_writes_in_no_directory_that_holds_no_run(self):
         shutil.copytree(STORIES, self.path("model"))
-        self.assertFails(self.train("model", model=self.path("model"), resume=True), 73, "no run")
+        self.assertFails(self.train("model", resume=True), 73, "no run")
+        self.assertFails(self.train("model", model=self.path("model"), resume=True), 64, "--model")
         self.assertEqual(self.weights("model"), (STORIES / "model.safetensors").read_bytes())
         self.assertEqual(tree(self.path("model")), tree(STORIES))
         self.assertFails(self.train("whole/checkpoint-2", resume=True), 64, "step 2 of 8")

@@ -34,14 +34,13 @@ TEST_F(ChecksumsTest, WhatWasWrittenIsFine) {
 TEST_F(ChecksumsTest, EveryByteCounts) {
   for (const char* name : {"w.safetensors", "config.json", checksums_name}) {
     const std::string whole = content_of(directory_ / name);
-    for (std::size_t i = 0; i < whole.size(); ++i) {
+    // What stands before "files" names the format, in a version that is as good as others.
+    const bool all = name != std::string(checksums_name);
+    for (std::size_t i = all ? 0 : whole.find("\"files\""); i < whole.size(); ++i) {
       std::string damaged = whole;
       damaged[i] = static_cast<char>(damaged[i] ^ 1);
       write_file(directory_ / name, damaged);
       const auto error = error_of([&] { verify(); });
-      // White space, and the number of a version that is as good, are no damage.
-      if (!error && name == std::string(checksums_name) && !std::isxdigit(whole[i])) continue;
-      if (!error && whole.substr(i - 4, 3).find('.') != std::string::npos) continue;
       ASSERT_TRUE(error) << name << ", byte " << i;
       EXPECT_EQ(error->kind(), ErrorKind::data) << error->what();
     }

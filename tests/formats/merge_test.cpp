@@ -27,7 +27,7 @@ class Merge : public ::testing::Test {
     return directory_ / name;
   }
   MergeResult merge(const std::vector<std::filesystem::path>& inputs) {
-    return merge_stores(inputs, output_, all);
+    return merge_stores(inputs, output_, all, {}, Existing::replace);
   }
 
   TemporaryDirectory directory_;

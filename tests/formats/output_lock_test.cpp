@@ -16,8 +16,8 @@ using namespace gist::testing;
 
 TEST(OutputLock, IsHeldByOneAtATime) {
   const TemporaryDirectory directory;
-  for (const auto& [of, output] : {std::pair(OutputLock::of_directory, directory.path()),
-                                   std::pair(OutputLock::of_file, directory / "store.h5")}) {
+  for (const auto& [of, output] : {std::pair(&OutputLock::of_directory, directory.path()),
+                                   std::pair(&OutputLock::of_file, directory / "store.h5")}) {
     const auto lock = [&of = of, &output = output] { const OutputLock second = of(output); };
     {
       const OutputLock first = of(output);

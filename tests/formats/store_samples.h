@@ -71,7 +71,7 @@ inline void write_store(const std::filesystem::path& path, const StoreHeader& he
                         const std::vector<StoreRow>& rows) {
   GistStoreWriter writer(path, header);
   for (const StoreRow& row : rows) writer.append(row, sample_raw(header, row));
-  writer.publish();
+  writer.publish(Existing::replace);
 }
 
 inline std::vector<std::string> ids_of(const GistStore& store) {

@@ -230,9 +230,9 @@ class LongRecords(InputTest):
                     errors = self.path(f"{name}-{command}-errors")
                     result = run(words, "--max-record-bytes", 4000, "--keep-going", "--errors", errors)
                     self.assertEqual((result.code, result.err.count("\n")), (1, 1), result.err)
-                    self.assertIn(f"{path}:{line}: longer than 4000 bytes", result.err)
                     with open(errors) as file:
                         [reject] = [json.loads(each) for each in file]
+                    self.assertIn(f"{path}:{line}: longer than 4000 bytes", reject["reason"])
                     self.assertEqual((reject["line"], reject["ordinal"]), (line, 1))
                     self.assertLessEqual(len(reject["record"]), 1000)
             with self.subTest(name, limit=None):

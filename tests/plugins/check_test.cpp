@@ -96,7 +96,7 @@ TEST(CheckPlugin, NeedsAConfigurationForEachFamily) {
 
 TEST(CheckPlugin, ComparesManifestAndLibrary) {
   const Sandbox sandbox;
-  EXPECT_THAT(results(sandbox.plugin("wrong_abi")).at("abi"), HasSubstr("ABI 7.2"));
+  EXPECT_THAT(results(sandbox.plugin("wrong_abi")).at("abi"), HasSubstr("ABI 7.3"));
   EXPECT_THAT(results(sandbox.plugin("misbehaving", {{"architectures", {"A"}}})).at("abi"),
               HasSubstr("its manifest says A"));
 }

@@ -114,7 +114,7 @@ TEST(FindPlugins, LetsARefusedPluginTakeNoId) {
 TEST(FindPlugins, RefusesAnotherAbiByTheManifest) {
   const Sandbox sandbox;
   sandbox.plugin("misbehaving", {{"abi", {GIST_ABI_MAJOR, GIST_ABI_MINOR + 1}}});
-  EXPECT_THAT(found_in({&sandbox}).at(0).refused, HasSubstr("built for plugin ABI 0.3"));
+  EXPECT_THAT(found_in({&sandbox}).at(0).refused, HasSubstr("built for plugin ABI 0.4"));
 }
 
 TEST(FindPlugins, RefusesALibraryWithoutManifest) {
@@ -147,7 +147,7 @@ TEST(FindPlugins, RefusesBrokenManifests) {
   EXPECT_THAT(refused("check", 3), HasSubstr("\"check\": expected an object"));
   const Sandbox sandbox;
   sandbox.write("broken.gist.json", "{");
-  EXPECT_THAT(found_in({&sandbox}).at(0).refused, HasSubstr("not JSON"));
+  EXPECT_THAT(found_in({&sandbox}).at(0).refused, HasSubstr("not valid JSON"));
 }
 
 TEST(FindPlugins, FindsNothingInAnIgnoredDirectory) {

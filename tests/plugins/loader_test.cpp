@@ -41,7 +41,7 @@ TEST(LoadPlugin, NamesAnUndefinedSymbol) {
 
 TEST(LoadPlugin, RefusesAnotherAbiInTheSymbol) {
   const Sandbox sandbox;
-  EXPECT_THAT(refusal(sandbox.plugin("wrong_abi")), HasSubstr("built for plugin ABI 7.2"));
+  EXPECT_THAT(refusal(sandbox.plugin("wrong_abi")), HasSubstr("built for plugin ABI 7.3"));
 }
 
 TEST(LoadPlugin, ReadsFamiliesAndArchitectures) {

@@ -15,7 +15,7 @@ TEST(WilsonInterval, IsAsByHand) {
   expect_interval(wilson_interval(0, 10, 0.95), 0, 0.2775);
   expect_interval(wilson_interval(1, 10, 0.95), 0.7225, 1);
   expect_interval(wilson_interval(0.5, 10, 0.95), 0.2366, 0.7634);
-  expect_interval(wilson_interval(0.41, 500, 0.95), 0.3678, 0.4537);
+  expect_interval(wilson_interval(0.41, 500, 0.95), 0.3677, 0.4536);
 }
 
 TEST(WilsonInterval, StaysWithinAShare) {

@@ -320,7 +320,6 @@ class Faults(OutputsTest):
         result = run(*generate, stdin=TEXTS, preexec=lambda: __import__("resource").setrlimit(1, (300, 300)))
         self.assertEqual(result.code, 74, result.err)
 
-    @unittest.skipIf(os.environ.get("SANITIZED") == "ON", "a sanitizer's signal handling stands in the way")
     def test_weights_that_are_cut_off_in_use_are_named(self):
         fifo, model = self.path("fifo"), self.path("model")
         os.mkfifo(fifo)

@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 
 #include <atomic>
+#include <csignal>
+#include <cstring>
 #include <numeric>
 #include <set>
 #include <thread>
@@ -80,6 +82,22 @@ TEST(ThreadPool, WakesThreadsThatSleep) {
       while (here < 2) std::this_thread::yield();
     });
     EXPECT_EQ(here, 2);
+  }
+}
+
+// A fault that its own thread blocks ends the process, whatever handler there is.
+TEST(ThreadPool, ThreadsLeaveSignalsToOthersButFaultsToHandlers) {
+  ThreadPool pool(2);
+  std::vector<sigset_t> blocked(2);
+  std::atomic<int> here = 0;
+  pool.run(2, 2, [&](std::int64_t, int thread) {
+    pthread_sigmask(SIG_SETMASK, nullptr, &blocked[static_cast<std::size_t>(thread)]);
+    ++here;
+    while (here < 2) std::this_thread::yield();
+  });
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) EXPECT_EQ(sigismember(&blocked[1], signal), 1);
+  for (const int fault : {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGABRT}) {
+    EXPECT_EQ(sigismember(&blocked[1], fault), 0) << strsignal(fault);
   }
 }
 

@@ -1,5 +1,6 @@
 // `gist plugins check`, the parent's side; check_main.cpp is the child's.
 #include "formats/child_process.h"
+#include "formats/helper_program.h"
 #include "kernels/error.h"
 #include "plugins/host/manifest.h"
 #include "plugins/host/plugin_host.h"
@@ -10,17 +11,8 @@ namespace {
 namespace fs = std::filesystem;
 
 fs::path check_program() {
-  std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  fs::path program =
-      (self.parent_path().parent_path() / GIST_HELPER_DIRECTORY / "gist-plugin-check")
-          .lexically_normal();
-  if (!fs::exists(program, error)) {
-    fail(ErrorKind::unavailable,
-         "{}: missing: plugins are checked by this program, in a process of its own",
-         program.string());
-  }
-  return program;
+  return helper_program("gist-plugin-check",
+                        "plugins are checked by this program, in a process of its own");
 }
 
 /// The manifest beside the library that names it.

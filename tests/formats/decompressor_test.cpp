@@ -160,7 +160,7 @@ TEST(Zstd, RefusesZeroBytesBehindAFileAsItsOwnProgramDoes) {
 }
 
 TEST_P(DecompressorTest, SaysWhatElseAFileIs) {
-  const auto refused = [](const std::string& file) {
+  const auto refused = [](const std::string& file) -> std::string {
     return error_of([&] { decompressed(GetParam().compression, file, 1 << 16); })->what();
   };
   const bool gzip = GetParam().compression == Compression::gzip;

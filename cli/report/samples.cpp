@@ -5,14 +5,13 @@
 
 #include "cli/report/evaluation_parts.h"
 #include "cli/report/page.h"
-#include "cli/report/word_diff.h"
+#include "cli/report/sample_parts.h"
 
 namespace gist {
 namespace {
 
 constexpr std::size_t most_samples = 80;
 constexpr std::size_t most_groups = 40;
-constexpr std::size_t most_characters = 1500;  // of each text
 
 const RecordResult& result_of(const EvaluationView& view, std::size_t system, std::size_t record) {
   return view.evaluation.systems[system].records[record];
@@ -87,47 +86,23 @@ Chosen choose(const EvaluationView& view) {
   return chosen;
 }
 
-Html text_html(const std::string& text) {
-  return html("{}", shortened(text, most_characters));
-}
-
-/// Left out where the text is empty.
-Html prompt_part(const char* name, const std::string& text) {
-  if (text.empty()) return {};
-  return html("<dt>{}</dt><dd dir=\"auto\">{}</dd>", std::string(name), text_html(text));
-}
-
 Html answer(const EvaluationView& view, std::size_t system, std::size_t record) {
   const RecordResult& result = result_of(view, system, record);
-  const std::string& reference = view.evaluation.records[record].reference;
-  const Html text = result.completion.empty() && reference.empty()
-                        ? Html{"<span class=\"empty\">empty</span>"}
-                        : diff_html(shortened(result.completion, most_characters),
-                                    shortened(reference, most_characters));
-  const std::string score =
-      result.scores.exact ? "exact"
-                          : "ROUGE-L " + shown(result.scores.rouge.rougeL.f, Quantity::percent);
-  return html(
-      "<div data-system=\"{}\"><dt><span class=\"name\">{}{}</span><span>{}</span></dt>"
-      "<dd dir=\"auto\">{}</dd></div>\n",
-      system, marker(system), view.name(system), score, text);
+  return sample_answer({marker(system) + html("{}", view.name(system)),
+                        score_in_words(result.scores),
+                        sample_text(result.completion, view.evaluation.records[record].reference),
+                        html(" data-system=\"{}\"", system)});
 }
 
 Html sample(const EvaluationView& view, std::size_t index) {
   const EvaluationRecord& record = view.evaluation.records[index];
   const bool grouped = !view.evaluation.groups.empty();
   bool all_exact = true;
-  Html answers = html(
-      "<div class=\"reference-answer\"><dt><span class=\"name\">Reference</span></dt><dd "
-      "dir=\"auto\">{}</dd></div>\n",
-      record.reference.empty() ? Html{"<span class=\"empty\">empty</span>"}
-                               : text_html(record.reference));
+  Html answers = sample_reference(record.reference);
   for (std::size_t i = 0; i < view.systems(); ++i) {
     answers += answer(view, i, index);
     all_exact = all_exact && result_of(view, i, index).scores.exact;
   }
-  const Html prompt =
-      prompt_part("Instruction", record.instruction) + prompt_part("Input", record.input);
   return html(
              "<article class=\"sample\" data-item data-order=\"{}\" data-group=\"{}\" "
              "data-exact=\"{}\" data-fall=\"{:.6f}\" data-length=\"{}\">\n",
@@ -138,7 +113,7 @@ Html sample(const EvaluationView& view, std::size_t index) {
               grouped
                   ? html(" <span class=\"group\">{}</span>", view.evaluation.groups[record.group])
                   : Html{},
-              prompt.empty() ? Html{} : html("<dl class=\"prompt\">{}</dl>\n", prompt), answers);
+              sample_prompt(record.instruction, record.input), answers);
 }
 
 Html controls(const EvaluationView& view, const Chosen& chosen) {
@@ -177,10 +152,8 @@ Html samples(const EvaluationView& view) {
   Html list;
   for (const std::size_t record : chosen.records) list += sample(view, record);
   return html(
-      "<p class=\"note\">{} In answers, <ins>these words</ins> are not in the reference, and "
-      "<del>these</del> are in the reference only. Texts end after {} characters.</p>\n{}"
-      "<div class=\"samples\" id=\"samples-list\">\n{}</div>\n",
-      chosen.how, shown(most_characters, Quantity::count), controls(view, chosen), list);
+      "<p class=\"note\">{} {}</p>\n{}<div class=\"samples\" id=\"samples-list\">\n{}</div>\n",
+      chosen.how, sample_marks(), controls(view, chosen), list);
 }
 
 }  // namespace gist

@@ -7,7 +7,6 @@
 #include "kernels/error.h"
 
 namespace gist {
-namespace {
 
 EvaluationRecord texts_of(const Record& record) {
   EvaluationRecord result;
@@ -17,8 +16,6 @@ EvaluationRecord texts_of(const Record& record) {
   if (const std::string* found = record.find_string("input")) result.input = *found;
   return result;
 }
-
-}  // namespace
 
 EvaluationData::EvaluationData(const Options& options, const PromptTemplate& prompt_template)
     : map_(field_map(options, prompt_template)),

@@ -15,6 +15,9 @@
 
 namespace gist {
 
+/// The texts of a record that has an "output".
+EvaluationRecord texts_of(const Record& record);
+
 /// The records of --data, without those that are left out, and the groups that they fall into.
 class EvaluationData {
  public:

@@ -158,11 +158,11 @@ Run read_run(const TrainTask& task, BaseModel base, const Options& options,
   const ExcludedRecords excluded(options, task.fields, rejects, signals);
   std::optional<Activity> reading("reading " + options.text("data"));
   TrainData data =
-      read_train_data(options.text("data"), base, shapes, task, excluded, rejects, signals);
+      read_train_data(options.text("data"), base, shapes, task, excluded, 0, rejects, signals);
   std::optional<TrainData> held_out;
   if (options.has("eval-data")) {
     held_out = read_train_data(options.text("eval-data"), base, shapes, task, ExcludedRecords(),
-                               rejects, signals);
+                               static_cast<std::size_t>(task.samples), rejects, signals);
     warn_of_leaks(*held_out, data);
   }
   reading.reset();

@@ -70,8 +70,8 @@ Prepared prepared(const Record& record, const BaseModel& base, const ModelSpec& 
 }  // namespace
 
 TrainData read_train_data(const std::string& path, const BaseModel& base, const ModelSpec& spec,
-                          const TrainTask& task, const ExcludedRecords& excluded, Rejects& rejects,
-                          const Signals* signals) {
+                          const TrainTask& task, const ExcludedRecords& excluded, std::size_t texts,
+                          Rejects& rejects, const Signals* signals) {
   RecordReader reader(path, task.fields, signals, task.max_record_bytes);
   TrainData data;
   data.name = reader.name();
@@ -92,6 +92,7 @@ TrainData read_train_data(const std::string& path, const BaseModel& base, const 
     hash.update(std::as_bytes(std::span(&each.sequence.labels, 1)));
     hash.update(std::as_bytes(std::span(each.sequence.sequence.ids)));
     if (each.question) data.questions.push_back(*each.question);
+    if (data.texts.size() < texts) data.texts.push_back(texts_of(record));
     data.records.push_back(std::move(each.sequence));
     data.lines.push_back(record.line);
     data.ordinals.push_back(record.ordinal);

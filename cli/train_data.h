@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/evaluation_data.h"
 #include "cli/exclude.h"
 #include "cli/left_out.h"
 #include "cli/record_reader.h"
@@ -22,16 +23,18 @@ struct TrainData {
   std::vector<std::uint64_t> lines;     // [records] where each stands in the input
   std::vector<std::uint64_t> ordinals;  // [records]
   std::vector<Sha256> questions;        // of the records that have an "instruction"
+  std::vector<EvaluationRecord> texts;  // of the first records, as many as were asked for
   std::vector<LeftOut> left_out;
   std::string sha256;  // of all records' tokens: whether another run reads the same
 };
 
-/// Reads all records of a file but those that are excluded. Throws Error(data), naming the line,
-/// for one that can't be used, unless `rejects` takes it, and where none is left. With `signals`,
-/// one that comes meanwhile ends the process: there is nothing to save yet.
+/// Reads all records of a file but those that are excluded, and keeps the texts of the first
+/// `texts`. Throws Error(data), naming the line, for one that can't be used, unless `rejects` takes
+/// it, and where none is left. With `signals`, one that comes meanwhile ends the process: there is
+/// nothing to save yet.
 TrainData read_train_data(const std::string& path, const BaseModel& base, const ModelSpec& spec,
-                          const TrainTask& task, const ExcludedRecords& excluded, Rejects& rejects,
-                          const Signals* signals);
+                          const TrainTask& task, const ExcludedRecords& excluded, std::size_t texts,
+                          Rejects& rejects, const Signals* signals);
 
 /// How many of the held-out records stand in the data, too: they ask the same (cli/exclude.h).
 std::size_t leaked_records(const TrainData& held_out, const TrainData& data);

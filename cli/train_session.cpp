@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "cli/train_samples.h"
 #include "cli/words.h"
 #include "formats/file_io.h"
 #include "formats/json_text.h"
@@ -219,7 +220,23 @@ void TrainSession::evaluate() {
     best_ = save_best(parameters_, base_, task_, state_.step);
     state_.best = {state_.step, loss};
   }
+  answer_samples();
   if (state_.step < steps_) try_to_draw("running");
+}
+
+/// Samples that can't be answered, for want of memory say, don't stop a run.
+void TrainSession::answer_samples() {
+  if (held_out_->texts.empty()) return;
+  const Stopwatch watch;
+  nlohmann::ordered_json samples;
+  try {
+    const Activity answering("answering samples");
+    samples = answered_samples(model_, *held_out_, base_, task_, signals_);
+  } catch (const Error& error) {
+    spdlog::warn("step {}: the samples are not answered: {}", state_.step, error.what());
+    return;
+  }
+  metrics_.write({{"step", state_.step}, {"samples", samples}, {"seconds", watch.seconds()}});
 }
 
 void TrainSession::save() {

@@ -41,6 +41,7 @@ class TrainSession {
   [[noreturn]] void stop_diverged(const StepResult& result);
   std::string diverged_hint() const;
   void evaluate();
+  void answer_samples();
   void save();
   std::filesystem::path same_weights() const;
   void list_records(const StepResult& result, double expected);

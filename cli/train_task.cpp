@@ -12,6 +12,8 @@
 namespace gist {
 namespace {
 
+constexpr std::int64_t usual_samples = 3;
+constexpr std::int64_t most_samples = 16;
 constexpr std::int64_t no_limit = std::numeric_limits<std::int64_t>::max();
 
 Schedule schedule_option(const Options& options) {
@@ -53,6 +55,17 @@ void read_optimiser(const Options& options, TrainTask& task) {
   }
 }
 
+/// By default a few where a report shows them.
+std::int64_t samples_option(const Options& options) {
+  const bool held_out = options.has("eval-data");
+  if (!options.has("samples")) return held_out && options.has("report") ? usual_samples : 0;
+  const std::int64_t samples = options.integer("samples", 0, most_samples);
+  if (samples > 0 && !held_out) {
+    fail(ErrorKind::usage, "--samples answers held-out records: it needs --eval-data FILE");
+  }
+  return samples;
+}
+
 }  // namespace
 
 std::vector<OptionSpec> train_options() {
@@ -91,10 +104,14 @@ std::vector<OptionSpec> train_options() {
       {"seed", OptionKind::integer, "N", "0", "of the order of records and of new weights"},
       {"eval-data", OptionKind::text, "FILE", "", "held-out records: the best checkpoint is kept"},
       {"eval-every", OptionKind::integer, "N", "500", "steps between evaluations"},
+      {"samples", OptionKind::integer, "N", "",
+       "held-out records, the first ones, that each evaluation answers, for the report; by default "
+       "3 with --report"},
       {"save-every", OptionKind::integer, "N", "500", "steps between checkpoints; 0: none"},
       {"keep", OptionKind::integer, "N", "2", "how many of the last checkpoints are kept"},
       {"report", OptionKind::text, "FILE", "",
-       "an HTML page with the run's curves, drawn anew at each evaluation and checkpoint"},
+       "an HTML page with the run's curves and samples, drawn anew at each evaluation and "
+       "checkpoint"},
       {"resume", OptionKind::flag, "", "", "go on from the last checkpoint in DIR"},
       {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}};
 }
@@ -120,6 +137,7 @@ TrainTask train_task(const Options& options, const BaseModel& base, const ModelS
   task.training.recompute = options.flag("recompute");
   task.training.seed = task.seed;
   task.eval_every = options.integer("eval-every", 1, no_limit);
+  task.samples = samples_option(options);
   task.save_every = options.integer("save-every", 0, no_limit);
   task.keep = options.integer("keep", 1, no_limit);
   return task;

@@ -32,6 +32,7 @@ struct TrainTask {
   std::uint64_t seed = 0;
   TrainingOptions training;
   std::int64_t eval_every = 0;
+  std::int64_t samples = 0;  // held-out records that each evaluation answers
   std::int64_t save_every = 0;
   std::int64_t keep = 0;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "formats/json_text.h"
 
@@ -17,12 +18,48 @@ bool read(const nlohmann::json& line, const char* name, Number& number) {
   return true;
 }
 
+bool read(const nlohmann::json& line, const char* name, std::string& text) {
+  const auto value = line.find(name);
+  if (value == line.end() || !value->is_string()) return false;
+  text = value->get<std::string>();
+  return true;
+}
+
+/// The sample with these texts; a run that goes on may have other held-out records than before.
+TrainingSample& sample_of(const TrainingSample& record, std::vector<TrainingSample>& samples) {
+  const auto found = std::find_if(samples.begin(), samples.end(), [&](const TrainingSample& each) {
+    return each.ordinal == record.ordinal && each.instruction == record.instruction &&
+           each.input == record.input && each.reference == record.reference;
+  });
+  return found == samples.end() ? samples.emplace_back(record) : *found;
+}
+
+void add_sample(const nlohmann::json& entry, std::int64_t step,
+                std::vector<TrainingSample>& samples) {
+  TrainingSample record;
+  SampleAnswer answer{step, {}, 0, true};
+  std::string reason;
+  if (!entry.is_object() || !read(entry, "ordinal", record.ordinal) ||
+      !read(entry, "instruction", record.instruction) || !read(entry, "input", record.input) ||
+      !read(entry, "reference", record.reference) ||
+      !read(entry, "completion", answer.completion) || !read(entry, "finish_reason", reason) ||
+      !read(entry, "completion_tokens", answer.tokens)) {
+    return;
+  }
+  answer.ended = reason == "eos";
+  sample_of(record, samples).answers.push_back(std::move(answer));
+}
+
 void add(const nlohmann::json& line, TrainingMetrics& metrics) {
   HeldOutLoss held_out;
   if (read(line, "step", held_out.step) && read(line, "eval_loss", held_out.loss)) {
     metrics.held_out.push_back(held_out);
   }
   TrainingStep step;
+  const auto samples = line.find("samples");
+  if (samples != line.end() && samples->is_array() && read(line, "step", step.step)) {
+    for (const nlohmann::json& each : *samples) add_sample(each, step.step, metrics.samples);
+  }
   if (read(line, "step", step.step) && read(line, "loss", step.loss) &&
       read(line, "lr", step.learning_rate) && read(line, "grad_norm", step.gradient_norm) &&
       read(line, "tokens", step.tokens) && read(line, "labels", step.labels) &&

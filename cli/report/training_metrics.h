@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,9 +26,25 @@ struct HeldOutLoss {
   double loss = 0;
 };
 
+/// What the model answered to a sample, as it stood after a step.
+struct SampleAnswer {
+  std::int64_t step = 0;
+  std::string completion;
+  std::int64_t tokens = 0;
+  bool ended = true;  // by itself; else it was cut after so many tokens
+};
+
+/// A held-out record that was answered at each evaluation.
+struct TrainingSample {
+  std::uint64_t ordinal = 0;
+  std::string instruction, input, reference;
+  std::vector<SampleAnswer> answers;
+};
+
 struct TrainingMetrics {
   std::vector<TrainingStep> steps;
   std::vector<HeldOutLoss> held_out;
+  std::vector<TrainingSample> samples;  // in the order in which they were first answered
 };
 
 /// Reads the lines of metrics.jsonl, in their order. Other lines, a torn last one say, are passed

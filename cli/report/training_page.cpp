@@ -6,6 +6,7 @@
 
 #include "cli/report/page.h"
 #include "cli/report/training_charts.h"
+#include "cli/report/training_samples.h"
 
 namespace gist {
 namespace {
@@ -120,6 +121,9 @@ std::string training_page(const TrainingMetrics& metrics, const TrainingRun& run
                     measure_chart(metrics, norm_measure, "clipped to", run.clip),
                     measure_chart(metrics, throughput_measure)},
                    true)});
+    if (!metrics.samples.empty()) {
+      page.sections.push_back({"samples", "Samples", training_samples(metrics)});
+    }
     Html numbers;
     if (!metrics.held_out.empty()) numbers += held_out_table(metrics);
     page.sections.push_back({"numbers", "Numbers", numbers + steps_table(metrics)});

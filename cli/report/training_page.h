@@ -20,7 +20,7 @@ struct TrainingRun {
 };
 
 /// The whole page. Of long runs, charts and tables show means, least and greatest values of
-/// stretches of steps.
+/// stretches of steps; of many evaluations, samples show some.
 std::string training_page(const TrainingMetrics& metrics, const TrainingRun& run,
                           const Provenance& provenance);
 

@@ -1,5 +1,6 @@
 #include "cli/report/evaluation_page.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -185,6 +186,86 @@ TEST(TrainingPage, SaysHowFarTheRunIs) {
     EXPECT_THAT(page, HasSubstr("<figure id=\"" + std::string(id) + "\""));
   }
   EXPECT_THAT(page, HasSubstr("held out"));
+}
+
+/// The page of a run of one step a line of held-out losses, with these lines of samples.
+std::string page_with_samples(const std::string& samples, const std::vector<double>& losses) {
+  std::string lines = made_up_metrics(5, 0);
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    lines += fmt::format("{{\"step\":{},\"eval_loss\":{}}}\n", i + 1, losses[i]);
+  }
+  return training_page(parse_training_metrics(lines + samples), {"out", 5, 5, "finished", 1},
+                       made_up_provenance());
+}
+
+TEST(TrainingPage, SamplesHaveTheirAnswersSideBySide) {
+  const EvaluationRecord sorted{"Sort them.", "d, b", "b d", 0, 0}, other{"", "x", "y", 0, 6};
+  const std::string page = page_with_samples(samples_line(1, {sorted, other}, {"d b", ""}) +
+                                                 samples_line(2, {sorted, other}, {"b d", "y"}),
+                                             {2, 1.5});
+  EXPECT_THAT(page, HasSubstr("<section id=\"samples\""));
+  EXPECT_THAT(page, HasSubstr("<h3>Record 1</h3>\n<dl class=\"prompt\"><dt>Instruction</dt><dd "
+                              "dir=\"auto\">Sort them.</dd><dt>Input</dt><dd "
+                              "dir=\"auto\">d, b</dd></dl>"));
+  EXPECT_THAT(page,
+              HasSubstr("<span class=\"name\">Reference</span></dt><dd dir=\"auto\">b d</dd>"));
+  EXPECT_THAT(page, HasSubstr("<span class=\"name\">After step 1</span><span>ROUGE-L 50.0</span>"
+                              "</dt><dd dir=\"auto\"><del>b</del> d <ins>b</ins></dd>"));
+  EXPECT_THAT(page, HasSubstr("<span class=\"name\">After step 2, lowest loss</span><span>exact"
+                              "</span></dt><dd dir=\"auto\">b d</dd>"));
+  EXPECT_THAT(page, HasSubstr("<h3>Record 7</h3>\n<dl class=\"prompt\"><dt>Input</dt>"));
+  EXPECT_THAT(page, Not(HasSubstr("cut after")));
+  const std::string cut =
+      page_with_samples(samples_line(1, {sorted, other, sorted}, {"", "", "b"}), {2});
+  EXPECT_THAT(cut, HasSubstr(", cut after 9 tokens"));
+  EXPECT_THAT(page_with_samples("", {2}), Not(HasSubstr("id=\"samples\"")));
+}
+
+TEST(TrainingPage, OfManyEvaluationsSamplesShowSome) {
+  std::string samples;
+  std::vector<double> losses;
+  for (int i = 1; i <= 300; ++i) {
+    samples += samples_line(i, {{"a", "b", "c", 0, 0}}, {"d"});
+    losses.push_back(i == 77 ? 0.5 : 1);
+  }
+  const std::string page = page_with_samples(samples, losses);
+  const auto has = [&](const std::string& step) {
+    return page.find(">After step " + step + "</span>") != std::string::npos;
+  };
+  EXPECT_TRUE(has("1"));
+  EXPECT_TRUE(has("77, lowest loss"));
+  EXPECT_TRUE(has("300"));
+  int shown = 1;
+  for (int i = 1; i <= 300; ++i) shown += has(std::to_string(i)) ? 1 : 0;
+  EXPECT_EQ(shown, 11);
+  EXPECT_THAT(page, HasSubstr("Of 300 evaluations, 11 at most."));
+}
+
+TEST(TrainingPage, SamplesCantBreakIt) {
+  const Evaluation hostile = hostile_evaluation();
+  std::string samples;
+  for (std::size_t i = 0; i < hostile.records.size(); ++i) {
+    EvaluationRecord record = hostile.records[i];
+    for (std::string* text : {&record.instruction, &record.input, &record.reference}) {
+      if (!valid_utf8(*text)) *text = "";  // the log is JSON, which can't hold it
+    }
+    const std::string& completion = hostile.systems[0].records[i].completion;
+    samples += samples_line(1, {record}, {valid_utf8(completion) ? completion : ""});
+  }
+  const std::string page = page_with_samples(samples, {1});
+  for (const std::string& tag : tags(page)) {
+    for (const char* other : {" onerror=", " onload=", " onmouseover=", " onfocus="}) {
+      EXPECT_THAT(tag, Not(HasSubstr(other)));
+    }
+    for (const char* other : {"<img", "<b>", "<i>", "<link rel=stylesheet"}) {
+      EXPECT_FALSE(tag.starts_with(other)) << tag;
+    }
+  }
+  EXPECT_THAT(page, HasSubstr("&lt;img src=x"));
+  EXPECT_THAT(page, HasSubstr("⟨U+202E⟩"));
+  for (const char* hidden : {"\u202E", "\u2066", "\u200B", "\x1b", "\a"}) {
+    EXPECT_THAT(page, Not(HasSubstr(hidden)));
+  }
 }
 
 TEST(TrainingPage, AMillionStepsMakeASmallPage) {

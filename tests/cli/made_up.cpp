@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <vector>
 
@@ -272,8 +273,26 @@ Provenance made_up_provenance() {
   return provenance;
 }
 
+std::string samples_line(std::int64_t step, const std::vector<EvaluationRecord>& records,
+                         const std::vector<std::string>& completions) {
+  nlohmann::ordered_json samples = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    samples.push_back({{"ordinal", records[i].ordinal},
+                       {"instruction", records[i].instruction},
+                       {"input", records[i].input},
+                       {"reference", records[i].reference},
+                       {"completion", completions[i]},
+                       {"finish_reason", i % 3 == 2 ? "length" : "eos"},
+                       {"completion_tokens", 9}});
+  }
+  const nlohmann::ordered_json line{{"step", step}, {"samples", samples}, {"seconds", 0.5}};
+  return line.dump() + "\n";
+}
+
 std::string made_up_metrics(std::size_t steps, std::size_t evaluations) {
-  Draw draw(3);
+  Draw draw(3), answers(5);
+  std::vector<EvaluationRecord> samples;
+  for (std::size_t i = 0; i < 3; ++i) samples.push_back(word_task(answers, i, 0));
   std::string lines;
   const auto loss_at = [&](double step) {
     return 0.15 + 4 * std::exp(-8 * step / static_cast<double>(steps));
@@ -291,6 +310,12 @@ std::string made_up_metrics(std::size_t steps, std::size_t evaluations) {
     if (evaluations > 0 && step % std::max<std::size_t>(steps / evaluations, 1) == 0) {
       lines += fmt::format("{{\"step\":{},\"eval_loss\":{},\"seconds\":1.5}}\n", step,
                            loss_at(at) + 0.05 + 0.01 * draw.normal());
+      std::vector<std::string> completions;
+      for (const EvaluationRecord& sample : samples) {
+        const double right = std::min(1.0, 0.3 + 0.8 * at / static_cast<double>(steps));
+        completions.push_back(joined(answered(sample.reference, right, answers), " "));
+      }
+      lines += samples_line(static_cast<std::int64_t>(step), samples, completions);
     }
   }
   return lines;

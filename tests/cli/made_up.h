@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cli/evaluation.h"
 #include "cli/evaluation_cost.h"
@@ -29,7 +31,12 @@ CostReport made_up_cost();
 
 Provenance made_up_provenance();
 
-/// The metrics.jsonl of a run with `steps` steps, evaluated `evaluations` times.
+/// The line of metrics.jsonl that says how records were answered after a step: each third answer
+/// was cut.
+std::string samples_line(std::int64_t step, const std::vector<EvaluationRecord>& records,
+                         const std::vector<std::string>& completions);
+
+/// The metrics.jsonl of a run with `steps` steps, evaluated `evaluations` times, with samples.
 std::string made_up_metrics(std::size_t steps, std::size_t evaluations);
 
 }  // namespace gist

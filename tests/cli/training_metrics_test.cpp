@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
+
+#include "made_up.h"
 
 namespace gist {
 namespace {
@@ -30,6 +33,32 @@ TEST(TrainingMetrics, AreReadFromLinesAndOthersPassedOver) {
   EXPECT_EQ(metrics.steps[1].seconds, 0.25);
   ASSERT_EQ(metrics.held_out.size(), 1U);
   EXPECT_EQ(metrics.held_out[0].loss, 2.25);
+}
+
+TEST(TrainingMetrics, SamplesHaveTheirAnswersByStep) {
+  const EvaluationRecord first{"Sort", "b, a", "a b", 0, 0};
+  EvaluationRecord second{"Turn", "b, a", "a b", 0, 4};
+  std::string text = samples_line(2, {first, second}, {"b", std::string("\0\x1b", 2)});
+  text += "{\"step\":3,\"samples\":7}\n{\"step\":3,\"samples\":[7,{\"ordinal\":1}]}\n";
+  text += "{\"samples\":[]}\n";
+  second.input = "another";  // a run that goes on with other records
+  text += samples_line(4, {first, second, first}, {"a b", "", "c"});
+  const TrainingMetrics metrics = parse_training_metrics(text);
+  ASSERT_EQ(metrics.samples.size(), 3U);
+  EXPECT_EQ(metrics.samples[0].instruction, "Sort");
+  EXPECT_EQ(metrics.samples[0].reference, "a b");
+  ASSERT_EQ(metrics.samples[0].answers.size(), 3U);
+  EXPECT_EQ(metrics.samples[0].answers[0].step, 2);
+  EXPECT_EQ(metrics.samples[0].answers[0].completion, "b");
+  EXPECT_EQ(metrics.samples[0].answers[1].step, 4);
+  EXPECT_TRUE(metrics.samples[0].answers[1].ended);
+  EXPECT_FALSE(metrics.samples[0].answers[2].ended);
+  EXPECT_EQ(metrics.samples[0].answers[2].tokens, 9);
+  EXPECT_EQ(metrics.samples[1].ordinal, 4U);
+  ASSERT_EQ(metrics.samples[1].answers.size(), 1U);
+  EXPECT_EQ(metrics.samples[1].answers[0].completion, std::string("\0\x1b", 2));
+  EXPECT_EQ(metrics.samples[2].input, "another");
+  EXPECT_TRUE(metrics.steps.empty());
 }
 
 TEST(TrainingMetrics, FewPointsStay) {

@@ -9,8 +9,9 @@ import time
 import unittest
 from pathlib import Path
 
-from gist_cli import jsonl, run
-from training import TrainTest, spoil, wordtasks
+from families import for_each_family
+from gist_cli import jsonl, records_of, run
+from training import TrainTest, spoil, tree, wordtasks
 
 
 class Report(TrainTest):
@@ -117,6 +118,86 @@ class Report(TrainTest):
     def test_it_may_stand_in_the_output_directory(self):
         self.trained(report=self.path("out/report.html"))
         self.assertIn("</strong>, finished.", self.page("out/report.html"))
+
+
+class SamplesTest(TrainTest):
+    def setUp(self):
+        super().setUp()
+        self.held_out = wordtasks(40, 60)
+        self.evaluated = {"eval_data": self.write("held_out.jsonl", jsonl(self.held_out)), "eval_every": 2}
+
+    def samples(self, output="out"):
+        return {line["step"]: line["samples"] for line in self.metrics(output) if "samples" in line}
+
+    def page(self):
+        return self.read("page.html").decode()
+
+
+@for_each_family
+class Samples(SamplesTest):
+    def test_they_are_what_the_model_answers_under_each_condition(self):
+        for condition in ("pos", "gist", "neg"):
+            with self.subTest(condition):
+                out = self.trained(condition, condition=condition, samples=3, **self.evaluated)
+                samples = self.samples(condition)
+                self.assertEqual(list(samples), [2, 4, 6, 8])
+                done = run("generate", "--model", out, "--max-new-tokens", 64, "--threads", 1,
+                           stdin=jsonl(self.held_out[:3]))
+                self.assertEqual(done.code, 0, done.err)
+                expected = [{"ordinal": i, "instruction": record["instruction"], "input": record["input"],
+                             "reference": record["output"],
+                             **{key: record[key] for key in ("completion", "finish_reason", "completion_tokens")}}
+                            for i, record in enumerate(records_of(done.out))]
+                self.assertEqual(samples[8], expected)
+
+    def test_they_change_no_weight(self):
+        options = {"save_every": 2, "keep": 10, **self.evaluated}
+        self.trained("without", samples=0, report=self.path("without.html"), **options)
+        self.assertNotIn('id="samples"', self.read("without.html").decode())
+        self.trained("with", report=self.path("page.html"), **options)
+        self.assertEqual([len(each) for each in self.samples("with").values()], [3, 3, 3, 3])
+        self.assertEqual(tree(self.path("with")), tree(self.path("without")))
+        for name in tree(self.path("with")):
+            if name != "metrics.jsonl" and os.path.isfile(self.path(f"with/{name}")):
+                self.assertEqual(self.read(f"with/{name}"), self.read(f"without/{name}"), name)
+        self.assertEqual([line for line in self.metrics("with") if "samples" not in line], self.metrics("without"))
+
+    def test_a_resumed_run_has_all(self):
+        options = {"save_every": 2, "keep": 10, "report": self.path("page.html"), **self.evaluated}
+        self.trained("whole", **options)
+        shown = self.page().split('<section id="samples"')[1].split("</section>")[0]
+        for step in (2, 4, 6, 8):
+            self.assertEqual(len(re.findall(f">After step {step}[<,]", shown)), 3, step)
+        os.remove(self.path("page.html"))
+        self.as_if_killed("whole", "killed", 4)
+        self.assertEqual(self.train("killed", resume=True, **options).code, 0)
+        self.assertEqual(self.metrics("killed"), self.metrics("whole"))
+        self.assertIn(shown, self.page())
+
+
+class SampleOptions(SamplesTest):
+    def test_a_report_alone_asks_for_them(self):
+        self.trained("plain", **self.evaluated)
+        self.assertEqual(self.samples("plain"), {})
+        self.trained("report", report=self.path("page.html"))
+        self.assertNotIn('id="samples"', self.page())
+        self.assertFails(self.train("none", samples=1), 64, "--samples", "--eval-data")
+        self.assertFails(self.train("none", samples=17, **self.evaluated), 64, "--samples", "16")
+
+    def test_texts_are_no_markup(self):
+        self.held_out[0]["instruction"] = "<b>bold</b> \u202e turned"
+        held_out = self.write("held_out.jsonl", jsonl(self.held_out[:1]))
+        self.trained(report=self.path("page.html"), eval_data=held_out)
+        self.assertEqual([len(each) for each in self.samples().values()], [1])
+        self.assertIn("&lt;b&gt;bold&lt;/b&gt; ⟨U+202E⟩ turned", self.page())
+        self.assertNotIn("<b>", self.page())
+
+    def test_long_answers_are_cut(self):
+        # From new weights, which never end by themselves in so few steps.
+        self.new("new", steps=1, samples=1, **self.evaluated, report=self.path("page.html"))
+        (sample,) = self.samples("new")[1]
+        self.assertEqual((sample["finish_reason"], sample["completion_tokens"]), ("length", 64))
+        self.assertIn("cut after 64 tokens", self.page())
 
 
 class Comparison(TrainTest):

@@ -1,5 +1,6 @@
 """Runs the gist binary that the environment variable GIST names."""
 
+import functools
 import gzip
 import itertools
 import json
@@ -60,6 +61,14 @@ def run_while_name_is_taken(output, *args, stdin):
         assert file.read() == "another's"
     os.remove(output)
     return SimpleNamespace(code=process.returncode, out=out, err=err)
+
+
+@functools.cache
+def bf16_missing():
+    """Why the processor can't compute in bf16; "" where it can."""
+    done = run("generate", "--model", MODELS / "wordtasks-llama-pos", "--device", "cpu", "--dtype", "bf16",
+               "--max-new-tokens", 1, stdin='{"text": "Once"}\n')
+    return done.err.strip() if done.code == 69 else ""
 
 
 def jsonl(records):

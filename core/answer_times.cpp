@@ -97,8 +97,9 @@ AnswerTimes time_answers(const Model& model, GenerationOptions options,
   events.next = [&watch] { return watch.next(); };
   events.token = [&watch](std::uint64_t, const std::vector<std::int32_t>&) { return watch.step(); };
   events.done = [&watch](std::uint64_t, const Completion& completion) {
-    if (completion.reason == FinishReason::eos)
+    if (completion.reason == FinishReason::eos) {
       (void)watch.step();  // which `token` doesn't hear of
+    }
     watch.done();
   };
   events.interrupted = [] { return false; };

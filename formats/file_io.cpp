@@ -58,12 +58,12 @@ std::string read_file(const std::filesystem::path& path) {
   }
 }
 
-void refuse_git_lfs_pointer(std::string_view bytes, const std::filesystem::path& path) {
+void refuse_git_lfs_pointer(std::string_view bytes, const std::string& where) {
   if (!bytes.starts_with("version https://git-lfs.github.com/spec/")) return;
   fail(ErrorKind::data,
        "{}: is a Git LFS pointer, which stands where the file belongs: run \"git lfs pull\" in its "
        "repository, or download the file itself",
-       path.string());
+       where);
 }
 
 bool has_equal_bytes(const std::filesystem::path& a, const std::filesystem::path& b) {

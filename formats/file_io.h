@@ -20,8 +20,8 @@ bool may_exist(const std::filesystem::path& path);
 std::string read_file(const std::filesystem::path& path);
 
 /// Throws Error(data), saying what to do, where the bytes that a file begins with are those of a
-/// pointer that Git LFS leaves in place of a file.
-void refuse_git_lfs_pointer(std::string_view bytes, const std::filesystem::path& path);
+/// pointer that Git LFS leaves in place of a file. `where` names the file.
+void refuse_git_lfs_pointer(std::string_view bytes, const std::string& where);
 
 /// Whether both are regular files with the same bytes.
 bool has_equal_bytes(const std::filesystem::path& a, const std::filesystem::path& b);

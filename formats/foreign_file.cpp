@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "formats/file_io.h"
 #include "formats/json_text.h"
 #include "formats/text.h"
 #include "kernels/error.h"
@@ -25,8 +26,6 @@ constexpr const char* from_parquet =
 
 // Where one begins another, the longer stands first.
 constexpr auto kinds = std::to_array<Kind>({
-    {"version https://git-lfs.github.com/spec/", "a pointer of Git LFS, not the file itself",
-     "fetch it: git lfs pull"},
     {"\xFF\xFE\0\0"sv, "text in UTF-32", "write it as UTF-8: iconv -f UTF-32 -t UTF-8 FILE"},
     {"\0\0\xFE\xFF"sv, "text in UTF-32", "write it as UTF-8: iconv -f UTF-32 -t UTF-8 FILE"},
     {"\xFF\xFE", "text in UTF-16", from_utf16},
@@ -66,6 +65,7 @@ bool names_a_field(std::string_view line) {
 }  // namespace
 
 void refuse_foreign_file(std::string_view first_bytes, const std::string& where) {
+  refuse_git_lfs_pointer(first_bytes, where + ":1");
   const auto kind = std::find_if(kinds.begin(), kinds.end(), [first_bytes](const Kind& each) {
     return first_bytes.starts_with(each.first_bytes);
   });

@@ -14,8 +14,6 @@ void expect_refused(const std::string& bytes, const std::string& message) {
 }
 
 TEST(ForeignFile, IsNamedByItsFirstBytes) {
-  expect_refused("version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
-                 "a pointer of Git LFS");
   expect_refused("\xFF\xFE{\0"s, "text in UTF-16");
   expect_refused("\xFE\xFF\0{"s, "text in UTF-16");
   expect_refused("\xFF\xFE\0\0{\0\0\0"s, "text in UTF-32");
@@ -24,6 +22,12 @@ TEST(ForeignFile, IsNamedByItsFirstBytes) {
   expect_refused("PAR1\x15", "a Parquet file");
   expect_refused("PK\x03\x04", "a zip archive");
   expect_refused("<!DOCTYPE html>", "a page");
+}
+
+TEST(ForeignFile, APointerOfGitLfsIsNamedAsEverywhere) {
+  expect_error(ErrorKind::data, "FILE:1: is a Git LFS pointer", [] {
+    refuse_foreign_file("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "FILE");
+  });
 }
 
 TEST(ForeignFile, IsNoFileOfRecords) {

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <ctime>
 #include <fstream>
-#include <thread>
 
 #include "cli/report/numbers.h"
 #include "formats/json_text.h"
+#include "kernels/cpu/process_limits.h"
 
 namespace gist {
 namespace {
@@ -47,7 +47,7 @@ std::string processor() {
 std::string machine() {
   std::vector<std::string> parts;
   if (std::string name = processor(); !name.empty()) parts.push_back(std::move(name));
-  const unsigned threads = std::thread::hardware_concurrency();
+  const int threads = cpu::usable_threads();
   parts.push_back(fmt::format("{} thread{}", threads, threads == 1 ? "" : "s"));
   const long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
   if (pages > 0 && page_bytes > 0) {

@@ -13,11 +13,11 @@ struct Fact {
 };
 
 struct Provenance {
-  std::string version;         // "gist 0.1.0"
-  std::string command;         // as a shell reads it, an option a line, an option a line
-  std::string created;         // "2023-04-17 12:30 UTC"
-  std::string machine;         // processor, memory, operating system
-  std::vector<Fact> files;     // what was read, each with its fingerprint: models, stores, data
+  std::string version;      // "gist 0.1.0"
+  std::string command;      // as a shell reads it, an option a line, an option a line
+  std::string created;      // "2023-04-17 12:30 UTC"
+  std::string machine;      // processor, the threads that the process may use of it, memory, system
+  std::vector<Fact> files;  // what was read, each with its fingerprint: models, stores, data
   std::vector<Fact> settings;  // options with their values, and the like
 };
 

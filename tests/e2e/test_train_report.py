@@ -51,6 +51,12 @@ class Report(TrainTest):
         self.assertIn(data["data_sha256"], page)
         self.assertIn(data["base_sha256"], page)
 
+    def test_the_machines_threads_are_those_that_the_run_may_use(self):
+        one = min(os.sched_getaffinity(0))
+        result = self.train(report=self.path("page.html"), preexec=lambda: os.sched_setaffinity(0, {one}))
+        self.assertEqual(result.code, 0, result.err)
+        self.assertRegex(self.page(), r"[>,] ?1 thread, ")
+
     def test_a_stopped_run_has_its_page_and_a_resumed_one_a_new_one(self):
         options = {"steps": 200, "batch_records": 1, "report": self.path("page.html")}
         with self.start(**options) as process:

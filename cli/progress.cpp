@@ -83,4 +83,20 @@ Activity::~Activity() {
   if (StderrLog* log = stderr_log()) log->show_progress("");
 }
 
+RowsProgress::RowsProgress(std::string what) : what_(std::move(what)) {
+  activity_.emplace(what_);
+}
+
+void RowsProgress::update(std::uint64_t done, std::uint64_t all) {
+  if (activity_ && done < all) {
+    activity_.reset();
+    progress_.emplace("row", all);
+  }
+  if (!progress_) return;
+  progress_->update(done);
+  if (done < all) return;
+  progress_.reset();
+  activity_.emplace(what_);
+}
+
 }  // namespace gist

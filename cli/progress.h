@@ -66,4 +66,19 @@ class Activity {
   Activity& operator=(const Activity&) = delete;
 };
 
+/// Of the rows of a store, whose number is known only when the work has begun: before it and after
+/// the last row stands what is being done.
+class RowsProgress {
+ public:
+  /// "merging 2 stores into all.h5"
+  explicit RowsProgress(std::string what);
+  /// So many rows of so many are done.
+  void update(std::uint64_t done, std::uint64_t all);
+
+ private:
+  std::string what_;
+  std::optional<Activity> activity_;
+  std::optional<Progress> progress_;
+};
+
 }  // namespace gist

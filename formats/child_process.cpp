@@ -136,12 +136,14 @@ bool read_some(int fd, std::string& text) {
 
 /// Reads until the child has ended or the deadline has passed. What the child started may hold the
 /// other side of the pipe open, so its end says nothing. False where the child still runs.
-bool read_report(int fd, const Child& child, Clock::time_point deadline, std::string& text) {
+bool read_report(int fd, const Child& child, Clock::time_point deadline, std::string& text,
+                 const std::function<void(std::string& text)>& hear) {
   constexpr int look_every_ms = 2;
   bool open = true;
   while (true) {
     const bool ended = child.ended();
     if (open) open = read_some(fd, text);
+    if (hear && !text.empty()) hear(text);
     if (ended || Clock::now() >= deadline) return ended;
     pollfd ready{fd, POLLIN, 0};
     if (open && ::poll(&ready, 1, look_every_ms) != 0) continue;
@@ -160,7 +162,8 @@ std::string describe(int status) {
 }  // namespace
 
 ChildReport run_child(const std::filesystem::path& program,
-                      const std::vector<std::string>& arguments, std::chrono::milliseconds limit) {
+                      const std::vector<std::string>& arguments, std::chrono::milliseconds limit,
+                      const std::function<void(std::string& text)>& hear) {
   const Clock::time_point deadline = Clock::now() + limit;
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
@@ -173,7 +176,7 @@ ChildReport run_child(const std::filesystem::path& program,
   writing.close();
 
   ChildReport report;
-  const bool ended = read_report(reading.get(), child, deadline, report.text);
+  const bool ended = read_report(reading.get(), child, deadline, report.text, hear);
   const int status = child.end();
   if (ended) {
     report.ended = describe(status);

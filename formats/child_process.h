@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,11 @@ struct ChildReport {
 /// Runs a program to its end, or kills it at the limit, and with it in either case what it started
 /// and left running (unless that made itself a process group of its own). Its standard output goes
 /// to standard error, and its standard input is empty. It starts from a clean state, by posix_spawn rather than fork,
-/// so it doesn't matter which threads run here. Throws Error(unavailable) where it can't be
-/// started.
+/// so it doesn't matter which threads run here. `hear`, where there is one, sees what the child has
+/// written whenever that has become more, and may take away what it has understood. Throws
+/// Error(unavailable) where the program can't be started.
 ChildReport run_child(const std::filesystem::path& program,
-                      const std::vector<std::string>& arguments, std::chrono::milliseconds limit);
+                      const std::vector<std::string>& arguments, std::chrono::milliseconds limit,
+                      const std::function<void(std::string& text)>& hear = {});
 
 }  // namespace gist

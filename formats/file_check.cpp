@@ -50,6 +50,26 @@ std::optional<Error> reported_error(std::string_view text) {
   return Error(static_cast<ErrorKind>(kind), std::string(text.substr(used + 1)));
 }
 
+/// "rows DONE ALL", as the child says how far it is.
+void tell_rows(std::string_view line, const RowsDone& rows_done) {
+  line.remove_prefix(rows_done_prefix.size());
+  const char* const end = line.data() + line.size();
+  std::uint64_t done = 0, all = 0;
+  const auto first = std::from_chars(line.data(), end, done);
+  if (first.ec != std::errc() || first.ptr == end || *first.ptr != ' ') return;
+  const auto second = std::from_chars(first.ptr + 1, end, all);
+  if (second.ec == std::errc() && second.ptr == end && done <= all) rows_done(done, all);
+}
+
+/// Takes from what the child wrote the lines that stand before its report.
+void take_rows_done(std::string& text, const RowsDone& rows_done) {
+  std::size_t end = 0;
+  while (text.starts_with(rows_done_prefix) && (end = text.find('\n')) != std::string::npos) {
+    if (rows_done) tell_rows(std::string_view(text).substr(0, end), rows_done);
+    text.erase(0, end + 1);
+  }
+}
+
 /// Where it is remembered that a file passed, and as what.
 struct Remembered {
   fs::path path;
@@ -112,7 +132,7 @@ const char* name_of(FileCheck check) {
   return "";
 }
 
-void check_file(const fs::path& path, FileCheck check) {
+void check_file(const fs::path& path, FileCheck check, const RowsDone& rows_done) {
   const std::optional<struct stat> status = regular_file(path);
   if (!status) return;
   const fs::path program =
@@ -120,7 +140,8 @@ void check_file(const fs::path& path, FileCheck check) {
                      "files of unknown origin are read first by this program, in a process of "
                      "its own (stores: --trust-store leaves that out)");
   const ChildReport report = run_child(program, {name_of(check), path.string()},
-                                       time_limit(static_cast<std::uint64_t>(status->st_size)));
+                                       time_limit(static_cast<std::uint64_t>(status->st_size)),
+                                       [&](std::string& text) { take_rows_done(text, rows_done); });
   if (const std::optional<Error> error = reported_error(report.text)) throw Error(*error);
   if (report.text == passed && report.ended.empty()) return;
   fail(ErrorKind::data, "{}: damaged: the process that read it {}; restore the file", path.string(),

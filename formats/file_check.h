@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
+
+#include "formats/rows_done.h"
 
 namespace gist {
 
@@ -17,12 +20,15 @@ enum class FileCheck : std::uint8_t {
 
 /// The name by which the child knows what it checks.
 const char* name_of(FileCheck check);
+/// What begins a line by which the child says, before its report, how far it is: "rows DONE ALL".
+inline constexpr std::string_view rows_done_prefix = "rows ";
 
 /// Returns where the file passes; throws what reading it in the child threw, or Error(data) where
 /// the child died, or took more time or memory than a file of this size needs. A file that can't be
 /// opened, or is no regular one, passes: whoever reads it says so. Throws Error(unavailable) where
-/// the child's program is missing.
-void check_file(const std::filesystem::path& path, FileCheck check);
+/// the child's program is missing. `rows_done` hears of the rows of a store whose chunks are read,
+/// some times a second.
+void check_file(const std::filesystem::path& path, FileCheck check, const RowsDone& rows_done = {});
 
 /// The same, but a file that passed is remembered in the user's cache: a store by its device, inode,
 /// size and times of change, a SentencePiece file by `sha256`, in hex, of its bytes.

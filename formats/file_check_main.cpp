@@ -1,5 +1,6 @@
 // gist-file-check, the child process of formats/file_check.h: reads one file, and writes "passed", or
-// "KIND MESSAGE" of the Error that reading threw, to the report descriptor.
+// "KIND MESSAGE" of the Error that reading threw, to the report descriptor. Lines "rows DONE ALL" may
+// come before.
 //
 //     gist-file-check store|store-chunks|tokenizer PATH
 #include <fcntl.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -70,10 +72,31 @@ void check_tokenizer(const std::string& path) {
   tokenizer.decode(tokenizer.encode(text));
 }
 
+/// Whether all is written.
+bool report(const std::string& text) {
+  return ::write(report_descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+/// Tells the parent how far verifying is, as often as a person can see.
+class RowsReporter {
+ public:
+  void operator()(std::uint64_t done, std::uint64_t all) {
+    constexpr std::chrono::milliseconds between{100};
+    const Clock::time_point now = Clock::now();
+    if (now < due_ && done < all) return;
+    due_ = now + between;
+    report(fmt::format("{}{} {}\n", rows_done_prefix, done, all));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point due_;
+};
+
 void check(const std::string& what, const std::string& path) {
   if (what == name_of(FileCheck::tokenizer)) return check_tokenizer(path);
   const GistStore store(path, {.trusted = true});
-  if (what == name_of(FileCheck::store_chunks)) store.verify();
+  if (what == name_of(FileCheck::store_chunks)) store.verify(RowsReporter());
 }
 
 std::string report_on(const std::string& what, const std::string& path) {
@@ -98,10 +121,9 @@ int run(const std::vector<std::string>& arguments) {
   }
   be_quiet();
   limit_resources(arguments[1]);
-  const std::string report = report_on(arguments[0], arguments[1]);
-  const auto written = ::write(report_descriptor, report.data(), report.size());
+  const bool written = report(report_on(arguments[0], arguments[1]));
   // Without HDF5's own clean-up, which can stumble over what a damaged file left.
-  ::_exit(written == static_cast<ssize_t>(report.size()) ? 0 : 74);
+  ::_exit(written ? 0 : 74);
 }
 
 }  // namespace

@@ -129,27 +129,44 @@ struct GistStore::Impl {
          open.array.name, row, in_quotes(index.id(row)));
   }
 
-  /// All values of an array, a chunk at a time.
-  void verify_array(const OpenArray& open) const {
-    const std::uint64_t tokens = index.total_gist_tokens();
+  /// How many tokens of an array are verified at once: whole chunks, where these are small.
+  std::uint64_t tokens_at_once(const OpenArray& open) const {
     const std::uint64_t token_bytes = open.array.token_values() * size_of(header.dtype);
     const std::uint64_t least = std::max<std::uint64_t>(1, store_block_bytes / token_bytes);
     // No more than 64 chunks' worth at once, whatever the file's chunks are.
-    const std::uint64_t step =
-        std::clamp<std::uint64_t>(open.dataset.chunk_rows, least, 64 * least);
-    for (std::uint64_t begin = 0; begin < tokens; begin += step) {
-      const std::uint64_t count = std::min(step, tokens - begin);
-      std::vector<std::byte> bytes;
-      try {
-        bytes = read_raw(file, open, header.dtype, begin, count);
-      } catch (const Error& error) {
-        fail(error.kind(), "{} (rows {} to {})", error.what(), row_of_token(begin),
-             row_of_token(begin + count - 1));
-      }
-      if (const auto found = first_not_finite(bytes, header.dtype)) {
-        refuse_values(open, row_of_token(begin + *found / open.array.token_values()));
-      }
+    return std::clamp<std::uint64_t>(open.dataset.chunk_rows, least, 64 * least);
+  }
+
+  void verify_tokens(const OpenArray& open, std::uint64_t begin, std::uint64_t count) const {
+    std::vector<std::byte> bytes;
+    try {
+      bytes = read_raw(file, open, header.dtype, begin, count);
+    } catch (const Error& error) {
+      fail(error.kind(), "{} (rows {} to {})", error.what(), row_of_token(begin),
+           row_of_token(begin + count - 1));
     }
+    if (const auto found = first_not_finite(bytes, header.dtype)) {
+      refuse_values(open, row_of_token(begin + *found / open.array.token_values()));
+    }
+  }
+
+  /// All values of all arrays. The array that is behind goes on, so that rows are done one after the
+  /// other, and are read in the order in which they were written.
+  void verify_arrays(const RowsDone& rows_done) const {
+    const std::uint64_t tokens = index.total_gist_tokens();
+    std::vector<std::uint64_t> verified(arrays.size(), 0);  // tokens of each array
+    if (rows_done) rows_done(0, index.rows());
+    for (;;) {
+      const auto behind = std::min_element(verified.begin(), verified.end());
+      if (*behind == tokens) break;
+      const OpenArray& open = arrays[static_cast<std::size_t>(behind - verified.begin())];
+      const std::uint64_t count = std::min(tokens_at_once(open), tokens - *behind);
+      verify_tokens(open, *behind, count);
+      *behind += count;
+      const std::uint64_t done = *std::min_element(verified.begin(), verified.end());
+      if (rows_done && done < tokens) rows_done(row_of_token(done), index.rows());
+    }
+    if (rows_done) rows_done(index.rows(), index.rows());
   }
 
   std::filesystem::path path;
@@ -246,11 +263,11 @@ GistStore::RawActivations GistStore::raw_activations(std::uint64_t index) const 
   return result;
 }
 
-void GistStore::verify() const {
+void GistStore::verify(const RowsDone& rows_done) const {
   // The index was read whole, and checked, when the store was opened; the file may have changed
   // since.
   read_store_index(impl_->file);
-  for (const OpenArray& array : impl_->arrays) impl_->verify_array(array);
+  impl_->verify_arrays(rows_done);
 }
 
 }  // namespace gist

@@ -19,6 +19,7 @@
 
 #include "core/gist_activations.h"
 #include "formats/output_file.h"
+#include "formats/rows_done.h"
 #include "formats/sha256.h"
 #include "kernels/tensor.h"
 
@@ -105,8 +106,9 @@ class GistStore {
   RawActivations raw_activations(std::uint64_t index) const;
 
   /// Reads every chunk of every dataset: checksums, finite values, by_id sorted and complete.
-  /// Throws Error(data) at the first fault, naming dataset and row.
-  void verify() const;
+  /// Throws Error(data) at the first fault, naming dataset and row. A row is done when it is sound
+  /// in all datasets.
+  void verify(const RowsDone& rows_done = {}) const;
 
  private:
   struct Impl;

@@ -102,23 +102,24 @@ std::vector<Source> chosen_sources(const std::vector<GistStore>& stores,
 }  // namespace
 
 MergeResult merge_stores(const std::vector<std::filesystem::path>& inputs,
-                         const std::filesystem::path& output,
-                         const std::function<bool(const std::string& id)>& keep,
-                         const StoreReading& reading, Existing existing) {
+                         const std::filesystem::path& output, const MergeOptions& options) {
   if (inputs.empty()) fail(ErrorKind::usage, "merge needs at least one gist store");
   std::vector<GistStore> stores;
   stores.reserve(inputs.size());
-  for (const std::filesystem::path& input : inputs) stores.emplace_back(input, reading);
+  for (const std::filesystem::path& input : inputs) stores.emplace_back(input, options.reading);
   check_alike(stores);
   MergeResult result;
-  const std::vector<Source> chosen = chosen_sources(stores, keep, result);
+  const std::vector<Source> chosen = chosen_sources(stores, options.keep, result);
+  result.rows = chosen.size();
   GistStoreWriter writer(output, stores.front().header());
+  std::uint64_t done = 0;
+  if (options.rows_done) options.rows_done(done, result.rows);
   for (const Source& source : chosen) {
     const GistStore& store = stores[source.store];
     writer.append(store.row(source.row), store.raw_activations(source.row));
+    if (options.rows_done) options.rows_done(++done, result.rows);
   }
-  writer.publish(existing);
-  result.rows = chosen.size();
+  writer.publish(options.existing);
   return result;
 }
 

@@ -9,6 +9,7 @@
 
 #include "formats/gist_store.h"
 #include "formats/output_file.h"
+#include "formats/rows_done.h"
 
 namespace gist {
 
@@ -18,16 +19,23 @@ struct MergeResult {
   std::uint64_t left_out = 0;    // by the filter
 };
 
-/// Merges the inputs' rows into one store at `output`, where `existing` says what becomes of what
-/// stands there; memory holds their indexes, never all activations. The order: shards of one input come back in input order,
-/// other stores in argument order. Shards are told by their ordinals: these rise within each store,
-/// and none comes twice. Every row keeps its ordinal. Of rows with the same id and prompt the first
-/// is kept. `keep` chooses rows by id, before anything is compared. The header is the first
-/// input's. Throws Error(usage) without inputs, Error(data) where headers differ or one id stands
-/// for two prompts (naming id and both files), and what GistStore and GistStoreWriter throw.
+struct MergeOptions {
+  /// Chooses rows by their ids, before anything is compared; all where it is empty.
+  std::function<bool(const std::string& id)> keep = {};
+  StoreReading reading = {};
+  /// What becomes of what stands under the output's name.
+  Existing existing = Existing::refuse;
+  /// Of the rows of the output.
+  RowsDone rows_done = {};
+};
+
+/// Merges the inputs' rows into one store at `output`; memory holds their indexes, never all
+/// activations. The order: shards of one input come back in input order, other stores in argument
+/// order. Shards are told by their ordinals: these rise within each store, and none comes twice.
+/// Every row keeps its ordinal. Of rows with the same id and prompt the first is kept. The header is
+/// the first input's. Throws Error(usage) without inputs, Error(data) where headers differ or one id
+/// stands for two prompts (naming id and both files), and what GistStore and GistStoreWriter throw.
 MergeResult merge_stores(const std::vector<std::filesystem::path>& inputs,
-                         const std::filesystem::path& output,
-                         const std::function<bool(const std::string& id)>& keep,
-                         const StoreReading& reading = {}, Existing existing = Existing::refuse);
+                         const std::filesystem::path& output, const MergeOptions& options = {});
 
 }  // namespace gist

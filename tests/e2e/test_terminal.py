@@ -13,6 +13,7 @@ import time
 
 from families import LLAMA
 from gist_cli import GIST, TIMEOUT, environment, jsonl, run
+from stores import numbered, write_store
 from training import TrainTest
 
 
@@ -104,6 +105,24 @@ class Lines(OnTerminal):
         self.assertEqual(len(lines), 2, lines)
         self.assertIn("compressing", lines[0])
         self.assertIn("c.h5", lines[1])
+
+    def test_merging_and_verifying_count_rows(self):
+        stores = [write_store(self.path("a.h5"), numbered(0, 3)), write_store(self.path("b.h5"), numbered(2, 5))]
+        merged = self.path("merged.h5")
+        for command, first, last in (
+                (["merge", "--output", merged, *stores], r"merging 2 stores into .*merged\.h5",
+                 r"5 rows merged, 1 duplicate in .*; .*merged\.h5"),
+                (["inspect", "--verify", merged], r"verifying .*merged\.h5", r"5 rows verified in .*; .*merged\.h5"),
+                (["inspect", "--verify", "--trust-store", merged], r"verifying .*merged\.h5",
+                 r"5 rows verified in .*; .*merged\.h5")):
+            with self.subTest(command):
+                code, _, raw = self.on_terminal(*command)
+                self.assertEqual(code, 0, raw)
+                lines = screen(raw)
+                self.assertRegex(lines[0], f"^gist: {first}$")
+                self.assertRegex(lines[1], f"^gist: {last}$")
+                self.assertEqual(lines[2:], [""])
+                self.assertRegex(raw, r"\x1b\[Krow 0/5, [0-9.]+/s, 0 %\r")
 
     def test_training_counts_its_steps(self):
         held_out = self.write("held_out.jsonl", jsonl(self.records[:4]))

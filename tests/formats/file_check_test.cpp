@@ -73,6 +73,19 @@ TEST(FileCheck, ThrowsWhatTheChildFound) {
                [&] { check_file(directory / "s.h5", FileCheck::store_chunks); });
 }
 
+TEST(FileCheck, SaysHowManyRowsOfAStoreAreSound) {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> told;
+  const auto rows_done = [&told](std::uint64_t done, std::uint64_t all) {
+    told.emplace_back(done, all);
+  };
+  check_file(llama_store, FileCheck::store, rows_done);
+  EXPECT_TRUE(told.empty());
+  check_file(llama_store, FileCheck::store_chunks, rows_done);
+  ASSERT_GE(told.size(), 2u);
+  EXPECT_EQ(told.front(), std::pair(std::uint64_t{0}, std::uint64_t{4}));
+  EXPECT_EQ(told.back(), std::pair(std::uint64_t{4}, std::uint64_t{4}));
+}
+
 TEST(FileCheck, LeavesWhatCannotBeOpenedToTheReader) {
   check_file("/nowhere/s.h5", FileCheck::store);
   check_file("/dev/null", FileCheck::store);

@@ -348,6 +348,30 @@ TEST(GistStore, VerifyNamesTheRowOfAValueThatIsNotFinite) {
   expect_error(ErrorKind::data, "/gist/value, row 1 (id \"prompt-1\")", [&] { store.verify(); });
 }
 
+TEST(GistStore, VerifySaysHowManyRowsOfHowManyAreSound) {
+  const TemporaryDirectory directory;
+  StoreHeader header = sample_header();
+  header.n_layers = 200;  // so that rows are read in several pieces, fewer at once of larger arrays
+  std::vector<StoreRow> rows;
+  for (std::uint64_t row = 0; row < 300; ++row) rows.push_back(sample_row(row, 1 + row % 3));
+  write_store(directory / "s.h5", header, rows);
+  std::vector<std::uint64_t> told;
+  GistStore(directory / "s.h5").verify([&told](std::uint64_t done, std::uint64_t all) {
+    EXPECT_EQ(all, 300u);
+    told.push_back(done);
+  });
+  EXPECT_GT(told.size(), 4u);
+  EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+  EXPECT_EQ(told.front(), 0u);
+  EXPECT_EQ(told.back(), 300u);
+  write_store(directory / "empty.h5", header, {});
+  told.clear();
+  GistStore(directory / "empty.h5").verify([&told](std::uint64_t done, std::uint64_t) {
+    told.push_back(done);
+  });
+  EXPECT_THAT(told, ElementsAre(0, 0));
+}
+
 TEST(GistStore, HeadersDifferByTheirFirstField) {
   StoreHeader other = sample_header(Dtype::f16);
   EXPECT_EQ(header_difference(sample_header(), other, false), "");

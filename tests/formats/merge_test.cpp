@@ -9,8 +9,7 @@ namespace {
 using namespace gist::testing;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-const auto all = [](const std::string&) { return true; };
+using ::testing::Pair;
 
 /// A row whose ordinal is not its number.
 StoreRow at_ordinal(std::uint64_t number, std::uint64_t ordinal) {
@@ -27,7 +26,7 @@ class Merge : public ::testing::Test {
     return directory_ / name;
   }
   MergeResult merge(const std::vector<std::filesystem::path>& inputs) {
-    return merge_stores(inputs, output_, all, {}, Existing::replace);
+    return merge_stores(inputs, output_, {.existing = Existing::replace});
   }
 
   TemporaryDirectory directory_;
@@ -90,8 +89,8 @@ TEST_F(Merge, RowsLeftOutDoNotClash) {
   other.prompt_sha256 = sha256("another prompt");
   const auto a = store("a.h5", {sample_row(0, 1), sample_row(1, 1)});
   const auto b = store("b.h5", {other});
-  const MergeResult result =
-      merge_stores({a, b}, output_, [](const std::string& id) { return id != "prompt-1"; });
+  const MergeResult result = merge_stores(
+      {a, b}, output_, {.keep = [](const std::string& id) { return id != "prompt-1"; }});
   EXPECT_EQ(result.rows, 1u);
   EXPECT_EQ(result.left_out, 2u);
 }
@@ -122,6 +121,19 @@ TEST_F(Merge, StoresWithoutHiddenStatesMerge) {
   const GistStore merged(output_);
   EXPECT_FALSE(merged.has_hidden());
   EXPECT_EQ(merged.activations(2).key, GistStore(llama).activations(2).key);
+}
+
+TEST_F(Merge, SaysHowManyRowsOfHowManyAreDone) {
+  const auto a = store("a.h5", {at_ordinal(1, 0), at_ordinal(2, 1)});
+  const auto b = store("b.h5", {at_ordinal(2, 0), at_ordinal(3, 1), at_ordinal(4, 2)});
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> told;
+  MergeOptions options;
+  options.keep = [](const std::string& id) { return id != "prompt-4"; };
+  options.rows_done = [&told](std::uint64_t done, std::uint64_t rows) {
+    told.emplace_back(done, rows);
+  };
+  merge_stores({a, b}, output_, options);
+  EXPECT_THAT(told, ElementsAre(Pair(0, 3), Pair(1, 3), Pair(2, 3), Pair(3, 3)));
 }
 
 TEST_F(Merge, EmptyStoresMerge) {

@@ -176,25 +176,26 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
   const bool resume = options.flag("resume");
   const bool force = options.flag("force");
   if (resume && force) fail(ErrorKind::usage, "--resume and --force exclude each other");
-  // A run that was killed before its first commit leaves a file that holds nothing, of whatever
-  // size: create takes it over.
-  std::optional<Staging> staged = Staging::find(partial);  // says so where another run holds it
+  std::optional<Staging> staged;
+  if (force) {
+    Staging::discard_any(partial);
+  } else {
+    // A run that was killed before its first commit leaves a file that holds nothing, of whatever
+    // size: create takes it over.
+    staged = Staging::find(partial);
+  }
+  if (staged && resume) {
+    check_agreement(*staged, partial.string(), header, settings);
+    return staged;
+  }
   if (staged) {
-    if (resume) {
-      check_agreement(*staged, partial.string(), header, settings);
-      return staged;
-    }
-    if (!force) {
-      fail(ErrorKind::cannot_create,
-           "{} holds an unfinished run of {}: --resume goes on with it, --finish publishes "
-           "it "
-           "as it is, --force discards it",
-           partial.string(), counted(staged->records(), "record"));
-    }
-    staged->discard();
+    fail(ErrorKind::cannot_create,
+         "{} holds an unfinished run of {}: --resume goes on with it, --finish publishes it as it "
+         "is, --force discards it",
+         partial.string(), counted(staged->records(), "record"));
   }
   if (is_taken(store) && !is_empty_file(store)) {
-    if (resume && !staged) return std::nullopt;
+    if (resume) return std::nullopt;
     if (!force) {
       fail(ErrorKind::cannot_create, "{} exists: choose another --output, or --force replaces it",
            store.string());

@@ -7,6 +7,7 @@
 
 #include "formats/durable.h"
 #include "formats/gist_store_layout.h"
+#include "formats/output_file.h"
 #include "formats/staging_tables.h"
 #include "formats/text.h"
 #include "kernels/error.h"
@@ -16,6 +17,14 @@ namespace {
 
 std::string journal_of(const std::filesystem::path& path) {
   return path.string() + "-journal";
+}
+
+/// Killed here, the journal may stay: SQLite removes it when a new file of that name is made.
+void remove_staging_file(const std::filesystem::path& path) {
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    fail(ErrorKind::io, "{}: can't be removed: {}", path.string(), write_error_text(errno));
+  }
+  ::unlink(journal_of(path).c_str());
 }
 
 }  // namespace
@@ -76,6 +85,21 @@ Staging Staging::open(const std::filesystem::path& path) {
            : "there is no unfinished run");
 }
 
+void Staging::discard_any(const std::filesystem::path& path) {
+  if (!is_taken(path)) return;
+  std::optional<StagingTables> tables;  // which hold the lock, where the file has one
+  try {
+    tables.emplace(path, SQLITE_OPEN_READWRITE);
+    tables->lock();
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::busy)
+      throw;  // of all else removing it tells, or it is no matter
+  }
+  remove_staging_file(path);
+  tables.reset();
+  sync_directory_of(path);
+}
+
 StoreHeader Staging::header() const {
   return impl_->tables.header();
 }
@@ -134,12 +158,8 @@ void Staging::publish(const std::filesystem::path& store, Existing existing) {
 void Staging::discard() {
   if (!impl_) return;
   const std::filesystem::path path = impl_->tables.path();
-  // Removed while the lock is held, so that no other run can open what is about to go. Killed here,
-  // the journal may stay: SQLite removes it when a new file of that name is made.
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-    fail(ErrorKind::io, "{}: can't be removed: {}", path.string(), write_error_text(errno));
-  }
-  ::unlink(journal_of(path).c_str());
+  // Removed while the lock is held, so that no other run can open what is about to go.
+  remove_staging_file(path);
   impl_.reset();  // nothing is staged from here on, even where the next step fails
   sync_directory_of(path);
 }

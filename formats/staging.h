@@ -54,6 +54,9 @@ class Staging {
   /// known before the run goes on. Throws Error(busy), Error(no_input), or Error(data) where it is
   /// no partial, or a damaged one.
   static Staging open(const std::filesystem::path& path);
+  /// Removes what stands under this name, in whatever state it is: damaged, or another version's.
+  /// Throws Error(busy) where another process has it open, Error(io) where it can't be removed.
+  static void discard_any(const std::filesystem::path& path);
   Staging(Staging&&) noexcept;
   Staging& operator=(Staging&&) noexcept;
   ~Staging();

@@ -133,7 +133,8 @@ StagingTables::StagingTables(const std::filesystem::path& path, int flags)
     : path_(path), database_(path, flags) {}
 
 void StagingTables::fail_damaged(const std::string& what) const {
-  fail(ErrorKind::data, "{}: a damaged staging file: {}; restore it, or remove it and start afresh",
+  fail(ErrorKind::data,
+       "{}: a damaged staging file: {}; restore it, or start anew with --force, which discards it",
        path_.string(), what);
 }
 
@@ -174,18 +175,22 @@ void StagingTables::create(const StoreHeader& header, const std::string& setting
 
 void StagingTables::open() {
   if (database_.integer("PRAGMA application_id") != application_id) {
-    fail(ErrorKind::data, "{}: an SQLite database, but no staging file of gist", path_.string());
+    fail(ErrorKind::data,
+         "{}: an SQLite database, but no staging file of gist; choose another --output, or --force "
+         "discards it",
+         path_.string());
   }
   const std::int64_t version = database_.integer("PRAGMA user_version");
   if (version == version_without_checksums) {
     fail(ErrorKind::data,
          "{}: begun by an older gist, whose staging files have no checksums: finish it with that "
-         "gist (--finish), or remove it and start afresh",
+         "gist (--finish), or start anew with --force, which discards it",
          path_.string());
   }
   if (version != schema_version) {
     fail(ErrorKind::data,
-         "{}: staging file version {}, this gist knows {}; finish it with that gist",
+         "{}: staging file version {}, this gist knows {}; finish it with that gist, or start anew "
+         "with --force, which discards it",
          path_.string(), version, schema_version);
   }
   check_schema();

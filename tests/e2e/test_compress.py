@@ -203,6 +203,35 @@ class Compress(CompressTest):
         self.assertEqual(len(records_of(finished.out)), 3)
         self.assertEqual(len(records_of(run("inspect", self.path("out.h5"), "--rows").out)), 3)
 
+    def test_a_partial_that_is_damaged_or_of_another_version_is_discarded_where_forced(self):
+        def cut(path):
+            os.truncate(path, os.path.getsize(path) - 8192)
+
+        def without_checksums(path):
+            database = sqlite3.connect(path)
+            database.execute("pragma user_version = 2")
+            database.commit()
+            database.close()
+
+        def overwrite(path):
+            with open(path, "w") as file:
+                file.write("no database " * 100)
+
+        for damage in (cut, without_checksums, overwrite):
+            with self.subTest(damage.__name__):
+                self.stage(3)
+                damage(self.path("out.h5.partial"))
+                for option in ((), ("--resume",), ("--finish",)):
+                    refused = run(self.command(*option), stdin=jsonl(prompts(3)))
+                    self.assertEqual(refused.code, 65)
+                    self.assertEqual(refused.err.count("\n"), 1)
+                    self.assertIn("out.h5.partial", refused.err)
+                    self.assertIn("--force", refused.err)
+                forced = self.compress(jsonl(prompts(3)), "--force")
+                self.assertEqual((forced.code, forced.err), (0, ""))
+                self.assertEqual(os.listdir(self.directory), ["out.h5"])
+                os.remove(self.path("out.h5"))
+
     def test_resume_refuses_another_input(self):
         self.stage(3)
         changed = prompts(3)

@@ -377,8 +377,35 @@ TEST_F(StagingTest, ChangedValuesAreFoundByTheirChecksums) {
 TEST_F(StagingTest, AFileWithoutChecksumsSaysWhatToDo) {
   { const Staging staging = create(); }
   change(path_, "PRAGMA user_version = 2");
-  expect_error(ErrorKind::data, "have no checksums: finish it with that gist (--finish), or remove",
+  expect_error(ErrorKind::data,
+               "have no checksums: finish it with that gist (--finish), or start anew with --force",
                [&] { Staging::open(path_); });
+}
+
+TEST_F(StagingTest, WhateverStandsThereCanBeDiscarded) {
+  Staging::discard_any(path_);  // nothing
+  const std::vector<std::function<void()>> states{
+      [&] {
+        Staging staging = create();
+        commit(staging, batch_of(0, 3));
+      },
+      [&] {
+        { const Staging staging = create(); }
+        change(path_, "PRAGMA user_version = 2");
+      },
+      [&] {
+        { const Staging staging = create(); }
+        std::filesystem::resize_file(path_, 20000);
+      },
+      [&] { write_file(path_, "no database"); },
+      [&] { write_file(path_, ""); },
+      [&] { std::filesystem::create_symlink(directory_ / "nothing", path_); }};
+  for (const auto& make : states) {
+    make();
+    EXPECT_THAT(names(), ::testing::ElementsAre("out.h5.partial"));
+    Staging::discard_any(path_);
+    EXPECT_THAT(names(), ::testing::ElementsAre());
+  }
 }
 
 TEST_F(StagingTest, NothingIsStagedWhereOnlyTheLastSyncFailed) {
@@ -403,6 +430,7 @@ TEST_F(StagingTest, IsOpenInOneProcessAtATime) {
     ASSERT_TRUE(first.holds());
     expect_error(ErrorKind::busy, path_.string(), [&] { Staging::open(path_); });
     expect_error(ErrorKind::busy, path_.string(), [&] { create(); });
+    expect_error(ErrorKind::busy, path_.string(), [&] { Staging::discard_any(path_); });
   }
   const Holder second(path_);  // after the first was killed
   ASSERT_TRUE(second.holds());

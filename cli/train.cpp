@@ -83,7 +83,7 @@ class NewDirectories {
 /// Whether a run wrote into the directory: these are the first things that one makes.
 bool holds_run(const fs::path& output) {
   return may_exist(output / metrics_name) || may_exist(output / left_out_name) ||
-         last_checkpoint(output) || read_run_state(output);
+         last_checkpoint(output) || read_finished_run(output);
 }
 
 /// Throws Error(cannot_create) where a run may not write: files that are not its own could have the
@@ -259,7 +259,7 @@ int train(Run run, Backend& backend, const Options& options, const Signals& sign
   const bool resume = options.flag("resume");
   RunState state = state_of(run, options);
   const std::optional<TrainReport> report = report_of(run, state, options);
-  if (const std::optional<RunState> finished = read_run_state(run.task.output)) {
+  if (const std::optional<RunState> finished = read_finished_run(run.task.output)) {
     check_finished(*finished, state, run);
     if (report) write_train_report(*report, run.task.output, finished->step, "finished");
     spdlog::info("{} is finished: there is nothing to resume", run.task.output.string());

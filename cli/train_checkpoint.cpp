@@ -166,6 +166,17 @@ std::optional<RunState> read_run_state(const fs::path& directory) {
   return state;
 }
 
+std::optional<RunState> read_finished_run(const fs::path& output) {
+  try {
+    return read_run_state(output);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    throw Error(error.kind(),
+                fmt::format("{}; remove {}, and --resume makes again what follows the last checkpoint",
+                            error.what(), (output / state_name).string()));
+  }
+}
+
 void write_run_state(const fs::path& directory, const RunState& state) {
   nlohmann::ordered_json content{{"format", state_format},
                                  {"version", state_version},

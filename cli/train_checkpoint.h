@@ -38,6 +38,9 @@ void check_same_run(const RunState& checkpoint, const RunState& run, const std::
 
 /// The state in a directory; nothing where it has none. Throws Error(data) for a damaged one.
 std::optional<RunState> read_run_state(const std::filesystem::path& directory);
+/// The state of the run that has ended in DIR; nothing where none has. For a damaged one the Error
+/// says what to do.
+std::optional<RunState> read_finished_run(const std::filesystem::path& output);
 void write_run_state(const std::filesystem::path& directory, const RunState& state);
 
 /// Writes the model as transformers loads it; where `same_weights` is a directory that has the

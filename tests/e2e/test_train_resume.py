@@ -130,6 +130,18 @@ class Resume(ResumeTest):
                 self.assertFails(self.train(f"damaged{i}", resume=True), code, checkpoint)
                 self.assertEqual(tree(self.path(f"damaged{i}")), before)
 
+    def test_a_damaged_state_of_a_finished_run_says_what_to_do(self):
+        shutil.copytree(self.path("whole"), self.path("spoilt"))
+        state = self.path("spoilt/training.json")
+        with open(state) as file:
+            content = file.read()
+        with open(state, "w") as file:
+            file.write(content.replace('"step": 8', '"step": 7'))
+        self.assertFails(self.train("spoilt", resume=True), 65, state, "damaged", f"remove {state}, and --resume")
+        os.remove(state)
+        self.assertEqual(self.train("spoilt", resume=True).code, 0)
+        self.assertEqual(self.weights("spoilt"), self.weights("whole"))
+
     def test_a_byte_that_is_another_is_damage_of_a_tensor_and_a_file(self):
         rng = random.Random(5)
         sizes = {}

@@ -14,14 +14,15 @@ namespace gist {
 
 class CheckReport {
  public:
-  /// Begins the file of --check-report, where there is one.
-  explicit CheckReport(const Options& options);
+  /// Begins the file of --check-report, where there is one. `max_kl` is that of --max-kl, if any.
+  CheckReport(const Options& options, std::optional<double> max_kl);
 
   /// Takes note of a record that is staged; of one that was checked the file gets a line: {"id",
   /// "ordinal", "kl" (a token; null where it is infinite), "tokens", "agreement", "status"}.
   void add(const StagedRecord& record);
   void flush();
-  /// What was found in all, in one line; "" where nothing was checked.
+  /// What was found in all, in one line, and how many prompts are above the bound: --max-kl, or
+  /// without one a yardstick. "" where nothing was checked.
   std::string summary() const;
 
  private:
@@ -29,8 +30,12 @@ class CheckReport {
     std::string id;
     double kl;
   };
+  std::string bound_in_words() const;
+
   std::optional<OutputList> list_;
+  std::optional<double> max_kl_;
   std::uint64_t prompts_ = 0, checked_ = 0, rejected_ = 0;
+  std::uint64_t above_ = 0;  // the bound
   Fidelity all_;
   std::vector<Found> worst_;  // the worst first
 };

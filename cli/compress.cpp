@@ -132,8 +132,10 @@ bool is_digest(const std::string& name) {
   return name == "known" || name == "check-model";
 }
 
-/// In the settings of a staging file: whether the run may replace a store.
+/// In the settings of a staging file, but not compared: whether the run may replace a store, and
+/// beyond which divergence it rejects a checked prompt, if beyond any.
 constexpr const char* replace_key = "force";
+constexpr const char* max_kl_key = "max-kl";
 
 /// What a resumed run must agree with, besides the store's header.
 nlohmann::json settings_of(const Options& options, const CheckReference* check,
@@ -203,6 +205,7 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
   }
   nlohmann::json all_settings = settings;
   all_settings[replace_key] = force;
+  if (options.has("max-kl")) all_settings[max_kl_key] = *max_kl_option(options);
   return Staging::create(partial, header, text_of_json(all_settings));
 }
 
@@ -210,6 +213,14 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
 Existing existing_of(const Staging& staging, const std::string& partial, const Options& options) {
   const bool begun_so = parse_json(staging.settings(), partial).value(replace_key, false);
   return begun_so || options.flag("force") ? Existing::replace : Existing::refuse;
+}
+
+/// The --max-kl with which the run was begun.
+std::optional<double> max_kl_of(const Staging& staging, const std::string& partial) {
+  const nlohmann::json settings = parse_json(staging.settings(), partial);
+  const auto found = settings.find(max_kl_key);
+  if (found == settings.end() || !found->is_number()) return std::nullopt;
+  return found->get<double>();
 }
 
 /// Throws Error(data) where the store's rows are not what this run makes.
@@ -237,7 +248,7 @@ int finish_partial(const std::filesystem::path& store, const Options& options) {
          partial.string());
   }
   LineWriter receipts = standard_output();
-  CheckReport report(options);
+  CheckReport report(options, max_kl_of(staging, partial.string()));
   bool rejects = false;
   staging.for_each_record([&](const StagedRecord& record) {
     report.add(record);
@@ -333,7 +344,7 @@ int run(const Options& options) {
                       ? "every token"
                       : counted(static_cast<std::uint64_t>(task.gist_tokens), "gist token"),
                   store.string());
-    CheckReport report(options);
+    CheckReport report(options, max_kl_option(options));
     CompressSession session(**compressor, prompts, rejects, *staging, report, limits, input,
                             signals);
     if (!session.run()) {

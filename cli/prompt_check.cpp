@@ -57,7 +57,7 @@ CheckTask check_task(const Options& options) {
     }
     task.sample = number;
   }
-  if (options.has("max-kl")) task.max_kl = options.real("max-kl", 0, 1e9);
+  task.max_kl = max_kl_option(options);
   return task;
 }
 
@@ -81,6 +81,11 @@ std::vector<OptionSpec> check_options() {
        "may have forgotten to read what stands before its gist"},
       {"check-report", OptionKind::text, "FILE", "",
        "a JSON line for each checked prompt: id, ordinal, kl, tokens, agreement, status"}};
+}
+
+std::optional<double> max_kl_option(const Options& options) {
+  if (!options.has("max-kl")) return std::nullopt;
+  return options.real("max-kl", 0, 1e9);
 }
 
 CheckReference::CheckReference(const ModelFiles& files, const ModelSpec& spec,
@@ -222,7 +227,7 @@ std::string PromptChecker::refusal(const std::string& id, const Fidelity& found)
       "id {} compresses badly: its answer's KL divergence from the whole prompt's is {:.4g} nats a "
       "token (of {}), and --max-kl allows {:.4g}; reword, shorten or split the prompt, use it "
       "uncompressed, or raise --max-kl",
-      in_quotes(id), found.per_label(), found.labels, task_.max_kl);
+      in_quotes(id), found.per_label(), found.labels, max_kl());
 }
 
 }  // namespace gist

@@ -17,10 +17,12 @@ namespace gist {
 
 /// --check, --max-kl, --check-model, --check-report.
 std::vector<OptionSpec> check_options();
+/// --max-kl; nothing where it isn't given.
+std::optional<double> max_kl_option(const Options& options);
 
 struct CheckTask {
   std::optional<std::size_t> sample;  // how many prompts are checked; nothing: all
-  double max_kl = std::numeric_limits<double>::infinity();  // nats a label, in the mean of a prompt
+  std::optional<double> max_kl;       // nats a label, in the mean of a prompt; nothing: any
 };
 
 /// What --check asks for, and the model that answers from the whole prompt, under pos: that of
@@ -75,10 +77,10 @@ class PromptChecker {
 
   std::vector<Fidelity> check(std::span<const CheckedPrompt> prompts);
   /// Whether a prompt is too far from its whole text to be stored.
-  bool refuses(const Fidelity& found) const { return !(found.per_label() <= task_.max_kl); }
+  bool refuses(const Fidelity& found) const { return !(found.per_label() <= max_kl()); }
   /// Why, and what to do.
   std::string refusal(const std::string& id, const Fidelity& found) const;
-  double max_kl() const { return task_.max_kl; }
+  double max_kl() const { return task_.max_kl.value_or(std::numeric_limits<double>::infinity()); }
 
  private:
   std::vector<std::vector<std::int32_t>> answers_to(std::span<const CheckedPrompt> prompts) const;

@@ -71,7 +71,9 @@ class Checks(CheckTest):
         worst = sorted(found, key=lambda each: -each["kl"])[:5]
         self.assertEqual(checked.err, (
             f"gist: checked 60 of 60 prompts: KL divergence {mean:.4g} nats a token, the same first choice "
-            f"at {100 * same:.1f} % of {tokens} tokens; the worst prompts: "
+            f"at {100 * same:.1f} % of {tokens} tokens; {sum(each['kl'] > 0.13 for each in found)} of 60 prompts "
+            "above 0.13, the bound for README's word tasks (gist evaluate --fidelity suggests one for a model); "
+            "the worst prompts: "
             + ", ".join(f'"{each["id"]}" ({each["kl"]:.4g})' for each in worst) + "\n"))
 
     def test_evaluate_suggests_a_bound_for_what_is_checked(self):
@@ -237,6 +239,7 @@ class Limit(CheckTest):
         rows = records_of(run("inspect", self.path("out.h5"), "--rows").out)
         self.assertEqual([row["id"] for row in rows], [each["id"] for each in records_of(result.out)])
         self.assertIn(f"40 prompts ({len(self.bad)} rejected)", result.err)
+        self.assertIn(f"; {len(self.bad)} of 40 prompts above --max-kl {self.LIMIT}; ", result.err)
         self.assertEqual(run("inspect", self.path("out.h5"), "--verify").code, 0)
 
     def test_a_bad_prompt_is_not_tried_again_in_whatever_batch(self):
@@ -318,6 +321,7 @@ class Limit(CheckTest):
         found = records_of(self.read("report.jsonl").decode())
         self.assertEqual([each["id"] for each in found], [each["id"] for each in records_of(result.out)])
         self.assertIn(f"checked {len(found)} of {len(found)} prompts", result.err)
+        self.assertIn(f"; 0 of {len(found)} prompts above --max-kl 9; ", result.err)
 
     def test_resume_of_what_is_staged_whole_says_all_again(self):
         options = (*self.keeping, "--check-report", self.path("report.jsonl"))

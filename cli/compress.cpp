@@ -1,6 +1,8 @@
 // gist compress: prompts to a gist store, durably.
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <filesystem>
 #include <memory>
@@ -51,7 +53,8 @@ CommandSpec spec() {
                 "only records whose number, from 0, is I modulo N"},
                {"resume", OptionKind::flag, "", "", "go on with what STORE.partial holds"},
                {"force", OptionKind::flag, "", "", "replace STORE, discard STORE.partial"},
-               {"finish", OptionKind::flag, "", "", "publish STORE.partial as it is"},
+               {"finish", OptionKind::flag, "", "",
+                "publish STORE.partial as it is; needs no --model and reads no input"},
                {"batch-tokens", OptionKind::integer, "N", "8192",
                 "tokens of one pass; a longer prompt has a pass of its own"},
                {"line-buffered", OptionKind::flag, "", "",
@@ -235,7 +238,26 @@ void say(const std::string& summary) {
   if (!summary.empty()) spdlog::info("{}", summary);
 }
 
+/// Options that would have it do something else are refused. Others that it doesn't read are named
+/// where the command line has them: the environment and --config serve all runs.
+void check_options_of_finish(const Options& options) {
+  for (const char* name : {"resume", "dry-run"}) {
+    if (!options.flag(name)) continue;
+    fail(ErrorKind::usage, "--{} and --finish, which publishes what is staged: give one", name);
+  }
+  constexpr std::array used = {"output", "finish",       "force", "check-report",
+                               "config", "print-config", "quiet", "verbose"};
+  std::vector<std::string> unused;
+  for (const std::string& name : options.on_command_line()) {
+    if (std::find(used.begin(), used.end(), name) == used.end()) unused.push_back("--" + name);
+  }
+  if (unused.empty()) return;
+  spdlog::warn("--finish publishes what is staged: {} {} no effect", fmt::join(unused, ", "),
+               unused.size() == 1 ? "has" : "have");
+}
+
 int finish_partial(const std::filesystem::path& store, const Options& options) {
+  check_options_of_finish(options);
   const std::filesystem::path partial = Staging::path_for(store);
   if (!std::filesystem::exists(partial)) {
     fail(ErrorKind::no_input, "{} does not exist: there is nothing to finish", partial.string());

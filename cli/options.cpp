@@ -93,6 +93,7 @@ Options::Options(const CommandSpec& command, const std::vector<std::string>& arg
   CommandLine line = parse_command_line(command, arguments);
   values_ = std::move(line.values);
   positional_ = std::move(line.positional);
+  for (const auto& [name, value] : values_) on_command_line_.insert(name);
   values_.merge(from_environment(command));
   if (has("config")) values_.merge(from_config(command, text("config")));
 }
@@ -115,6 +116,14 @@ bool Options::has(std::string_view name) const {
     if (option.name == name) return !option.default_value.empty();
   }
   return false;
+}
+
+std::vector<std::string> Options::on_command_line() const {
+  std::vector<std::string> names;
+  for (const OptionSpec& option : command_->options) {
+    if (on_command_line_.contains(option.name)) names.push_back(option.name);
+  }
+  return names;
 }
 
 bool Options::flag(std::string_view name) const {

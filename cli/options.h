@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,8 @@ class Options {
 
   bool knows(std::string_view name) const;  // the command has such an option
   bool has(std::string_view name) const;    // given somewhere, or with a default
+  /// The options that the command line itself names, each once, in the order of the table.
+  std::vector<std::string> on_command_line() const;
   bool flag(std::string_view name) const;
   /// Throw Error(usage) naming the option where it has no value, or one of another kind or out of
   /// range.
@@ -71,6 +74,7 @@ class Options {
 
   const CommandSpec* command_;
   std::map<std::string, std::vector<std::string>, std::less<>> values_;
+  std::set<std::string, std::less<>> on_command_line_;
   std::vector<std::string> positional_;
   std::vector<std::string> arguments_;
 };

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cli/run_settings.h"
 #include "formats/durable.h"
 #include "formats/file_io.h"
 #include "formats/json_text.h"
@@ -74,23 +75,12 @@ nlohmann::json read_settings(const std::filesystem::path& path) {
   return content;
 }
 
-bool is_short(const nlohmann::json& value) {
-  constexpr std::size_t longest = 40;
-  return text_of_json(value).size() <= longest;
-}
-
 void check_settings(const nlohmann::json& before, const nlohmann::ordered_json& now,
                     const std::filesystem::path& path) {
-  for (const auto& [name, value] : now.items()) {
-    const nlohmann::json there = before.value(name, nlohmann::json());
-    if (there == nlohmann::json(value)) continue;
-    const std::string remedy = "repeat the options, or start anew with --force";
-    if (is_short(there) && is_short(nlohmann::json(value))) {
-      fail(ErrorKind::usage, "{} was made with --{} {}, and this run has {}: {}", path.string(),
-           name, text_of_json(there), text_of_json(value), remedy);
-    }
-    fail(ErrorKind::usage, "{} was made with another --{}: {}", path.string(), name, remedy);
-  }
+  const std::string difference = settings_difference(before, now);
+  if (difference.empty()) return;
+  fail(ErrorKind::usage, "{} was made {}: repeat the options, or start anew with --force",
+       path.string(), difference);
 }
 
 }  // namespace

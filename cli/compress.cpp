@@ -21,6 +21,7 @@
 #include "cli/exit_code.h"
 #include "cli/prompt_check.h"
 #include "cli/prompt_reader.h"
+#include "cli/run_settings.h"
 #include "cli/store_options.h"
 #include "cli/words.h"
 #include "formats/json_text.h"
@@ -130,20 +131,20 @@ CompressionTask task_of(const ModelFiles& files, const ModelSpec& spec, const Op
   return task;
 }
 
-/// Whether the setting stands for a file's content, which says nothing to a person.
-bool is_digest(const std::string& name) {
-  return name == "known" || name == "check-model";
-}
-
 /// In the settings of a staging file, but not compared: whether the run may replace a store, and
 /// beyond which divergence it rejects a checked prompt, if beyond any.
 constexpr const char* replace_key = "force";
 constexpr const char* max_kl_key = "max-kl";
 
 /// What a resumed run must agree with, besides the store's header.
-nlohmann::json settings_of(const Options& options, const CheckReference* check,
-                           const GistStore* known) {
-  return {{"dtype", options.text("dtype")},
+nlohmann::ordered_json settings_of(const ModelFiles& files, const Options& options,
+                                   const CheckReference* check, const GistStore* known) {
+  std::vector<std::string> ignored = files.ignored_tensors;
+  if (check != nullptr) {
+    for (const std::string& name : check->ignored_tensors()) ignored.push_back(name);
+  }
+  return {{"ignore-tensors", setting_of_names(ignored)},
+          {"dtype", options.text("dtype")},
           {"fields", options.has("fields") ? options.text("fields") : ""},
           {"check", check == nullptr ? "" : options.text("check")},
           {"check-model", check == nullptr ? "" : check->model_sha256()},
@@ -155,28 +156,23 @@ nlohmann::json settings_of(const Options& options, const CheckReference* check,
 }
 
 void check_agreement(const Staging& staging, const std::string& partial, const StoreHeader& header,
-                     const nlohmann::json& now) {
+                     const nlohmann::ordered_json& now) {
   const std::string difference = header_difference(staging.header(), header, true);
   if (!difference.empty()) {
     fail(ErrorKind::data, "{} was begun with another model or other options: {} (there, here)",
          partial, difference);
   }
-  const nlohmann::json before = parse_json(staging.settings(), partial);
-  for (const auto& [name, value] : now.items()) {
-    const nlohmann::json there = before.value(name, nlohmann::json());
-    if (there == value) continue;
-    fail(ErrorKind::usage, "{} was begun with {}: repeat the options, or start anew with --force",
-         partial,
-         is_digest(name) ? fmt::format("another --{}", name)
-                         : fmt::format("--{} {}, and this run has {}", name, text_of_json(there),
-                                       text_of_json(value)));
-  }
+  const std::string setting = settings_difference(parse_json(staging.settings(), partial), now);
+  if (setting.empty()) return;
+  fail(ErrorKind::usage, "{} was begun {}: repeat the options, or start anew with --force", partial,
+       setting);
 }
 
 /// The staging file of this run: a new one, or with --resume the one that is there. Nothing: with
 /// --resume the store is finished.
 std::optional<Staging> open_staging(const std::filesystem::path& store, const StoreHeader& header,
-                                    const nlohmann::json& settings, const Options& options) {
+                                    const nlohmann::ordered_json& settings,
+                                    const Options& options) {
   const std::filesystem::path partial = Staging::path_for(store);
   const bool resume = options.flag("resume");
   const bool force = options.flag("force");
@@ -206,7 +202,7 @@ std::optional<Staging> open_staging(const std::filesystem::path& store, const St
            store.string());
     }
   }
-  nlohmann::json all_settings = settings;
+  nlohmann::ordered_json all_settings = settings;
   all_settings[replace_key] = force;
   if (options.has("max-kl")) all_settings[max_kl_key] = *max_kl_option(options);
   return Staging::create(partial, header, text_of_json(all_settings));
@@ -337,7 +333,7 @@ int run(const Options& options) {
   header.dtype = store_dtype;
   if (known) check_made_alike(*known, header, false);
   std::optional<Staging> staging = open_staging(
-      store, header, settings_of(options, check.get(), known ? &*known : nullptr), options);
+      store, header, settings_of(files, options, check.get(), known ? &*known : nullptr), options);
   const auto load = [&] {
     const Activity loading("loading " + files.path);
     return std::make_unique<LoadedCompressor>(files, std::move(family), task, check.get(),

@@ -17,6 +17,7 @@
 #include "cli/exit_code.h"
 #include "cli/generate_session.h"
 #include "cli/progress.h"
+#include "cli/run_settings.h"
 #include "cli/words.h"
 #include "formats/fingerprint.h"
 #include "formats/json_text.h"
@@ -90,6 +91,7 @@ nlohmann::ordered_json settings_of(const ModelFiles& files, const ContextReader&
                                    const GenerationOptions& generation,
                                    const std::vector<std::string>& stops, const Options& options) {
   return {
+      {"ignore-tensors", setting_of_names(files.ignored_tensors)},
       {"model", to_hex(sha256(model_sha256(files.checkpoint) + text_of_json(files.config) +
                               files.tokenizer.sha256()))},
       {"store", contexts.store_digest()},

@@ -113,6 +113,10 @@ std::string CheckReference::model_sha256() const {
   return other_ ? gist::model_sha256(other_->checkpoint) : std::string();
 }
 
+std::vector<std::string> CheckReference::ignored_tensors() const {
+  return other_ ? other_->ignored_tensors : std::vector<std::string>();
+}
+
 const std::vector<std::int32_t>& CheckReference::ends(const ModelFiles& files) const {
   return other_ ? other_->ends.ids : files.ends.ids;
 }

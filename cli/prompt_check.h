@@ -41,6 +41,8 @@ class CheckReference {
   const QuestionReader& questions() const { return *questions_; }
   /// The fingerprint of the other model; "" where there is none.
   std::string model_sha256() const;
+  /// Of the other model, by --ignore-tensors.
+  std::vector<std::string> ignored_tensors() const;
   /// The tokens that end the reference's answers; `files` are the gist model's.
   const std::vector<std::int32_t>& ends(const ModelFiles& files) const;
   /// Loads the other model; nothing where there is none. To be called once.

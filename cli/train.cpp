@@ -19,6 +19,7 @@
 #include "cli/progress.h"
 #include "cli/record_reader.h"
 #include "cli/report/page.h"
+#include "cli/run_settings.h"
 #include "cli/train_checkpoint.h"
 #include "cli/train_data.h"
 #include "cli/train_log.h"
@@ -203,6 +204,7 @@ void say_plan(const TrainPlan& plan, const Run& run, const ModelSpec& shapes,
 RunState state_of(const Run& run, const Options& options) {
   RunState state;
   state.settings = decisive_settings(run.task, run.steps(), compute_dtype(options));
+  state.settings["ignore-tensors"] = setting_of_names(run.base.ignored_tensors);
   state.data_sha256 = run.data.sha256;
   state.base_sha256 = fingerprint_of(run.base);
   return state;

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "cli/run_settings.h"
 #include "formats/atomic_directory.h"
 #include "formats/checksums.h"
 #include "formats/file_io.h"
@@ -115,16 +116,11 @@ void check_checksum(const nlohmann::json& content, const std::string& where) {
 }  // namespace
 
 void check_same_run(const RunState& checkpoint, const RunState& run, const std::string& where) {
-  for (const auto& [name, value] : run.settings.items()) {
-    const auto before = checkpoint.settings.find(name);
-    const std::string found =
-        before == checkpoint.settings.end() ? "nothing" : text_of_json(*before);
-    if (found != text_of_json(value)) {
-      fail(ErrorKind::usage,
-           "{} was made with --{} {}, but this run has {}: resume with the same options, or start "
-           "anew with another --output",
-           where, name, found, text_of_json(value));
-    }
+  const std::string difference = settings_difference(checkpoint.settings, run.settings);
+  if (!difference.empty()) {
+    fail(ErrorKind::usage,
+         "{} was made {}: resume with the same options, or start anew with another --output", where,
+         difference);
   }
   if (checkpoint.base_sha256 != run.base_sha256) {
     fail(ErrorKind::data, "{} began with another model: resume with that one", where);

@@ -1,0 +1,19 @@
+// What decided the results of a run, kept with what it has done: a run that resumes it must agree.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace gist {
+
+/// The first setting of `now` that isn't what it was: `with --seed 1, and this run has 2`, or `with
+/// another --store` where a value is too long to be read. "" where all agree. A setting that is null
+/// is one that wasn't given; an older gist may not have kept it.
+std::string settings_difference(const nlohmann::json& before, const nlohmann::ordered_json& now);
+
+/// A setting of several names; null for none.
+nlohmann::ordered_json setting_of_names(const std::vector<std::string>& names);
+
+}  // namespace gist

@@ -166,10 +166,21 @@ class WhatExists(OutputsTest):
                     self.assertFails(run(command, *model, "--output", self.path(name)), 73, words)
         self.assertFails(self.compress(output=os.path.join(deep, "out.h5")), 73, "bytes")
 
-    @unittest.skipIf(os.geteuid() == 0, "root writes everywhere")
     def test_a_read_only_directory_is_told_before_the_work(self):
-        os.mkdir(self.path("dir"), 0o500)
-        self.assertFails(run("compress", "--model", "none", "--output", self.path("dir/out")), 73, "dir")
+        os.chmod(self.directory, 0o755)
+        os.mkdir(self.path("dir"))
+        os.chmod(self.path("dir"), 0o555)
+
+        def nobody():  # root writes everywhere
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+
+        for command in (["compress", "--model", "none"], ["generate", "--model", "none"], ["merge"]):
+            with self.subTest(command[0]):
+                result = run(*command, "--output", self.path("dir/out"), preexec=nobody)
+                self.assertFails(result, 73, "dir", "Permission denied")
 
     def test_devices_and_pipes_are_never_replaced(self):
         pipe = self.path("pipe")

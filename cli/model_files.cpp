@@ -100,6 +100,12 @@ ModelFiles::ModelFiles(const std::string& directory, const Options& options)
   }
   if (!unread.others.empty()) fail_unread(*this, spec, unread.others);
   ignored_tensors = std::move(unread.ignored);
+  if (tokenizer.adds_eos() && !spec.encoder_decoder()) {
+    spdlog::debug(
+        "{}: \"add_eos_token\" is true: answers in training end by that token, prompts don't, as "
+        "nothing would follow",
+        path);
+  }
   if (!ignored_tensors.empty()) {
     spdlog::warn("{}: {} tensor{} left out, as --{} says: {}", path, ignored_tensors.size(),
                  ignored_tensors.size() == 1 ? " is" : "s are", ignore_option,

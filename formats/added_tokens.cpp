@@ -65,9 +65,10 @@ class ListedTokens {
   std::map<std::string, AddedToken> by_text_;
 };
 
-bool flag(const json& token, const char* name) {
-  const auto found = token.find(name);
-  return found != token.end() && found->is_boolean() && found->get<bool>();
+/// What is neither true nor false, as null, leaves the matter to the default.
+bool flag(const json& object, const char* name, bool otherwise = false) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_boolean() ? found->get<bool>() : otherwise;
 }
 
 /// {"content": "<x>", "special": true, ...}
@@ -219,8 +220,10 @@ TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory
                                                token.text) != settings.special.end();
   }
 
-  const json adds_bos = config.content.value("add_bos_token", json());
-  settings.adds_bos = !adds_bos.is_boolean() || adds_bos.get<bool>();
+  settings.adds_bos = flag(config.content, "add_bos_token", true);
+  settings.adds_eos = flag(config.content, "add_eos_token");
+  settings.space_before_text = flag(config.content, "add_prefix_space", true);
+  settings.space_behind_words = flag(config.content, "legacy", true);
   settings.sentinels = sentinels_in(config, directory);
   return settings;
 }

@@ -28,6 +28,9 @@ struct TokenizerSettings {
       special;  // texts of tokens that have a role, as transformers counts them
   std::optional<std::string> bos, eos, unk;  // texts
   bool adds_bos = true;                      // to each text that is encoded
+  bool adds_eos = false;                     // behind each text that is encoded
+  bool space_before_text = true;             // "add_prefix_space"
+  bool space_behind_words = true;            // "legacy": before the text behind an added token, too
   bool only_in_tokenizer_json = false;       // some listed token stands nowhere else
   std::int32_t sentinels = 0;  // T5's <extra_id_0> ..., which its class adds though no file lists
                                // them

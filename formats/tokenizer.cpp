@@ -40,16 +40,23 @@ std::optional<std::int32_t> id_or_none(int id) {
   return id < 0 ? std::nullopt : std::optional<std::int32_t>(id);
 }
 
+using sentencepiece::SentencePieceProcessor;
+
 }  // namespace
 
 struct Tokenizer::Impl {
-  sentencepiece::SentencePieceProcessor processor;
+  SentencePieceProcessor processor;
   std::optional<WordEncoder> encoder;
+  // The same without the space that SentencePiece puts before each text, where the directory has
+  // texts go without: all of them, or those behind an added token.
+  SentencePieceProcessor bare_processor;
+  std::optional<WordEncoder> bare_encoder;
+  bool space_before_text = true;
   std::map<std::string, std::int32_t, std::less<>> added;  // by text, sentinels included
   std::vector<AddedToken> tokens;                          // added_tokens()
   std::set<std::int32_t> special;                          // ids that decode to nothing
   std::optional<std::int32_t> bos, eos, unk;
-  bool adds_bos = true;
+  bool adds_bos = true, adds_eos = false;
   std::int32_t pieces = 0;  // of the vocabulary file
   std::int32_t size = 0;    // added tokens included
   std::filesystem::path path;
@@ -74,6 +81,36 @@ struct Tokenizer::Impl {
     unk = id_or_none(processor.unk_id());
   }
 
+  /// As transformers' fast tokenizers for LLaMA (its slow one asks for "legacy": false beside
+  /// "add_prefix_space": false).
+  void load_bare(const TokenizerSettings& settings, const std::filesystem::path& directory) {
+    const bool behind_words =
+        std::any_of(tokens.begin(), tokens.end(), [](const AddedToken& t) { return !t.special; });
+    if (settings.space_before_text && (settings.space_behind_words || !behind_words)) return;
+    const std::optional<std::string> bare = without_space_before_text(read_file(path));
+    if (!bare && settings.space_before_text)
+      return;  // a T5's, of which added tokens are seldom words
+    if (!bare) {
+      fail(ErrorKind::data,
+           "{}: \"add_prefix_space\" is false, which gist can't follow yet with a vocabulary that "
+           "takes white space off texts ({}): set it to true, and train the model so",
+           (directory / tokenizer_config_name).string(), path.filename().string());
+    }
+    const auto status = bare_processor.LoadFromSerializedProto(*bare);
+    if (!status.ok()) {
+      fail(ErrorKind::data, "{}: SentencePiece can't do without the space before texts: {}",
+           path.string(), status.ToString());
+    }
+    bare_encoder.emplace(bare_processor, *bare);
+    space_before_text = settings.space_before_text;
+  }
+
+  /// Of a part of a text, its first or one behind an added token.
+  std::vector<std::int32_t> encode(std::string_view part, bool first) const {
+    const bool with_space = !bare_encoder || (first && space_before_text);
+    return (with_space ? *encoder : *bare_encoder).encode(part);
+  }
+
   std::optional<std::int32_t> vocabulary_id(std::string_view piece) const {
     const int id = processor.PieceToId(piece);  // unknown pieces get the id of <unk>
     if (id < 0 || id >= pieces || processor.IdToPiece(id) != piece) return std::nullopt;
@@ -96,13 +133,15 @@ struct Tokenizer::Impl {
     eos = named(settings.eos, eos);
     unk = named(settings.unk, unk);
     adds_bos = settings.adds_bos;
+    adds_eos = settings.adds_eos;
     std::sort(tokens.begin(), tokens.end(),
               [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
+    load_bare(settings, directory);
   }
 
   std::string decode(const std::vector<int>& ids) const {
     std::string text;
-    const auto status = processor.Decode(ids, &text);
+    const auto status = (space_before_text ? processor : bare_processor).Decode(ids, &text);
     if (!status.ok()) {
       fail(ErrorKind::internal, "SentencePiece can't decode: {}", status.ToString());
     }
@@ -182,11 +221,13 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
     fail(ErrorKind::data, "text that is not valid UTF-8: {}", in_quotes(text));
   }
   std::vector<std::int32_t> ids;
+  bool first = true;
   for (const TextPart& part : split_at_words(text, impl_->tokens)) {
     if (part.word != nullptr) {
       ids.push_back(static_cast<std::int32_t>(part.word->id));
+      first = false;
     } else {
-      const std::vector<std::int32_t> plain = impl_->encoder->encode(part.text);
+      const std::vector<std::int32_t> plain = impl_->encode(part.text, first);
       ids.insert(ids.end(), plain.begin(), plain.end());
     }
   }
@@ -239,6 +280,10 @@ std::optional<std::int32_t> Tokenizer::unk() const {
 
 bool Tokenizer::adds_bos() const {
   return impl_->bos.has_value() && impl_->adds_bos;
+}
+
+bool Tokenizer::adds_eos() const {
+  return impl_->eos.has_value() && impl_->adds_eos;
 }
 
 std::int32_t Tokenizer::pieces() const {

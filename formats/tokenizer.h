@@ -26,7 +26,8 @@ class Tokenizer {
   /// `path`: a vocabulary file, which has no added tokens; or a directory, of which vocabulary and
   /// added tokens are read (formats/added_tokens.h). Tokens that have a role but no id get the next
   /// ones, as in transformers. Throws Error(no_input) where there is no vocabulary, Error(data)
-  /// where a file is not what it should be or the added tokens contradict the vocabulary.
+  /// where a file is not what it should be, the added tokens contradict the vocabulary, or
+  /// "add_prefix_space" is false for a vocabulary that takes white space off texts.
   static Tokenizer open(const std::filesystem::path& path, const TokenizerReading& reading = {});
 
   Tokenizer(Tokenizer&&) noexcept;
@@ -34,7 +35,9 @@ class Tokenizer {
   ~Tokenizer();
 
   /// Plain encoding: no bos, no eos; special tokens in the text are text, other added tokens are
-  /// found in it. Throws Error(data) for invalid UTF-8.
+  /// found in it. Where the vocabulary puts a space before texts, it stands before this one and what
+  /// is behind added tokens; before nothing where the directory's "add_prefix_space" is false, and
+  /// not behind added tokens where its "legacy" is. Throws Error(data) for invalid UTF-8.
   std::vector<std::int32_t> encode(std::string_view text) const;
   /// Special tokens (the gist, sentinels, those with a role) and control pieces decode to nothing;
   /// so do ids beyond the tokenizer, which a model whose table has spare rows may choose. Other
@@ -51,6 +54,8 @@ class Tokenizer {
   std::optional<std::int32_t> unk() const;
   /// Whether a text by itself begins with bos: there is one, and "add_bos_token" isn't false.
   bool adds_bos() const;
+  /// Whether transformers ends each text by eos: "add_eos_token" is true. For prompts that is no use.
+  bool adds_eos() const;
   /// Of the vocabulary file.
   std::int32_t pieces() const;
   /// Added tokens included: the id that the next added token would get.

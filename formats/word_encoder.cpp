@@ -89,8 +89,8 @@ void read_trainer_spec(std::string_view message, ModelSettings& settings) {
   }
 }
 
+/// A model may have several, which count as one.
 void read_normalizer_spec(std::string_view message, ModelSettings& settings) {
-  settings.spaces_stay = false;
   while (const std::optional<Field> field = take_field(message)) {
     if (field->number == 2) settings.normalises = !field->bytes.empty();
     if (field->number == 3) settings.space_before_text = field->value != 0;
@@ -118,28 +118,38 @@ void read_piece(std::string_view message, ModelSettings& settings) {
   }
 }
 
-}  // namespace
-
-TextCuts text_cuts(std::string_view model) {
+/// Of a serialized model. Where it doesn't say that spaces stay, they don't.
+ModelSettings settings_of(std::string_view model) {
   ModelSettings settings;
-  bool has_normalizer_spec = false;
   while (const std::optional<Field> field = take_field(model)) {
     if (field->number == 1) read_piece(field->bytes, settings);
     if (field->number == 2) read_trainer_spec(field->bytes, settings);
-    if (field->number == 3) {
-      read_normalizer_spec(field->bytes, settings);
-      has_normalizer_spec = true;
-    }
+    if (field->number == 3) read_normalizer_spec(field->bytes, settings);
   }
-  const bool words = has_normalizer_spec && settings.bpe && settings.space_before_text &&
-                     settings.spaces_stay && settings.spaces_are_symbols &&
+  return settings;
+}
+
+}  // namespace
+
+TextCuts text_cuts(std::string_view model) {
+  const ModelSettings settings = settings_of(model);
+  const bool words = settings.bpe && settings.spaces_stay && settings.spaces_are_symbols &&
                      !settings.space_behind_words && !settings.normalises &&
                      settings.space_is_piece;
   TextCuts cuts;
+  cuts.space_before_text = settings.space_before_text;
   cuts.at_spaces = words && !settings.piece_goes_on_behind_space;
   // Unknown characters side by side are one token, unless they are spelled as bytes.
   cuts.at_line_ends = words && !settings.piece_has_line_end && settings.byte_fallback;
   return cuts;
+}
+
+std::optional<std::string> without_space_before_text(std::string_view model) {
+  const ModelSettings settings = settings_of(model);
+  if (!settings.spaces_stay || settings.space_behind_words) return std::nullopt;
+  // normalizer_spec { add_dummy_prefix: false }: protocol buffers merge it with the one before.
+  constexpr std::string_view setting("\x1A\x02\x18\x00", 4);
+  return std::string(model).append(setting);
 }
 
 WordEncoder::WordEncoder(const sentencepiece::SentencePieceProcessor& processor,
@@ -184,12 +194,12 @@ std::vector<int> WordEncoder::encode_part(std::string_view part) const {
   return ids;
 }
 
-/// `word` is without the space before it, which SentencePiece adds; what begins with a line end has
-/// none, so the id of that is dropped.
+/// Where SentencePiece adds a space, `word` is without the one before it; what begins with a line end
+/// has none, so the id of that is dropped.
 void WordEncoder::append_word(std::string_view word, Words& words,
                               std::vector<std::int32_t>& ids) const {
   const auto append = [&](const std::vector<int>& found) {
-    const bool no_space = cuts_.at_line_ends && word.front() == '\n';
+    const bool no_space = cuts_.space_before_text && cuts_.at_line_ends && word.front() == '\n';
     ids.insert(ids.end(), found.begin() + (no_space ? 1 : 0), found.end());
   };
   const auto known = words.find(word);
@@ -221,11 +231,13 @@ std::vector<std::int32_t> WordEncoder::encode(std::string_view text) const {
   std::vector<std::int32_t> ids;
   std::unique_ptr<Words> words = borrow();
   // As if a space stood before the text, which a word has off; behind a line end there is one.
-  if (cuts_.at_line_ends && text.front() == '\n') ids.push_back(space_);
+  if (cuts_.space_before_text && cuts_.at_line_ends && text.front() == '\n') {
+    ids.push_back(space_);
+  }
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = end_of_part(text, begin);
-    const bool has_space = begin > 0 && text[begin] == ' ';
-    const std::size_t word = begin + (has_space ? 1 : 0);
+    const bool gets_space = cuts_.space_before_text && begin > 0 && text[begin] == ' ';
+    const std::size_t word = begin + (gets_space ? 1 : 0);
     append_word(text.substr(word, end - word), *words, ids);
     begin = end;
   }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -24,11 +25,17 @@ namespace gist {
 struct TextCuts {
   bool at_spaces = false;  // before a run of spaces behind something else
   bool at_line_ends = false;
+  bool space_before_text = true;  // SentencePiece puts a space before what it encodes
 };
 
 /// What a SentencePiece model, serialized, allows. Only BPE without a normalisation of its own is
 /// ever cut: Unigram adds up scores from the text's beginning, whose rounding decides between equals.
 TextCuts text_cuts(std::string_view model);
+
+/// The same model, but for the space that SentencePiece puts before each text: what transformers makes
+/// of it for "add_prefix_space": false. Nothing where it takes white space off a text's ends, which
+/// would then lose the space with which a text begins.
+std::optional<std::string> without_space_before_text(std::string_view model);
 
 class WordEncoder {
  public:

@@ -149,6 +149,26 @@ class Tokens(ModelTest):
         self.assertEqual(self.json_of(out, "gist.json")["template"][0],
                          {"text": "Instruction: {instruction}"})
 
+    def test_a_prompt_is_not_ended_where_the_tokenizer_ends_texts(self):
+        settings = self.json_of(STORIES, "tokenizer_config.json")
+        model = self.variant(files={"tokenizer_config.json": {**settings, "add_eos_token": True}})
+        self.assertEqual(self.answer(model), self.answer(STORIES))
+        result = run("generate", "--model", model, "--max-new-tokens", 1, "--verbose", stdin=PROMPT)
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn(f"{model}: \"add_eos_token\" is true: ", result.err)
+        self.assertNotIn("add_eos_token", run("generate", "--model", STORIES, "--max-new-tokens", 1,
+                                              "--verbose", stdin=PROMPT).err)
+
+    def test_texts_have_no_space_before_them_where_the_tokenizer_adds_none(self):
+        settings = self.json_of(STORIES, "tokenizer_config.json")
+        model = self.variant(files={"tokenizer_config.json": {**settings, "add_prefix_space": False}})
+        lily, with_space = jsonl([{"text": "Lily"}]), jsonl([{"text": " Lily"}])
+        completion = self.answer(STORIES, stdin=lily)["completion"]
+        self.assertEqual(self.answer(model, stdin=with_space)["completion"], completion)
+        self.assertNotEqual(self.answer(model, stdin=lily)["completion"], completion)
+        out = self.trained(model)
+        self.assertIs(self.json_of(out, "tokenizer_config.json")["add_prefix_space"], False)
+
     def test_the_gist_token_stands_behind_all_others(self):
         listed = {"added_tokens": [{"id": 512, "content": "[PAD]", "special": True},
                                    {"id": 513, "content": "Zebra", "special": False}]}

@@ -260,6 +260,73 @@ TEST_F(TokenizerFiles, AddedWordsAreFoundInTexts) {
   EXPECT_TRUE(tokenizer.encode("").empty());
 }
 
+// What transformers 4.46.3 gives, slow and fast.
+TEST_F(TokenizerFiles, NoSpaceStandsBeforeTextsWhereTheDirectorySaysSo) {
+  const std::pair<const char*, Ids> cases[] = {
+      {"Once upon a time", {441, 416, 331, 407, 261, 378}},
+      {" Once upon", {403, 407}},
+      {"  two  spaces ", {410, 259, 424, 414, 410, 262, 427, 412, 331, 419, 410}},
+      {"\nline", {13, 421, 271, 411}},
+      {"", {}},
+      {"Zebra upon", {512, 407}},
+      {"Once Zebraupon", {441, 416, 331, 410, 512, 425, 427, 289}},
+      {"Once \nZebra\n upon", {441, 416, 331, 410, 13, 512, 13, 407}}};
+  write("added_tokens.json", R"({"Zebra": 512})");
+  for (const char* legacy : {"true", "false"}) {
+    write("tokenizer_config.json",
+          fmt::format(R"({{"add_prefix_space": false, "legacy": {}}})", legacy));
+    const Tokenizer tokenizer = opened();
+    for (const auto& [text, ids] : cases) EXPECT_EQ(tokenizer.encode(text), ids) << text;
+    for (const std::string text : {"Once upon a time", " Once upon", "  two  spaces ", "\nline"}) {
+      EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text);
+    }
+  }
+}
+
+TEST_F(TokenizerFiles, ASpaceStandsBeforeTextsWhereTheDirectoryHasNoOpinion) {
+  const Ids once{403, 407, 261, 378};
+  for (const char* value : {"true", "null", "\"no\""}) {
+    write("tokenizer_config.json", fmt::format(R"({{"add_prefix_space": {}}})", value));
+    EXPECT_EQ(opened().encode("Once upon a time"), once) << value;
+  }
+}
+
+// What transformers 4.46.3 gives, slow and fast.
+TEST_F(TokenizerFiles, NoSpaceStandsBehindAddedWordsWhereTheDirectoryIsNotLegacy) {
+  write("added_tokens.json", R"({"Zebra": 512})");
+  const auto expect = [&](const char* text, const Ids& legacy, const Ids& otherwise) {
+    write("tokenizer_config.json", R"({"legacy": true})");
+    EXPECT_EQ(opened().encode(text), legacy) << text;
+    std::filesystem::remove(directory_ / "tokenizer_config.json");
+    EXPECT_EQ(opened().encode(text), legacy) << text;
+    write("tokenizer_config.json", R"({"legacy": false})");
+    EXPECT_EQ(opened().encode(text), otherwise) << text;
+  };
+  expect("Once upon a time", {403, 407, 261, 378}, {403, 407, 261, 378});
+  expect("Once Zebra upon", {403, 410, 512, 410, 407}, {403, 410, 512, 407});
+  expect("Once Zebraupon", {403, 410, 512, 407}, {403, 410, 512, 425, 427, 289});
+  expect("Once \nZebra\n upon", {403, 410, 13, 512, 410, 13, 407}, {403, 410, 13, 512, 13, 407});
+}
+
+TEST_F(TokenizerFiles, RefusesToGoWithoutTheSpaceWhereTheVocabularyTakesWhiteSpaceOff) {
+  std::filesystem::remove(directory_ / "tokenizer.model");
+  std::filesystem::copy_file(fixtures / "models/wordtasks-t5-gist/spiece.model",
+                             directory_ / "spiece.model");
+  write("tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer", "legacy": false})");
+  EXPECT_EQ(opened().size(), 740);
+  write("tokenizer_config.json",
+        R"({"tokenizer_class": "T5Tokenizer", "add_prefix_space": false})");
+  expect_refused(ErrorKind::data, "tokenizer_config.json: \"add_prefix_space\" is false");
+  expect_refused(ErrorKind::data, "(spiece.model): set it to true");
+}
+
+TEST_F(TokenizerFiles, TextsEndWithoutEosUnlessTheDirectorySaysOtherwise) {
+  EXPECT_FALSE(opened().adds_eos());
+  write("tokenizer_config.json", R"({"add_eos_token": true})");
+  EXPECT_TRUE(opened().adds_eos());
+  EXPECT_THAT(opened().encode("Once"), ElementsAre(403));
+}
+
 TEST_F(TokenizerFiles, AddedWordsTakeWhiteSpaceAndStandAloneAsTheySay) {
   write("tokenizer_config.json",
         R"({"added_tokens_decoder": {"512": {"content": "Zebra", "lstrip": true, "rstrip": true},

@@ -46,6 +46,19 @@ TEST(TextCuts, AreWhereNoPieceGoesOn) {
   expect_cuts(pieces + bpe + as_it_is + piece("a▁", 3) + piece("\n", 6), true, true);
 }
 
+TEST(TextCuts, AreThereWithoutASpaceBeforeTextsToo) {
+  const std::string model = pieces + bpe + as_it_is;
+  EXPECT_TRUE(text_cuts(model).space_before_text);
+  const std::string bare = without_space_before_text(model).value();
+  EXPECT_FALSE(text_cuts(bare).space_before_text);
+  expect_cuts(bare, true, true);
+}
+
+TEST(TextCuts, NeedTheSpaceBeforeTextsWhereTheirWhiteSpaceIsTakenOff) {
+  EXPECT_FALSE(without_space_before_text(pieces + bpe));
+  EXPECT_FALSE(without_space_before_text(""));
+}
+
 TEST(TextCuts, AreNowhereWhereTheWholeTextCounts) {
   expect_cuts("", false, false);
   expect_cuts("\xFF\xFF\xFF", false, false);
@@ -53,8 +66,6 @@ TEST(TextCuts, AreNowhereWhereTheWholeTextCounts) {
   expect_cuts(pieces + bpe, false, false);                 // takes spaces off
   expect_cuts(piece("a") + bpe + as_it_is, false, false);  // no space
   expect_cuts(pieces + bpe + field(3, field(4, std::uint64_t{0}) + field(2, "map")), false, false);
-  expect_cuts(pieces + bpe + field(3, field(4, std::uint64_t{0}) + field(3, std::uint64_t{0})),
-              false, false);
   expect_cuts(pieces + field(2, field(3, std::uint64_t{2})) + as_it_is, true, false);  // no bytes
 }
 
@@ -66,22 +77,30 @@ std::unique_ptr<Processor> loaded(const std::string& model) {
   return processor;
 }
 
-class WordEncoderTest : public ::testing::TestWithParam<const char*> {
+std::string model_at(const std::string& path, bool bare) {
+  const std::string model = content_of(fixtures / "models" / path);
+  return bare ? without_space_before_text(model).value() : model;
+}
+
+/// A vocabulary file, and whether it goes without a space before texts.
+class WordEncoderTest : public ::testing::TestWithParam<std::pair<const char*, bool>> {
  protected:
   void expect_whole(const std::string& text) {
     std::vector<int> whole;
     EXPECT_TRUE(processor_->Encode(text, &whole).ok());
     EXPECT_EQ(encoder_.encode(text), whole) << ::testing::PrintToString(text);
   }
-  const std::string model_ = content_of(fixtures / "models" / GetParam());
+  const std::string model_ = model_at(GetParam().first, GetParam().second);
   const std::unique_ptr<Processor> processor_ = loaded(model_);
   const WordEncoder encoder_{*processor_, model_};
 };
 
 INSTANTIATE_TEST_SUITE_P(Models, WordEncoderTest,
-                         ::testing::Values("stories260K/tokenizer.model",
-                                           "wordtasks-llama-gist/tokenizer.model",
-                                           "wordtasks-t5-gist/spiece.model"));
+                         ::testing::Values(std::pair("stories260K/tokenizer.model", false),
+                                           std::pair("stories260K/tokenizer.model", true),
+                                           std::pair("wordtasks-llama-gist/tokenizer.model", false),
+                                           std::pair("wordtasks-llama-gist/tokenizer.model", true),
+                                           std::pair("wordtasks-t5-gist/spiece.model", false)));
 
 TEST_P(WordEncoderTest, GivesTheIdsOfTheWholeText) {
   constexpr auto parts = std::to_array<const char*>(

@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
+import signal
 import struct
+import subprocess
+import time
 import unittest
 from pathlib import Path
 
 from families import LLAMA, T5
-from gist_cli import FIXTURES, GIST, TempDirTest, jsonl, records_of, run, wordtasks
+from gist_cli import FIXTURES, GIST, TempDirTest, environment, jsonl, records_of, run, wordtasks
 
 STORIES = LLAMA.base
 PROMPT = jsonl([{"text": "Once upon a time"}])
@@ -441,6 +444,64 @@ class BrokenPlugins(ModelTest):
                 self.assertFails(result, 69, "misbehaving.so", *words)
                 self.assertFalse(os.path.exists(self.path("a.h5")))
                 Path(self.path("a.h5.partial")).unlink(missing_ok=True)
+
+    def hung(self, *command, records, committed):
+        """What a run leaves that hangs at the last record, and gets a TERM then. `committed` waits for the
+        others."""
+        told = self.path("hang")
+        with subprocess.Popen([GIST, *map(str, command)], env=environment({"HANG": told}),
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as process:
+            process.stdin.write(jsonl(records[:-1]))
+            process.stdin.flush()
+            out = committed(process)
+            self.write("hang", "")
+            process.stdin.write(jsonl(records[-1:]))
+            process.stdin.close()
+            time.sleep(1)
+            self.assertIsNone(process.poll())
+            process.terminate()
+            self.assertEqual(process.wait(timeout=60), -signal.SIGTERM)
+            out += process.stdout.read()
+            err = process.stderr.read()
+        os.remove(told)
+        library = self.path("plugins/misbehaving.so")
+        self.assertRegex(err.splitlines()[-1], rf"^gist: nothing has moved since the signal came, which found this "
+                                               rf"running: family 'misbehaving' of {library}, layer 0: ended; what was "
+                                               r"committed is kept$")
+        return out
+
+    def test_a_plugin_that_hangs_while_it_compresses_is_ended_and_named(self):
+        records = [{"instruction": f"Once upon {i}"} for i in range(3)]
+        command = ["compress", "--model", self.model("hang in layer when told"), "--gist-tokens", 1, "--plugin-path",
+                   self.path("plugins"), "--output", self.path("a.h5"), "--line-buffered"]
+        out = self.hung(*command, records=records,
+                        committed=lambda process: process.stdout.readline() + process.stdout.readline())
+        self.assertEqual([receipt["row"] for receipt in records_of(out)], [0, 1])
+        self.assertFalse(os.path.exists(self.path("a.h5")))
+        resumed = run(*command, "--resume", stdin=jsonl(records))
+        self.assertEqual(resumed.code, 0, resumed.err)
+        self.assertEqual(records_of(resumed.out)[:2], records_of(out))
+
+    def test_a_plugin_that_hangs_while_it_answers_is_ended_and_named(self):
+        records = [{"text": f"Once upon {i}"} for i in range(3)]
+        partial = Path(self.path("a.jsonl.partial"))
+        command = ["generate", "--model", self.model("hang in layer when told"), "--condition", "pos", "--gist-tokens",
+                   1, "--plugin-path", self.path("plugins"), "--output", self.path("a.jsonl"), "--line-buffered",
+                   "--max-new-tokens", 2]
+
+        def committed(process):
+            while not partial.exists() or partial.read_text().count("\n") < 2:
+                self.assertIsNone(process.poll())
+                time.sleep(0.01)
+            return ""
+
+        self.hung(*command, records=records, committed=committed)
+        lines = partial.read_text()
+        self.assertEqual([record["text"] for record in records_of(lines)], ["Once upon 0", "Once upon 1"])
+        resumed = run(*command, "--resume", stdin=jsonl(records))
+        self.assertEqual(resumed.code, 0, resumed.err)
+        self.assertTrue(Path(self.path("a.jsonl")).read_text().startswith(lines))
 
 
 if __name__ == "__main__":

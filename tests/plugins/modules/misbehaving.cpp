@@ -48,7 +48,8 @@ class Misbehaving {
     if (is("throw in layer")) throw std::runtime_error("the layer is out of order");
     if (is("throw an int in layer")) throw 42;
     if (is("crash in layer")) std::raise(SIGSEGV);
-    if (is("hang in layer")) std::this_thread::sleep_for(std::chrono::hours(1));
+    if (is("hang in layer")) hang();
+    if (is("hang in layer when told") && told()) hang();
     if (is("exit in layer")) std::_Exit(0);
     if (is("orderly exit in layer")) std::exit(0);
     if (is("divide by zero in layer")) std::raise(SIGFPE);
@@ -85,6 +86,12 @@ class Misbehaving {
   static constexpr int dim = 8;
 
   bool is(const char* behaviour) const { return behaviour_ == behaviour; }
+  /// Whether a test has made the file that HANG names.
+  static bool told() {
+    const char* path = std::getenv("HANG");
+    return path != nullptr && ::access(path, F_OK) == 0;
+  }
+  static void hang() { std::this_thread::sleep_for(std::chrono::hours(1)); }
 
   std::string behaviour_;
   Weight embedding_, norm_, q_, k_, v_;

@@ -22,6 +22,7 @@ struct {
   std::atomic<int> layer{-1};
 } last_begun;
 std::atomic<int> exit_status{0};
+std::atomic<pid_t> process{0};  // 0 until deaths are reported
 
 constexpr std::array handled = {SIGSEGV, SIGFPE, SIGABRT, SIGILL, SIGBUS};
 std::array<struct sigaction, handled.size()> before;
@@ -70,6 +71,7 @@ class Line {
   line.add("; what was written before is kept; \"gist plugins check LIBRARY\" tests a plugin\n");
   const std::string_view text = line.text();
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+  innermost = nullptr;  // it is reported
   ::_exit(exit_status.load());
 }
 
@@ -106,8 +108,15 @@ void publish(const RunningCallback* callback) {
   last_begun.plugin = callback->plugin();
 }
 
+/// Operations of the host end the program for reasons of their own, and children that a plugin has
+/// forked are the plugin's matter.
+void end_by(std::string_view how) {
+  if (innermost == nullptr || innermost->in_host || ::getpid() != process.load()) return;
+  die_of(*innermost, how);
+}
+
 void on_exit() {
-  if (innermost != nullptr) die_of(*innermost, "it ended the program by exit");
+  end_by("it ended the program by exit");
 }
 
 }  // namespace
@@ -150,11 +159,17 @@ void report_deaths_in_callbacks(int status) {
     ::sigaltstack(&alternate, nullptr);
   }
   exit_status = status;
+  process = ::getpid();
   struct sigaction action {};
   action.sa_sigaction = on_signal;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   for (std::size_t i = 0; i < handled.size(); ++i) ::sigaction(handled[i], &action, &before[i]);
   std::atexit(on_exit);
+  std::at_quick_exit(on_exit);
+}
+
+void report_exit_at_once() {
+  end_by("it ended the program by _exit");
 }
 
 }  // namespace gist

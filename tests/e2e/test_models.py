@@ -431,11 +431,17 @@ class BrokenPlugins(ModelTest):
         result = self.compress("sound")
         self.assertEqual(result.code, 0, result.err)
 
+    def test_children_of_a_plugin_end_as_they_like(self):
+        result = self.compress("wait for children in layer")
+        self.assertEqual((result.code, result.err), (0, ""))
+
     def test_a_plugin_that_ends_the_run_is_named_with_what_ran(self):
         cases = {"crash in layer": ("layer 0", "SIGSEGV"),
                  "divide by zero in layer": ("layer 0", "SIGFPE"),
                  "abort in layer": ("layer 0", "SIGABRT"),
-                 "orderly exit in layer": ("layer 0", "exit"),
+                 "orderly exit in layer": ("layer 0", "by exit"),
+                 "quick exit in layer": ("layer 0", "by exit"),
+                 "exit in layer": ("layer 0", "by _exit"),
                  "crash in configure": ("configure", "SIGSEGV")}
         for behaviour, words in cases.items():
             with self.subTest(behaviour):

@@ -49,6 +49,10 @@ TEST(RunningCallbackDeathTest, SaysWhatRanWhenAPluginEndsTheProcess) {
   EXPECT_EXIT(in_callback([] { std::raise(SIGFPE); }), exits, "layer 3: .*SIGFPE");
   EXPECT_EXIT(in_callback([] { std::abort(); }), exits, "layer 3: .*SIGABRT");
   EXPECT_EXIT(in_callback([] { std::exit(0); }), exits, "layer 3: it ended the program by exit");
+  EXPECT_EXIT(in_callback([] { std::quick_exit(0); }), exits,
+              "layer 3: it ended the program by exit");
+  EXPECT_EXIT(in_callback([] { report_exit_at_once(); }), exits,
+              "layer 3: it ended the program by _exit");
 }
 
 TEST(RunningCallbackDeathTest, LeavesTheHostsOwnFaultsAlone) {

@@ -1,4 +1,5 @@
 // A small family that does what "behaviour" in its configuration says.
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -52,6 +53,8 @@ class Misbehaving {
     if (is("hang in layer when told") && told()) hang();
     if (is("exit in layer")) std::_Exit(0);
     if (is("orderly exit in layer")) std::exit(0);
+    if (is("quick exit in layer")) std::quick_exit(0);
+    if (is("wait for children in layer")) wait_for_children();
     if (is("divide by zero in layer")) std::raise(SIGFPE);
     if (is("abort in layer")) std::abort();
     if (is("leave a child in layer") && ::fork() == 0) {
@@ -90,6 +93,16 @@ class Misbehaving {
   static bool told() {
     const char* path = std::getenv("HANG");
     return path != nullptr && ::access(path, F_OK) == 0;
+  }
+  /// A child for each way to end, which the parent sees.
+  static void wait_for_children() {
+    for (const int way : {0, 1, 2}) {
+      const pid_t child = way == 2 ? ::vfork() : ::fork();
+      if (child == 0 && way == 0) std::exit(3);
+      if (child == 0) ::_exit(3);
+      int status = 0;
+      if (::waitpid(child, &status, 0) != child || WEXITSTATUS(status) != 3) std::abort();
+    }
   }
   static void hang() { std::this_thread::sleep_for(std::chrono::hours(1)); }
 

@@ -82,6 +82,7 @@ const Command& command_named(const std::vector<Command>& commands, const std::st
                    [&name](const Command& candidate) { return candidate.spec.name == name; });
   if (command != commands.end()) return *command;
   std::vector<std::string> names;
+  names.reserve(commands.size());
   for (const Command& each : commands) names.push_back(each.spec.name);
   const std::optional<std::string> meant = gist::nearest(name, names);
   gist::fail(gist::ErrorKind::usage, "there is no command {}{} (gist --help lists them)",

@@ -24,6 +24,7 @@ std::string short_name(const std::string& path) {
 /// The directories' own names, or their paths where two are alike.
 std::vector<std::string> names_of(const std::vector<std::string>& directories) {
   std::vector<std::string> names;
+  names.reserve(directories.size());
   for (const std::string& each : directories) names.push_back(short_name(each));
   const std::set<std::string> different(names.begin(), names.end());
   return different.size() == names.size() ? names : directories;

@@ -100,7 +100,8 @@ std::unique_ptr<Matrix> Gemm::pack(Backend& backend, const HostTensor& weight) {
   const OneLibraryThread one_thread;
   const Desc any({k, n}, data_type(dtype_), Tag::any);
   const Desc packed = describe(layout_rows, any, false).weights_desc();
-  if (packed.data.format_kind != dnnl_blocked || packed.data.extra.flags != 0) {
+  if (packed.data.format_kind != dnnl_blocked || packed.data.extra.flags != 0 ||
+      packed.data.format_desc.blocking.inner_nblks > most_inner_blocks) {
     fail(ErrorKind::internal, "pack: oneDNN asks for an unknown layout of a weight {}",
          to_string(weight.shape));
   }
@@ -136,11 +137,21 @@ std::vector<dnnl::memory> Gemm::sliced_columns(const dnnl::memory& packed,
   return columns;
 }
 
+Gemm::LayoutKey Gemm::key_of(const Desc& weight, bool bias) {
+  const auto& blocking = weight.data.format_desc.blocking;
+  LayoutKey key{weight.data.dims[0], weight.data.dims[1],  blocking.strides[0],
+                blocking.strides[1], blocking.inner_nblks, bias ? 1 : 0};
+  std::size_t at = 6;
+  for (int b = 0; b < blocking.inner_nblks; ++b) {
+    key[at++] = blocking.inner_blks[b];
+    key[at++] = blocking.inner_idxs[b];
+  }
+  return key;
+}
+
 Gemm::Product& Gemm::product(std::int64_t m, const dnnl::memory& weight, bool bias) {
   const Desc desc = weight.get_desc();
-  const std::int64_t k = desc.dims()[0];
-  const std::int64_t n = desc.dims()[1];
-  Products& products = products_[{n, k, bias}];
+  Products& products = products_[key_of(desc, bias)];
   if (const auto found = products.by_rows.find(m); found != products.by_rows.end()) {
     products.by_use.splice(products.by_use.begin(), products.by_use, found->second);
     return found->second->second;

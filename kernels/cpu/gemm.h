@@ -2,12 +2,12 @@
 // every number of rows. The backend's threads compute slices of a product, each on its own.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <list>
 #include <map>
 #include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
-#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -91,14 +91,12 @@ class Gemm {
     const float* bias;
     float* y;
   };
-  struct ShapeKey {
-    std::int64_t n, k;
-    bool bias;
-    bool operator<(const ShapeKey& other) const {
-      return std::tie(n, k, bias) < std::tie(other.n, other.k, other.bias);
-    }
-  };
-  /// The products of one weight shape that were used last, by their number of rows.
+  /// What tells compiled products apart, their number of rows aside: the weight's layout, and
+  /// whether there is a bias. Shapes are not enough: a slice of one weight may have the shape of
+  /// another weight, whose columns lie elsewhere.
+  static constexpr int most_inner_blocks = 4;
+  using LayoutKey = std::array<std::int64_t, 6 + 2 * most_inner_blocks>;
+  /// The products of one layout that were used last, by their number of rows.
   struct Products {
     std::list<std::pair<std::int64_t, Product>> by_use;
     std::unordered_map<std::int64_t, std::list<std::pair<std::int64_t, Product>>::iterator> by_rows;
@@ -109,6 +107,7 @@ class Gemm {
   dnnl::memory columns_of(const dnnl::memory& packed, std::int64_t begin, std::int64_t end,
                           std::int64_t offset) const;
   std::vector<dnnl::memory> sliced_columns(const dnnl::memory& packed, const Slices& slices) const;
+  static LayoutKey key_of(const dnnl::memory::desc& weight, bool bias);
   Product& product(std::int64_t m, const dnnl::memory& weight, bool bias);
   void prepare(Product& product, int threads, bool bias) const;
   // Each answers whether oneDNN succeeded.
@@ -124,7 +123,7 @@ class Gemm {
   ThreadPool& threads_;
   dnnl::engine engine_;
   std::vector<dnnl::stream> streams_;  // [threads]
-  std::map<ShapeKey, Products> products_;
+  std::map<LayoutKey, Products> products_;
   Scratch rounded_;     // x in bf16
   Scratch scratchpad_;  // oneDNN's, of each thread
   Scratch sliced_;      // slices of y, of each thread

@@ -72,6 +72,29 @@ TEST_P(SlicedGemm, AnyNumberOfThreadsGivesTheProduct) {
   }
 }
 
+// A slice of a wide weight has the shape of a narrow one, whose rows are shorter. For some number of
+// rows the wide product is shared out and the narrow one is not.
+TEST(SlicedWeights, AreNotTakenForWeightsOfTheirShape) {
+  constexpr std::int64_t k = 128, narrow = 128;
+  for (const int threads : {1, 2, 3}) {
+    const auto backend = make_cpu_backend({.threads = threads});
+    DeviceArrays arrays(*backend);
+    Random random(2);
+    for (const std::int64_t m : {4, 8, 12, 16, 20, 24, 28, 40, 64, 100}) {
+      const Floats x = random.floats(m * k);
+      const Tensor input = arrays.of({m, k}, x);
+      for (const std::int64_t n : {narrow, threads * narrow, narrow}) {
+        const Floats w = random.floats(n * k);
+        const auto matrix = backend->pack(host_tensor({n, k}, w));
+        const Tensor y = arrays.empty({m, n});
+        backend->gemm(input, *matrix, {}, y);
+        EXPECT_LE(relative_error(arrays.floats(y), gemm_oracle(x, w, {}, m, n, k)), 2e-6)
+            << m << " rows, " << n << " columns, " << threads << " threads";
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, SlicedGemm,
                          testing::Values(Product{1, 1030, 700, true}, Product{40, 800, 512, true},
                                          Product{333, 130, 200, false},

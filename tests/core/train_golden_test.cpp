@@ -12,7 +12,8 @@ namespace gist {
 namespace {
 
 constexpr double loss_tolerance = 1e-5;
-constexpr double tolerance = 2e-5;  // of gradients and probes
+constexpr double gradient_tolerance = 2e-5;  // of gradients and their probes
+constexpr double weight_tolerance = 5e-5;    // after steps, which amplify f32 rounding
 constexpr Condition conditions[] = {Condition::gist, Condition::pos, Condition::neg};
 
 /// All prompts of a set.
@@ -35,7 +36,8 @@ Probe probe_of(const std::vector<float>& values) {
   return probe;
 }
 
-void expect_probe(const std::vector<float>& values, const Probe& golden, const std::string& name) {
+void expect_probe(const std::vector<float>& values, const Probe& golden, const std::string& name,
+                  double tolerance) {
   const Probe probe = probe_of(values);
   // The largest sum that a tensor of this norm can have (Cauchy and Schwarz).
   const double bound = golden.norm * std::sqrt(static_cast<double>(values.size()) / 2);
@@ -56,11 +58,12 @@ TEST_P(GradientGoldenTest, LossAndGradientsOfAllPromptsAsOneBatch) {
 
   ASSERT_EQ(golden.probes.size(), training.parameters->list().size());
   for (const auto& [name, probe] : golden.probes) {
-    expect_probe(training.of(Parameters::Kind::gradient, name), probe, name);
+    expect_probe(training.of(Parameters::Kind::gradient, name), probe, name, gradient_tolerance);
   }
   EXPECT_EQ(golden.gradients.size(), set == "stories260K-gist" ? golden.probes.size() : 0);
   for (const auto& [name, gradient] : golden.gradients) {
-    EXPECT_LE(relative_l2(training.of(Parameters::Kind::gradient, name), gradient), tolerance)
+    EXPECT_LE(relative_l2(training.of(Parameters::Kind::gradient, name), gradient),
+              gradient_tolerance)
         << name;
   }
 }
@@ -100,7 +103,7 @@ TEST_P(AdamwGoldenTest, EightStepsOnOneBatch) {
   }
   ASSERT_EQ(golden.weights.size(), training.parameters->list().size());
   for (const auto& [name, probe] : golden.weights) {
-    expect_probe(training.of(Parameters::Kind::value, name), probe, name);
+    expect_probe(training.of(Parameters::Kind::value, name), probe, name, weight_tolerance);
   }
 }
 

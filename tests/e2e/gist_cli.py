@@ -71,6 +71,12 @@ def bf16_missing():
     return done.err.strip() if done.code == 69 else ""
 
 
+def rounding_varies():
+    """Why a row's last bits depend on the rows beside it; "" where they don't. Without AVX-512, which
+    bf16 needs, too, oneDNN's products come from several kernels, chosen by the number of rows."""
+    return bf16_missing() and "without AVX-512 the last bits depend on how many rows a product has"
+
+
 def jsonl(records):
     return "".join(json.dumps(record) + "\n" for record in records)
 

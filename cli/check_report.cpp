@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/words.h"
-#include "formats/json_text.h"
-#include "formats/text.h"
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::size_t named_ids = 5;
 
-/// What gist evaluate --fidelity suggests for the models of the word tasks (README, Compress): up to
-/// it 9 of 10 answers are those to the whole prompt. Other models have other bounds.
+/// What gist evaluate --fidelity suggests for the models of the word tasks (README, Compress): up
+/// to it 9 of 10 answers are those to the whole prompt. Other models have other bounds.
 constexpr double yardstick = 0.13;
 
 using Status = StagedRecord::Status;

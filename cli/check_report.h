@@ -8,7 +8,7 @@
 
 #include "cli/options.h"
 #include "cli/output_list.h"
-#include "formats/staging.h"
+#include "formats/store/staging.h"
 
 namespace gist {
 

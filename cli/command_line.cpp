@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "cli/nearest.h"
-#include "formats/text.h"
+#include "formats/files/text.h"
 #include "kernels/error.h"
 
 namespace gist {

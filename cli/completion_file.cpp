@@ -10,10 +10,10 @@
 #include <cstring>
 
 #include "cli/run_settings.h"
-#include "formats/durable.h"
-#include "formats/file_io.h"
-#include "formats/json_text.h"
-#include "formats/output_file.h"
+#include "formats/files/durable.h"
+#include "formats/files/file_io.h"
+#include "formats/files/json_text.h"
+#include "formats/files/output_file.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -105,7 +105,7 @@ CompletionFile::CompletionFile(const std::filesystem::path& path, Mode mode,
       rename_durably(settings_beside(partial_), settings_beside(path_), Existing::replace);
     }
     check_settings(read_settings(path_)["settings"], settings, path_);
-    written_.emplace(path_.string(), nullptr);
+    written_.emplace(path_.string());
     return;
   }
   if (done && mode == Mode::begin) {
@@ -123,7 +123,7 @@ CompletionFile::CompletionFile(const std::filesystem::path& path, Mode mode,
     } else {
       begin(settings);
     }
-    written_.emplace(partial_.string(), nullptr);
+    written_.emplace(partial_.string());
   } catch (...) {
     if (descriptor_ >= 0) ::close(descriptor_);
     throw;

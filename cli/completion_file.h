@@ -1,7 +1,7 @@
 // Completions in a file that appears when it is whole: FILE.partial grows line by line under the
-// output's lock, and is renamed to FILE at the end. Beside FILE stands FILE.settings.json, and beside
-// FILE.partial FILE.partial.settings.json: what decided the completions, which a run that resumes
-// must agree with.
+// output's lock, and is renamed to FILE at the end. Beside FILE stands FILE.settings.json, and
+// beside FILE.partial FILE.partial.settings.json: what decided the completions, which a run that
+// resumes must agree with.
 #pragma once
 
 #include <filesystem>
@@ -10,9 +10,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/line_reader.h"
 #include "cli/line_writer.h"
-#include "formats/output_lock.h"
+#include "formats/files/output_lock.h"
+#include "formats/records/line_reader.h"
 
 namespace gist {
 

@@ -16,18 +16,20 @@
 #include "cli/commands.h"
 #include "cli/compress_plan.h"
 #include "cli/compress_session.h"
-#include "cli/engine.h"
 #include "cli/engine_words.h"
 #include "cli/exit_code.h"
+#include "cli/model_options.h"
 #include "cli/prompt_check.h"
 #include "cli/prompt_reader.h"
+#include "cli/record_options.h"
 #include "cli/run_settings.h"
 #include "cli/store_options.h"
 #include "cli/words.h"
-#include "formats/json_text.h"
-#include "formats/output_lock.h"
-#include "formats/store_digest.h"
-#include "formats/text.h"
+#include "formats/files/json_text.h"
+#include "formats/files/output_lock.h"
+#include "formats/files/text.h"
+#include "formats/sequences/store_of_model.h"
+#include "formats/store/store_digest.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -101,7 +103,7 @@ Dtype store_dtype_option(const Options& options) {
 }
 
 CompressionTask task_of(const ModelFiles& files, const ModelSpec& spec, const Options& options) {
-  const GistOptions gisting = gist_options(files, spec, options);
+  const Gisting gisting = gist_options(files, spec, options);
   CompressionTask task;
   task.gist_tokens = gisting.gist_tokens;
   task.prompt_template = gisting.prompt_template;
@@ -303,7 +305,7 @@ int run(const Options& options) {
   const Stopwatch watch;
   std::optional<OutputLock> lock;
   if (!options.flag("dry-run")) lock = OutputLock::of_file(store);
-  const ModelFiles files(options.text("model"), options);
+  const ModelFiles files = open_model(options.text("model"), options);
   std::unique_ptr<Family> family = family_of(files, options);
   const ModelSpec shapes = family->spec();
   const CompressionTask task = task_of(files, shapes, options);
@@ -313,7 +315,8 @@ int run(const Options& options) {
   std::optional<GistStore> known;
   if (options.has("known")) known.emplace(options.text("known"), store_reading(options));
   const FieldMap map = field_map(options, task.prompt_template);
-  RecordReader input(options.text("input"), map, &signals, max_record_bytes(options));
+  RecordReader input(options.text("input"), map, signals.wake_descriptor(),
+                     max_record_bytes(options));
   Rejects rejects(options);
   LeftOutList left_out(options);
 

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/compressor.h"
-#include "cli/engine.h"
 #include "cli/line_writer.h"
+#include "cli/model_options.h"
 #include "core/cost.h"
 #include "kernels/error.h"
 

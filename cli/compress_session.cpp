@@ -9,8 +9,8 @@
 
 #include "cli/terminal.h"
 #include "cli/words.h"
-#include "formats/json_text.h"
-#include "formats/text.h"
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -15,8 +15,8 @@
 #include "cli/progress.h"
 #include "cli/prompt_reader.h"
 #include "cli/signals.h"
-#include "formats/gist_store.h"
-#include "formats/staging.h"
+#include "formats/store/gist_store.h"
+#include "formats/store/staging.h"
 
 namespace gist {
 

@@ -10,7 +10,7 @@
 #include "cli/prompt_check.h"
 #include "cli/prompt_reader.h"
 #include "core/forward.h"
-#include "formats/gist_store.h"
+#include "formats/store/gist_store.h"
 
 namespace gist {
 

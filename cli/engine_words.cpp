@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "cli/engine.h"
+#include "cli/model_options.h"
 #include "cli/words.h"
 #include "kernels/cpu/process_limits.h"
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "cli/commands.h"
-#include "cli/engine.h"
+#include "cli/context_options.h"
 #include "cli/engine_words.h"
 #include "cli/evaluation.h"
 #include "cli/evaluation_cost.h"
@@ -23,8 +23,10 @@
 #include "cli/exit_code.h"
 #include "cli/left_out.h"
 #include "cli/line_writer.h"
+#include "cli/model_options.h"
 #include "cli/progress.h"
-#include "cli/record_reader.h"
+#include "cli/record_options.h"
+#include "cli/rejects.h"
 #include "cli/report/evaluation_page.h"
 #include "cli/report/page.h"
 #include "cli/signals.h"
@@ -32,8 +34,9 @@
 #include "cli/training_comparison.h"
 #include "cli/win_rate.h"
 #include "cli/words.h"
-#include "formats/fingerprint.h"
-#include "formats/text.h"
+#include "formats/files/text.h"
+#include "formats/model/fingerprint.h"
+#include "formats/records/record_reader.h"
 #include "kernels/cpu/process_limits.h"
 #include "kernels/error.h"
 

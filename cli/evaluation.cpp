@@ -5,10 +5,10 @@
 #include <optional>
 #include <utility>
 
-#include "cli/completion_text.h"
 #include "cli/progress.h"
 #include "cli/stopwatch.h"
 #include "core/quality/answer_match.h"
+#include "formats/sequences/completion_text.h"
 #include "kernels/error.h"
 
 namespace gist {

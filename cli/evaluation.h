@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "cli/context.h"
-#include "core/evaluate.h"
+#include "core/answer_loss.h"
 #include "core/fidelity.h"
 #include "core/quality/copy_accuracy.h"
 #include "core/quality/rouge.h"
+#include "formats/sequences/context.h"
 
 namespace gist {
 

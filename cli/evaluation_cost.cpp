@@ -1,4 +1,5 @@
 #include "cli/evaluation_cost.h"
+#include "cli/context_options.h"
 
 #include <fmt/format.h>
 

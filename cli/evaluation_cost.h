@@ -15,7 +15,7 @@
 
 namespace gist {
 
-/// Of one way of caching, over the same records.
+/// What one way of caching costs, over the same records.
 struct CachingCost {
   Caching caching = Caching::none;
   double read_tokens = 0;  // a record
@@ -41,10 +41,10 @@ struct CostReport {
   std::optional<std::int64_t> uses_by_time(const CachingCost& way) const;
 };
 
-/// Of a system under gist that reads whole records; `model` is it, loaded. Answers are as long as
-/// the references, and have at most --max-new-tokens. Of many records some are counted, and fewer
-/// timed, evenly spread; so many that timing takes about a minute, one at least. Says before it
-/// begins how long that will be.
+/// The cost of a system under gist that reads whole records; `model` is it, loaded. Answers are as
+/// long as the references, and have at most --max-new-tokens. Of many records some are counted, and
+/// fewer timed, evenly spread; so many that timing takes about a minute, one at least. Says before
+/// it begins how long that will be.
 CostReport measure_cost(const EvaluatedSystem& system, const std::vector<EvaluationItem>& items,
                         const Model& model, const Options& options);
 

@@ -3,7 +3,8 @@
 #include <optional>
 #include <utility>
 
-#include "formats/text.h"
+#include "cli/record_options.h"
+#include "formats/files/text.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -19,7 +20,7 @@ EvaluationRecord texts_of(const Record& record) {
 
 EvaluationData::EvaluationData(const Options& options, const PromptTemplate& prompt_template)
     : map_(field_map(options, prompt_template)),
-      records_(options.text("data"), map_, nullptr, max_record_bytes(options)),
+      records_(options.text("data"), map_, -1, max_record_bytes(options)),
       rejects_(options),
       excluded_(options, map_, rejects_, nullptr),
       left_out_(options),
@@ -30,7 +31,7 @@ void EvaluationData::read(Evaluation& evaluation,
   evaluation.data = records_.name();
   evaluation.group_by = group_by_;
   while (std::optional<Record> record = records_.next()) {
-    records_.use(*record, rejects_, [&](const Record& each) {
+    use_record(records_, *record, rejects_, [&](const Record& each) {
       if (const std::optional<RecordPlace> other = excluded_.find(each)) {
         left_out_.add({{name(), each.line, each.ordinal}, 0, other});
         return;

@@ -11,7 +11,8 @@
 #include "cli/exclude.h"
 #include "cli/exit_code.h"
 #include "cli/left_out.h"
-#include "cli/record_reader.h"
+#include "cli/rejects.h"
+#include "formats/records/record_reader.h"
 
 namespace gist {
 

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "cli/fidelity_tenths.h"
-#include "formats/json_text.h"
-#include "formats/text.h"
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
 
 namespace gist {
 namespace {

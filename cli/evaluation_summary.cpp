@@ -143,7 +143,7 @@ void add_differences(const std::vector<Sums>& of, const std::vector<Sums>& refer
   for (std::size_t i = 0; i < of.size(); ++i) {
     const auto other = std::find_if(reference.begin(), reference.end(),
                                     [&](const Sums& each) { return each.metric == of[i].metric; });
-    // Of an exponential it would be a difference of logarithms: that of the loss.
+    // The difference of an exponential would be one of logarithms: that of the loss.
     if (other == reference.end() || of[i].metric->form == Form::exponential) continue;
     ratios.push_back(of[i].ratio());
     others.push_back(other->ratio());

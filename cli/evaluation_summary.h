@@ -48,8 +48,8 @@ enum class Verdict : std::uint8_t { none, better, worse };
 /// the adjusted p is below 1 - confidence.
 Verdict verdict_on(const MetricSummary& summary, double confidence);
 
-/// Of one system on some records. Metrics that were not measured, or that no record bears on, are
-/// missing.
+/// The metrics of one system on some records. Those that were not measured, or that no record bears
+/// on, are missing.
 struct SystemSummary {
   std::int64_t label_tokens = 0;
   std::vector<MetricSummary> metrics;

@@ -8,11 +8,12 @@
 #include <span>
 #include <utility>
 
+#include "cli/context_options.h"
 #include "cli/store_options.h"
 #include "core/compress.h"
-#include "formats/fingerprint.h"
-#include "formats/json_text.h"
-#include "formats/text.h"
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
+#include "formats/model/fingerprint.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -123,10 +124,10 @@ std::vector<OptionSpec> system_options() {
 EvaluatedSystem::EvaluatedSystem(const Options& options, std::optional<Baseline> baseline,
                                  std::int32_t kept_tokens)
     : options_(options),
-      files_(options_.text("model"), options_),
+      files_(open_model(options_.text("model"), options_)),
       family_(family_of(files_, options_)),
       shapes_(family_->spec()),
-      contexts_(files_, shapes_, options_),
+      contexts_(files_, shapes_, context_source(files_, shapes_, options_)),
       baseline_(baseline),
       kept_tokens_(kept_tokens),
       seed_(static_cast<std::uint64_t>(

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/engine.h"
 #include "cli/evaluation.h"
+#include "cli/model_options.h"
 #include "core/baseline.h"
 #include "core/cost.h"
 
@@ -40,7 +40,7 @@ class EvaluatedSystem {
   const ModelSpec& spec() const { return shapes_; }
   const PromptTemplate& prompt_template() const { return contexts_.prompt_template(); }
   std::int32_t kept_tokens() const { return kept_tokens_; }
-  /// Of a token's activations in a store: in the dtype of the one that is given, else in f32.
+  /// Bytes of a token's activations in a store: in the dtype of the given one, else in f32.
   std::size_t token_bytes() const { return stored_token_bytes(shapes_, contexts_.store_dtype()); }
 
   /// Loads the weights. Call it once.

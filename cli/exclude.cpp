@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
-#include "cli/parallel_records.h"
-#include "formats/prompt_template.h"
+#include "cli/record_options.h"
+#include "cli/signals.h"
+#include "formats/model/prompt_template.h"
+#include "formats/records/parallel_records.h"
 
 namespace gist {
 
@@ -40,10 +42,14 @@ void check_standard_input(const Options& options) {
 ExcludedRecords::ExcludedRecords(const Options& options, const FieldMap& map, Rejects& rejects,
                                  const Signals* signals) {
   for (const std::string& path : options.list("exclude")) {
-    RecordReader reader(path, map, signals, max_record_bytes(options));
+    const int wake = signals == nullptr ? -1 : signals->wake_descriptor();
+    RecordReader reader(path, map, wake, max_record_bytes(options));
     files_.push_back(reader.name());
+    const auto reject = [&rejects](const Record& record, const Error& error) {
+      rejects.reject(record, error);
+    };
     for_each_record(
-        reader, rejects, question_sha256, [&](const Record& record, const Sha256& question) {
+        reader, reject, question_sha256, [&](const Record& record, const Sha256& question) {
           places_.emplace(question, Place{files_.size() - 1, record.line, record.ordinal});
         });
     if (signals != nullptr && signals->requested()) signals->end_by_signal();

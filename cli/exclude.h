@@ -10,8 +10,10 @@
 
 #include "cli/left_out.h"
 #include "cli/options.h"
-#include "cli/record_reader.h"
-#include "formats/sha256.h"
+#include "cli/rejects.h"
+#include "cli/signals.h"
+#include "formats/files/sha256.h"
+#include "formats/records/record_reader.h"
 
 namespace gist {
 

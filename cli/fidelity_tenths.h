@@ -13,7 +13,7 @@
 
 namespace gist {
 
-/// Of some records, those with the next larger divergences.
+/// A tenth of some records: those with the next larger divergences.
 struct FidelityTenth {
   std::size_t records = 0;
   double max_kl = 0;     // the largest divergence among them, in nats a label
@@ -33,7 +33,7 @@ struct FidelityTenths {
   double kept_same = 0;  // the share of them that is answered alike
 };
 
-/// Of the records whose fidelity was measured.
+/// The tenths of the records whose fidelity was measured.
 FidelityTenths fidelity_tenths(std::span<const RecordResult> records);
 
 /// A row a tenth, and the suggestion. `system` and `reference` are names; at most 80 columns wide.

@@ -5,7 +5,8 @@ namespace gist {
 
 /// From here on a write beyond the limit of a file's size (ulimit -f) fails as other writes do, in
 /// place of ending the process by SIGXFSZ; and where a mapped file is made shorter while it is in
-/// use, or its disk fails (SIGBUS), the process ends with one line that names the file, and exit_io.
+/// use, or its disk fails (SIGBUS), the process ends with one line that names the file, and
+/// exit_io.
 void take_file_faults();
 
 }  // namespace gist

@@ -11,17 +11,19 @@
 
 #include "cli/commands.h"
 #include "cli/completion_file.h"
-#include "cli/context.h"
-#include "cli/engine.h"
+#include "cli/context_options.h"
 #include "cli/engine_words.h"
 #include "cli/exit_code.h"
 #include "cli/generate_session.h"
+#include "cli/model_options.h"
 #include "cli/progress.h"
+#include "cli/record_options.h"
 #include "cli/run_settings.h"
 #include "cli/words.h"
-#include "formats/fingerprint.h"
-#include "formats/json_text.h"
-#include "formats/sha256.h"
+#include "formats/files/json_text.h"
+#include "formats/files/sha256.h"
+#include "formats/model/fingerprint.h"
+#include "formats/sequences/context.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -90,23 +92,21 @@ void warn_of_no_draws(const GenerationOptions& generation) {
 nlohmann::ordered_json settings_of(const ModelFiles& files, const ContextReader& contexts,
                                    const GenerationOptions& generation,
                                    const std::vector<std::string>& stops, const Options& options) {
-  return {
-      {"ignore-tensors", setting_of_names(files.ignored_tensors)},
-      {"model", to_hex(sha256(model_sha256(files.checkpoint) + text_of_json(files.config) +
-                              files.tokenizer.sha256()))},
-      {"store", contexts.store_digest()},
-      {"condition",
-       contexts.gist_options_used() ? name_of(contexts.gist_options_used()->condition) : ""},
-      {"gist-tokens", contexts.gist_options_used() ? contexts.gist_options_used()->gist_tokens : 0},
-      {"template", contexts.prompt_template().json()},
-      {"fields", options.has("fields") ? options.text("fields") : ""},
-      {"max-new-tokens", generation.max_new_tokens},
-      {"temperature", generation.sampling.temperature},
-      {"top-k", generation.sampling.top_k},
-      {"top-p", generation.sampling.top_p},
-      {"seed", generation.seed},
-      {"stop", stops},
-      {"dtype", name_of(compute_dtype(options))}};
+  return {{"ignore-tensors", setting_of_names(files.ignored_tensors)},
+          {"model", to_hex(sha256(model_sha256(files.checkpoint) + text_of_json(files.config) +
+                                  files.tokenizer.sha256()))},
+          {"store", contexts.store_digest()},
+          {"condition", contexts.gisting_used() ? name_of(contexts.gisting_used()->condition) : ""},
+          {"gist-tokens", contexts.gisting_used() ? contexts.gisting_used()->gist_tokens : 0},
+          {"template", contexts.prompt_template().json()},
+          {"fields", options.has("fields") ? options.text("fields") : ""},
+          {"max-new-tokens", generation.max_new_tokens},
+          {"temperature", generation.sampling.temperature},
+          {"top-k", generation.sampling.top_k},
+          {"top-p", generation.sampling.top_p},
+          {"seed", generation.seed},
+          {"stop", stops},
+          {"dtype", name_of(compute_dtype(options))}};
 }
 
 /// The file of --output; nothing for standard output.
@@ -150,15 +150,16 @@ std::string resume_hint(const CompletionFile* file) {
 int run(const Options& options) {
   const Signals signals;
   const Stopwatch watch;
-  const ModelFiles files(options.text("model"), options);
+  const ModelFiles files = open_model(options.text("model"), options);
   std::unique_ptr<Family> family = family_of(files, options);
   const ModelSpec shapes = family->spec();
   GenerationOptions generation = generation_options(files, options);
   warn_of_no_draws(generation);
   const std::vector<std::string> stops = stop_strings(options);
-  ContextReader contexts(files, shapes, options);
+  ContextReader contexts(files, shapes, context_source(files, shapes, options));
   const FieldMap map = field_map(options, contexts.prompt_template());
-  RecordReader records(options.text("input"), map, &signals, max_record_bytes(options));
+  RecordReader records(options.text("input"), map, signals.wake_descriptor(),
+                       max_record_bytes(options));
   Rejects rejects(options);
 
   std::optional<CompletionFile> file;

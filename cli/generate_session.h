@@ -10,11 +10,12 @@
 #include <vector>
 
 #include "cli/completion_file.h"
-#include "cli/context.h"
 #include "cli/progress.h"
-#include "cli/record_reader.h"
+#include "cli/rejects.h"
 #include "cli/signals.h"
 #include "core/generate.h"
+#include "formats/records/record_reader.h"
+#include "formats/sequences/context.h"
 
 namespace gist {
 

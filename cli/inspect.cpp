@@ -20,11 +20,11 @@
 #include "cli/stopwatch.h"
 #include "cli/store_options.h"
 #include "cli/words.h"
-#include "formats/file_check.h"
-#include "formats/gist_store.h"
-#include "formats/json_text.h"
-#include "formats/store_header_json.h"
-#include "formats/text.h"
+#include "formats/files/file_check.h"
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
+#include "formats/store/gist_store.h"
+#include "formats/store/store_header_json.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -55,7 +55,7 @@ void refuse_what_is_no_store(const fs::path& path) {
   }
 }
 
-/// Of a number that each row has.
+/// The spread of a number that each row has.
 struct Spread {
   std::uint64_t total = 0;
   std::uint32_t least = std::numeric_limits<std::uint32_t>::max();

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#include "formats/text.h"
+#include "formats/files/text.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -9,7 +9,8 @@ namespace gist {
 /// Writes to a descriptor that it doesn't own. A reader that has gone away (EPIPE) is no error:
 /// from then on `closed` is true and lines are dropped. Throws Error(io) for other failures. Bytes
 /// are written as they are, but on a terminal: there control characters other than line ends and
-/// tabs are escaped (formats/text.h, printable), because texts of models and files could steer it.
+/// tabs are escaped (formats/files/text.h, printable), because texts of models and files could
+/// steer it.
 class LineWriter {
  public:
   LineWriter(int descriptor, std::string name);

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "cli/stderr_log.h"
-#include "formats/text.h"
+#include "formats/files/text.h"
 
 namespace gist {
 namespace {

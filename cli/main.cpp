@@ -14,22 +14,22 @@
 
 #include "cli/command_line.h"
 #include "cli/commands.h"
-#include "cli/engine.h"
 #include "cli/exit_code.h"
 #include "cli/file_faults.h"
 #include "cli/help.h"
 #include "cli/line_writer.h"
 #include "cli/log.h"
+#include "cli/model_options.h"
 #include "cli/nearest.h"
 #include "cli/run_files.h"
 #include "cli/standard_descriptors.h"
 #include "cli/terminal.h"
-#include "formats/json_text.h"
-#include "formats/text.h"
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
 #include "plugins/host/running_callback.h"
 
-/// Plugins find these before the C library's, which would end a run in silence, and with success where
-/// the plugin says so.
+/// Plugins find these before the C library's, which would end a run in silence, and with success
+/// where the plugin says so.
 extern "C" [[noreturn]] void exit_at_once(int status) __asm__("_exit");
 extern "C" [[noreturn]] void standard_exit_at_once(int status) __asm__("_Exit");
 

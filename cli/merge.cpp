@@ -13,18 +13,18 @@
 
 #include "cli/commands.h"
 #include "cli/exit_code.h"
-#include "cli/line_reader.h"
 #include "cli/line_writer.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "cli/stopwatch.h"
 #include "cli/store_options.h"
 #include "cli/words.h"
-#include "formats/gist_store.h"
-#include "formats/json_text.h"
-#include "formats/merge.h"
-#include "formats/output_lock.h"
-#include "formats/text.h"
+#include "formats/files/json_text.h"
+#include "formats/files/output_lock.h"
+#include "formats/files/text.h"
+#include "formats/records/line_reader.h"
+#include "formats/store/gist_store.h"
+#include "formats/store/merge.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -41,7 +41,7 @@ Ids ids_of(const Options& options, std::string_view option) {
       ids.insert(value);
       continue;
     }
-    LineReader lines(value.substr(1), nullptr);
+    LineReader lines(value.substr(1));
     while (std::optional<std::string> line = lines.next()) {
       if (!line->empty()) ids.insert(std::move(*line));
     }

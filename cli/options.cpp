@@ -5,9 +5,9 @@
 #include <cstdlib>
 
 #include "cli/command_line.h"
-#include "formats/file_io.h"
-#include "formats/json_text.h"
-#include "formats/text.h"
+#include "formats/files/file_io.h"
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -9,7 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "formats/json_text.h"
+#include "formats/files/json_text.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -9,7 +9,7 @@
 
 #include "cli/line_writer.h"
 #include "cli/options.h"
-#include "formats/output_file.h"
+#include "formats/files/output_file.h"
 
 namespace gist {
 
@@ -34,8 +34,8 @@ bool is_output_list(const std::filesystem::path& path, const OutputListKind& kin
 class OutputList {
  public:
   /// A list of the same kind, and with --force any file, is replaced by a new one; an empty file is
-  /// filled; a pipe, device or descriptor is written into. Throws Error(cannot_create) where anything else has
-  /// the name, or the file can't be made.
+  /// filled; a pipe, device or descriptor is written into. Throws Error(cannot_create) where
+  /// anything else has the name, or the file can't be made.
   OutputList(const Options& options, const OutputListKind& kind);
   OutputList(const OutputList&) = delete;
   OutputList& operator=(const OutputList&) = delete;

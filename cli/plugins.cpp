@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <spdlog/spdlog.h>
@@ -12,9 +13,9 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/line_writer.h"
-#include "formats/json_text.h"
-#include "formats/text.h"
-#include "kernels/cuda_loader.h"
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
+#include "kernels/devices.h"
 #include "kernels/error.h"
 #include "plugins/host/plugin_host.h"
 
@@ -71,16 +72,19 @@ int list(const Options& options, LineWriter& out) {
 
 int where(const Options& options, LineWriter& out) {
   const auto directories = plugin_directories(options.list("plugin-path"));
-  const CudaDevices cuda = find_cuda_devices();
+  const DeviceList found = find_devices();
   if (options.flag("json")) {
-    ordered_json object{{"directories", ordered_json::array()}, {"devices", {{{"name", "cpu"}}}}};
-    for (const CudaDevice& device : cuda.devices) {
-      object["devices"].push_back({{"name", fmt::format("cuda:{}", device.index)},
-                                   {"model", device.name},
-                                   {"memory_bytes", device.memory_bytes},
-                                   {"unusable", text_or_null(device.unusable)}});
+    ordered_json object{{"directories", ordered_json::array()}, {"devices", ordered_json::array()}};
+    for (const Device& device : found.devices) {
+      ordered_json entry{{"name", device.name}};
+      if (!device.model.empty()) {
+        entry["model"] = device.model;
+        entry["memory_bytes"] = device.memory_bytes;
+        entry["unusable"] = text_or_null(device.unusable);
+      }
+      object["devices"].push_back(std::move(entry));
     }
-    object["no_cuda"] = text_or_null(cuda.none);
+    object["no_cuda"] = text_or_null(found.no_cuda);
     for (const PluginDirectory& directory : directories) {
       object["directories"].push_back({{"path", directory.path.string()},
                                        {"origin", directory.origin},
@@ -94,13 +98,16 @@ int where(const Options& options, LineWriter& out) {
         printable(fmt::format("{}  ({}){}", directory.path.string(), directory.origin,
                               directory.ignored.empty() ? "" : "  ignored: " + directory.ignored)));
   }
-  out.line("device cpu");
-  for (const CudaDevice& device : cuda.devices) {
-    out.line(fmt::format("device cuda:{}  {}, {:.1f} GiB{}", device.index, device.name,
-                         static_cast<double>(device.memory_bytes) / (1 << 30),
-                         device.unusable.empty() ? "" : "  unusable: " + device.unusable));
+  for (const Device& device : found.devices) {
+    std::string line = "device " + device.name;
+    if (!device.model.empty()) {
+      line += fmt::format("  {}, {:.1f} GiB", device.model,
+                          static_cast<double>(device.memory_bytes) / (1 << 30));
+    }
+    if (!device.unusable.empty()) line += "  unusable: " + device.unusable;
+    out.line(line);
   }
-  if (!cuda.none.empty()) out.line("no CUDA device: " + cuda.none);
+  if (!found.no_cuda.empty()) out.line("no CUDA device: " + found.no_cuda);
   return exit_ok;
 }
 

@@ -1,5 +1,5 @@
-// How far a run is: on a terminal a line that is drawn anew as work is done, elsewhere a line of the
-// log a minute.
+// How far a run is: on a terminal a line that is drawn anew as work is done, elsewhere a line of
+// the log a minute.
 #pragma once
 
 #include <cstdint>

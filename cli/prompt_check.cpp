@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "core/generate.h"
-#include "formats/fingerprint.h"
-#include "formats/text.h"
+#include "formats/files/text.h"
+#include "formats/model/fingerprint.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -96,7 +96,7 @@ CheckReference::CheckReference(const ModelFiles& files, const ModelSpec& spec,
     questions_.emplace(gist, gist);
     return;
   }
-  other_.emplace(options.text("check-model"), options);
+  other_.emplace(open_model(options.text("check-model"), options));
   other_family_ = family_of(*other_, options);
   other_spec_ = other_family_->spec();
   check_vocabulary(*other_, other_spec_, files, spec);

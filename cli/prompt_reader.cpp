@@ -4,7 +4,7 @@
 #include <map>
 #include <utility>
 
-#include "formats/text.h"
+#include "formats/files/text.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -7,13 +7,14 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "cli/engine.h"
 #include "cli/left_out.h"
-#include "cli/question.h"
-#include "cli/record_reader.h"
+#include "cli/model_options.h"
+#include "cli/rejects.h"
 #include "core/batch.h"
-#include "formats/gist_store.h"
-#include "formats/staging.h"
+#include "formats/records/record_reader.h"
+#include "formats/sequences/question.h"
+#include "formats/store/gist_store.h"
+#include "formats/store/staging.h"
 
 namespace gist {
 

@@ -18,8 +18,8 @@
 
 #include "cli/output_list.h"
 #include "cli/report/page.h"
-#include "formats/durable.h"
-#include "formats/output_file.h"
+#include "formats/files/durable.h"
+#include "formats/files/output_file.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "formats/json_text.h"
+#include "formats/files/json_text.h"
 
 namespace gist {
 namespace {

@@ -7,7 +7,7 @@
 #include <cerrno>
 
 #include "cli/terminal.h"
-#include "formats/text.h"
+#include "formats/files/text.h"
 
 namespace gist {
 namespace {

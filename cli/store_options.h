@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/options.h"
-#include "formats/gist_store.h"
+#include "formats/store/gist_store.h"
 
 namespace gist {
 

@@ -8,8 +8,8 @@
 namespace gist {
 
 /// Cells in columns: the first to the left, the others to the right. Columns that don't fit a line
-/// follow in a table below, behind the first column again, and cells of more than about a third of a
-/// line are cut.
+/// follow in a table below, behind the first column again, and cells of more than about a third of
+/// a line are cut.
 struct Table {
   std::vector<std::vector<std::string>> rows;  // of one length; the first is the heading
 

@@ -10,14 +10,15 @@
 #include <vector>
 
 #include "cli/commands.h"
-#include "cli/engine.h"
 #include "cli/engine_words.h"
 #include "cli/exclude.h"
 #include "cli/exit_code.h"
 #include "cli/left_out.h"
 #include "cli/line_writer.h"
+#include "cli/model_options.h"
 #include "cli/progress.h"
-#include "cli/record_reader.h"
+#include "cli/record_options.h"
+#include "cli/rejects.h"
 #include "cli/report/page.h"
 #include "cli/run_settings.h"
 #include "cli/train_checkpoint.h"
@@ -28,12 +29,13 @@
 #include "cli/train_report.h"
 #include "cli/train_session.h"
 #include "cli/train_task.h"
-#include "formats/atomic_directory.h"
-#include "formats/file_io.h"
-#include "formats/fingerprint.h"
-#include "formats/json_text.h"
-#include "formats/output_lock.h"
-#include "formats/sha256.h"
+#include "formats/files/atomic_directory.h"
+#include "formats/files/file_io.h"
+#include "formats/files/json_text.h"
+#include "formats/files/output_lock.h"
+#include "formats/files/sha256.h"
+#include "formats/model/fingerprint.h"
+#include "formats/records/record_reader.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -153,7 +155,7 @@ void warn_of_leaks(const TrainData& held_out, const TrainData& data) {
 Run read_run(const TrainTask& task, BaseModel base, const Options& options,
              const Signals* signals) {
   fit_vocabulary(base, task.gisting.gist_tokens > 0);
-  std::unique_ptr<Family> family = family_for(base.config, base.name, options);
+  std::unique_ptr<Family> family = family_finder(options)(base.config, base.name);
   const ModelSpec shapes = family->spec();
   Rejects rejects(options);
   const ExcludedRecords excluded(options, task.fields, rejects, signals);
@@ -178,7 +180,7 @@ Run read_run(const TrainTask& task, BaseModel base, const Options& options,
 
 /// The family again, for the plan's model: a model owns its family.
 TrainPlan plan_of(const Run& run, const Backend& backend, const Options& options) {
-  return plan_training(family_for(run.base.config, run.base.name, options), run.data, run.task,
+  return plan_training(family_finder(options)(run.base.config, run.base.name), run.data, run.task,
                        compute_dtype(options), backend.memory().available);
 }
 
@@ -286,7 +288,7 @@ int train(Run run, Backend& backend, const Options& options, const Signals& sign
 int run(const Options& options) {
   BaseModel base = base_model(options);
   const TrainTask task =
-      train_task(options, base, family_for(base.config, base.name, options)->spec());
+      train_task(options, base, family_finder(options)(base.config, base.name)->spec());
   const bool plan_only = options.flag("dry-run");
   if (plan_only && options.has("report")) {
     fail(ErrorKind::usage, "--dry-run has nothing to draw: leave out --report");

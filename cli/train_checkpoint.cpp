@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "cli/run_settings.h"
-#include "formats/atomic_directory.h"
-#include "formats/checksums.h"
-#include "formats/file_io.h"
-#include "formats/json_text.h"
-#include "formats/sha256.h"
-#include "formats/text.h"
+#include "formats/files/atomic_directory.h"
+#include "formats/files/file_io.h"
+#include "formats/files/json_text.h"
+#include "formats/files/sha256.h"
+#include "formats/files/text.h"
+#include "formats/model/checksums.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -101,7 +101,7 @@ T member(const nlohmann::json& content, const char* name, const std::string& whe
   }
 }
 
-/// Of all other members, in the order of their names.
+/// The checksum of all other members, in the order of their names.
 std::string checksum_of(nlohmann::json content) {
   content.erase(checksum_key);
   return to_hex(sha256(text_of_json(content)));
@@ -167,9 +167,10 @@ std::optional<RunState> read_finished_run(const fs::path& output) {
     return read_run_state(output);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
-    throw Error(error.kind(),
-                fmt::format("{}; remove {}, and --resume makes again what follows the last checkpoint",
-                            error.what(), (output / state_name).string()));
+    throw Error(
+        error.kind(),
+        fmt::format("{}; remove {}, and --resume makes again what follows the last checkpoint",
+                    error.what(), (output / state_name).string()));
   }
 }
 

@@ -44,8 +44,8 @@ std::optional<RunState> read_finished_run(const std::filesystem::path& output);
 void write_run_state(const std::filesystem::path& directory, const RunState& state);
 
 /// Writes the model as transformers loads it; where `same_weights` is a directory that has the
-/// weights already, they are shared with it. The answer is the tokenizer's files that were left out,
-/// as they would contradict the new gist token.
+/// weights already, they are shared with it. The answer is the tokenizer's files that were left
+/// out, as they would contradict the new gist token.
 [[nodiscard]] std::vector<std::string> write_model(const std::filesystem::path& directory,
                                                    const Parameters& parameters,
                                                    const BaseModel& base, const TrainTask& task,
@@ -58,8 +58,9 @@ void save_checkpoint(const Parameters& parameters, const BaseModel& base, const 
 void remove_old_checkpoints(const TrainTask& task);
 /// The last checkpoint in DIR.
 std::optional<std::filesystem::path> last_checkpoint(const std::filesystem::path& output);
-/// Where the last checkpoint in DIR stands; its bytes are those that were written. Throws Error(data)
-/// where they aren't, or it is none: which file and tensor, and which checkpoint remains.
+/// Where the last checkpoint in DIR stands; its bytes are those that were written. Throws
+/// Error(data) where they aren't, or it is none: which file and tensor, and which checkpoint
+/// remains.
 RunState read_last_checkpoint(const std::filesystem::path& output);
 /// Reads weights and optimiser state.
 void load_checkpoint(Parameters& parameters, const std::filesystem::path& checkpoint);

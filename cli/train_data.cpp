@@ -5,17 +5,17 @@
 #include <unordered_map>
 #include <utility>
 
-#include "cli/parallel_records.h"
 #include "cli/progress.h"
 #include "core/random.h"
-#include "formats/sha256.h"
+#include "formats/files/sha256.h"
+#include "formats/records/parallel_records.h"
 #include "kernels/error.h"
 
 namespace gist {
 namespace {
 
 LabelledSequence labelled(const Record& record, const BaseModel& base, const TrainTask& task) {
-  const GistOptions& gisting = task.gisting;
+  const Gisting& gisting = task.gisting;
   const FieldLookup fields = [&record](std::string_view name) { return record.string(name); };
   const std::vector<std::int32_t> answer =
       answer_tokens(fields("output"), base.tokenizer, base.ends.written);
@@ -72,7 +72,8 @@ Prepared prepared(const Record& record, const BaseModel& base, const ModelSpec& 
 TrainData read_train_data(const std::string& path, const BaseModel& base, const ModelSpec& spec,
                           const TrainTask& task, const ExcludedRecords& excluded, std::size_t texts,
                           Rejects& rejects, const Signals* signals) {
-  RecordReader reader(path, task.fields, signals, task.max_record_bytes);
+  const int wake = signals == nullptr ? -1 : signals->wake_descriptor();
+  RecordReader reader(path, task.fields, wake, task.max_record_bytes);
   TrainData data;
   data.name = reader.name();
   Sha256Stream hash;
@@ -81,7 +82,10 @@ TrainData read_train_data(const std::string& path, const BaseModel& base, const 
   const auto prepare = [&](const Record& record) {
     return prepared(record, base, spec, task, excluded);
   };
-  for_each_record(reader, rejects, prepare, [&](const Record& record, Prepared each) {
+  const auto reject = [&rejects](const Record& record, const Error& error) {
+    rejects.reject(record, error);
+  };
+  for_each_record(reader, reject, prepare, [&](const Record& record, Prepared each) {
     progress.update(++seen, reader.fraction());
     const RecordPlace place{data.name, record.line, record.ordinal};
     const std::int32_t tokens = each.sequence.sequence.tokens();

@@ -9,11 +9,12 @@
 #include "cli/evaluation_data.h"
 #include "cli/exclude.h"
 #include "cli/left_out.h"
-#include "cli/record_reader.h"
+#include "cli/rejects.h"
 #include "cli/signals.h"
 #include "cli/train_model.h"
 #include "cli/train_task.h"
-#include "core/evaluate.h"
+#include "core/predict.h"
+#include "formats/records/record_reader.h"
 
 namespace gist {
 

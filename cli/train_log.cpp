@@ -12,8 +12,8 @@
 #include <string>
 #include <string_view>
 
-#include "formats/file_io.h"
-#include "formats/json_text.h"
+#include "formats/files/file_io.h"
+#include "formats/files/json_text.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -37,7 +37,7 @@ class SpikeDetector {
   /// Whether the loss lies six standard deviations and half above the mean of the last 64 (at least
   /// 16 must be known). A spike is not counted among them.
   bool is_spike(double loss);
-  /// Of the last losses.
+  /// The mean of the last losses.
   double mean() const;
 
  private:

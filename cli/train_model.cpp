@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "cli/model_files.h"
+#include "cli/model_options.h"
 #include "core/new_token.h"
-#include "formats/json_text.h"
+#include "formats/files/json_text.h"
+#include "formats/model/model_files.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -28,7 +29,7 @@ BaseModel base_model(const Options& options) {
   }
   if (options.has("model")) {
     const std::filesystem::path directory = options.text("model");
-    ModelFiles files(directory.string(), options);
+    ModelFiles files = open_model(directory.string(), options);
     BaseModel base{directory.string(),
                    directory,
                    directory,

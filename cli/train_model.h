@@ -11,10 +11,10 @@
 
 #include "cli/options.h"
 #include "core/parameters.h"
-#include "formats/checkpoint.h"
-#include "formats/end_tokens.h"
-#include "formats/model_directory.h"
-#include "formats/tokenizer.h"
+#include "formats/model/checkpoint.h"
+#include "formats/model/end_tokens.h"
+#include "formats/model/model_directory.h"
+#include "formats/model/tokenizer.h"
 
 namespace gist {
 

@@ -3,7 +3,7 @@
 #include "cli/report/page.h"
 #include "cli/report/training_page.h"
 #include "cli/train_log.h"
-#include "formats/file_io.h"
+#include "formats/files/file_io.h"
 
 namespace gist {
 

@@ -5,11 +5,11 @@
 #include <utility>
 #include <vector>
 
-#include "cli/completion_text.h"
-#include "cli/context.h"
 #include "cli/report/sample_parts.h"
 #include "core/generate.h"
 #include "core/key_value_cache.h"
+#include "formats/sequences/completion_text.h"
+#include "formats/sequences/context.h"
 
 namespace gist {
 namespace {

@@ -8,8 +8,9 @@
 
 #include "cli/train_samples.h"
 #include "cli/words.h"
-#include "formats/file_io.h"
-#include "formats/json_text.h"
+#include "core/answer_loss.h"
+#include "formats/files/file_io.h"
+#include "formats/files/json_text.h"
 #include "kernels/error.h"
 
 namespace gist {

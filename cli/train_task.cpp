@@ -3,10 +3,11 @@
 #include <limits>
 
 #include "cli/exclude.h"
-#include "cli/record_reader.h"
-#include "formats/file_io.h"
-#include "formats/json_text.h"
-#include "formats/text.h"
+#include "cli/record_options.h"
+#include "formats/files/file_io.h"
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
+#include "formats/records/record_reader.h"
 #include "kernels/error.h"
 
 namespace gist {

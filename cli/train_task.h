@@ -8,18 +8,18 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/engine.h"
+#include "cli/model_options.h"
 #include "cli/options.h"
 #include "cli/train_model.h"
 #include "core/learning_rate.h"
 #include "core/train.h"
-#include "formats/field_map.h"
+#include "formats/records/field_map.h"
 
 namespace gist {
 
 struct TrainTask {
   std::filesystem::path output;
-  GistOptions gisting;
+  Gisting gisting;
   FieldMap fields;                   // where records have what the template reads
   std::size_t max_record_bytes = 0;  // longer records are refused; 0: none
   std::int64_t steps = 0;            // 0: `epochs` says it

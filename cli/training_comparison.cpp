@@ -8,7 +8,7 @@
 #include "cli/report/page.h"
 #include "cli/report/runs_page.h"
 #include "cli/train_log.h"
-#include "formats/file_io.h"
+#include "formats/files/file_io.h"
 #include "kernels/error.h"
 
 namespace gist {

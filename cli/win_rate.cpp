@@ -8,12 +8,13 @@
 #include <unordered_map>
 #include <utility>
 
-#include "cli/record_reader.h"
+#include "cli/rejects.h"
 #include "core/quality/wilson_interval.h"
 #include "core/random.h"
-#include "formats/file_io.h"
-#include "formats/json_text.h"
-#include "formats/text.h"
+#include "formats/files/file_io.h"
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
+#include "formats/records/record_reader.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -33,10 +34,11 @@ std::string line_of(const Json& json) {
 template <typename Action>
 void for_each_record(const std::string& path, Action action) {
   const FieldMap names;  // records are gist's own
-  RecordReader records(path, names, nullptr);
+  RecordReader records(path, names);
   Rejects rejects;
   while (std::optional<Record> record = records.next()) {
-    records.use(*record, rejects, [&](const Record& each) { action(each, records.name()); });
+    use_record(records, *record, rejects,
+               [&](const Record& each) { action(each, records.name()); });
   }
 }
 

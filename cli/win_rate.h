@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/evaluation.h"
+#include "cli/options.h"
 #include "core/quality/bootstrap.h"
 
 namespace gist {

@@ -12,7 +12,7 @@
 
 namespace gist {
 
-/// Of one row, in seconds of a steady clock.
+/// The times of one row, in seconds of a steady clock.
 struct AnswerTime {
   double load_seconds = 0;     // until the request was there, with its stored gist
   double prefill_seconds = 0;  // from there to the first new token: the pass over what is read

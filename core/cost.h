@@ -40,10 +40,10 @@ std::int32_t read_tokens(const RowLengths& row, Caching caching);
 
 // --- FLOPs ---
 
-/// Of one kind of operation, or of all; a multiplication and an addition are two. They differ in
-/// attention alone: `visible` counts pairs of query and key that see each other, which is what has
-/// to be computed; `dense` counts each query with all keys that its row holds, as the paper does (n
-/// x n where a sequence of n is read; n queries with k + n keys behind k stored tokens).
+/// FLOPs of one kind of operation, or of all; a multiplication and an addition are two. They differ
+/// in attention alone: `visible` counts pairs of query and key that see each other, which is what
+/// has to be computed; `dense` counts each query with all keys that its row holds, as the paper
+/// does (n x n where a sequence of n is read; n queries with k + n keys behind k stored tokens).
 /// OpCost says more.
 struct Flops {
   std::int64_t visible = 0;
@@ -75,8 +75,8 @@ AnswerFlops count_answers(const Model& model, CountingBackend& backend,
                           std::span<const RowLengths> rows, Caching caching,
                           LogitRows logit_rows = LogitRows::last);
 
-/// Of computing once what is stored of each row's prompt; nothing under Caching::none. Backend and
-/// errors as above.
+/// FLOPs of computing once what is stored of each row's prompt; none under Caching::none. Backend
+/// and errors as above.
 FlopsByOp count_compression(const Model& model, CountingBackend& backend,
                             std::span<const RowLengths> rows, Caching caching);
 
@@ -86,7 +86,7 @@ FlopsByOp count_compression(const Model& model, CountingBackend& backend,
 /// gists stand, and the hidden state.
 std::size_t stored_token_bytes(const ModelSpec& spec, Dtype dtype);
 
-/// Of a set of prompts; `rows` are one for each.
+/// What a set of prompts takes in a store; `rows` are one for each.
 struct StorageCost {
   double prompt_bytes = 0;                   // the mean
   std::optional<double> prompts_per_gib;     // where anything is stored

@@ -6,12 +6,12 @@
 #include <span>
 #include <vector>
 
-#include "core/evaluate.h"
 #include "core/model.h"
+#include "core/predict.h"
 
 namespace gist {
 
-/// Of one record's answer.
+/// The fidelity of one record's answer.
 struct Fidelity {
   double divergence = 0;  // sum over labels of KL(reference || gist), in nats; NaN of no numbers
   std::int32_t labels = 0;

@@ -276,7 +276,7 @@ class Generator {
   std::optional<Running> waiting_;  // read, but there was no room yet
   std::uint64_t next_number_ = 0;
   bool ended_ = false;
-  // Of a step; kept so that steps allocate nothing.
+  // Buffers of a step, kept so that steps allocate nothing.
   CachedBatch batch_;
   std::vector<std::int32_t> last_tokens_, chosen_;
   std::vector<float> uniform_;

@@ -6,8 +6,8 @@
 #include <optional>
 #include <span>
 
-#include "core/evaluate.h"
 #include "core/forward.h"
+#include "core/predict.h"
 #include "core/tape.h"
 
 namespace gist {

@@ -10,6 +10,10 @@
 
 namespace gist {
 
+/// The most gist tokens after one prompt: more would make sums of positions overflow, and is no
+/// compression.
+inline constexpr std::int32_t max_gist_tokens = 1 << 20;
+
 /// gist: what follows a gist can't see what stands before it. pos: everything is visible, as
 /// without gisting. neg: what follows a gist sees neither the gist nor what stands before it.
 enum class Condition : std::uint8_t { gist, pos, neg };

@@ -1,6 +1,6 @@
-// gist-file-check, the child process of formats/file_check.h: reads one file, and writes "passed", or
-// "KIND MESSAGE" of the Error that reading threw, to the report descriptor. Lines "rows DONE ALL" may
-// come before.
+// gist-file-check, the child process of formats/files/file_check.h: reads one file, and writes
+// "passed", or "KIND MESSAGE" of the Error that reading threw, to the report descriptor. Lines
+// "rows DONE ALL" may come before.
 //
 //     gist-file-check store|store-chunks|tokenizer PATH
 #include <fcntl.h>
@@ -17,12 +17,12 @@
 #include <string>
 #include <vector>
 
-#include "formats/charsmap.h"
-#include "formats/child_process.h"
-#include "formats/file_check.h"
-#include "formats/file_io.h"
-#include "formats/gist_store.h"
-#include "formats/tokenizer.h"
+#include "formats/files/child_process.h"
+#include "formats/files/file_check.h"
+#include "formats/files/file_io.h"
+#include "formats/model/charsmap.h"
+#include "formats/model/tokenizer.h"
+#include "formats/store/gist_store.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -129,7 +129,7 @@ struct AttentionSpec {
   float scale = 1;     // of the scores, before the soft cap
   float soft_cap = 0;  // score = cap * tanh(score / cap); 0: none
   RelativeBias bias;
-  /// Of the probabilities, after the softmax. That of query i and head h for entry j of the key
+  /// Dropout behind the softmax: that of query i and head h for entry j of the key
   /// list has the index (i * heads + h) * 4 (list / 4 + 1) + j, whatever the order of computation.
   Dropout dropout;
 };

@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/error.h"
+#include "kernels/installation.h"
 #include "kernels/self_check.h"
 #include "kernels/unclosed_library.h"
 
@@ -44,9 +45,7 @@ const CudaModule& load_module() {
 }  // namespace
 
 fs::path cuda_module_path() {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  return program.parent_path().parent_path() / GIST_LIBRARY_DIRECTORY / "gist" / "gist_cuda.so";
+  return installation_prefix() / GIST_LIBRARY_DIRECTORY / "gist" / "gist_cuda.so";
 }
 
 CudaDevices find_cuda_devices() {

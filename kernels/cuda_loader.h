@@ -10,7 +10,7 @@
 
 namespace gist {
 
-/// PREFIX/lib/gist/gist_cuda.so of the program that runs, PREFIX/bin/gist.
+/// PREFIX/lib/gist/gist_cuda.so of where gist is installed (kernels/installation.h).
 std::filesystem::path cuda_module_path();
 
 struct CudaDevices {

@@ -10,8 +10,8 @@
 namespace gist {
 namespace {
 
-/// The first word with all bits of the exponent set. Adding the lowest of them carries into the sign
-/// then, and only then.
+/// The first word with all bits of the exponent set. Adding the lowest of them carries into the
+/// sign then, and only then.
 template <typename Word>
 std::optional<std::size_t> first_with_exponent(std::span<const std::byte> values, Word exponent) {
   const Word lowest = exponent & static_cast<Word>(~exponent + 1);

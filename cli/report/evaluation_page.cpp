@@ -13,7 +13,7 @@
 namespace gist {
 namespace {
 
-/// Of the systems that have a model.
+/// A measure of the systems that have a model.
 template <class Value>
 SystemMeasure measure(const Evaluation& evaluation, const char* heading, Quantity quantity,
                       const Value& value) {
@@ -60,7 +60,7 @@ std::string compression_note(const EvaluationView& view) {
       view.reference_name(), shown(most_points, Quantity::count));
 }
 
-/// Of answers with a logit that is no number.
+/// How many answers had a logit that is no number.
 std::uint64_t infinite_divergences(const Evaluation& evaluation) {
   std::uint64_t count = 0;
   for (const SystemResults& system : evaluation.systems) {
@@ -159,7 +159,8 @@ PageSection provenance_of_evaluation(const EvaluationView& view, const Provenanc
   return section;
 }
 
-/// What --json and --tsv print; without groups where these are so many that the page would be large.
+/// What --json and --tsv print; without groups where these are so many that the page would be
+/// large.
 Html files_of(const Evaluation& evaluation, const EvaluationSummary& summary,
               const std::optional<CostReport>& cost) {
   constexpr std::size_t most_group_systems = 64;

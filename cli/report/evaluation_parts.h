@@ -57,7 +57,7 @@ Html costs_table(const EvaluationView& view);
 std::vector<Html> quality_charts(const EvaluationView& view);
 /// Only of a few groups.
 std::vector<Html> group_charts(const EvaluationView& view);
-/// Of the systems that differ in k.
+/// Charts of the systems that differ in k.
 std::vector<Html> gist_token_charts(const EvaluationView& view);
 std::vector<Html> cost_charts(const EvaluationView& view);
 

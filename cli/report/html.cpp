@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "formats/text.h"
+#include "formats/files/text.h"
 
 namespace gist {
 namespace {

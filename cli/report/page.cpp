@@ -5,8 +5,8 @@
 #include <string>
 
 #include "cli/report/assets.h"
-#include "formats/file_io.h"
-#include "formats/sha256.h"
+#include "formats/files/file_io.h"
+#include "formats/files/sha256.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -31,7 +31,7 @@ std::string base64(std::span<const std::uint8_t> bytes) {
   return text;
 }
 
-/// Of a script or style as a content security policy names it.
+/// The hash of a script or style, as a content security policy names it.
 std::string policy_hash(std::string_view content) {
   return "'sha256-" + base64(sha256(content)) + "'";
 }

@@ -29,8 +29,8 @@ struct Page {
 std::string page_html(const Page& page, const std::string& version);
 
 /// A table with a caption, which a screen reader says first, in a box that scrolls sideways where
-/// the screen is too narrow; on a phone each row is a list of its cells. Its headings sort it where it is `sortable`. `columns` and `rows` are
-/// the cells, as `heading_cell` and the like make them.
+/// the screen is too narrow; on a phone each row is a list of its cells. Its headings sort it where
+/// it is `sortable`. `columns` and `rows` are the cells, as `heading_cell` and the like make them.
 struct PageTable {
   std::string id;
   std::string caption;

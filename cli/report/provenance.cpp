@@ -8,7 +8,7 @@
 #include <fstream>
 
 #include "cli/report/numbers.h"
-#include "formats/json_text.h"
+#include "formats/files/json_text.h"
 #include "kernels/cpu/process_limits.h"
 
 namespace gist {

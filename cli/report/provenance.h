@@ -21,8 +21,8 @@ struct Provenance {
   std::vector<Fact> settings;  // options with their values, and the like
 };
 
-/// Of the running program: version, time and machine. The command is that of these options, which
-/// are the settings, too.
+/// The running program, with its version, the time and the machine. The command is that of these
+/// options, which are the settings, too.
 Provenance provenance_of(const std::string& subcommand, const Options& options);
 
 }  // namespace gist

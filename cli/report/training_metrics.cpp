@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "formats/json_text.h"
+#include "formats/files/json_text.h"
 
 namespace gist {
 namespace {

@@ -59,13 +59,13 @@ struct TrainingTotals {
   double seconds = 0;
   double tokens_per_second = 0;  // the steps' median
 };
-/// Of one step at least.
+/// The totals of a run with one step at least.
 TrainingTotals totals_of(const TrainingMetrics& metrics);
 double tokens_per_second(const TrainingStep& step);
 
-/// Of at most `most` stretches of equal length in x, those with points: their mean, with the least
-/// and the greatest y. Fewer points than stretches stay as they are. `points` are in the order of
-/// x.
+/// At most `most` points: of stretches of equal length in x, those with points give their mean,
+/// with the least and the greatest y. Fewer points than stretches stay as they are. `points` are in
+/// the order of x.
 std::vector<LineChart::Point> thinned(const std::vector<LineChart::Point>& points,
                                       std::size_t most);
 

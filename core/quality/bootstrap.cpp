@@ -122,7 +122,7 @@ double two_sided_p(std::span<const double> sorted) {
                   2 * static_cast<double>(rarer + 1) / (static_cast<double>(sorted.size()) + 1));
 }
 
-/// Of a statistic: a function of the columns' sums that gives an optional double.
+/// Summarises a statistic: a function of the columns' sums that gives an optional double.
 template <typename Statistic>
 Difference summary_of(const Sums& sums, const BootstrapOptions& options, Statistic statistic) {
   std::vector<double> values;
@@ -170,7 +170,7 @@ class RatioColumns {
   }
 
   Columns all() const { return columns_; }
-  /// Of ratio `i`, from the columns' sums.
+  /// The value of ratio `i`, from the columns' sums.
   std::optional<double> value(std::size_t i, std::span<const double> sums) const {
     const std::size_t at = places_[i];
     return ratio_of(sums[at], weighted_[i] ? sums[at + 1] : records_);
@@ -222,7 +222,7 @@ Difference bootstrap_mean_difference(std::span<const double> a, std::span<const 
                                      const BootstrapOptions& options) {
   const std::span<const double> systems[] = {a, b};
   check(systems, options);
-  // Of single records, so that what cancels does so exactly.
+  // Differences of single records are taken first, so that what cancels does so exactly.
   std::vector<double> differences(a.size());
   std::transform(a.begin(), a.end(), b.begin(), differences.begin(), std::minus<>());
   const std::span<const double> columns[] = {differences};

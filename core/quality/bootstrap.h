@@ -28,12 +28,13 @@ struct ConfidenceInterval {
   std::uint32_t left_out = 0;  // resamples without any weight, in which a ratio is undefined
 };
 
-/// Of a system's value less another's on the same records.
+/// A system's value less another's, on the same records.
 struct Difference {
   ConfidenceInterval interval;
   /// Two-sided: how likely a difference this far from zero is where there is none. Twice the share
   /// of resamples on the rarer side of zero, zero itself on both; the records themselves count as
-  /// one resample more, so that p is at least 2 / (resamples + 1) (Davison and Hinkley 1997, 4.2.3).
+  /// one resample more, so that p is at least 2 / (resamples + 1) (Davison and Hinkley 1997,
+  /// 4.2.3).
   double p = 0;
 };
 
@@ -60,7 +61,7 @@ ConfidenceInterval bootstrap_ratio(const RatioOfSums& ratio, const BootstrapOpti
 /// The paired bootstrap: a - b, of means or of ratios.
 Difference bootstrap_mean_difference(std::span<const double> a, std::span<const double> b,
                                      const BootstrapOptions& options);
-/// Of each a[i] - b[i], likewise.
+/// The difference of each a[i] - b[i], likewise.
 std::vector<Difference> bootstrap_ratio_differences(std::span<const RatioOfSums> a,
                                                     std::span<const RatioOfSums> b,
                                                     const BootstrapOptions& options);

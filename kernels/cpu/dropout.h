@@ -10,7 +10,7 @@ namespace gist::cpu {
 /// Dropout of the probabilities of a tile of attention.
 struct TileDropout {
   DropoutDraw draw;
-  // Of each column, the index (in fours) of its query head's first element, in two words.
+  // For each column, the index (in fours) of its query head's first element, in two words.
   std::uint32_t* low = nullptr;   // [columns]
   std::uint32_t* high = nullptr;  // [columns]
   std::int32_t* entry = nullptr;  // [block_keys]: which of the key list

@@ -22,7 +22,8 @@ using Tag = dnnl::memory::format_tag;
 constexpr std::int64_t max_rows = 1024;
 /// How many rows the layout of a packed weight is chosen for. It serves all others as well.
 constexpr std::int64_t layout_rows = 64;
-/// Compiled products kept for each shape of weight: fewer where many threads have arguments for each.
+/// Compiled products kept for each shape of weight: fewer where many threads have arguments for
+/// each.
 constexpr std::size_t max_products = 96;
 constexpr std::size_t max_arguments = 1024;
 
@@ -118,7 +119,8 @@ std::unique_ptr<Matrix> Gemm::pack(Backend& backend, const HostTensor& weight) {
                                         sliced_columns(whole, slices), n, k);
 }
 
-/// Views of a packed weight's slices; none where there is one alone, or a slice has no fast product.
+/// Views of a packed weight's slices; none where there is one alone, or a slice has no fast
+/// product.
 std::vector<dnnl::memory> Gemm::sliced_columns(const dnnl::memory& packed,
                                                const Slices& slices) const {
   std::vector<dnnl::memory> columns;

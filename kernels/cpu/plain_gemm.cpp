@@ -71,7 +71,8 @@ bool PlainGemm::run_f32(const Factor& a, const Factor& b, const Cut& cut, float*
                [&, m = m, n = n, k = k, beta = accumulate ? 1.0F : 0.0F](std::int64_t i, int) {
                  const std::int64_t row = rows.begin(i / columns.count());
                  const std::int64_t column = columns.begin(i % columns.count());
-                 // Unlike compiled primitives it serves every number of rows at once, and each step has another.
+                 // Unlike compiled primitives it serves every number of rows at once, and each step
+                 // has another.
                  const auto status = dnnl_sgemm(
                      a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N',
                      rows.size_of(i / columns.count()), columns.size_of(i % columns.count()), k, 1,

@@ -31,7 +31,8 @@ class PlainGemm {
            bool accumulate, float* c);
 
  private:
-  /// Of a bf16 product: sizes, which factors are transposed, and whether it accumulates.
+  /// What tells bf16 products apart: sizes, which factors are transposed, and whether it
+  /// accumulates.
   using Key = std::tuple<std::int64_t, std::int64_t, std::int64_t, bool, bool, bool>;
   struct Arguments {
     dnnl::memory a, b, c, scratchpad;

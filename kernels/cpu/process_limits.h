@@ -5,8 +5,8 @@
 
 namespace gist::cpu {
 
-/// Threads that can run at once: the processors that the process may run on (its affinity), not more
-/// than its control group's quota, rounded up.
+/// Threads that can run at once: the processors that the process may run on (its affinity), not
+/// more than its control group's quota, rounded up.
 int usable_threads();
 
 /// Bytes that can be allocated without swapping or being killed: the least of what the system, the

@@ -55,8 +55,8 @@ void wake_from(std::atomic<std::uint32_t>& word, int sleepers) {
   syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, sleepers, nullptr, nullptr, 0);
 }
 
-/// The signals of the process are not a worker's: they are for the threads that expect them. Its own
-/// faults are: one that is blocked where it occurs ends the process, and no handler says why.
+/// The signals of the process are not a worker's: they are for the threads that expect them. Its
+/// own faults are: one that is blocked where it occurs ends the process, and no handler says why.
 class SignalsBlocked {
  public:
   SignalsBlocked() {

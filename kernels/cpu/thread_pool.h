@@ -1,5 +1,5 @@
-// The threads of a backend. Those that wait do so actively for some microseconds, because work comes
-// in quick succession, and then sleep: a processor that others want is theirs.
+// The threads of a backend. Those that wait do so actively for some microseconds, because work
+// comes in quick succession, and then sleep: a processor that others want is theirs.
 #pragma once
 
 #include <atomic>

@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(gradient_threads)
   if (threadIdx.x % warp_size == 0) mean[i] = sum;
 }
 
-/// Of each slot of the keys: how many entries of the list name it, which is the first (list -
+/// For each slot of the keys: how many entries of the list name it, which is the first (list -
 /// entry; 0: none), and the row that lists it.
 struct SlotMarks {
   int* count;

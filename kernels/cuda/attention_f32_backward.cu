@@ -30,7 +30,7 @@ struct F32GradientTile : GradientTile<dim_> {
   // That a multiprocessor's shared memory has room for: they may take as many registers.
   static constexpr int blocks = dim <= 32 ? 3 : dim <= 128 ? 2 : 1;
 
-  /// Of a block with a tile of columns and one of keys.
+  /// Shared memory of a block with a tile of columns and one of keys.
   static std::size_t shared(int columns, int keys, bool dropout) {
     return 2 * shared_bytes<float4>(own * stride_of(dim)) +
            2 * shared_bytes<float4>(other * stride_of(dim)) +

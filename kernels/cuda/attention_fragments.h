@@ -20,7 +20,8 @@ constexpr int bf16_stride(int dim) {
 
 /// Where a thread's elements of its warp's fragments stand in tiles.
 struct FragmentThread {
-  /// Of a tile of `rows` rows: where they are less than the warps' together, those share them.
+  /// The thread of a tile of `rows` rows: where they are less than the warps' together, those share
+  /// them.
   __device__ explicit FragmentThread(int rows = tile_threads / warp_size * fragment_rows)
       : FragmentThread(rows, static_cast<int>(threadIdx.x) / warp_size * fragment_rows) {}
 

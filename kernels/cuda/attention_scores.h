@@ -119,7 +119,8 @@ struct Score {
   float slope;  // by what the soft cap reads
 };
 
-/// Of a product of head's query and a key; `place` is that of their distance in the bias' table.
+/// The score of a product of head's query and a key; `place` is that of their distance in the bias'
+/// table.
 __device__ inline Score score_of(const AttentionInputs& in, float product, int head, int place) {
   float value = product * in.scale;
   if (in.bias.bias != nullptr) {
@@ -130,7 +131,7 @@ __device__ inline Score score_of(const AttentionInputs& in, float product, int h
   return {in.soft_cap * part, 1 - part * part};
 }
 
-/// Of column c and key k, whether or not they see each other.
+/// The score of column c and key k, whether or not they see each other.
 __device__ inline Score score_of(const AttentionInputs& in, float product,
                                  const TileColumns& column, int c, const TileKeys& key, int k) {
   if (in.bias.bias == nullptr) return score_of(in, product, 0, 0);

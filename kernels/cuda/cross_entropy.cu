@@ -26,7 +26,7 @@ __global__ void scale_and_cap_kernel(float* x, std::int64_t n, float scale, floa
   }
 }
 
-/// Of a row's largest value, and where it first stands. A row of NaN has neither: place 0.
+/// A row's largest value, and where it first stands. A row of NaN has neither: place 0.
 struct Largest {
   float value;
   int place;

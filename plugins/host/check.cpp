@@ -1,6 +1,6 @@
 // `gist plugins check`, the parent's side; check_main.cpp is the child's.
-#include "formats/child_process.h"
-#include "formats/helper_program.h"
+#include "formats/files/child_process.h"
+#include "formats/files/helper_program.h"
 #include "kernels/error.h"
 #include "plugins/host/manifest.h"
 #include "plugins/host/plugin_host.h"

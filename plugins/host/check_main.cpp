@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "formats/child_process.h"
-#include "formats/json_text.h"
+#include "formats/files/child_process.h"
+#include "formats/files/json_text.h"
 #include "kernels/error.h"
 #include "plugins/host/gist_invariant.h"
 #include "plugins/host/loader.h"

@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "kernels/error.h"
+#include "kernels/installation.h"
 #include "plugins/host/manifest.h"
 #include "plugins/host/plugin_host.h"
 
@@ -60,9 +61,8 @@ void add_user(std::vector<PluginDirectory>& directories) {
 
 void add_installed(std::vector<PluginDirectory>& directories) {
   std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  if (error) return;
-  const fs::path prefix = program.parent_path().parent_path();
+  const fs::path prefix = installation_prefix();
+  if (prefix.empty()) return;
   // In a build tree the program is PREFIX/cli/gist, and the plugins are in PREFIX/plugins.
   if (fs::exists(prefix / "CMakeCache.txt", error)) {
     add(directories, prefix / "plugins", "installed");

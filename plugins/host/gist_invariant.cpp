@@ -9,8 +9,8 @@
 
 #include "core/cached_row.h"
 #include "core/compress.h"
-#include "core/evaluate.h"
 #include "core/forward.h"
+#include "core/predict.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/error.h"
 

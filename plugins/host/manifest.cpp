@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "formats/json_text.h"
+#include "formats/files/json_text.h"
 #include "kernels/error.h"
 #include "plugins/sdk/gist/plugin.h"
 

@@ -15,7 +15,7 @@ namespace {
 // Signal handlers and exit handlers get no argument through which they could learn what runs, so
 // this state belongs to the process: an exception from the rule, like the handlers themselves.
 thread_local RunningCallback* innermost = nullptr;
-/// Of the callback that any thread began last, for other threads: the texts live longer than it.
+/// The callback that any thread began last, for other threads: the texts live longer than it.
 struct {
   std::atomic<const char*> plugin{nullptr};  // null where none runs
   std::atomic<const char*> callback{nullptr};

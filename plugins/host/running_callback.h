@@ -6,8 +6,8 @@
 
 namespace gist {
 
-/// Marks a plugin's code as running, until the end of the scope; scopes nest. The texts must outlive
-/// it.
+/// Marks a plugin's code as running, until the end of the scope; scopes nest. The texts must
+/// outlive it.
 class RunningCallback {
  public:
   /// `plugin`: "family 'llama' of /usr/lib/...". `layer` is -1 outside of layers.
@@ -42,18 +42,19 @@ class HostOperation {
 };
 
 /// "family 'llama' of /usr/lib/..., layer 3", of the callback that any thread began last; empty
-/// where none runs. Cut where it is too long. To be called from any thread and from signal handlers.
+/// where none runs. Cut where it is too long. To be called from any thread and from signal
+/// handlers.
 std::array<char, 512> running_callback();
 
 /// From here on a plugin's code that ends the process, by a signal (SEGV, FPE, ABRT, ILL, BUS), by
-/// `exit` or by `quick_exit`, ends it with this status, after a line on standard error that says what
-/// ran. Signals that come while no plugin's code runs go to whoever took them before, and children of
-/// the process may end as they like.
+/// `exit` or by `quick_exit`, ends it with this status, after a line on standard error that says
+/// what ran. Signals that come while no plugin's code runs go to whoever took them before, and
+/// children of the process may end as they like.
 void report_deaths_in_callbacks(int status);
 
-/// `_exit` calls no handlers: for a program that has one of its own, which calls this first. Ends the
-/// process like `exit` where a plugin's code runs, else returns. To be called from signal handlers and
-/// from a child of vfork, too.
+/// `_exit` calls no handlers: for a program that has one of its own, which calls this first. Ends
+/// the process like `exit` where a plugin's code runs, else returns. To be called from signal
+/// handlers and from a child of vfork, too.
 void report_exit_at_once();
 
 }  // namespace gist

@@ -12,8 +12,8 @@
 #include "cli/evaluation_report.h"
 #include "cli/report/page.h"
 #include "cli/report/training_page.h"
-#include "formats/file_io.h"
-#include "formats/text.h"
+#include "formats/files/file_io.h"
+#include "formats/files/text.h"
 #include "kernels/error.h"
 #include "made_up.h"
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/answer_loss.h"
 #include "kernels/error.h"
 #include "tests/core/loaded_model.h"
 #include "tests/core/passes.h"

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/answer_loss.h"
 #include "core/ops/ops.h"
 #include "tests/core/golden.h"
 #include "tests/core/loaded_model.h"

@@ -1,9 +1,11 @@
 // Going on from stored gists equals the full masked pass over prompt, gist, input and completion.
 #include <gtest/gtest.h>
 
+#include "core/answer_loss.h"
 #include "tests/core/golden.h"
 #include "tests/core/loaded_model.h"
 #include "tests/core/passes.h"
+#include "tests/core/test_backend.h"
 
 namespace gist {
 namespace {
@@ -93,7 +95,7 @@ TEST_P(GistInvariant, HoldsAmongRowsOfEveryCondition) {
 
 TEST_P(GistInvariant, GenerationFromTheStoreEqualsGenerationUnderTheMask) {
   GenerationOptions options;
-  options.max_new_tokens = 12;
+  options.max_new_tokens = generated_tokens(12);
   options.sampling.banned = gist_token_of(GetParam());
   // The last ends with its gist: from the store, nothing is left to read.
   const std::vector<Sequence> wholes{sequence(20, 1, 6, 21), sequence(0, 3, 2, 22),
@@ -115,7 +117,7 @@ TEST_P(GistInvariant, GenerationFromTheStoreEqualsGenerationUnderTheMask) {
 
 TEST_P(GistInvariant, GeneratedTokensAreTheMaskedPassesFirstChoices) {
   GenerationOptions options;
-  options.max_new_tokens = 10;
+  options.max_new_tokens = generated_tokens(10);
   options.sampling.banned = gist_token_of(GetParam());
   for (const Condition condition : {Condition::gist, Condition::neg, Condition::pos}) {
     for (const std::int32_t after : {0, 5}) {  // 0: the gist is the last token that is read

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "formats/safetensors.h"
+#include "formats/model/safetensors.h"
 
 namespace gist {
 namespace {

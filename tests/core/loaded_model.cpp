@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "formats/checkpoint.h"
+#include "formats/model/checkpoint.h"
 #include "plugins/host/plugin_host.h"
 
 namespace gist {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <random>
 
+#include "core/answer_loss.h"
 #include "kernels/error.h"
 #include "kernels/meta/meta_backend.h"
 #include "tests/core/passes.h"

@@ -6,6 +6,7 @@
 #include <limits>
 #include <set>
 
+#include "core/answer_loss.h"
 #include "core/cached_row.h"
 #include "core/parameters.h"
 #include "kernels/error.h"

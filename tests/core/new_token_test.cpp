@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/parameters.h"
-#include "formats/checkpoint.h"
+#include "formats/model/checkpoint.h"
 #include "kernels/error.h"
 #include "tests/core/passes.h"
 #include "tests/core/training_model.h"

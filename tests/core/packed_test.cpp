@@ -1,6 +1,7 @@
 // Rows of a packed batch don't know of each other.
 #include <gtest/gtest.h>
 
+#include "core/answer_loss.h"
 #include "tests/core/loaded_model.h"
 #include "tests/core/passes.h"
 

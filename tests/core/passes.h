@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "core/compress.h"
-#include "core/evaluate.h"
 #include "core/generate.h"
+#include "core/predict.h"
 
 namespace gist {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/evaluate.h"
+#include "core/predict.h"
 #include "tests/core/loaded_model.h"
 
 namespace gist {

@@ -1,12 +1,12 @@
 // Files of unknown origin, read first by gist-file-check.
-#include "formats/file_check.h"
+#include "formats/files/file_check.h"
 
 #include <cstdlib>
 
-#include "formats/charsmap.h"
-#include "formats/gist_store.h"
-#include "formats/tokenizer.h"
-#include "tests/formats/store_samples.h"
+#include "formats/model/charsmap.h"
+#include "formats/model/tokenizer.h"
+#include "formats/store/gist_store.h"
+#include "tests/formats/store/store_samples.h"
 #include "tests/formats/test_support.h"
 
 namespace gist {
@@ -92,7 +92,8 @@ TEST(FileCheck, LeavesWhatCannotBeOpenedToTheReader) {
   expect_error(ErrorKind::no_input, "/nowhere/s.h5", [] { GistStore("/nowhere/s.h5"); });
 }
 
-/// Each of these bytes, wrong, can end HDF5 1.10.8 by a segmentation fault, as memory happens to be.
+/// Each of these bytes, wrong, can end HDF5 1.10.8 by a segmentation fault, as memory happens to
+/// be.
 TEST(FileCheck, AChildThatDiesMeansADamagedFile) {
   const TemporaryDirectory directory;
   const std::string sound = content_of(fixtures / "stores/wordtasks-llama-gist-k1-other-types.h5");

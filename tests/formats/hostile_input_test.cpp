@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <random>
 
-#include "formats/jsonl.h"
-#include "formats/model_directory.h"
-#include "formats/text.h"
-#include "formats/tokenizer.h"
-#include "tests/formats/safetensors_file.h"
+#include "formats/files/text.h"
+#include "formats/model/model_directory.h"
+#include "formats/model/tokenizer.h"
+#include "formats/records/jsonl.h"
+#include "tests/formats/model/safetensors_file.h"
 
 namespace gist {
 namespace {

@@ -1,4 +1,4 @@
-"""Records as models read them: formats/prompt_template.h, written independently of it.
+"""Records as models read them: formats/model/prompt_template.h, written independently of it.
 
 A layout is a function (record, encode, piece, gists) -> token ids, labels. encode: text to ids, without bos
 and eos; piece: a token's name to its id; gists: the ids of the gist tokens.

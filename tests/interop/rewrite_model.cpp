@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "formats/checkpoint.h"
-#include "formats/safetensors.h"
+#include "formats/model/checkpoint.h"
+#include "formats/model/safetensors.h"
 #include "kernels/error.h"
 
 int main(int argc, char** argv) {

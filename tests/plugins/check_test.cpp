@@ -61,7 +61,8 @@ TEST(CheckPlugin, EndsWhatHangs) {
 }
 
 TEST(CheckPlugin, EndsWhatThePluginStarted) {
-  // The children that it leaves inherit the report's pipe, and this one: it is closed when they end.
+  // The children that it leaves inherit the report's pipe, and this one: it is closed when they
+  // end.
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   EXPECT_EQ(results_of("leave a child in layer")["gist invariant"], "");

@@ -1,0 +1,68 @@
+#include "cli/context_options.h"
+
+#include <limits>
+
+#include "cli/model_options.h"
+#include "cli/store_options.h"
+#include "kernels/error.h"
+
+namespace gist {
+
+std::vector<OptionSpec> context_options() {
+  return {{"store", OptionKind::text, "STORE", "", "answer from the gists stored here"},
+          {"condition", OptionKind::text, "NAME", "",
+           "gist, pos or neg, for records with \"instruction\"; by default gist.json says it"},
+          {"gist-tokens", OptionKind::integer, "K", "",
+           "gist tokens after each instruction; by default gist.json says it"},
+          {"allow-mismatch", OptionKind::flag, "", "",
+           "use a store that was made with another model of the same shape"},
+          store_cache_option(),
+          trust_store_option()};
+}
+
+ContextSource context_source(const ModelFiles& files, const ModelSpec& spec,
+                             const Options& options) {
+  ContextSource source;
+  if (options.has("store")) {
+    for (const char* name : {"condition", "gist-tokens"}) {
+      if (options.has(name)) {
+        fail(ErrorKind::usage, "--{} and --store exclude each other: the store says it", name);
+      }
+    }
+    source.store = options.text("store");
+    source.reading = store_reading(options);
+    source.allow_mismatch = options.flag("allow-mismatch");
+    return source;
+  }
+  if (options.flag("allow-mismatch")) fail(ErrorKind::usage, "--allow-mismatch needs --store");
+  // {"text"} records need neither options nor gist.json.
+  const bool any = options.has("condition") || options.has("gist-tokens") || files.settings;
+  if (!any) return source;
+  // A model that was never trained to gist reads whole prompts as they are.
+  const bool untrained = !files.settings && !options.has("gist-tokens") &&
+                         options.has("condition") && options.text("condition") == "pos";
+  source.gisting =
+      gist_options(files, spec, untrained ? options.with("gist-tokens", "0") : options);
+  return source;
+}
+
+GenerationOptions generation_options(const ModelFiles& files, const Options& options) {
+  GenerationOptions result;
+  result.max_new_tokens = static_cast<std::int32_t>(options.integer("max-new-tokens", 1, 1 << 20));
+  result.max_rows = static_cast<std::int32_t>(options.integer("batch-rows", 1, 1 << 16));
+  result.batch_tokens = static_cast<std::int32_t>(options.integer("batch-tokens", 1, 1 << 28));
+  result.ends = files.ends.ids;
+  result.sampling.banned = files.tokenizer.gist_token().value_or(-1);
+  if (!options.knows("temperature")) return result;
+  result.sampling.temperature = static_cast<float>(options.real("temperature", 0, 1e6));
+  result.sampling.top_k = static_cast<std::int32_t>(options.integer("top-k", 0, 1 << 30));
+  result.sampling.top_p = static_cast<float>(options.real("top-p", 0, 1));
+  if (result.sampling.top_p == 0) {
+    fail(ErrorKind::usage, "--top-p: expected a number above 0, and at most 1");
+  }
+  result.seed = static_cast<std::uint64_t>(
+      options.integer("seed", 0, std::numeric_limits<std::int64_t>::max()));
+  return result;
+}
+
+}  // namespace gist

@@ -1,0 +1,22 @@
+// Behind what records are answered, and how: options of the commands that generate.
+#pragma once
+
+#include <vector>
+
+#include "cli/options.h"
+#include "core/generate.h"
+#include "formats/sequences/context.h"
+
+namespace gist {
+
+/// --store, --condition, --gist-tokens, --allow-mismatch, --store-cache, --trust-store.
+std::vector<OptionSpec> context_options();
+/// What they say. Throws Error(usage) for options that contradict each other.
+ContextSource context_source(const ModelFiles& files, const ModelSpec& spec,
+                             const Options& options);
+
+/// Sampling with the gist token banned, and the model's end tokens; greedy where the command has no
+/// options for sampling. Reads --max-new-tokens, --batch-rows, --batch-tokens.
+GenerationOptions generation_options(const ModelFiles& files, const Options& options);
+
+}  // namespace gist

@@ -1,0 +1,46 @@
+// What happens to records that can't be used: --keep-going and --errors.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "cli/options.h"
+#include "cli/output_list.h"
+#include "formats/records/record_reader.h"
+#include "kernels/error.h"
+
+namespace gist {
+
+/// --keep-going and --errors: what Rejects reads.
+std::vector<OptionSpec> reject_options();
+
+/// What happens to records that can't be used.
+class Rejects {
+ public:
+  /// Without --keep-going the first one ends the run. With it each gets a line in the file of
+  /// --errors, {"line", "ordinal", "reason", "record"}, or else a warning.
+  explicit Rejects(const Options& options);
+  Rejects() = default;  // the first one ends the run
+  Rejects(const Rejects&) = delete;
+  Rejects& operator=(const Rejects&) = delete;
+
+  /// Throws the error on unless --keep-going.
+  void reject(const Record& record, const Error& error);
+  std::uint64_t count() const { return count_; }
+  /// Says at the end of a run how many stand in the file of --errors, where there are any.
+  void tell_listed() const;
+
+ private:
+  bool keep_going_ = false;
+  std::optional<OutputList> list_;
+  std::uint64_t count_ = 0;
+};
+
+/// Parses what reader.next() gave, in place, and runs `action` on it. An Error(data) of either
+/// rejects the record; then the answer is false.
+bool use_record(const RecordReader& reader, Record& record, Rejects& rejects,
+                const std::function<void(const Record&)>& action);
+
+}  // namespace gist

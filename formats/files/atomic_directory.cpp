@@ -1,0 +1,132 @@
+#include "formats/files/atomic_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <string>
+#include <system_error>
+
+#include "formats/files/durable.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr const char* infix = ".tmp-";
+constexpr const char* mark_name = "unfinished-by-gist";
+constexpr const char* fresh_name = "new";
+constexpr const char* aside_name = "old";
+
+/// Without the slash that a user may type at the end.
+std::filesystem::path plain(const std::filesystem::path& path) {
+  const std::filesystem::path normal = path.lexically_normal();
+  return normal.has_filename() ? normal : normal.parent_path();
+}
+
+void remove_whole(const std::filesystem::path& directory) {
+  std::error_code ignored;  // what can't be removed stays: it is only litter
+  std::filesystem::remove_all(directory, ignored);
+}
+
+void rename_or_fail(const std::filesystem::path& source, const std::filesystem::path& target) {
+  if (std::rename(source.c_str(), target.c_str()) == 0) return;
+  fail(ErrorKind::io, "{}: can't be renamed to {}: {}", source.string(), target.string(),
+       write_error_text(errno));
+}
+
+bool lock(int descriptor) {
+  return ::flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+}
+
+/// Puts back what was moved aside, where nothing else has its name.
+void put_back(const std::filesystem::path& workspace, const std::filesystem::path& path) {
+  const std::filesystem::path aside = workspace / aside_name;
+  if (!is_taken(aside) || is_taken(path)) return;
+  rename_or_fail(aside, path);
+  sync_directory_of(path);
+}
+
+}  // namespace
+
+void tidy_left_directories(const std::filesystem::path& parent) {
+  std::error_code ignored;  // what can't be listed stays: it is only litter
+  for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
+    const std::string name = entry.path().filename().string();
+    const std::size_t end = name.rfind(infix);
+    if (end == std::string::npos || !has_random_digits(name, name.substr(0, end) + infix)) continue;
+    const int descriptor =
+        ::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (descriptor < 0) continue;
+    // Its process is gone where the lock is free.
+    const bool left = is_empty_file(entry.path() / mark_name) && lock(descriptor);
+    ::close(descriptor);
+    if (!left) continue;
+    put_back(entry.path(), parent / name.substr(0, end));
+    remove_whole(entry.path());
+  }
+}
+
+AtomicDirectory::AtomicDirectory(const std::filesystem::path& path, Existing existing)
+    : path_(plain(path)), existing_(existing) {
+  tidy_left_directories(directory_of(path_));
+  make_workspace();
+}
+
+AtomicDirectory::~AtomicDirectory() {
+  // What was moved aside may be the only copy: then it stays, for the next run to put back.
+  if (!is_taken(workspace_ / aside_name) || is_taken(path_)) remove_whole(workspace_);
+  ::close(descriptor_);
+}
+
+void AtomicDirectory::make_workspace() {
+  int error = EEXIST;
+  while (error == EEXIST) {
+    workspace_ = path_.string() + infix + random_digits();
+    error = ::mkdir(workspace_.c_str(), 0777) == 0 ? 0 : errno;
+  }
+  if (error != 0) fail_to_create(workspace_, error);
+  descriptor_ = ::open(workspace_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (descriptor_ < 0) fail_to_create(workspace_, errno);
+  lock(descriptor_);  // before the mark: no other process takes it for left behind
+  const int mark = ::openat(descriptor_, mark_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  fresh_ = workspace_ / fresh_name;
+  if (mark < 0 || ::close(mark) != 0 || ::mkdirat(descriptor_, fresh_name, 0777) != 0) {
+    error = errno;
+    remove_whole(workspace_);
+    ::close(descriptor_);
+    fail_to_create(workspace_, error);
+  }
+}
+
+void AtomicDirectory::commit() {
+  sync_tree(fresh_);
+  if (!is_taken(path_)) {
+    rename_durably(fresh_, path_, Existing::refuse);
+  } else if (existing_ == Existing::refuse) {
+    fail(ErrorKind::cannot_create, "{} exists: choose another directory, or remove it",
+         path_.string());
+  } else {
+    replace();
+  }
+  remove_whole(workspace_);
+}
+
+void AtomicDirectory::replace() {
+  if (::renameat2(AT_FDCWD, fresh_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0) {
+    const std::filesystem::path aside = workspace_ / aside_name;
+    rename_or_fail(path_, aside);
+    try {
+      rename_or_fail(fresh_, path_);
+    } catch (...) {
+      put_back(workspace_, path_);
+      throw;
+    }
+  }
+  sync_directory_of(path_);
+}
+
+}  // namespace gist

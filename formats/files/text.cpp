@@ -1,0 +1,136 @@
+#include "formats/files/text.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <nlohmann/json.hpp>
+
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr std::size_t quoted_bytes = 100;
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
+bool is_continuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+}
+
+/// The code point of a well-formed character.
+char32_t code_point(std::string_view character) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+  if (character.size() == 1) return byte(0);
+  char32_t c = byte(0) & (0xFFU >> (character.size() + 1));
+  for (std::size_t i = 1; i < character.size(); ++i) c = (c << 6U) | (byte(i) & 0x3FU);
+  return c;
+}
+
+/// Unicode Standard Annex 9, section 2: marks, embeddings, overrides and isolates.
+bool changes_direction(char32_t c) {
+  return c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) ||
+         (c >= 0x2066 && c <= 0x2069);
+}
+
+bool is_control(char32_t c) {
+  return c < 0x20 || (c >= 0x7F && c <= 0x9F);
+}
+
+std::string escaped(char32_t c) {
+  constexpr std::string_view letters = "btn.fr";  // of U+0008 to U+000D; U+000B has none
+  if (c >= 0x08 && c <= 0x0D && c != 0x0B) return {'\\', letters[c - 0x08]};
+  return fmt::format("\\u{:04x}", static_cast<std::uint32_t>(c));
+}
+
+}  // namespace
+
+// Unicode 15, table 3-7.
+std::size_t character_bytes(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return 1;
+  if (lead < 0xC2 || lead > 0xF4) return 0;
+  const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  if (text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if (!is_continuation(text[i])) return 0;
+  }
+  const bool overlong = (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xF0 && byte(1) < 0x90);
+  const bool surrogate = lead == 0xED && byte(1) > 0x9F;
+  const bool too_large = lead == 0xF4 && byte(1) > 0x8F;
+  return overlong || surrogate || too_large ? 0 : length;
+}
+
+std::string_view next_character(std::string_view& text, char32_t& c) {
+  const std::size_t bytes = character_bytes(text);
+  const std::string_view character = text.substr(0, std::max<std::size_t>(bytes, 1));
+  text.remove_prefix(character.size());
+  c = bytes == 0 ? U'\uFFFD' : code_point(character);
+  return character;
+}
+
+bool valid_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t bytes = character_bytes(text);
+    if (bytes == 0) return false;
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
+std::vector<std::string> split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(separator, begin), text.size());
+    parts.emplace_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+void refuse_byte_order_mark(std::string_view text, const std::string& where, std::uint64_t line) {
+  if (!text.starts_with(byte_order_mark)) return;
+  fail(ErrorKind::data,
+       "{}:{}: starts with a byte order mark; write the file as UTF-8 without one: "
+       "sed '1s/^\\xEF\\xBB\\xBF//' FILE",
+       where, line);
+}
+
+std::string printable(std::string_view text, std::string_view allowed) {
+  std::string shown;
+  shown.reserve(text.size());
+  while (!text.empty()) {
+    char32_t c = 0;
+    const std::string_view character = next_character(text, c);
+    const bool steers = is_control(c) || changes_direction(c);
+    if (c == U'\uFFFD' && character.size() == 1) {
+      shown += fmt::format("\\x{:02x}", static_cast<unsigned char>(character[0]));
+    } else if (steers && allowed.find(character) == std::string_view::npos) {
+      shown += escaped(c);
+    } else {
+      shown += character;
+    }
+  }
+  return shown;
+}
+
+std::string in_quotes(std::string_view text) {
+  std::string shown(text);
+  if (text.size() > quoted_bytes) {
+    std::size_t cut = quoted_bytes;
+    while (cut > 0 && is_continuation(text[cut])) --cut;
+    shown = std::string(text.substr(0, cut)) + "...";
+  }
+  return nlohmann::json(shown).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string first_few(const std::vector<std::string>& names) {
+  constexpr std::size_t shown = 4;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), shown); ++i) {
+    text += (i == 0 ? "" : ", ") + names[i];
+  }
+  if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
+  return text;
+}
+
+}  // namespace gist

@@ -1,0 +1,40 @@
+// Small rules about text that all formats share.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gist {
+
+/// Bytes of the well-formed UTF-8 character (no overlong forms, no surrogates) at the start of a
+/// text that isn't empty; 0 where there is none.
+std::size_t character_bytes(std::string_view text);
+
+/// Takes the first character off a text that isn't empty; `c` is its code point, or U+FFFD for a
+/// byte that begins none, which is taken alone.
+std::string_view next_character(std::string_view& text, char32_t& c);
+
+/// Whether the bytes are well-formed UTF-8 (no overlong forms, no surrogates).
+bool valid_utf8(std::string_view text);
+
+/// What stands between the separators: one part more than there are separators.
+std::vector<std::string> split(std::string_view text, char separator);
+
+/// Throws Error(data), naming the line, where the text starts with a byte order mark.
+void refuse_byte_order_mark(std::string_view text, const std::string& where, std::uint64_t line);
+
+/// The text as it can be shown on a terminal, which it can't steer or mislead: control characters
+/// (C0, DEL and C1) and those that change the direction of writing become escapes as JSON spells
+/// them (\n, \u001b), bytes that are no UTF-8 become \xNN. Those of `allowed` stay.
+std::string printable(std::string_view text, std::string_view allowed = "");
+
+/// For messages: the text as a JSON string on one line, cut after about a hundred bytes.
+std::string in_quotes(std::string_view text);
+
+/// The first four, and how many more there are: "a, b, c, d and 3 more".
+std::string first_few(const std::vector<std::string>& names);
+
+}  // namespace gist

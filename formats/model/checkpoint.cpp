@@ -1,0 +1,134 @@
+#include "formats/model/checkpoint.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "formats/files/file_io.h"
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
+#include "formats/model/model_kind.h"
+#include "formats/model/unread_tensors.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+using nlohmann::json;
+
+/// Tensor name -> shard name.
+std::map<std::string, std::string> read_weight_map(const std::filesystem::path& index) {
+  const json content = parse_json(read_file(index), index.string());
+  const auto map = content.is_object() ? content.find("weight_map") : content.end();
+  if (map == content.end() || !map->is_object() || map->empty()) {
+    fail(ErrorKind::data, "{}: \"weight_map\" should be an object of tensor names and files",
+         index.string());
+  }
+  std::map<std::string, std::string> shards;
+  for (const auto& [name, shard] : map->items()) {
+    // A plain file name: an index never reaches out of its directory.
+    const bool plain = shard.is_string() && !shard.get_ref<const std::string&>().empty() &&
+                       shard.get_ref<const std::string&>().find('/') == std::string::npos &&
+                       shard != ".." && shard != ".";
+    if (!plain) {
+      fail(ErrorKind::data, "{}: tensor {} should be mapped to a file's name, found {}",
+           index.string(), in_quotes(name), in_quotes(shard.dump()));
+    }
+    shards[name] = shard.get<std::string>();
+  }
+  return shards;
+}
+
+std::vector<SafetensorsFile> open_shards(const std::filesystem::path& directory,
+                                         const std::filesystem::path& index) {
+  const std::map<std::string, std::string> shard_of = read_weight_map(index);
+  std::set<std::string> names;
+  for (const auto& [tensor, shard] : shard_of) names.insert(shard);
+  std::vector<SafetensorsFile> files;
+  for (const std::string& name : names) {
+    const std::filesystem::path path = directory / name;
+    if (!may_exist(path)) {
+      fail(ErrorKind::no_input, "{}: this shard is missing; {} lists it", path.string(),
+           index.string());
+    }
+    const SafetensorsFile& file = files.emplace_back(path);
+    for (const auto& [tensor, entry] : file.tensors()) {
+      const auto listed = shard_of.find(tensor);
+      if (listed == shard_of.end() && is_computed(tensor, entry)) continue;
+      if (listed == shard_of.end() || listed->second != name) {
+        fail(ErrorKind::data, "{}: has the tensor {}, which {} {}", path.string(),
+             in_quotes(tensor), index.string(),
+             listed == shard_of.end() ? "doesn't list" : "lists in " + listed->second);
+      }
+    }
+  }
+  // A tensor that is listed and in no shard may be one that nothing needs: what older versions
+  // stored, or a copy that conversion dropped. The model says which it misses.
+  return files;
+}
+
+std::vector<SafetensorsFile> open_files(const std::filesystem::path& directory) {
+  const std::filesystem::path single = directory / weights_file_name;
+  const std::filesystem::path index = directory / weights_index_name;
+  std::vector<SafetensorsFile> files;
+  if (may_exist(single)) {
+    files.emplace_back(single);
+  } else if (may_exist(index)) {
+    files = open_shards(directory, index);
+  } else {
+    fail_without_weights(directory);
+  }
+  return files;
+}
+
+HostTensor host_tensor(const std::string& name, const SafetensorsEntry& entry,
+                       const std::filesystem::path& directory) {
+  HostTensor tensor;
+  tensor.data = entry.data;
+  if (entry.dtype == "F32") {
+    tensor.dtype = Dtype::f32;
+  } else if (entry.dtype == "BF16") {
+    tensor.dtype = Dtype::bf16;
+  } else if (entry.dtype == "F16") {
+    tensor.dtype = Dtype::f16;
+  } else if (entry.dtype == "I32") {
+    tensor.dtype = Dtype::i32;
+  } else {
+    fail(ErrorKind::data, "{}: tensor {} has dtype {}; convert the weights to F32, BF16 or F16",
+         directory.string(), in_quotes(name), entry.dtype);
+  }
+  if (entry.shape.size() > static_cast<std::size_t>(Shape::max_rank)) {
+    fail(ErrorKind::data, "{}: tensor {} has {} dimensions; at most {} are supported",
+         directory.string(), in_quotes(name), entry.shape.size(), Shape::max_rank);
+  }
+  tensor.shape.rank = static_cast<int>(entry.shape.size());
+  for (std::size_t i = 0; i < entry.shape.size(); ++i) tensor.shape.dims[i] = entry.shape[i];
+  return tensor;
+}
+
+}  // namespace
+
+Checkpoint::Checkpoint(const std::filesystem::path& directory)
+    : directory_(directory), files_(open_files(directory)) {
+  for (const SafetensorsFile& file : files_) {
+    for (const auto& [name, entry] : file.tensors()) tensors_[name] = &entry;
+  }
+}
+
+WeightSource Checkpoint::source() const {
+  WeightSource source;
+  source.description = directory_.string();
+  source.find = [this](const std::string& name) -> std::optional<HostTensor> {
+    const auto found = tensors_.find(name);
+    if (found == tensors_.end()) return std::nullopt;
+    return host_tensor(name, *found->second, directory_);
+  };
+  source.done = [this](const std::string& name) {
+    for (const SafetensorsFile& file : files_) {
+      const auto found = file.tensors().find(name);
+      if (found != file.tensors().end()) file.release(found->second);
+    }
+  };
+  return source;
+}
+
+}  // namespace gist

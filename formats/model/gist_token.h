@@ -1,0 +1,30 @@
+// The tokenizer of a model that gist trains: the source's, and <GIST> where the model gists.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace gist {
+
+/// Writes into the directory `target`, which exists, what transformers and Tokenizer::open read.
+///
+/// `source` is a Hugging Face directory, whose vocabulary, added_tokens.json,
+/// special_tokens_map.json, tokenizer_config.json and tokenizer.json are copied where they exist;
+/// or a SentencePiece file, written as tokenizer.model with the settings of a LlamaTokenizer, or,
+/// if it has no bos, as spiece.model with those of a T5Tokenizer without extra ids; special tokens
+/// are the file's.
+///
+/// With `with_gist_token` a tokenizer that has no <GIST> gets it, its id the tokenizer's size
+/// (added tokens included), in the three JSON files as Hugging Face writes it, which then list all
+/// added tokens. Files that would contradict them are left out (tokenizer.json, from which
+/// transformers makes a fast tokenizer; it makes one from the others as well): the answer is their
+/// names, for a warning.
+///
+/// Throws as Tokenizer::open; Error(data) where tokenizer_config.json lists no tokens where it
+/// should; Error(cannot_create) and Error(io) where writing fails.
+[[nodiscard]] std::vector<std::string> write_tokenizer(const std::filesystem::path& source,
+                                                       const std::filesystem::path& target,
+                                                       bool with_gist_token);
+
+}  // namespace gist

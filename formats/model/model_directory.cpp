@@ -1,0 +1,143 @@
+#include "formats/model/model_directory.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "formats/files/file_io.h"
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
+#include "formats/model/gist_token.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* config_name = "config.json";
+constexpr const char* settings_name = "gist.json";
+constexpr const char* format_name = "gist-model";
+constexpr int format_major = 1;
+constexpr const char* format_version = "1.0";
+constexpr const char* ignored_key = "ignored_tensors";
+
+const json& member(const json& content, const char* name, const std::string& where) {
+  const auto found = content.find(name);
+  if (found == content.end()) fail(ErrorKind::data, "{}: lacks \"{}\"", where, name);
+  return *found;
+}
+
+const std::string& string_member(const json& content, const char* name, const std::string& where) {
+  const json& value = member(content, name, where);
+  if (!value.is_string()) {
+    fail(ErrorKind::data, "{}: \"{}\" should be a string, not {}", where, name, value.type_name());
+  }
+  return value.get_ref<const std::string&>();
+}
+
+void check_version(const json& content, const std::string& where) {
+  const std::string& format = string_member(content, "format", where);
+  if (format != format_name) {
+    fail(ErrorKind::data, "{}: \"format\" should be \"{}\", found {}", where, format_name,
+         in_quotes(format));
+  }
+  const std::string& version = string_member(content, "version", where);
+  int major = 0, minor = 0;
+  const char* end = version.data() + version.size();
+  const auto dot = std::from_chars(version.data(), end, major);
+  const bool has_minor = dot.ec == std::errc() && dot.ptr != end && *dot.ptr == '.';
+  const auto rest = has_minor ? std::from_chars(dot.ptr + 1, end, minor) : dot;
+  if (!has_minor || rest.ec != std::errc() || rest.ptr != end || major < 1 || minor < 0) {
+    fail(ErrorKind::data, "{}: \"version\" should be like \"{}\", found {}", where, format_version,
+         in_quotes(version));
+  }
+  if (major > format_major) {
+    fail(ErrorKind::data, "{}: version {} is newer than this gist reads ({}); update gist", where,
+         version, format_version);
+  }
+}
+
+Condition condition_in(const json& content, const std::string& where) {
+  const std::string& name = string_member(content, "condition", where);
+  const std::optional<Condition> condition = condition_named(name);
+  if (!condition) {
+    fail(ErrorKind::data, "{}: \"condition\" should be gist, pos or neg, found {}", where,
+         in_quotes(name));
+  }
+  return *condition;
+}
+
+/// Only in the pos condition may a model be without gist tokens.
+std::int32_t gist_tokens_in(const json& content, Condition condition, const std::string& where) {
+  const json& value = member(content, "gist_tokens", where);
+  const std::int32_t least = condition == Condition::pos ? 0 : 1;
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > max_gist_tokens ||
+      value.get<std::int32_t>() < least) {
+    fail(ErrorKind::data,
+         "{}: \"gist_tokens\" should be an integer from {} to {} in the condition {}", where, least,
+         max_gist_tokens, name_of(condition));
+  }
+  return value.get<std::int32_t>();
+}
+
+std::vector<std::string> ignored_tensors_in(const json& content, const std::string& where) {
+  const auto found = content.find(ignored_key);
+  if (found == content.end()) return {};
+  const bool texts =
+      found->is_array() &&
+      std::all_of(found->begin(), found->end(), [](const json& name) { return name.is_string(); });
+  if (!texts) {
+    fail(ErrorKind::data, "{}: \"{}\" should be a list of tensors' names", where, ignored_key);
+  }
+  return found->get<std::vector<std::string>>();
+}
+
+}  // namespace
+
+std::optional<GistSettings> read_gist_json(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / settings_name;
+  if (!may_exist(path)) return std::nullopt;
+  const std::string where = path.string();
+  const json content = read_json_object(path);
+  check_version(content, where);
+  GistSettings settings;
+  settings.condition = condition_in(content, where);
+  settings.gist_tokens = gist_tokens_in(content, settings.condition, where);
+  settings.prompt_template = PromptTemplate::parse(member(content, "template", where), where);
+  settings.ignored_tensors = ignored_tensors_in(content, where);
+  return settings;
+}
+
+void write_gist_json(const std::filesystem::path& directory, const GistSettings& settings) {
+  nlohmann::ordered_json content;
+  content["format"] = format_name;
+  content["version"] = format_version;
+  content["condition"] = name_of(settings.condition);
+  content["gist_tokens"] = settings.gist_tokens;
+  content["template"] = settings.prompt_template.json();
+  if (!settings.ignored_tensors.empty()) content[ignored_key] = settings.ignored_tensors;
+  write_file_atomically(directory / settings_name, content.dump(2) + "\n");
+}
+
+json read_config_json(const std::filesystem::path& directory) {
+  return read_json_object(directory / config_name);
+}
+
+std::vector<std::string> write_model_directory(const std::filesystem::path& directory,
+                                               const ModelContent& content,
+                                               std::size_t max_shard_bytes) {
+  write_file_atomically(directory / config_name, content.config.dump(2) + "\n");
+  if (content.same_weights.empty()) {
+    write_safetensors(directory, content.tensors, max_shard_bytes);
+  } else {
+    share_safetensors(content.same_weights, directory);
+  }
+  write_gist_json(directory, content.settings);
+  const std::filesystem::path generation = content.source / generation_config_name;
+  if (!content.source.empty() && may_exist(generation)) {
+    write_file_atomically(directory / generation_config_name, read_file(generation));
+  }
+  return write_tokenizer(content.tokenizer, directory, content.with_gist_token);
+}
+
+}  // namespace gist

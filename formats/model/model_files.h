@@ -1,0 +1,47 @@
+// A model's directory, opened.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "core/model.h"
+#include "formats/model/checkpoint.h"
+#include "formats/model/end_tokens.h"
+#include "formats/model/model_directory.h"
+#include "formats/model/tokenizer.h"
+
+namespace gist {
+
+/// Gives the family that serves a configuration, as plugins/host/plugin_host.h's load_family does;
+/// `where` names it in messages. Throws Error(data) where none does.
+using FamilyFinder =
+    std::function<std::unique_ptr<Family>(const nlohmann::json& config, const std::string& where)>;
+
+/// A model directory, opened; nothing is loaded yet.
+struct ModelFiles {
+  std::string path;
+  nlohmann::json config;  // as the checkpoint is to be read: see `opened`
+  Checkpoint checkpoint;
+  Tokenizer tokenizer;
+  EndTokens ends;
+  std::optional<GistSettings> settings;      // gist.json
+  std::vector<std::string> ignored_tensors;  // of the checkpoint, as was asked
+
+  /// Throws Error(data or no_input) for what is no such directory, or one that gist can't use, and
+  /// Error(data) where the checkpoint has tensors that the model doesn't read and that none of the
+  /// patterns `ignore` matches: they belong to another architecture. The architecture is looked at
+  /// first.
+  ///
+  /// A head that is stored beside the embedding, with other values, is used as it is where
+  /// transformers 5 wrote the configuration: it says "tie_word_embeddings" there nevertheless, and
+  /// goes by the values. `config` then says false.
+  ModelFiles(const std::string& directory, const FamilyFinder& families,
+             const std::vector<std::string>& ignore = {});
+};
+
+}  // namespace gist

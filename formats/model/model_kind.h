@@ -1,0 +1,23 @@
+// What a path is that is given for a model's directory and isn't one that gist reads: said before
+// anything in it is read.
+#pragma once
+
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+
+namespace gist {
+
+/// Throws Error(no_input or data) saying what the path is (a GGUF file, an adapter, a name on a
+/// hub, ...), what gist reads instead, and what to do, unless it is a directory with a config.json.
+void require_model_directory(const std::filesystem::path& path);
+
+/// Throws Error(data) where the configuration says that the weights are quantised. `where` names
+/// it.
+void refuse_quantised(const nlohmann::json& config, const std::string& where);
+
+/// Throws Error(no_input) for a directory without safetensors weights: which others it has, and how
+/// to convert them.
+[[noreturn]] void fail_without_weights(const std::filesystem::path& directory);
+
+}  // namespace gist

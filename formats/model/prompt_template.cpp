@@ -1,0 +1,226 @@
+#include "formats/model/prompt_template.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "formats/files/json_text.h"
+#include "formats/files/text.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+constexpr std::string_view ascii_white_space = " \t\n\v\f\r";
+
+const std::string& string_member(const nlohmann::json& piece, const char* name,
+                                 const std::string& place) {
+  const nlohmann::json& value = piece.at(name);
+  if (!value.is_string()) {
+    fail(ErrorKind::data, "{}: \"{}\" should be a string, not {}", place, name, value.type_name());
+  }
+  return value.get_ref<const std::string&>();
+}
+
+std::int32_t required(std::optional<std::int32_t> id, const char* name,
+                      const Tokenizer& tokenizer) {
+  if (!id) {
+    fail(ErrorKind::data,
+         "{}: has no {} token, which the template asks for; give a template without",
+         tokenizer.path().string(), name);
+  }
+  return *id;
+}
+
+}  // namespace
+
+std::vector<std::int32_t> answer_tokens(std::string_view answer, const Tokenizer& tokenizer,
+                                        std::optional<std::int32_t> end) {
+  std::vector<std::int32_t> tokens = tokenizer.encode(answer);
+  if (end) tokens.push_back(*end);
+  return tokens;
+}
+
+std::string_view strip(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(ascii_white_space);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(ascii_white_space) - first + 1);
+}
+
+PromptTemplate PromptTemplate::decoder_default(bool with_bos) {
+  nlohmann::json pieces = {"bos",
+                           {{"text", "Instruction: {instruction}"}},
+                           "gist",
+                           {{"text", "Input: {input}\nOutput:"}, {"else", "Output:"}}};
+  if (!with_bos) pieces.erase(0);
+  return parse(pieces, "the default template");
+}
+
+PromptTemplate PromptTemplate::encoder_default() {
+  // Published checkpoints have a lone "▁" before the gist: it comes from a newline there.
+  const nlohmann::json pieces = {{{"text", "Instruction: {instruction}"}},
+                                 {{"piece", "▁"}},
+                                 "gist",
+                                 {{"text", "Input: {input}"}},
+                                 "eos"};
+  return parse(pieces, "the default template");
+}
+
+PromptTemplate PromptTemplate::parse(const nlohmann::json& pieces, const std::string& where) {
+  if (!pieces.is_array()) {
+    fail(ErrorKind::data, "{}: a template should be a list of pieces, not {}", where,
+         pieces.type_name());
+  }
+  PromptTemplate result;
+  result.json_ = pieces;
+  int gists = 0;
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    if (pieces[i] == "gist") {
+      ++gists;
+      continue;
+    }
+    const std::string place = fmt::format("{}: template piece {}", where, i + 1);
+    (gists == 0 ? result.before_ : result.after_).push_back(parse_piece(pieces[i], place));
+  }
+  if (gists != 1) {
+    fail(ErrorKind::data, "{}: a template should have one \"gist\", found {}", where, gists);
+  }
+  return result;
+}
+
+PromptTemplate::Piece PromptTemplate::parse_piece(const nlohmann::json& piece,
+                                                  const std::string& place) {
+  Piece result;
+  if (piece == "bos") {
+    result.kind = Piece::Kind::bos;
+  } else if (piece == "eos") {
+    result.kind = Piece::Kind::eos;
+  } else if (piece.is_object() && piece.size() == 1 && piece.contains("piece")) {
+    result.kind = Piece::Kind::piece;
+    result.name = string_member(piece, "piece", place);
+  } else if (piece.is_object() && piece.contains("text") &&
+             piece.size() == (piece.contains("else") ? 2U : 1U)) {
+    result.kind = Piece::Kind::text;
+    result.text = parse_pattern(string_member(piece, "text", place), place);
+    if (piece.contains("else")) {
+      result.otherwise = parse_pattern(string_member(piece, "else", place), place);
+    }
+  } else {
+    fail(ErrorKind::data,
+         "{}: should be \"bos\", \"eos\", \"gist\", {{\"piece\": NAME}}, or {{\"text\": TEXT}} "
+         "with an "
+         "\"else\" where wanted; found {}",
+         place, in_quotes(text_of_json(piece)));
+  }
+  return result;
+}
+
+PromptTemplate::Pattern PromptTemplate::parse_pattern(const std::string& text,
+                                                      const std::string& place) {
+  Pattern pattern;
+  std::string literal;
+  const auto end_literal = [&] {
+    if (!literal.empty()) pattern.push_back({false, std::exchange(literal, {})});
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c != '{' && c != '}') {
+      literal += c;
+    } else if (i + 1 < text.size() && text[i + 1] == c) {
+      literal += c;
+      ++i;
+    } else {
+      const std::size_t close = text.find_first_of("{}", i + 1);
+      if (c == '}' || close == std::string::npos || text[close] == '{' || close == i + 1) {
+        fail(ErrorKind::data,
+             "{}: {} should name a field in each pair of braces; write {{{{ and }}}} for braces",
+             place, in_quotes(text));
+      }
+      end_literal();
+      pattern.push_back({true, text.substr(i + 1, close - i - 1)});
+      i = close;
+    }
+  }
+  end_literal();
+  return pattern;
+}
+
+std::string PromptTemplate::expand(const Piece& piece, const FieldLookup& field) {
+  const auto fill = [&](const Pattern& pattern) {
+    std::string text;
+    bool any_field = false, any_value = false;
+    for (const Fragment& fragment : pattern) {
+      const std::string value = fragment.is_field ? field(fragment.text) : fragment.text;
+      any_field = any_field || fragment.is_field;
+      any_value = any_value || (fragment.is_field && !value.empty());
+      text += value;
+    }
+    const bool empty = any_field && !any_value;
+    return empty ? std::optional<std::string>() : std::optional(std::move(text));
+  };
+  if (const std::optional<std::string> text = fill(piece.text)) return *text;
+  return piece.otherwise ? fill(*piece.otherwise).value_or("") : "";
+}
+
+std::vector<std::int32_t> PromptTemplate::encode(const std::vector<Piece>& pieces,
+                                                 const Tokenizer& tokenizer,
+                                                 const FieldLookup& field) {
+  std::vector<std::int32_t> ids;
+  for (const Piece& piece : pieces) {
+    switch (piece.kind) {
+      case Piece::Kind::bos:
+        ids.push_back(required(tokenizer.bos(), "bos", tokenizer));
+        break;
+      case Piece::Kind::eos:
+        ids.push_back(required(tokenizer.eos(), "eos", tokenizer));
+        break;
+      case Piece::Kind::piece:
+        if (const auto id = tokenizer.id_of_piece(piece.name)) ids.push_back(*id);
+        break;
+      case Piece::Kind::text: {
+        const std::string text = expand(piece, field);
+        const std::vector<std::int32_t> part = tokenizer.encode(strip(text));
+        ids.insert(ids.end(), part.begin(), part.end());
+        break;
+      }
+    }
+  }
+  return ids;
+}
+
+std::vector<std::int32_t> PromptTemplate::before_gist(const Tokenizer& tokenizer,
+                                                      const FieldLookup& field) const {
+  return encode(before_, tokenizer, field);
+}
+
+std::vector<std::int32_t> PromptTemplate::after_gist(const Tokenizer& tokenizer,
+                                                     const FieldLookup& field) const {
+  return encode(after_, tokenizer, field);
+}
+
+bool PromptTemplate::reads(std::string_view field) const {
+  const auto in_pattern = [field](const Pattern& pattern) {
+    return std::any_of(pattern.begin(), pattern.end(), [field](const Fragment& fragment) {
+      return fragment.is_field && fragment.text == field;
+    });
+  };
+  const auto in_piece = [&in_pattern](const Piece& piece) {
+    return in_pattern(piece.text) || (piece.otherwise && in_pattern(*piece.otherwise));
+  };
+  return std::any_of(before_.begin(), before_.end(), in_piece) ||
+         std::any_of(after_.begin(), after_.end(), in_piece);
+}
+
+Sequence join(const std::vector<std::int32_t>& before, std::int32_t gist_token, std::int32_t k,
+              const std::vector<std::int32_t>& after) {
+  Sequence sequence;
+  sequence.ids = before;
+  sequence.ids.insert(sequence.ids.end(), static_cast<std::size_t>(k), gist_token);
+  if (k > 0) {
+    const auto begin = static_cast<std::int32_t>(before.size());
+    sequence.gists.push_back({begin, begin + k});
+  }
+  sequence.ids.insert(sequence.ids.end(), after.begin(), after.end());
+  return sequence;
+}
+
+}  // namespace gist

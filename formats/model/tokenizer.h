@@ -1,0 +1,80 @@
+// Text to token ids and back. The vocabulary file decides the kind: tokenizer.model and
+// spiece.model are SentencePiece models.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/model/added_tokens.h"
+
+namespace gist {
+
+struct TokenizerReading {
+  /// Without it a process of its own reads the vocabulary first (formats/files/file_check.h), once
+  /// for each: SentencePiece can't be trusted with a damaged one.
+  bool trusted = false;
+};
+
+class Tokenizer {
+ public:
+  /// `path`: a vocabulary file, which has no added tokens; or a directory, of which vocabulary and
+  /// added tokens are read (formats/model/added_tokens.h). Tokens that have a role but no id get
+  /// the next ones, as in transformers. Throws Error(no_input) where there is no vocabulary,
+  /// Error(data) where a file is not what it should be, the added tokens contradict the vocabulary,
+  /// or "add_prefix_space" is false for a vocabulary that takes white space off texts.
+  static Tokenizer open(const std::filesystem::path& path, const TokenizerReading& reading = {});
+
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  /// Plain encoding: no bos, no eos; special tokens in the text are text, other added tokens are
+  /// found in it. Where the vocabulary puts a space before texts, it stands before this one and
+  /// what is behind added tokens; before nothing where the directory's "add_prefix_space" is false,
+  /// and not behind added tokens where its "legacy" is. Throws Error(data) for invalid UTF-8.
+  std::vector<std::int32_t> encode(std::string_view text) const;
+  /// Special tokens (the gist, sentinels, those with a role) and control pieces decode to nothing;
+  /// so do ids beyond the tokenizer, which a model whose table has spare rows may choose. Other
+  /// added tokens decode to their text, a space between it and what stands beside it. As
+  /// transformers decodes with skip_special_tokens.
+  std::string decode(std::span<const std::int32_t> ids) const;
+
+  std::optional<std::int32_t> id_of_piece(std::string_view piece) const;
+  /// A piece of the vocabulary file: 0 <= id < pieces().
+  const std::string& piece_of_id(std::int32_t id) const;
+  // Those that the directory names, else the vocabulary's.
+  std::optional<std::int32_t> bos() const;
+  std::optional<std::int32_t> eos() const;
+  std::optional<std::int32_t> unk() const;
+  /// Whether a text by itself begins with bos: there is one, and "add_bos_token" isn't false.
+  bool adds_bos() const;
+  /// Whether transformers ends each text by eos: "add_eos_token" is true. For prompts that is no
+  /// use.
+  bool adds_eos() const;
+  /// How many pieces the vocabulary file has.
+  std::int32_t pieces() const;
+  /// Added tokens included: the id that the next added token would get.
+  std::int32_t size() const;
+  /// Those behind the vocabulary's pieces in the order of their ids, without T5's sentinels.
+  const std::vector<AddedToken>& added_tokens() const;
+  /// The gist token ("<GIST>"), where the directory has one.
+  std::optional<std::int32_t> gist_token() const;
+  static constexpr std::string_view gist_token_name = "<GIST>";
+
+  /// The SHA-256 of the vocabulary file's bytes, in lower-case hex.
+  const std::string& sha256() const;
+  const std::filesystem::path& path() const;  // the vocabulary file
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gist

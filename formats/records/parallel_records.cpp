@@ -1,0 +1,44 @@
+#include "formats/records/parallel_records.h"
+
+#include <algorithm>
+#include <atomic>
+#include <system_error>
+#include <thread>
+
+#include "kernels/cpu/process_limits.h"
+
+namespace gist {
+
+std::vector<Record> next_records(RecordReader& reader) {
+  constexpr std::size_t most_records = 512;
+  constexpr std::size_t most_bytes = std::size_t{1} << 20;
+  std::vector<Record> records;
+  std::size_t bytes = 0;
+  while (records.size() < most_records && bytes < most_bytes) {
+    std::optional<Record> record = reader.next();
+    if (!record) break;
+    bytes += record->text.size();
+    records.push_back(std::move(*record));
+  }
+  return records;
+}
+
+void for_each_index(std::size_t items, const std::function<void(std::size_t)>& body) {
+  constexpr std::size_t items_of_a_thread =
+      32;  // below that, starting it takes as long as the work
+  const auto usable = static_cast<std::size_t>(cpu::usable_threads());
+  const std::size_t threads = std::min(usable, items / items_of_a_thread + 1);
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < items; i = next++) body(i);
+  };
+  std::vector<std::jthread> others;
+  try {
+    while (others.size() + 1 < threads) others.emplace_back(work);
+  } catch (const std::system_error&) {
+    // What a thread that can't be started would do, the others do.
+  }
+  work();
+}
+
+}  // namespace gist

@@ -1,0 +1,71 @@
+#include "formats/sequences/store_of_model.h"
+
+#include <string>
+
+#include "formats/files/json_text.h"
+#include "formats/model/fingerprint.h"
+#include "formats/sequences/gisting.h"
+#include "kernels/error.h"
+
+namespace gist {
+namespace {
+
+std::string creator() {
+  return "gist " GIST_VERSION;
+}
+
+}  // namespace
+
+StoreHeader store_header(const ModelFiles& files, const ModelSpec& spec, Condition condition,
+                         std::int32_t gist_tokens, const PromptTemplate& prompt_template) {
+  const StackSpec& stack = spec.stacks[0];
+  StoreHeader header;
+  header.creator = creator();
+  header.family = spec.family;
+  header.architecture = spec.architecture;
+  header.n_layers = stack.layers;
+  header.n_kv_heads = stack.kv_heads;
+  header.key_dim = stack.key_dim;
+  header.value_dim = stack.value_dim;
+  header.d_model = spec.d_model;
+  header.key_position = spec.keys_carry_position ? "pre-rope" : "none";
+  header.gist_token = Tokenizer::gist_token_name;
+  header.gist_token_id = files.tokenizer.gist_token().value_or(files.tokenizer.size());
+  header.gist_tokens = gist_tokens;
+  header.prompt_template = prompt_template.json().dump();
+  header.condition = name_of(condition);
+  header.model_sha256 = model_sha256(files.checkpoint);
+  header.tokenizer_sha256 = files.tokenizer.sha256();
+  return header;
+}
+
+void check_store(const GistStore& store, const ModelFiles& files, const ModelSpec& spec,
+                 bool allow_mismatch) {
+  const std::string path = store.path().string();
+  const PromptTemplate ours =
+      files.settings ? files.settings->prompt_template : default_template(spec, files.tokenizer);
+  const StoreHeader model = store_header(files, spec, Condition::gist, 0, ours);
+  StoreHeader found = store.header();
+  // What a store may choose: how many tokens a row has, and under which condition they were made.
+  found.condition = model.condition;
+  found.gist_tokens = model.gist_tokens;
+  if (parse_json(found.prompt_template, path + ": attribute template") == ours.json()) {
+    found.prompt_template = model.prompt_template;
+  }
+  if (allow_mismatch) {
+    found.family = model.family;
+    found.architecture = model.architecture;
+    found.gist_token = model.gist_token;
+    found.gist_token_id = model.gist_token_id;
+    found.prompt_template = model.prompt_template;
+    found.model_sha256 = model.model_sha256;
+    found.tokenizer_sha256 = model.tokenizer_sha256;
+  }
+  const std::string difference = header_difference(found, model, false);
+  if (difference.empty()) return;
+  fail(ErrorKind::data, "{} was not made with {}: {} (store, model){}", path, files.path,
+       difference,
+       allow_mismatch ? "" : "; compress the prompts with this model, or name the store's model");
+}
+
+}  // namespace gist

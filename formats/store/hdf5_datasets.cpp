@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::uint64_t deflate_limit = 1032;  // zlib's greatest ratio
 constexpr std::uint64_t default_cache_bytes = std::uint64_t{1} << 20;
+/// Of an array that is written from front to back, more than are in use at a time.
+constexpr std::uint64_t chunks_at_once = 64;
 
 std::uint64_t product_or_fail(const File& file, const std::string& name,
                               const std::vector<std::uint64_t>& factors, std::uint64_t start) {
@@ -132,26 +134,21 @@ void check_storage(const File& file, Dataset& dataset) {
 }
 
 /// A cache of `bytes`, of at least one chunk: rows that follow each other would otherwise read
-/// theirs again and again.
-Handle cache_list(std::uint64_t chunk_bytes, std::uint64_t bytes) {
+/// theirs again and again. `chunks` is how many the array has.
+Handle cache_list(std::uint64_t chunk_bytes, std::uint64_t bytes, std::uint64_t chunks) {
   const std::uint64_t size = std::max(chunk_bytes, bytes);
-  // Two chunks that meet in a slot drive each other out.
+  // Two chunks that meet in a slot drive each other out; but each slot is cleared when the array is
+  // opened, so a small array gets no more of them than it has chunks.
   constexpr std::uint64_t slots_a_chunk = 10;
-  const std::uint64_t slots = std::clamp<std::uint64_t>(
-      slots_a_chunk * size / std::max<std::uint64_t>(1, chunk_bytes), 521, std::uint64_t{1} << 20);
+  const std::uint64_t most = std::clamp<std::uint64_t>(chunks, 1, std::uint64_t{1} << 20);
+  const std::uint64_t slots =
+      std::min(slots_a_chunk * size / std::max<std::uint64_t>(1, chunk_bytes), most);
   // 0: whichever was used longest ago goes first. With 1 HDF5 keeps all partly read chunks,
   // whatever `size` is.
   constexpr double prefer_read_chunks = 0;
   Handle list(H5Pcreate(H5P_DATASET_ACCESS));
   H5Pset_chunk_cache(list.get(), slots | 1, size, prefer_read_chunks);
   return list;
-}
-
-Handle open_with_cache(const File& file, const std::string& name, std::uint64_t chunk_bytes,
-                       std::uint64_t bytes) {
-  Handle dataset(H5Dopen2(file.id(), name.c_str(), cache_list(chunk_bytes, bytes).get()));
-  if (!dataset) file.fail_reading(name);
-  return dataset;
 }
 
 }  // namespace
@@ -192,8 +189,11 @@ Dataset open_dataset(const File& file, const std::string& name, H5T_class_t type
 
 void set_chunk_cache(const File& file, Dataset& dataset, std::uint64_t bytes) {
   const QuietErrors quiet;
+  const std::uint64_t chunks = dataset.dims[0] / std::max<std::uint64_t>(1, dataset.chunk_rows) + 1;
   dataset.id = Handle();  // HDF5 takes the size of a cache only where it opens an array
-  dataset.id = open_with_cache(file, dataset.name, dataset.chunk_bytes, bytes);
+  dataset.id = Handle(H5Dopen2(file.id(), dataset.name.c_str(),
+                               cache_list(dataset.chunk_bytes, bytes, chunks).get()));
+  if (!dataset.id) file.fail_reading(dataset.name);
 }
 
 void read_rows(const File& file, const Dataset& dataset, std::uint64_t begin, std::uint64_t count,
@@ -238,7 +238,7 @@ Handle create_dataset(const File& file, const std::string& name, hid_t type,
     file.check_written(-1, name);
   }
   Handle dataset(H5Dcreate2(file.id(), name.c_str(), type, space.get(), H5P_DEFAULT, creation.get(),
-                            cache_list(chunk_bytes, default_cache_bytes).get()));
+                            cache_list(chunk_bytes, default_cache_bytes, chunks_at_once).get()));
   file.check_written(dataset ? 0 : -1, name);
   return dataset;
 }

@@ -25,7 +25,7 @@ using FamilyFinder =
 /// A model directory, opened; nothing is loaded yet.
 struct ModelFiles {
   std::string path;
-  nlohmann::json config;  // as the checkpoint is to be read: see `opened`
+  nlohmann::json config;  // as the checkpoint is to be read: see the constructor
   Checkpoint checkpoint;
   Tokenizer tokenizer;
   EndTokens ends;

@@ -24,11 +24,7 @@ ContextSource context_source(const ModelFiles& files, const ModelSpec& spec,
                              const Options& options) {
   ContextSource source;
   if (options.has("store")) {
-    for (const char* name : {"condition", "gist-tokens"}) {
-      if (options.has(name)) {
-        fail(ErrorKind::usage, "--{} and --store exclude each other: the store says it", name);
-      }
-    }
+    refuse_gisting_beside_store(options);
     source.store = options.text("store");
     source.reading = store_reading(options);
     source.allow_mismatch = options.flag("allow-mismatch");

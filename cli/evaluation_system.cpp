@@ -41,11 +41,7 @@ std::optional<std::size_t> model_behind_store(const Options& options) {
   if (!options.has("store")) return std::nullopt;
   const std::vector<std::string> models = options.list("model");
   if (models.size() == 1) {
-    for (const char* name : {"condition", "gist-tokens"}) {
-      if (options.has(name)) {
-        fail(ErrorKind::usage, "--{} and --store exclude each other: the store says it", name);
-      }
-    }
+    refuse_gisting_beside_store(options);
     return 0;
   }
   const GistStore store(options.text("store"), store_reading(options));

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "cli/exit_code.h"
+#include "kernels/memory_map.h"
 
 namespace gist {
 namespace {
@@ -23,28 +24,6 @@ void say(std::string_view text) {
   }
 }
 
-/// The hexadecimal number at the text's begin, which is taken off with the character behind it.
-std::uintptr_t take_number(std::string_view& text) {
-  std::uintptr_t value = 0;
-  while (!text.empty()) {
-    const char c = text.front();
-    text.remove_prefix(1);
-    const bool digit = c >= '0' && c <= '9', letter = c >= 'a' && c <= 'f';
-    if (!digit && !letter) break;
-    value = value << 4U | static_cast<std::uintptr_t>(digit ? c - '0' : c - 'a' + 10);
-  }
-  return value;
-}
-
-/// The file in a line of /proc/self/maps (proc_pid_maps(5)) that has the address; "" where it is
-/// another line.
-std::string_view file_in(std::string_view line, std::uintptr_t address) {
-  const std::uintptr_t begin = take_number(line), end = take_number(line);
-  if (address < begin || address >= end) return "";
-  const std::size_t path = line.find('/');
-  return path == std::string_view::npos ? "" : line.substr(path);
-}
-
 void say_file_at(std::uintptr_t address) {
   const int maps = ::open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
   std::array<char, 8192> line;
@@ -55,7 +34,7 @@ void say_file_at(std::uintptr_t address) {
       if (length < line.size()) line[length++] = c;
       continue;
     }
-    const std::string_view file = file_in({line.data(), length}, address);
+    const std::string_view file = file_mapped_at({line.data(), length}, address);
     if (!file.empty()) return say(file);
     length = 0;
   }

@@ -1,5 +1,7 @@
 #include "cli/store_options.h"
 
+#include "kernels/error.h"
+
 namespace gist {
 
 OptionSpec trust_store_option() {
@@ -11,6 +13,13 @@ OptionSpec trust_store_option() {
 OptionSpec store_cache_option() {
   return {"store-cache", OptionKind::integer, "MIB", "64",
           "memory for parts of the store that were read, in MiB"};
+}
+
+void refuse_gisting_beside_store(const Options& options) {
+  for (const char* name : {"condition", "gist-tokens"}) {
+    if (!options.has(name)) continue;
+    fail(ErrorKind::usage, "--{} and --store exclude each other: the store says it", name);
+  }
 }
 
 StoreReading store_reading(const Options& options) {

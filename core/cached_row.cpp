@@ -80,6 +80,18 @@ void extend_row(CachedRow& row, std::span<const std::int32_t> ids, std::span<con
   row.queries += n;
 }
 
+void add_whole_row(const Sequence& sequence, Condition condition, const GistActivations* stored,
+                   std::int32_t stored_position, StackKind stack, CachedBatch& batch) {
+  KeyValueCache* const cache = batch.options.cache;
+  if (cache == nullptr) {
+    add_sequence(batch.batch, sequence, condition, stack);
+    return;
+  }
+  CachedRow row;
+  if (stored != nullptr) place_gist(row, *stored, stored_position, *cache, batch);
+  extend_row(row, sequence.ids, sequence.gists, condition, stack, *cache, batch);
+}
+
 void read_encoder(CachedRow& row, std::int32_t count, KeyValueCache& cache, CachedBatch& batch) {
   for (std::int32_t i = 0; i < count; ++i) {
     batch.options.cross.write_slots.push_back(add_key(row, i, {0, forever}, cache));

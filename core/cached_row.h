@@ -40,6 +40,10 @@ void place_gist(CachedRow& row, const GistActivations& gist, std::int32_t positi
 /// under pos. In a bidirectional stack they must be all that there are.
 void extend_row(CachedRow& row, std::span<const std::int32_t> ids, std::span<const Interval> gists,
                 Condition condition, StackKind stack, KeyValueCache& cache, CachedBatch& batch);
+/// Adds a row that is read in this pass alone: behind its stored gist (null: none), as place_gist
+/// does, through the cache that the batch's options name. Where they name none, no row has a gist.
+void add_whole_row(const Sequence& sequence, Condition condition, const GistActivations* stored,
+                   std::int32_t stored_position, StackKind stack, CachedBatch& batch);
 /// Gives a row slots for `count` rows of the encoder's output, at positions 0 .. count - 1, which
 /// all its queries see, and has the pass write their keys there.
 void read_encoder(CachedRow& row, std::int32_t count, KeyValueCache& cache, CachedBatch& batch);

@@ -31,16 +31,8 @@ CachedBatch batch_of(std::span<const EncoderInput> inputs, KeyValueCache* cache)
   batch.options.stack = encoder;
   batch.options.cache = cache;
   for (const EncoderInput& input : inputs) {
-    if (cache == nullptr) {
-      add_sequence(batch.batch, input.sequence, input.condition, StackKind::bidirectional);
-      continue;
-    }
-    CachedRow row;
-    if (input.stored != nullptr) {
-      place_gist(row, *input.stored, input.stored_position, *cache, batch);
-    }
-    extend_row(row, input.sequence.ids, input.sequence.gists, input.condition,
-               StackKind::bidirectional, *cache, batch);
+    add_whole_row(input.sequence, input.condition, input.stored, input.stored_position,
+                  StackKind::bidirectional, batch);
   }
   return batch;
 }

@@ -70,16 +70,8 @@ Predictions predict_in_decoder(const Model& model, std::span<const LabelledSeque
     batch.options.cache = &*cache;
   }
   for (const LabelledSequence& sequence : sequences) {
-    if (!cache) {
-      add_sequence(batch.batch, sequence.sequence, sequence.condition, StackKind::causal);
-      continue;
-    }
-    CachedRow row;
-    if (sequence.stored != nullptr) {
-      place_gist(row, *sequence.stored, sequence.stored_position, *cache, batch);
-    }
-    extend_row(row, sequence.sequence.ids, sequence.sequence.gists, sequence.condition,
-               StackKind::causal, *cache, batch);
+    add_whole_row(sequence.sequence, sequence.condition, sequence.stored, sequence.stored_position,
+                  StackKind::causal, batch);
   }
 
   Pass pass(model, batch.batch, batch.options, scratch);

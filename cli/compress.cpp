@@ -35,7 +35,7 @@
 namespace gist {
 namespace {
 
-CommandSpec spec() {
+CommandSpec compress_spec() {
   return {
       "compress",
       "--model DIR --output STORE [[--input] FILE|-] [OPTION ...]",
@@ -297,7 +297,7 @@ std::string keep_or_discard(Staging& staging, const std::filesystem::path& store
                      Staging::path_for(store).string(), one ? "it" : "them");
 }
 
-int run(const Options& options) {
+int run_compress(const Options& options) {
   const std::filesystem::path store = options.text("output");
   if (options.flag("finish")) return finish_partial(store, options);
 
@@ -396,7 +396,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command compress_command() {
-  return {spec(), run};
+  return {compress_spec(), run_compress};
 }
 
 }  // namespace gist

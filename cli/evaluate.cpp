@@ -43,7 +43,7 @@
 namespace gist {
 namespace {
 
-CommandSpec spec() {
+CommandSpec evaluate_spec() {
   return {
       "evaluate",
       "[--model DIR ...] [--store STORE] [--data] FILE|- [OPTION ...]",
@@ -282,7 +282,7 @@ int score_verdicts(const Options& options, const BootstrapOptions& bootstrap) {
   return exit_ok;
 }
 
-int run(const Options& options) {
+int run_evaluate(const Options& options) {
   check(options);
   const BootstrapOptions bootstrap = bootstrap_options(options);
   if (options.has("verdicts")) return score_verdicts(options, bootstrap);
@@ -322,7 +322,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command evaluate_command() {
-  return {spec(), run};
+  return {evaluate_spec(), run_evaluate};
 }
 
 }  // namespace gist

@@ -29,7 +29,7 @@
 namespace gist {
 namespace {
 
-CommandSpec spec() {
+CommandSpec generate_spec() {
   return {"generate",
           "--model DIR [--store STORE] [[--input] FILE|-] [OPTION ...]",
           "complete records, from stored gists or from their instructions",
@@ -147,7 +147,7 @@ std::string resume_hint(const CompletionFile* file) {
   signals.end_by_signal();
 }
 
-int run(const Options& options) {
+int run_generate(const Options& options) {
   const Signals signals;
   const Stopwatch watch;
   const ModelFiles files = open_model(options.text("model"), options);
@@ -208,7 +208,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command generate_command() {
-  return {spec(), run};
+  return {generate_spec(), run_generate};
 }
 
 }  // namespace gist

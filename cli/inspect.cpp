@@ -201,7 +201,7 @@ void verify_store(const fs::path& path, StoreReading& reading) {
                 path.string());
 }
 
-int run(const Options& options) {
+int run_inspect(const Options& options) {
   if (options.positional().size() != 1) {
     fail(ErrorKind::usage, "gist inspect needs one PATH, a gist store; found {}",
          options.positional().size());
@@ -250,7 +250,7 @@ Command inspect_command() {
             trust_store_option()},
            "",
            "  gist inspect gists.h5 --verify\n"},
-          run};
+          run_inspect};
 }
 
 }  // namespace gist

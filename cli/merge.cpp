@@ -72,7 +72,7 @@ std::string in_words(const MergeResult& result) {
   return text;
 }
 
-int run(const Options& options) {
+int run_merge(const Options& options) {
   const fs::path output = options.text("output");
   const std::vector<fs::path> inputs(options.positional().begin(), options.positional().end());
   if (inputs.empty()) fail(ErrorKind::usage, "gist merge needs at least one input store");
@@ -133,7 +133,7 @@ Command merge_command() {
         trust_store_option()},
        "",
        "  gist merge --output all.h5 gists.h5 new.h5\n"},
-      run};
+      run_merge};
 }
 
 }  // namespace gist

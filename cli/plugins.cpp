@@ -130,7 +130,7 @@ int check(const Options& options, LineWriter& out) {
   return code;
 }
 
-int run(const Options& options) {
+int run_plugins(const Options& options) {
   const std::vector<std::string>& words = options.positional();
   const std::string verb = words.empty() ? "" : words[0];
   if (verb != "list" && verb != "where" && verb != "check") {
@@ -164,7 +164,7 @@ Command plugins_command() {
              "JSON: an object a plugin, one of all directories, an object a check"}},
            "",
            "  gist plugins list\n  gist plugins check ./libmy_family.so\n"},
-          run};
+          run_plugins};
 }
 
 }  // namespace gist

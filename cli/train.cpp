@@ -45,7 +45,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* left_out_name = "left_out.jsonl";
 
-CommandSpec spec() {
+CommandSpec train_spec() {
   return {"train",
           "--model DIR --output DIR [--data] FILE|- [OPTION ...]",
           "train a model to gist",
@@ -285,7 +285,7 @@ int train(Run run, Backend& backend, const Options& options, const Signals& sign
   return run.rejects ? exit_rejects : exit_ok;
 }
 
-int run(const Options& options) {
+int run_train(const Options& options) {
   BaseModel base = base_model(options);
   const TrainTask task =
       train_task(options, base, family_finder(options)(base.config, base.name)->spec());
@@ -315,7 +315,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command train_command() {
-  return {spec(), run};
+  return {train_spec(), run_train};
 }
 
 }  // namespace gist

@@ -9,10 +9,10 @@
 namespace gist {
 namespace {
 
-constexpr std::int64_t alignment = 16;  // floats: a vector, a cache line
+constexpr std::int64_t alignment_floats = 16;  // floats: a vector, a cache line
 
 std::int64_t round_up(std::int64_t elements) {
-  return (elements + alignment - 1) / alignment * alignment;
+  return (elements + alignment_floats - 1) / alignment_floats * alignment_floats;
 }
 
 /// Those that decay, or the others.

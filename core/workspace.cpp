@@ -5,11 +5,11 @@
 namespace gist {
 namespace {
 
-constexpr std::size_t alignment = 64;
+constexpr std::size_t alignment_bytes = 64;
 constexpr std::size_t smallest_chunk = std::size_t{1} << 20;
 
 std::size_t round_up(std::size_t bytes) {
-  return (bytes + alignment - 1) / alignment * alignment;
+  return (bytes + alignment_bytes - 1) / alignment_bytes * alignment_bytes;
 }
 
 }  // namespace

@@ -18,6 +18,9 @@ need_packages $build_packages libgtest-dev libgmock-dev libboost-context-dev bin
   shellcheck zstd
 [ $full = no ] || need_packages python3-venv chromium
 
+# What is compiled in one clone needn't be compiled in another.
+export CCACHE_BASEDIR="${CCACHE_BASEDIR-$root}" CCACHE_NOHASHDIR=1
+
 build_and_test() {
   cd "$root"
   cmake --no-warn-unused-cli --preset "$1" -DGIST_TESTS=ON -DCMAKE_CUDA_ARCHITECTURES=90 \

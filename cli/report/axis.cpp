@@ -7,7 +7,7 @@
 namespace gist {
 namespace {
 
-constexpr double most = 1e250;  // with room for arithmetic
+constexpr double largest_end = 1e250;  // with room for arithmetic
 
 /// The least of 1, 2, 5 times a power of ten that isn't below.
 double round_step(double least) {
@@ -50,7 +50,7 @@ std::string tick_text(double value, double step, double greatest, Quantity quant
 }  // namespace
 
 void include(std::optional<Range>& range, double value) {
-  if (!(std::abs(value) <= most)) return;
+  if (!(std::abs(value) <= largest_end)) return;
   if (!range) range = {value, value};
   range->low = std::min(range->low, value);
   range->high = std::max(range->high, value);

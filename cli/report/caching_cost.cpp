@@ -9,7 +9,7 @@
 namespace gist {
 namespace {
 
-constexpr std::size_t style = 5;  // of all bars: their labels tell them apart
+constexpr std::size_t bar_style = 5;  // of all bars: their labels tell them apart
 
 template <class Value>
 double number_or_none(const std::optional<Value>& value) {
@@ -88,7 +88,7 @@ Html bars(const CostReport& report, const WayMeasure& measure, std::size_t index
   chart.axis = {with_unit(measure.heading, measure.quantity), measure.quantity, false, true};
   for (const CachingCost& way : report.ways) {
     const double value = measure.value(report, way);
-    if (std::isfinite(value)) chart.bars.push_back({{name_of_way(way), style}, value});
+    if (std::isfinite(value)) chart.bars.push_back({{name_of_way(way), bar_style}, value});
   }
   return chart.bars.empty() ? Html{} : draw(chart);
 }

@@ -8,8 +8,8 @@
 namespace gist {
 namespace {
 
-constexpr double left = 46, right = chart_width - 10;
-constexpr double top = 26, axis_height = 42, plot_height = 190;
+constexpr double plot_left = 46, plot_right = chart_width - 10;
+constexpr double top = 26, plot_height = 190;
 
 std::vector<Point2> placed(std::span<const LineChart::Point> points, const Axis& x, const Axis& y) {
   std::vector<Point2> at;
@@ -70,8 +70,8 @@ Html values_of(const LineChart::Line& line, const LineChart& chart, const Axis& 
 Html drawn(const LineChart::Level& level, const Axis& y) {
   const double at = y.at(level.value);
   const std::string style = style_class(level.series.style);
-  return svg_line({left, at}, {right, at}, "level " + style) +
-         svg_path(marker_path(level.series.style, {right - 3, at}), "mark " + style);
+  return svg_line({plot_left, at}, {plot_right, at}, "level " + style) +
+         svg_path(marker_path(level.series.style, {plot_right - 3, at}), "mark " + style);
 }
 
 /// Only where a ticks' text has room.
@@ -86,7 +86,7 @@ Html chosen_ticks(const Axis& axis, const AxisSpec& spec, const std::vector<doub
     parts += svg_text({x, bottom + 18}, "middle", shown(value, spec.quantity));
     free_from = x + 20;
   }
-  parts += svg_text({(left + right) / 2, bottom + 34}, "middle", spec.label, "name");
+  parts += svg_text({(plot_left + plot_right) / 2, bottom + 34}, "middle", spec.label, "name");
   return parts + Html{"</g>"};
 }
 
@@ -111,11 +111,11 @@ Html draw(const LineChart& chart) {
   }
   const double bottom = top + plot_height;
   const bool chosen = !chart.x_values.empty();
-  const Axis x(chart.x, xs, left + (chosen ? 14 : 0), right - (chosen ? 14 : 0), 5);
+  const Axis x(chart.x, xs, plot_left + (chosen ? 14 : 0), plot_right - (chosen ? 14 : 0), 5);
   const Axis y(chart.y, ys, bottom, top, 5);
   Html drawing =
       chosen ? chosen_ticks(x, chart.x, chart.x_values, bottom) : x_axis(x, chart.x, top, bottom);
-  drawing += y_axis(y, chart.y, left, right);
+  drawing += y_axis(y, chart.y, plot_left, plot_right);
   for (const LineChart::Level& level : chart.levels) drawing += drawn(level, y);
   for (const LineChart::Line& line : chart.lines) drawing += drawn(line, x, y);
   for (const LineChart::Line& line : chart.lines) drawing += values_of(line, chart, x, y);
@@ -136,9 +136,9 @@ Html draw(const ScatterChart& chart) {
     }
   }
   const double bottom = top + plot_height;
-  const Axis x(chart.x, xs, left, right, 5);
+  const Axis x(chart.x, xs, plot_left, plot_right, 5);
   const Axis y(chart.y, ys, bottom, top, 5);
-  Html drawing = x_axis(x, chart.x, top, bottom) + y_axis(y, chart.y, left, right);
+  Html drawing = x_axis(x, chart.x, top, bottom) + y_axis(y, chart.y, plot_left, plot_right);
   for (const ScatterChart::Cloud& cloud : chart.clouds) {
     std::string path;
     for (const ScatterChart::Point& point : cloud.points) {
@@ -197,12 +197,12 @@ Html panel_figure(const HistogramChart& chart, std::size_t index, const Axis& x,
   const AxisSpec counts_spec{chart.counted, Quantity::count, false, true};
   const Axis y(counts_spec, Range{0, static_cast<double>(most)}, bottom, top, 3);
   const double middle = median(panel.values), at = x.at(middle);
-  Html drawing = x_axis(x, chart.axis, top, bottom) + y_axis(y, counts_spec, left, right);
+  Html drawing = x_axis(x, chart.axis, top, bottom) + y_axis(y, counts_spec, plot_left, plot_right);
   drawing += html("<g class=\"{}\">{}</g>", style_class(panel.series.style),
                   bars_of(counts_of(panel.values, x), x, y, bottom));
   drawing += svg_line({at, top}, {at, bottom}, "reference");
-  drawing +=
-      svg_text({right, top - 12}, "end", "median " + shown(middle, chart.axis.quantity), "value");
+  drawing += svg_text({plot_right, top - 12}, "end", "median " + shown(middle, chart.axis.quantity),
+                      "value");
   ChartText text = chart.text;
   text.id += fmt::format("-{}", index);
   text.caption = panel.series.name;
@@ -216,7 +216,7 @@ std::vector<Html> draw(const HistogramChart& chart) {
   for (const HistogramChart::Panel& panel : chart.panels) {
     for (const double value : panel.values) include(range, value);
   }
-  const Axis x(chart.axis, range, left, right, 5);
+  const Axis x(chart.axis, range, plot_left, plot_right, 5);
   std::size_t most = 1;
   for (const HistogramChart::Panel& panel : chart.panels) {
     const std::vector<std::size_t> counts = counts_of(panel.values, x);

@@ -10,7 +10,7 @@ namespace gist {
 namespace {
 
 constexpr double left = 6, right = chart_width - 6;
-constexpr double label_height = 18, row_gap = 9, axis_height = 42;
+constexpr double label_height = 18, row_gap = 9;
 constexpr double bar_height = 12, point_height = 13;
 
 /// A name at the left and what belongs to it at the right.

@@ -9,7 +9,7 @@
 namespace gist {
 namespace {
 
-constexpr std::size_t most_groups = 8;  // more are for the table
+constexpr std::size_t most_charted_groups = 8;  // more are for the table
 
 Series series_of(const EvaluationView& view, std::size_t system) {
   return {view.name(system), system};
@@ -158,7 +158,7 @@ std::vector<Html> quality_charts(const EvaluationView& view) {
 }
 
 std::vector<Html> group_charts(const EvaluationView& view) {
-  if (view.summary.groups.size() < 2 || view.summary.groups.size() > most_groups) return {};
+  if (view.summary.groups.size() < 2 || view.summary.groups.size() > most_charted_groups) return {};
   std::vector<Html> charts;
   for (const Metric* metric : headlines(view)) charts.push_back(group_chart(view, *metric));
   return without_empty(std::move(charts));

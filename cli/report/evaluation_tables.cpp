@@ -10,7 +10,7 @@
 namespace gist {
 namespace {
 
-constexpr std::size_t most_groups = 200;
+constexpr std::size_t most_listed_groups = 200;
 
 /// A system's name behind its marker.
 Html system_name(const EvaluationView& view, std::size_t system) {
@@ -81,7 +81,7 @@ std::vector<std::size_t> largest_groups(const EvaluationSummary& summary) {
   std::stable_sort(groups.begin(), groups.end(), [&](std::size_t a, std::size_t b) {
     return summary.groups[a].records > summary.groups[b].records;
   });
-  groups.resize(std::min(groups.size(), most_groups));
+  groups.resize(std::min(groups.size(), most_listed_groups));
   std::sort(groups.begin(), groups.end());
   return groups;
 }

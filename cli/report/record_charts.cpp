@@ -8,7 +8,7 @@
 namespace gist {
 namespace {
 
-using Point = ScatterChart::Point;
+using Dot = ScatterChart::Point;
 
 constexpr std::size_t trend_bins = 8;
 constexpr double least_divergence = 1e-6;  // less is as good as nothing
@@ -33,15 +33,15 @@ double loss(const RecordResult& result) {
 }
 
 /// Means of neighbours in x, so many points in each.
-std::vector<Point> trend_of(std::vector<Point> points) {
+std::vector<Dot> trend_of(std::vector<Dot> points) {
   if (points.size() < 4 * trend_bins) return {};
   std::stable_sort(points.begin(), points.end(),
-                   [](const Point& a, const Point& b) { return a.x < b.x; });
-  std::vector<Point> trend;
+                   [](const Dot& a, const Dot& b) { return a.x < b.x; });
+  std::vector<Dot> trend;
   for (std::size_t bin = 0; bin < trend_bins; ++bin) {
     const std::size_t begin = points.size() * bin / trend_bins;
     const std::size_t end = points.size() * (bin + 1) / trend_bins;
-    Point mean;
+    Dot mean;
     for (std::size_t i = begin; i < end; ++i) {
       mean.x += points[i].x / static_cast<double>(end - begin);
       mean.y += points[i].y / static_cast<double>(end - begin);
@@ -52,9 +52,9 @@ std::vector<Point> trend_of(std::vector<Point> points) {
 }
 
 /// Every n-th, so that no more than so many are left.
-std::vector<Point> thinned(const std::vector<Point>& points, std::size_t most) {
+std::vector<Dot> thinned(const std::vector<Dot>& points, std::size_t most) {
   const std::size_t step = (points.size() + most - 1) / std::max<std::size_t>(most, 1);
-  std::vector<Point> kept;
+  std::vector<Dot> kept;
   for (std::size_t i = 0; i < points.size(); i += std::max<std::size_t>(step, 1)) {
     kept.push_back(points[i]);
   }

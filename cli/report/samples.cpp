@@ -11,7 +11,7 @@ namespace gist {
 namespace {
 
 constexpr std::size_t most_samples = 80;
-constexpr std::size_t most_groups = 40;
+constexpr std::size_t most_sampled_groups = 40;
 
 const RecordResult& result_of(const EvaluationView& view, std::size_t system, std::size_t record) {
   return view.evaluation.systems[system].records[record];
@@ -59,7 +59,7 @@ Chosen choose(const EvaluationView& view) {
     return chosen;
   }
   std::vector<std::vector<std::size_t>> groups = by_group(view);
-  const std::size_t shown = std::min(groups.size(), most_groups);
+  const std::size_t shown = std::min(groups.size(), most_sampled_groups);
   const std::size_t each = most_samples / shown;
   const std::size_t first = each / 2, worst = each - first;
   std::set<std::size_t> records;

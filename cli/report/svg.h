@@ -15,6 +15,7 @@ namespace gist {
 
 // The drawing's unit is a pixel of a phone's screen.
 constexpr double chart_width = 360;
+constexpr double axis_height = 42;
 constexpr double character_width = 6.6;  // of the labels' font, on average
 constexpr std::size_t styles = 8;        // different colours and markers; then they begin anew
 

@@ -14,7 +14,7 @@
 namespace gist {
 namespace {
 
-constexpr std::size_t most_samples = 16;
+constexpr std::size_t most_followed_samples = 16;
 constexpr std::size_t most_answers = 11;  // of a sample; with its reference, whole rows of boxes
 
 /// Which of the answers are shown, by number.
@@ -60,7 +60,7 @@ Html sample_html(const TrainingSample& sample, const HeldOutLoss* best, RougeSco
 
 Html training_samples(const TrainingMetrics& metrics) {
   const HeldOutLoss* best = lowest(metrics.held_out);
-  const std::size_t count = std::min(metrics.samples.size(), most_samples);
+  const std::size_t count = std::min(metrics.samples.size(), most_followed_samples);
   RougeScorer rouge(false);
   Html list;
   std::size_t most = 0;

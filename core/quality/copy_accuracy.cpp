@@ -14,12 +14,12 @@ namespace {
 
 constexpr char32_t apostrophe = 0x2019;  // the typographic one
 
-struct Word {
+struct KindedWord {
   std::u32string_view text;
   bool starts_sentence;
 };
 
-using Words = std::vector<Word>;
+using Words = std::vector<KindedWord>;
 
 bool is_apostrophe(char32_t c) {
   return c == '\'' || c == apostrophe;
@@ -107,7 +107,7 @@ bool has_second_capital(std::u32string_view word) {
 /// The capitalised words that are names wherever they stand.
 std::unordered_set<std::u32string_view> names_in(const Words& words) {
   std::unordered_set<std::u32string_view> names;
-  for (const Word& word : words) {
+  for (const KindedWord& word : words) {
     if (is_capitalised(word.text) && (!word.starts_sentence || has_second_capital(word.text))) {
       names.insert(word.text);
     }
@@ -131,7 +131,7 @@ CopyCounts copy_counts(std::string_view completion, std::string_view reference) 
   const auto names = names_in(reference_words);
   CopyCounts counts;
   std::unordered_map<std::u32string_view, std::uint64_t> wanted;
-  for (const Word& word : reference_words) {
+  for (const KindedWord& word : reference_words) {
     const bool number = is_number(word.text);
     if (!number && !names.contains(word.text)) continue;
     ++(number ? counts.numbers : counts.names);
@@ -140,7 +140,7 @@ CopyCounts copy_counts(std::string_view completion, std::string_view reference) 
   if (wanted.empty()) return counts;
 
   const std::u32string completion_text = decode_utf8(completion);
-  for (const Word& word : words_of(completion_text)) {
+  for (const KindedWord& word : words_of(completion_text)) {
     const auto found = wanted.find(word.text);
     if (found == wanted.end() || found->second == 0) continue;
     --found->second;

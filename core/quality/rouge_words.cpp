@@ -18,7 +18,7 @@ constexpr std::array<char, 256> word_letters = [] {
 }();
 
 // Their first bytes occur inside no other character, so that they are found in any surroundings.
-constexpr std::string_view dotted_capital_i = "\xC4\xB0";
+constexpr std::string_view dotted_capital_i_bytes = "\xC4\xB0";
 constexpr std::string_view kelvin_sign = "\xE2\x84\xAA";
 
 constexpr std::size_t unstemmed = 3;  // characters, at most
@@ -47,8 +47,8 @@ void RougeWords::read(std::string_view text, NumberedText& result) {
       word_.push_back('k');
       i += kelvin_sign.size() - 1;
     } else {
-      const bool dotted_i =
-          text[i] == dotted_capital_i[0] && text.substr(i).starts_with(dotted_capital_i);
+      const bool dotted_i = text[i] == dotted_capital_i_bytes[0] &&
+                            text.substr(i).starts_with(dotted_capital_i_bytes);
       if (dotted_i) word_.push_back('i');
       end_word(result);
       if (text[i] == '\n') end_line(result);

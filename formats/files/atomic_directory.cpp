@@ -1,7 +1,6 @@
 #include "formats/files/atomic_directory.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,12 +10,12 @@
 #include <system_error>
 
 #include "formats/files/durable.h"
+#include "formats/files/file_lock.h"
 #include "kernels/error.h"
 
 namespace gist {
 namespace {
 
-constexpr const char* infix = ".tmp-";
 constexpr const char* mark_name = "unfinished-by-gist";
 constexpr const char* fresh_name = "new";
 constexpr const char* aside_name = "old";
@@ -38,10 +37,6 @@ void rename_or_fail(const std::filesystem::path& source, const std::filesystem::
        write_error_text(errno));
 }
 
-bool lock(int descriptor) {
-  return ::flock(descriptor, LOCK_EX | LOCK_NB) == 0;
-}
-
 /// Puts back what was moved aside, where nothing else has its name.
 void put_back(const std::filesystem::path& workspace, const std::filesystem::path& path) {
   const std::filesystem::path aside = workspace / aside_name;
@@ -56,13 +51,14 @@ void tidy_left_directories(const std::filesystem::path& parent) {
   std::error_code ignored;  // what can't be listed stays: it is only litter
   for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
     const std::string name = entry.path().filename().string();
-    const std::size_t end = name.rfind(infix);
-    if (end == std::string::npos || !has_random_digits(name, name.substr(0, end) + infix)) continue;
+    const std::size_t end = name.rfind(temporary_infix);
+    if (end == std::string::npos || !has_random_digits(name, name.substr(0, end) + temporary_infix))
+      continue;
     const int descriptor =
         ::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (descriptor < 0) continue;
     // Its process is gone where the lock is free.
-    const bool left = is_empty_file(entry.path() / mark_name) && lock(descriptor);
+    const bool left = is_empty_file(entry.path() / mark_name) && try_lock(descriptor);
     ::close(descriptor);
     if (!left) continue;
     put_back(entry.path(), parent / name.substr(0, end));
@@ -85,13 +81,13 @@ AtomicDirectory::~AtomicDirectory() {
 void AtomicDirectory::make_workspace() {
   int error = EEXIST;
   while (error == EEXIST) {
-    workspace_ = path_.string() + infix + random_digits();
+    workspace_ = path_.string() + temporary_infix + random_digits();
     error = ::mkdir(workspace_.c_str(), 0777) == 0 ? 0 : errno;
   }
   if (error != 0) fail_to_create(workspace_, error);
   descriptor_ = ::open(workspace_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (descriptor_ < 0) fail_to_create(workspace_, errno);
-  lock(descriptor_);  // before the mark: no other process takes it for left behind
+  try_lock(descriptor_);  // before the mark: no other process takes it for left behind
   const int mark = ::openat(descriptor_, mark_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   fresh_ = workspace_ / fresh_name;
   if (mark < 0 || ::close(mark) != 0 || ::mkdirat(descriptor_, fresh_name, 0777) != 0) {

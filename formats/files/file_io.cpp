@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "formats/files/descriptor.h"
 #include "formats/files/durable.h"
 #include "kernels/error.h"
 
@@ -17,20 +18,6 @@ namespace gist {
 namespace {
 
 constexpr std::size_t read_block = 1 << 20;
-
-class Descriptor {
- public:
-  explicit Descriptor(int descriptor) : descriptor_(descriptor) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
 
 }  // namespace
 

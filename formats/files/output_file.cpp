@@ -1,7 +1,6 @@
 #include "formats/files/output_file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,13 +12,14 @@
 #include <system_error>
 #include <utility>
 
+#include "formats/files/descriptor.h"
 #include "formats/files/durable.h"
+#include "formats/files/file_lock.h"
 #include "kernels/error.h"
 
 namespace gist {
 namespace {
 
-constexpr std::string_view infix = ".tmp-";
 constexpr std::string_view digits = "0123456789abcdef";
 constexpr std::size_t digit_count = 16;
 
@@ -29,17 +29,10 @@ std::optional<struct stat> status_of(const std::filesystem::path& path, int flag
   return status;
 }
 
-/// Whether this process got the lock. Where the file system has none, nobody's file is taken for
-/// left behind.
-bool lock(int descriptor) {
-  return ::flock(descriptor, LOCK_EX | LOCK_NB) == 0;
-}
-
 void remove_if_left(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (descriptor < 0) return;
-  if (lock(descriptor) && names(path, descriptor)) ::unlink(path.c_str());
-  ::close(descriptor);
+  const Descriptor left(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (left.get() < 0) return;
+  if (try_lock(left.get()) && names(path, left.get())) ::unlink(path.c_str());
 }
 
 /// Renames where the target's name is free; the answer is an errno.
@@ -131,7 +124,7 @@ void fail_to_create(const std::filesystem::path& path, int error) {
 }
 
 void remove_left_files(const std::filesystem::path& target) {
-  const std::string prefix = target.filename().string() + std::string(infix);
+  const std::string prefix = target.filename().string() + temporary_infix;
   std::error_code ignored;  // what can't be listed stays: it is only litter
   for (const auto& entry : std::filesystem::directory_iterator(directory_of(target), ignored)) {
     std::error_code unknown;
@@ -146,12 +139,12 @@ void remove_left_files(const std::filesystem::path& target) {
 TemporaryFile::TemporaryFile(std::filesystem::path target) : target_(std::move(target)) {
   remove_left_files(target_);
   for (;;) {
-    path_ = target_.string() + std::string(infix) + random_digits();
+    path_ = target_.string() + temporary_infix + random_digits();
     descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (descriptor_ < 0 && errno == EEXIST) continue;
     if (descriptor_ < 0) fail_to_create(path_, errno);
     // Another process may have taken the new file for one that was left behind.
-    if ((lock(descriptor_) || errno != EWOULDBLOCK) && names(path_, descriptor_)) return;
+    if ((try_lock(descriptor_) || errno != EWOULDBLOCK) && names(path_, descriptor_)) return;
     ::close(descriptor_);
   }
 }

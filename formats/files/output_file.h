@@ -43,6 +43,8 @@ bool is_pipe_or_device(const std::filesystem::path& path);
 
 /// Digits that no other process chooses: 16, hexadecimal.
 std::string random_digits();
+/// What stands between the name of an output and these digits while it is written.
+constexpr const char* temporary_infix = ".tmp-";
 /// Whether the text is PREFIX and such digits.
 bool has_random_digits(std::string_view text, std::string_view prefix);
 

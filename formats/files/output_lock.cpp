@@ -1,7 +1,6 @@
 #include "formats/files/output_lock.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +10,7 @@
 #include <utility>
 
 #include "formats/files/durable.h"
-#include "formats/files/lock_holder.h"
+#include "formats/files/file_lock.h"
 #include "formats/files/output_file.h"
 #include "kernels/error.h"
 
@@ -25,8 +24,8 @@ namespace {
 }
 
 /// Locks the file or directory behind the descriptor.
-void lock(int descriptor, const std::filesystem::path& output) {
-  if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return;
+void lock_or_fail(int descriptor, const std::filesystem::path& output) {
+  if (try_lock(descriptor)) return;
   if (errno == EWOULDBLOCK) fail_busy(output, descriptor);
   fail(ErrorKind::io, "{}: can't be locked: {}", output.string(), write_error_text(errno));
 }
@@ -55,7 +54,7 @@ OutputLock OutputLock::of_file(const std::filesystem::path& output) {
   const std::filesystem::path file = output.string() + ".gist-lock";
   for (;;) {
     OutputLock held(open_lock_file(file), "");
-    lock(held.descriptor_, output);
+    lock_or_fail(held.descriptor_, output);
     // Whoever had the lock until now has removed the file.
     if (!names(file, held.descriptor_)) continue;
     held.own_file_ = file;
@@ -69,7 +68,7 @@ OutputLock OutputLock::of_directory(const std::filesystem::path& output) {
     fail(ErrorKind::no_input, "{}: can't be opened: {}", output.string(), write_error_text(errno));
   }
   OutputLock held(descriptor, "");
-  lock(descriptor, output);
+  lock_or_fail(descriptor, output);
   // Whoever held the directory until now may have renamed or removed it.
   if (file_id(output) != file_id(descriptor)) fail_busy(output, descriptor);
   return held;

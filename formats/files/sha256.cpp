@@ -12,7 +12,7 @@
 namespace gist {
 namespace {
 
-constexpr std::size_t read_block = 1 << 20;
+constexpr std::size_t hashed_block = 1 << 20;
 
 void check(int status) {
   if (status != 1) fail(ErrorKind::internal, "libcrypto can't compute SHA-256");
@@ -73,7 +73,7 @@ Sha256 sha256_of_file(const std::filesystem::path& path) {
     fail(ErrorKind::no_input, "{}: can't be opened: {}", path.string(), std::strerror(errno));
   }
   Sha256Stream stream;
-  std::vector<std::byte> block(read_block);
+  std::vector<std::byte> block(hashed_block);
   while (const std::size_t got = std::fread(block.data(), 1, block.size(), file.get())) {
     stream.update(std::span<const std::byte>(block.data(), got));
   }

@@ -18,8 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr const char* format_name = "gist-checksums";
-constexpr const char* version = "1.0";
+constexpr const char* checksums_format = "gist-checksums";
+constexpr const char* checksums_version = "1.0";
 constexpr const char* remedy = "it is damaged";
 
 bool is_safetensors(const fs::path& file) {
@@ -59,7 +59,7 @@ std::string damaged_part(const json& written, const json& found) {
 json read_checksums(const fs::path& path) {
   const json content = read_json_object(path);
   const auto files = content.find("files");
-  if (content.value("format", json()) != format_name || files == content.end() ||
+  if (content.value("format", json()) != checksums_format || files == content.end() ||
       !files->is_object()) {
     fail(ErrorKind::data, "{}: expected the checksums of the files beside it; {}", path.string(),
          remedy);
@@ -78,7 +78,7 @@ void write_checksums(const fs::path& directory) {
     }
   }
   const nlohmann::ordered_json content{
-      {"format", format_name}, {"version", version}, {"files", std::move(files)}};
+      {"format", checksums_format}, {"version", checksums_version}, {"files", std::move(files)}};
   write_file_atomically(directory / checksums_name, text_of_json(content, 2) + "\n");
 }
 

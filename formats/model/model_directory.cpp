@@ -14,9 +14,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* config_name = "config.json";
+constexpr const char* model_config_name = "config.json";
 constexpr const char* settings_name = "gist.json";
-constexpr const char* format_name = "gist-model";
+constexpr const char* model_format = "gist-model";
 constexpr int format_major = 1;
 constexpr const char* format_version = "1.0";
 constexpr const char* ignored_key = "ignored_tensors";
@@ -37,8 +37,8 @@ const std::string& string_member(const json& content, const char* name, const st
 
 void check_version(const json& content, const std::string& where) {
   const std::string& format = string_member(content, "format", where);
-  if (format != format_name) {
-    fail(ErrorKind::data, "{}: \"format\" should be \"{}\", found {}", where, format_name,
+  if (format != model_format) {
+    fail(ErrorKind::data, "{}: \"format\" should be \"{}\", found {}", where, model_format,
          in_quotes(format));
   }
   const std::string& version = string_member(content, "version", where);
@@ -110,7 +110,7 @@ std::optional<GistSettings> read_gist_json(const std::filesystem::path& director
 
 void write_gist_json(const std::filesystem::path& directory, const GistSettings& settings) {
   nlohmann::ordered_json content;
-  content["format"] = format_name;
+  content["format"] = model_format;
   content["version"] = format_version;
   content["condition"] = name_of(settings.condition);
   content["gist_tokens"] = settings.gist_tokens;
@@ -120,13 +120,13 @@ void write_gist_json(const std::filesystem::path& directory, const GistSettings&
 }
 
 json read_config_json(const std::filesystem::path& directory) {
-  return read_json_object(directory / config_name);
+  return read_json_object(directory / model_config_name);
 }
 
 std::vector<std::string> write_model_directory(const std::filesystem::path& directory,
                                                const ModelContent& content,
                                                std::size_t max_shard_bytes) {
-  write_file_atomically(directory / config_name, content.config.dump(2) + "\n");
+  write_file_atomically(directory / model_config_name, content.config.dump(2) + "\n");
   if (content.same_weights.empty()) {
     write_safetensors(directory, content.tensors, max_shard_bytes);
   } else {

@@ -17,7 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr std::uint32_t most_families = 256;
 constexpr std::uint32_t most_architectures = 256;
-constexpr std::uint32_t largest_struct = 4096;  // bytes: no version will have one near this
 
 const void* open_symbol(const fs::path& path) {
   UnclosedLibrary library;

@@ -1,6 +1,7 @@
 // Loading a plugin's library, and believing what it says only once it has been checked.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -9,6 +10,9 @@
 #include "plugins/sdk/gist/plugin.h"
 
 namespace gist {
+
+/// Bytes: no version of a struct of the interface will have one near this.
+constexpr std::uint32_t largest_struct = 4096;
 
 /// A plugin in memory. It is never unloaded, so that pointers into it stay valid.
 struct LoadedPlugin {

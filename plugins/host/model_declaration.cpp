@@ -20,7 +20,6 @@ constexpr std::int64_t most_heads = 100'000;
 constexpr std::int64_t largest_dim = std::int64_t{1} << 30;
 constexpr std::int64_t most_elements = std::int64_t{1} << 44;
 constexpr std::uint32_t most_weights = 100'000;
-constexpr std::uint32_t largest_struct = 4096;
 constexpr std::string_view layer_mark = "{layer}";
 
 int checked_size(std::string_view what, std::int64_t value, std::int64_t largest,

@@ -5,16 +5,16 @@
 namespace gist {
 namespace {
 
-const Table table{{{"metric", "pos", "gist", "neg"}, {"loss", "0.1", "0.2", "1.4"}}};
+const Table shown_table{{{"metric", "pos", "gist", "neg"}, {"loss", "0.1", "0.2", "1.4"}}};
 
 TEST(Table, ColumnsStandSideBySideWhereTheLineIsWideEnough) {
-  EXPECT_EQ(table.text(80),
+  EXPECT_EQ(shown_table.text(80),
             "metric  pos  gist  neg\n"
             "loss    0.1   0.2  1.4\n");
 }
 
 TEST(Table, ColumnsThatDontFitFollowBelow) {
-  EXPECT_EQ(table.text(18),
+  EXPECT_EQ(shown_table.text(18),
             "metric  pos  gist\n"
             "loss    0.1   0.2\n"
             "\n"

@@ -64,7 +64,7 @@ std::vector<RowLengths> paper_rows(const std::string& model) {
 /// multiplications. These count normalisation, rotation and activation instead, which is a little
 /// more: 914.75 and 552.53, 715.79 and 426.80. Products alone give 0.016 % less than published.
 /// That a gist's readers score gist and input, not the whole sequence, is a difference of 0.09 %.
-constexpr double tolerance = 2e-4;
+constexpr double cost_tolerance = 2e-4;
 
 /// Of one forward pass, in the paper's convention.
 double mean_gflops(Shapes& shapes, std::span<const RowLengths> rows, Caching caching) {
@@ -76,16 +76,16 @@ TEST(PublishedCost, OneForwardPassOfLlama7B) {
   Shapes shapes("llama-7b");
   const std::vector<RowLengths> rows = paper_rows("llama-7b");
   ASSERT_EQ(rows.size(), 252U);
-  EXPECT_NEAR(mean_gflops(shapes, rows, Caching::none), 914.7, tolerance * 914.7);
-  EXPECT_NEAR(mean_gflops(shapes, rows, Caching::gist), 552.5, tolerance * 552.5);
+  EXPECT_NEAR(mean_gflops(shapes, rows, Caching::none), 914.7, cost_tolerance * 914.7);
+  EXPECT_NEAR(mean_gflops(shapes, rows, Caching::gist), 552.5, cost_tolerance * 552.5);
 }
 
 TEST(PublishedCost, EncoderAndOneDecoderStepOfFlanT5Xxl) {
   Shapes shapes("flan-t5-xxl");
   const std::vector<RowLengths> rows = paper_rows("flan-t5-xxl");
   ASSERT_EQ(rows.size(), 252U);
-  EXPECT_NEAR(mean_gflops(shapes, rows, Caching::none), 715.8, tolerance * 715.8);
-  EXPECT_NEAR(mean_gflops(shapes, rows, Caching::gist), 426.8, tolerance * 426.8);
+  EXPECT_NEAR(mean_gflops(shapes, rows, Caching::none), 715.8, cost_tolerance * 715.8);
+  EXPECT_NEAR(mean_gflops(shapes, rows, Caching::gist), 426.8, cost_tolerance * 426.8);
 }
 
 /// Single prompts of that benchmark, from the authors' repository (jayelm/gisting,
@@ -108,8 +108,8 @@ TEST_P(PublishedRowCost, IsCountedForEachWayOfCaching) {
                 within * published / 1e9)
         << name_of(caching);
   };
-  expect(Caching::none, row.none, tolerance);
-  expect(Caching::gist, row.gist, tolerance);
+  expect(Caching::none, row.none, cost_tolerance);
+  expect(Caching::gist, row.gist, cost_tolerance);
   // The authors cached rotated keys; here they are rotated where they are placed.
   expect(Caching::instruction, row.instruction, 5e-4);
 }

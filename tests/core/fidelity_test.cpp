@@ -13,7 +13,7 @@
 namespace gist {
 namespace {
 
-constexpr double tolerance = 1e-5;
+constexpr double fidelity_tolerance = 1e-5;
 
 /// The definition, label by label: softmaxes without the gist token, KL in its plain form.
 Fidelity plain_fidelity(std::span<const float> reference, std::span<const float> gist,
@@ -44,7 +44,8 @@ Fidelity plain_fidelity(std::span<const float> reference, std::span<const float>
 }
 
 void expect_equal(const Fidelity& found, const Fidelity& expected) {
-  EXPECT_NEAR(found.divergence, expected.divergence, tolerance * (1 + expected.divergence));
+  EXPECT_NEAR(found.divergence, expected.divergence,
+              fidelity_tolerance * (1 + expected.divergence));
   EXPECT_EQ(found.labels, expected.labels);
   EXPECT_EQ(found.agreements, expected.agreements);
 }

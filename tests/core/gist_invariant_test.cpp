@@ -10,7 +10,7 @@
 namespace gist {
 namespace {
 
-constexpr double tolerance = 1e-5;
+constexpr double invariant_tolerance = 1e-5;
 
 class GistInvariant : public testing::TestWithParam<std::string> {
  protected:
@@ -69,9 +69,10 @@ TEST_P(GistInvariant, HoldsForMixedLengthsOffsetsAndKInOneBatch) {
   const auto actual_loss = answer_loss(model_, stored_rows, scratch_);
   for (std::size_t i = 0; i < wholes.size(); ++i) {
     SCOPED_TRACE(i);
-    EXPECT_LE(relative_error(actual[i], expected[i]), tolerance);
+    EXPECT_LE(relative_error(actual[i], expected[i]), invariant_tolerance);
     EXPECT_EQ(actual_loss[i].labels, labels_of(wholes[i]));
-    EXPECT_NEAR(actual_loss[i].sum, expected_loss[i].sum, tolerance * expected_loss[i].sum);
+    EXPECT_NEAR(actual_loss[i].sum, expected_loss[i].sum,
+                invariant_tolerance * expected_loss[i].sum);
     EXPECT_EQ(actual_loss[i].correct, expected_loss[i].correct);
   }
 }
@@ -88,9 +89,9 @@ TEST_P(GistInvariant, HoldsAmongRowsOfEveryCondition) {
   const auto expected = label_logits(model_, separate, scratch_);
   const auto actual = label_logits(model_, together, scratch_);
   for (std::size_t i = 0; i < separate.size(); ++i) {
-    EXPECT_LE(relative_error(actual[i], expected[i]), tolerance) << i;
+    EXPECT_LE(relative_error(actual[i], expected[i]), invariant_tolerance) << i;
   }
-  EXPECT_LE(relative_error(actual[4], expected[0]), tolerance);
+  EXPECT_LE(relative_error(actual[4], expected[0]), invariant_tolerance);
 }
 
 TEST_P(GistInvariant, GenerationFromTheStoreEqualsGenerationUnderTheMask) {
@@ -153,7 +154,7 @@ TEST_P(GistInvariant, AWholeStoredPromptEqualsPos) {
   const auto expected = label_logits(model_, pos_rows, scratch_);
   const auto actual = label_logits(model_, stored_rows, scratch_);
   for (std::size_t i = 0; i < wholes.size(); ++i) {
-    EXPECT_LE(relative_error(actual[i], expected[i]), tolerance) << i;
+    EXPECT_LE(relative_error(actual[i], expected[i]), invariant_tolerance) << i;
   }
 }
 

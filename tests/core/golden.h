@@ -26,6 +26,7 @@ struct Golden {
 };
 
 constexpr std::int32_t golden_prompts = 4;
+constexpr Condition golden_conditions[] = {Condition::gist, Condition::pos, Condition::neg};
 constexpr std::int32_t greedy_tokens = 24;
 
 /// The sets, each named as its model: a family more is a row more.

@@ -14,8 +14,7 @@
 namespace gist {
 namespace {
 
-constexpr double tolerance = 1e-5;
-constexpr Condition conditions[] = {Condition::gist, Condition::pos, Condition::neg};
+constexpr double golden_tolerance = 1e-5;
 
 LabelledSequence labelled(const Golden& golden, Condition condition) {
   return {golden.sequence, golden.labels, condition, nullptr, 0};
@@ -23,7 +22,7 @@ LabelledSequence labelled(const Golden& golden, Condition condition) {
 
 void expect_loss(const AnswerLoss& loss, const Golden& golden) {
   EXPECT_EQ(loss.labels, golden.labels);
-  EXPECT_NEAR(loss.sum / loss.labels, golden.loss, tolerance * std::max(1.0F, golden.loss));
+  EXPECT_NEAR(loss.sum / loss.labels, golden.loss, golden_tolerance * std::max(1.0F, golden.loss));
 }
 
 /// The golden has [layers, kv_heads, k, dim], the engine [k, layers, kv_heads, dim].
@@ -45,12 +44,12 @@ void expect_activations(const GistActivations& gist, const Golden& golden, const
   ASSERT_EQ(gist.tokens, golden.gist().end - golden.gist().begin);
   EXPECT_LE(relative_error(
                 gist.key, tokens_outermost(golden.key, stack.kv_heads, gist.tokens, stack.key_dim)),
-            tolerance);
+            golden_tolerance);
   EXPECT_LE(relative_error(gist.value, tokens_outermost(golden.value, stack.kv_heads, gist.tokens,
                                                         stack.value_dim)),
-            tolerance);
+            golden_tolerance);
   if (!golden.hidden.empty()) {
-    EXPECT_LE(relative_error(gist.hidden, golden.hidden), tolerance);
+    EXPECT_LE(relative_error(gist.hidden, golden.hidden), golden_tolerance);
   }
 }
 
@@ -86,7 +85,7 @@ class GoldenOne : public testing::TestWithParam<One> {
 TEST_P(GoldenOne, LogitsAndLoss) {
   const LabelledSequence sequence = labelled(golden_, condition());
   EXPECT_LE(relative_error(label_logits(model_, {&sequence, 1}, scratch_)[0], golden_.logits),
-            tolerance);
+            golden_tolerance);
   expect_loss(answer_loss(model_, {&sequence, 1}, scratch_)[0], golden_);
 }
 
@@ -105,8 +104,8 @@ TEST_P(GoldenOne, GreedyTokens) {
 
 INSTANTIATE_TEST_SUITE_P(, GoldenOne,
                          testing::Combine(testing::ValuesIn(golden_sets()),
-                                          testing::ValuesIn(conditions), testing::Values(1, 3),
-                                          testing::Range(0, golden_prompts)),
+                                          testing::ValuesIn(golden_conditions),
+                                          testing::Values(1, 3), testing::Range(0, golden_prompts)),
                          [](const testing::TestParamInfo<One>& suite) {
                            return set_name(std::get<0>(suite.param)) + "_" +
                                   std::string(name_of(std::get<1>(suite.param))) + "_k" +
@@ -125,7 +124,7 @@ class GoldenBatch : public testing::TestWithParam<std::string> {
   /// Every prompt under every condition and k.
   std::vector<Case> cases() const {
     std::vector<Case> result;
-    for (const Condition condition : conditions) {
+    for (const Condition condition : golden_conditions) {
       for (const int k : {1, 3}) {
         for (int i = 0; i < golden_prompts; ++i) {
           result.push_back({condition, load_golden(GetParam(), condition, k, i)});
@@ -147,7 +146,7 @@ TEST_P(GoldenBatch, LogitsAndLossOfAllConditionsInOnePass) {
   const auto losses = answer_loss(model_, sequences, scratch_);
   for (std::size_t i = 0; i < all.size(); ++i) {
     SCOPED_TRACE(i);
-    EXPECT_LE(relative_error(logits[i], all[i].golden.logits), tolerance);
+    EXPECT_LE(relative_error(logits[i], all[i].golden.logits), golden_tolerance);
     expect_loss(losses[i], all[i].golden);
   }
 }

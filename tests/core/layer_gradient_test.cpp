@@ -9,35 +9,36 @@ namespace {
 using Kind = Parameters::Kind;
 using LayerOf = std::function<Tensor(Pass&, const Tensor& hidden)>;
 
-constexpr int table = 0, matrix = 1, norm = 2, head = 3;  // the weights, shared by all layers
-constexpr std::int64_t d = 20;
+constexpr int the_table = 0, the_matrix = 1, the_norm = 2,
+              the_head = 3;  // the weights, shared by all layers
+constexpr std::int64_t model_width = 20;
 
 /// A model whose layers are given as functions.
 class ToyFamily final : public Family {
  public:
   explicit ToyFamily(std::vector<LayerOf> layers) : layers_(std::move(layers)) {
     spec_.family = "toy";
-    spec_.d_model = d;
+    spec_.d_model = model_width;
     spec_.vocabulary = 50;
     spec_.stacks.push_back({StackKind::causal, static_cast<int>(layers_.size()), 1, 1, 4, 4});
     const auto weight = [&](const char* name, const Shape& shape, WeightUse use) {
       spec_.weights.push_back({name, shape, use, std::nullopt, "", {}});
     };
-    weight("table", {50, d}, WeightUse::table);
-    weight("matrix", {d, d}, WeightUse::matrix);
-    weight("norm", {d}, WeightUse::vector);
-    weight("head", {50, d}, WeightUse::matrix);
-    weight("unused", {d, d}, WeightUse::matrix);
-    spec_.head.weight = head;
+    weight("table", {50, model_width}, WeightUse::table);
+    weight("matrix", {model_width, model_width}, WeightUse::matrix);
+    weight("norm", {model_width}, WeightUse::vector);
+    weight("head", {50, model_width}, WeightUse::matrix);
+    weight("unused", {model_width, model_width}, WeightUse::matrix);
+    spec_.head.weight = the_head;
   }
 
   const ModelSpec& spec() const override { return spec_; }
-  Tensor enter(Pass& pass, int) override { return embedding(pass, table); }
+  Tensor enter(Pass& pass, int) override { return embedding(pass, the_table); }
   Tensor layer(Pass& pass, int, int layer, const Tensor& hidden) override {
     return layers_[static_cast<std::size_t>(layer)](pass, hidden);
   }
   Tensor leave(Pass& pass, int, const Tensor& hidden) override {
-    return rms_norm(pass, hidden, norm, 1e-5F);
+    return rms_norm(pass, hidden, the_norm, 1e-5F);
   }
 
  private:
@@ -49,19 +50,19 @@ Tensor identity(Pass&, const Tensor& hidden) {
   return hidden;
 }
 Tensor product(Pass& pass, const Tensor& hidden) {
-  return linear(pass, hidden, matrix);
+  return linear(pass, hidden, the_matrix);
 }
 Tensor residual(Pass& pass, const Tensor& hidden) {
-  return add(pass, hidden, linear(pass, hidden, matrix));
+  return add(pass, hidden, linear(pass, hidden, the_matrix));
 }
 Tensor doubled(Pass& pass, const Tensor& hidden) {
   return add(pass, hidden, hidden);
 }
 Tensor plus_embedding(Pass& pass, const Tensor& hidden) {
-  return add(pass, hidden, embedding(pass, table));
+  return add(pass, hidden, embedding(pass, the_table));
 }
 Tensor embedding_again(Pass& pass, const Tensor&) {
-  return embedding(pass, table);
+  return embedding(pass, the_table);
 }
 
 class LayerGradient : public testing::TestWithParam<bool> {
@@ -108,7 +109,7 @@ TEST_P(LayerGradient, OfAnInputThatIsUsedTwiceIsTheSum) {
     return doubled(pass, doubled(pass, hidden));
   };
   const auto twice = [](Pass& pass, const Tensor& hidden) {
-    return add(pass, linear(pass, hidden, matrix), linear(pass, hidden, matrix));
+    return add(pass, linear(pass, hidden, the_matrix), linear(pass, hidden, the_matrix));
   };
   expect_equal(of({quadrupled, product}), of({doubled, product, doubled}));
   expect_equal(of({twice, product}), of({product, doubled, product}));
@@ -128,7 +129,7 @@ TEST_P(LayerGradient, OfALayerThatNothingDependsOnIsZero) {
 
 TEST_P(LayerGradient, OfAnUnusedResultIsZero) {
   const auto wasteful = [](Pass& pass, const Tensor& hidden) {
-    rms_norm(pass, linear(pass, hidden, matrix), norm, 1e-5F);
+    rms_norm(pass, linear(pass, hidden, the_matrix), the_norm, 1e-5F);
     return residual(pass, hidden);
   };
   expect_equal(of({wasteful, product}), of({residual, product}));
@@ -136,8 +137,8 @@ TEST_P(LayerGradient, OfAnUnusedResultIsZero) {
 
 TEST_P(LayerGradient, OfAnUnusedWeightIsZero) {
   const Gradients gradients = of({residual, product});
-  EXPECT_EQ(gradients.unused, std::vector<float>(d * d));
-  EXPECT_NE(gradients.matrix, std::vector<float>(d * d));
+  EXPECT_EQ(gradients.unused, std::vector<float>(model_width * model_width));
+  EXPECT_NE(gradients.matrix, std::vector<float>(model_width * model_width));
 }
 
 INSTANTIATE_TEST_SUITE_P(, LayerGradient, testing::Bool(), [](const auto& recompute) {

@@ -15,7 +15,6 @@ namespace {
 using namespace gist::testing;
 using ::testing::HasSubstr;
 
-const std::filesystem::path llama_store = fixtures / "stores/wordtasks-llama-gist-k1.h5";
 const std::filesystem::path t5_vocabulary = fixtures / "models/wordtasks-t5-gist/spiece.model";
 
 /// A user's cache of the test's own.

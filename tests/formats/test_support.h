@@ -18,6 +18,9 @@
 namespace gist::testing {
 
 inline const std::filesystem::path fixtures = GIST_FIXTURES;
+inline const std::filesystem::path plain_model = fixtures / "models/stories260K";  // 512 pieces
+inline const std::filesystem::path gist_model = fixtures / "models/stories260K-gist";
+inline const std::filesystem::path llama_store = fixtures / "stores/wordtasks-llama-gist-k1.h5";
 
 /// Removed with all that is in it.
 class TemporaryDirectory {

@@ -49,7 +49,7 @@ Doubles product(const Doubles& a, const Floats& b) {
   return y;
 }
 
-void expect_equals_oracle(Backend& backend, std::int64_t n) {
+void expect_curve_equals_oracle(Backend& backend, std::int64_t n) {
   Random random(1);
   DeviceArrays arrays(backend);
   const Floats x = random.floats(n, 3);
@@ -80,14 +80,14 @@ void expect_equals_oracle(Backend& backend, std::int64_t n) {
 
 TEST(ActivationTest, EqualsTheOracleAndItsDifferences) {
   const auto backend = backend_under_test();
-  expect_equals_oracle(*backend, 40013);  // on both threads
+  expect_curve_equals_oracle(*backend, 40013);  // on both threads
 }
 
 class ActivationOnTarget : public OnSimdTarget {};
 
 TEST_P(ActivationOnTarget, EqualsTheOracleAndItsDifferences) {
   const auto backend = make_cpu_backend({.threads = 1});
-  expect_equals_oracle(*backend, 203);
+  expect_curve_equals_oracle(*backend, 203);
 }
 
 INSTANTIATE_TEST_SUITE_P(Here, ActivationOnTarget, testing::ValuesIn(simd_targets_here()),

@@ -10,26 +10,6 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-struct Dims {
-  std::int64_t heads, kv_heads, key_dim, value_dim;
-  float soft_cap;
-};
-
-void PrintTo(const Dims& d, std::ostream* out) {
-  *out << d.heads << " heads on " << d.kv_heads << ", dims " << d.key_dim << " and " << d.value_dim
-       << ", cap " << d.soft_cap;
-}
-
-AttentionProblem problem_of(const Dims& d) {
-  AttentionProblem p;
-  p.heads = d.heads;
-  p.kv_heads = d.kv_heads;
-  p.key_dim = d.key_dim;
-  p.value_dim = d.value_dim;
-  p.spec.soft_cap = d.soft_cap;
-  return p;
-}
-
 Floats output_gradient(const AttentionProblem& p, Random& random) {
   return random.floats(p.queries * p.heads * p.value_dim);
 }
@@ -64,7 +44,7 @@ void expect_oracle(Backend& backend, AttentionProblem p) {
   expect_gradients(found, p, dy);
 }
 
-class AttentionBackward : public testing::TestWithParam<Dims> {
+class AttentionBackward : public testing::TestWithParam<AttentionDims> {
  protected:
   void expect_equals_oracle(AttentionProblem p) { expect_oracle(*backend_, std::move(p)); }
   AttentionProblem problem() const { return problem_of(GetParam()); }
@@ -116,13 +96,14 @@ TEST_P(AttentionBackward, TakesAnyIntervals) {
   expect_equals_oracle(p);
 }
 
-INSTANTIATE_TEST_SUITE_P(Dims, AttentionBackward,
-                         testing::Values(Dims{1, 1, 1, 1, 0}, Dims{8, 4, 8, 8, 0},
-                                         Dims{4, 4, 32, 32, 0}, Dims{4, 2, 64, 64, 0},
-                                         Dims{4, 1, 96, 96, 0}, Dims{2, 1, 128, 128, 0},
-                                         Dims{3, 1, 13, 21, 0}, Dims{5, 5, 40, 17, 0},
-                                         Dims{20, 1, 16, 24, 0}, Dims{130, 1, 4, 4, 0},
-                                         Dims{4, 2, 32, 32, 5}, Dims{3, 3, 5, 34, 2}));
+INSTANTIATE_TEST_SUITE_P(
+    Dims, AttentionBackward,
+    testing::Values(AttentionDims{1, 1, 1, 1, 0}, AttentionDims{8, 4, 8, 8, 0},
+                    AttentionDims{4, 4, 32, 32, 0}, AttentionDims{4, 2, 64, 64, 0},
+                    AttentionDims{4, 1, 96, 96, 0}, AttentionDims{2, 1, 128, 128, 0},
+                    AttentionDims{3, 1, 13, 21, 0}, AttentionDims{5, 5, 40, 17, 0},
+                    AttentionDims{20, 1, 16, 24, 0}, AttentionDims{130, 1, 4, 4, 0},
+                    AttentionDims{4, 2, 32, 32, 5}, AttentionDims{3, 3, 5, 34, 2}));
 
 class AttentionBackwardRules : public testing::TestWithParam<Dtype> {
  protected:

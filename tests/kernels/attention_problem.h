@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <ostream>
 #include <utility>
 
 #include "tests/kernels/device_arrays.h"
@@ -15,6 +16,27 @@ struct AttentionTensors {
   Tensor q, keys, values, y;
   AttentionKeys visible;
 };
+
+/// What the size of a problem's work depends on.
+struct AttentionDims {
+  std::int64_t heads, kv_heads, key_dim, value_dim;
+  float soft_cap;
+};
+
+inline void PrintTo(const AttentionDims& d, std::ostream* out) {
+  *out << d.heads << " heads on " << d.kv_heads << ", dims " << d.key_dim << " and " << d.value_dim
+       << ", cap " << d.soft_cap;
+}
+
+inline AttentionProblem problem_of(const AttentionDims& d) {
+  AttentionProblem p;
+  p.heads = d.heads;
+  p.kv_heads = d.kv_heads;
+  p.key_dim = d.key_dim;
+  p.value_dim = d.value_dim;
+  p.spec.soft_cap = d.soft_cap;
+  return p;
+}
 
 inline AttentionTensors upload(const AttentionProblem& p, DeviceArrays& arrays) {
   AttentionTensors t;

@@ -7,28 +7,9 @@
 namespace gist::test {
 namespace {
 
-struct Dims {
-  std::int64_t heads, kv_heads, key_dim, value_dim;
-  float soft_cap;
-};
-
-void PrintTo(const Dims& d, std::ostream* out) {
-  *out << d.heads << " heads on " << d.kv_heads << ", dims " << d.key_dim << " and " << d.value_dim
-       << ", cap " << d.soft_cap;
-}
-
-class Attention : public testing::TestWithParam<Dims> {
+class Attention : public testing::TestWithParam<AttentionDims> {
  protected:
-  AttentionProblem problem() const {
-    const Dims d = GetParam();
-    AttentionProblem p;
-    p.heads = d.heads;
-    p.kv_heads = d.kv_heads;
-    p.key_dim = d.key_dim;
-    p.value_dim = d.value_dim;
-    p.spec.soft_cap = d.soft_cap;
-    return p;
-  }
+  AttentionProblem problem() const { return problem_of(GetParam()); }
   void expect_equals_oracle(AttentionProblem p) {
     Random random(1);
     fill(p, random);
@@ -75,13 +56,14 @@ TEST_P(Attention, TakesAnyIntervals) {
   expect_equals_oracle(p);
 }
 
-INSTANTIATE_TEST_SUITE_P(Dims, Attention,
-                         testing::Values(Dims{1, 1, 1, 1, 0}, Dims{8, 4, 8, 8, 0},
-                                         Dims{4, 2, 32, 32, 0}, Dims{2, 2, 64, 64, 0},
-                                         Dims{4, 1, 96, 96, 0}, Dims{6, 2, 128, 128, 0},
-                                         Dims{2, 1, 256, 256, 0}, Dims{3, 1, 13, 21, 0},
-                                         Dims{5, 5, 40, 17, 0}, Dims{20, 1, 16, 24, 0},
-                                         Dims{130, 1, 4, 4, 0}, Dims{4, 2, 32, 32, 5}));
+INSTANTIATE_TEST_SUITE_P(
+    Dims, Attention,
+    testing::Values(AttentionDims{1, 1, 1, 1, 0}, AttentionDims{8, 4, 8, 8, 0},
+                    AttentionDims{4, 2, 32, 32, 0}, AttentionDims{2, 2, 64, 64, 0},
+                    AttentionDims{4, 1, 96, 96, 0}, AttentionDims{6, 2, 128, 128, 0},
+                    AttentionDims{2, 1, 256, 256, 0}, AttentionDims{3, 1, 13, 21, 0},
+                    AttentionDims{5, 5, 40, 17, 0}, AttentionDims{20, 1, 16, 24, 0},
+                    AttentionDims{130, 1, 4, 4, 0}, AttentionDims{4, 2, 32, 32, 5}));
 
 class AttentionRules : public testing::TestWithParam<Dtype> {
  protected:

@@ -8,8 +8,6 @@
 namespace gist::test {
 namespace {
 
-constexpr double tolerance = 1e-5;
-
 CrossEntropyProblem problem(std::int64_t m, std::int64_t d, std::int64_t vocabulary, bool bias,
                             float scale, float soft_cap, float deviation = 1) {
   Random random(3);
@@ -44,10 +42,10 @@ Gradients take(Backend& backend, const CrossEntropyProblem& p) {
 void expect_oracle(const Gradients& found, const CrossEntropyProblem& p) {
   const CrossEntropyGradients expected = cross_entropy_gradients_oracle(p);
   EXPECT_LT(relative_error(found.loss, expected.loss), 1e-6);
-  EXPECT_LT(relative_l2(found.dhidden, expected.dhidden), tolerance);
-  EXPECT_LT(relative_l2(found.dhead, expected.dhead), tolerance);
+  EXPECT_LT(relative_l2(found.dhidden, expected.dhidden), gradient_tolerance);
+  EXPECT_LT(relative_l2(found.dhead, expected.dhead), gradient_tolerance);
   if (p.bias.empty()) return;
-  EXPECT_LT(relative_l2(found.dbias, expected.dbias), tolerance);
+  EXPECT_LT(relative_l2(found.dbias, expected.dbias), gradient_tolerance);
 }
 
 TEST(CrossEntropyGradientOracle, IsTheGradientOfTheForwardOracle) {

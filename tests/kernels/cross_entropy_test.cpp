@@ -8,13 +8,13 @@
 namespace gist::test {
 namespace {
 
-struct Case {
+struct LossCase {
   std::int64_t m, d, vocabulary;
   bool bias;
   float scale, soft_cap;
 };
 
-class LinearCrossEntropy : public testing::TestWithParam<std::tuple<Case, Dtype>> {};
+class LinearCrossEntropy : public testing::TestWithParam<std::tuple<LossCase, Dtype>> {};
 
 TEST_P(LinearCrossEntropy, EqualsTheOracle) {
   const auto [c, dtype] = GetParam();
@@ -50,12 +50,13 @@ TEST_P(LinearCrossEntropy, EqualsTheOracle) {
   EXPECT_EQ(arrays.integers(best), plain_result.best);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Shapes, LinearCrossEntropy,
-    testing::Combine(testing::Values(Case{3, 16, 50, false, 1, 0}, Case{5, 33, 129, true, 0.5F, 30},
-                                     Case{1, 8, 7, false, 2, 0},
-                                     Case{70, 12, 40001, false, 1, 0}),  // more than a chunk
-                     testing::Values(Dtype::f32, Dtype::bf16)));
+INSTANTIATE_TEST_SUITE_P(Shapes, LinearCrossEntropy,
+                         testing::Combine(testing::Values(LossCase{3, 16, 50, false, 1, 0},
+                                                          LossCase{5, 33, 129, true, 0.5F, 30},
+                                                          LossCase{1, 8, 7, false, 2, 0},
+                                                          LossCase{70, 12, 40001, false, 1,
+                                                                   0}),  // more than a chunk
+                                          testing::Values(Dtype::f32, Dtype::bf16)));
 
 TEST(CrossEntropy, FindsTheFirstOfEqualLogits) {
   const auto backend = backend_under_test();

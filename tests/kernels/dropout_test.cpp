@@ -19,7 +19,7 @@ Floats dropped(Backend& backend, const Floats& x, const Dropout& dropout) {
   return arrays.floats(y);
 }
 
-void expect_equals_oracle(Backend& backend, std::int64_t n) {
+void expect_kept_equal_oracle(Backend& backend, std::int64_t n) {
   Random random(1);
   const Floats x = random.floats(n);
   for (const float p : {0.1F, 0.5F, 0.999F}) {
@@ -44,15 +44,15 @@ TEST(PhiloxTest, GivesRandom123sKnownAnswers) {
 
 TEST(DropoutTest, EqualsTheOracle) {
   const auto backend = backend_under_test();
-  expect_equals_oracle(*backend, 100003);  // on both threads
-  for (const std::int64_t n : {0, 1, 3, 4, 63, 64, 65}) expect_equals_oracle(*backend, n);
+  expect_kept_equal_oracle(*backend, 100003);  // on both threads
+  for (const std::int64_t n : {0, 1, 3, 4, 63, 64, 65}) expect_kept_equal_oracle(*backend, n);
 }
 
 class DropoutOnTarget : public OnSimdTarget {};
 
 TEST_P(DropoutOnTarget, EqualsTheOracle) {
   const auto backend = make_cpu_backend({.threads = 1});
-  expect_equals_oracle(*backend, 1003);
+  expect_kept_equal_oracle(*backend, 1003);
 }
 
 INSTANTIATE_TEST_SUITE_P(Here, DropoutOnTarget, testing::ValuesIn(simd_targets_here()),

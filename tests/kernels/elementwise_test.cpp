@@ -73,8 +73,8 @@ struct RotateCase {
   bool interleaved;
 };
 
-Doubles rotate_oracle(const RotateCase& c, const Floats& x, const Integers& positions,
-                      const Floats& inv_freq, double scale) {
+Doubles rope_oracle(const RotateCase& c, const Floats& x, const Integers& positions,
+                    const Floats& inv_freq, double scale) {
   Doubles y(x.begin(), x.end());
   const int pairs = c.rotary_dims / 2;
   for (std::int64_t i = 0; i < c.m * c.heads; ++i) {
@@ -105,7 +105,7 @@ TEST_F(Elementwise, RotateEqualsTheOracle) {
     Integers positions;
     for (std::int64_t i = 0; i < c.m; ++i) positions.push_back(random_.below(5000));
     const RopePairs pairs = c.interleaved ? RopePairs::interleaved : RopePairs::half;
-    const Doubles expected = rotate_oracle(c, x, positions, inv_freq, 1.25);
+    const Doubles expected = rope_oracle(c, x, positions, inv_freq, 1.25);
     const Tensor in = arrays_.of({c.m, c.heads, c.dim}, x);
     const Tensor out = arrays_.empty({c.m, c.heads, c.dim});
     const Tensor at = arrays_.of({c.m}, positions);

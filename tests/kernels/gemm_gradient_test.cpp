@@ -8,8 +8,6 @@
 namespace gist::test {
 namespace {
 
-constexpr double tolerance = 1e-5;
-
 class GemmGradient : public testing::Test {
  protected:
   std::unique_ptr<Backend> backend_ = backend_under_test();
@@ -32,9 +30,11 @@ TEST_F(GemmGradient, ByItsInput) {
     const Tensor dx = arrays_.filled({m, k}, 99);
     backend_->gemm_input_gradient(gradient, weight, false, dx);
     const Floats overwritten = arrays_.floats(dx);
-    EXPECT_LT(relative_l2(overwritten, expected), tolerance) << m;
+    EXPECT_LT(relative_l2(overwritten, expected), gradient_tolerance) << m;
     backend_->gemm_input_gradient(gradient, weight, true, dx);
-    EXPECT_LT(relative_l2(difference(arrays_.floats(dx), overwritten), expected), tolerance) << m;
+    EXPECT_LT(relative_l2(difference(arrays_.floats(dx), overwritten), expected),
+              gradient_tolerance)
+        << m;
   }
 }
 
@@ -53,11 +53,13 @@ TEST_F(GemmGradient, ByItsWeightIsAdded) {
       return gemm_oracle(doubles(x), doubles(w), at, m, n, k);
     });
     const Floats first = arrays_.floats(dw);
-    EXPECT_LT(relative_l2(difference(arrays_.floats(dw), w_before), by_weight), tolerance) << m;
-    EXPECT_LT(relative_l2(difference(arrays_.floats(db), b_before), by_bias), tolerance) << m;
+    EXPECT_LT(relative_l2(difference(arrays_.floats(dw), w_before), by_weight), gradient_tolerance)
+        << m;
+    EXPECT_LT(relative_l2(difference(arrays_.floats(db), b_before), by_bias), gradient_tolerance)
+        << m;
     const Floats bias_gradient = arrays_.floats(db);
     backend_->gemm_weight_gradient(gradient, input, dw, {});
-    EXPECT_LT(relative_l2(difference(arrays_.floats(dw), first), by_weight), tolerance)
+    EXPECT_LT(relative_l2(difference(arrays_.floats(dw), first), by_weight), gradient_tolerance)
         << m << ", without bias";
     EXPECT_EQ(arrays_.floats(db), bias_gradient);
   }
@@ -70,8 +72,8 @@ TEST_F(GemmGradient, ByABiasOfManyRowsAndColumns) {
   backend_->gemm_weight_gradient(arrays_.of({m, n}, dy), arrays_.of({m, 1}, Floats(m, 1.0F)), dw,
                                  db);
   const Doubles sums = gemm_oracle(Floats(m, 1.0F), transposed(dy, m, n), {}, 1, n, m);
-  EXPECT_LT(relative_l2(arrays_.floats(db), sums), tolerance);
-  EXPECT_LT(relative_l2(arrays_.floats(dw), sums), tolerance);
+  EXPECT_LT(relative_l2(arrays_.floats(db), sums), gradient_tolerance);
+  EXPECT_LT(relative_l2(arrays_.floats(dw), sums), gradient_tolerance);
 }
 
 TEST_F(GemmGradient, OfNoColumnsIsZero) {
@@ -123,7 +125,8 @@ TEST(Bf16Products, HaveTheErrorOfPlainRounding) {
       const Doubles exact = gemm_oracle(a, b, {}, rows, columns, inner);
       const Floats plain = plain_bf16_gemm(a, b, {}, rows, columns, inner);
       EXPECT_LE(relative_l2(arrays.floats(found), exact), 2 * relative_l2(plain, exact)) << rows;
-      EXPECT_LT(relative_l2(arrays.floats(found), doubles(plain)), tolerance) << "factors are bf16";
+      EXPECT_LT(relative_l2(arrays.floats(found), doubles(plain)), gradient_tolerance)
+          << "factors are bf16";
     };
     const Tensor y = arrays.empty({m, n}), weight = arrays.of({n, k}, w);
     backend->gemm(arrays.of({m, k}, x), *backend->plain(weight), {}, y);
@@ -139,7 +142,7 @@ TEST(Bf16Products, HaveTheErrorOfPlainRounding) {
     backend->gemm_input_gradient(gradient, weight, true, dx);
     Doubles twice;
     for (const float each : once) twice.push_back(2.0 * each);
-    EXPECT_LT(relative_l2(arrays.floats(dx), twice), tolerance) << "sums are f32";
+    EXPECT_LT(relative_l2(arrays.floats(dx), twice), gradient_tolerance) << "sums are f32";
   }
 }
 

@@ -10,8 +10,6 @@
 namespace gist::test {
 namespace {
 
-constexpr double tolerance = 1e-5;
-
 class Gradient : public testing::Test {
  protected:
   std::unique_ptr<Backend> backend_ = backend_under_test();
@@ -61,14 +59,14 @@ TEST_F(Gradient, OfRmsNormByItsInputAndWeight) {
                                                                    return rms_norm_oracle(
                                                                        at, doubles(weight), eps);
                                                                  })),
-              tolerance)
+              gradient_tolerance)
         << m << " x " << d;
     EXPECT_LT(relative_l2(difference(arrays_.floats(dweight), before),
                           numerical_gradient(weight, dy,
                                              [&](const Doubles& at) {
                                                return rms_norm_oracle(doubles(x), at, eps);
                                              })),
-              tolerance)
+              gradient_tolerance)
         << m << " x " << d;
   }
 }
@@ -99,20 +97,20 @@ TEST_F(Gradient, OfTheSiluGateByGateAndUp) {
       gate, dy, [&](const Doubles& at) { return silu_gate_oracle(at, doubles(up)); });
   auto by_up = numerical_gradient(
       up, dy, [&](const Doubles& at) { return silu_gate_oracle(doubles(gate), at); });
-  EXPECT_LT(relative_l2(arrays_.floats(dgate), by_gate), tolerance);
+  EXPECT_LT(relative_l2(arrays_.floats(dgate), by_gate), gradient_tolerance);
   Floats found = arrays_.floats(dup);
-  EXPECT_NEAR(found[0], by_up[0], tolerance * std::abs(by_up[0]));
+  EXPECT_NEAR(found[0], by_up[0], gradient_tolerance * std::abs(by_up[0]));
   found[0] = 0;
   by_up[0] = 0;
-  EXPECT_LT(relative_l2(found, by_up), tolerance);
+  EXPECT_LT(relative_l2(found, by_up), gradient_tolerance);
 }
 
 TEST_F(Gradient, OfRotateIsTheRotationBack) {
-  struct Case {
+  struct RotatedBack {
     std::int64_t m, heads, dim, pairs;
   };
-  for (const Case& c :
-       {Case{3, 2, 8, 4}, Case{2, 3, 37, 18}, Case{4, 1, 10, 3}, Case{2, 2, 5, 0}}) {
+  for (const RotatedBack& c : {RotatedBack{3, 2, 8, 4}, RotatedBack{2, 3, 37, 18},
+                               RotatedBack{4, 1, 10, 3}, RotatedBack{2, 2, 5, 0}}) {
     for (const RopePairs pairs : {RopePairs::half, RopePairs::interleaved}) {
       const Floats x = random_.floats(c.m * c.heads * c.dim);
       const Floats dy = random_.floats(c.m * c.heads * c.dim);
@@ -132,7 +130,7 @@ TEST_F(Gradient, OfRotateIsTheRotationBack) {
       const auto expected = numerical_gradient(x, dy, [&](const Doubles& at) {
         return rotate_oracle(at, table, c.heads, c.dim, c.pairs, pairs);
       });
-      EXPECT_LT(relative_l2(arrays_.floats(dx), expected), tolerance) << c.dim;
+      EXPECT_LT(relative_l2(arrays_.floats(dx), expected), gradient_tolerance) << c.dim;
       backend_->rotate(gradient, rotation, pairs, RotateDirection::backward, gradient);
       EXPECT_EQ(arrays_.floats(gradient), arrays_.floats(dx)) << "in place";
 

@@ -66,6 +66,9 @@ struct CrossEntropyProblem {
 };
 CrossEntropyGradients cross_entropy_gradients_oracle(const CrossEntropyProblem& p);
 
+/// Of f32 gradients against the oracle's in f64: the relative difference of their L2 norms.
+constexpr double gradient_tolerance = 1e-5;
+
 /// One step of AdamW on one value, with the gradient's norm over all.
 struct AdamwValue {
   double weight = 0, first_moment = 0, second_moment = 0;

@@ -15,7 +15,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 /// A configuration as Hugging Face writes it, with some keys replaced (null: as if missing).
-json config_with(const json& replaced) {
+json t5_config_with(const json& replaced) {
   json config = {{"architectures", {"T5ForConditionalGeneration"}},
                  {"model_type", "t5"},
                  {"d_model", 16},
@@ -33,14 +33,14 @@ json config_with(const json& replaced) {
   return config;
 }
 
-std::unique_ptr<Family> configured(const json& replaced = json::object()) {
+std::unique_ptr<Family> configured_t5(const json& replaced = json::object()) {
   static const LoadedPlugin plugin = load_plugin(GIST_T5);
-  return configure_family(plugin, plugin.families[0], config_with(replaced),
+  return configure_family(plugin, plugin.families[0], t5_config_with(replaced),
                           "T5ForConditionalGeneration", "m/config.json");
 }
 
-std::string rejection(const json& replaced) {
-  return error_of(ErrorKind::data, [&] { configured(replaced); });
+std::string t5_rejection(const json& replaced) {
+  return error_of(ErrorKind::data, [&] { configured_t5(replaced); });
 }
 
 struct Head {
@@ -53,7 +53,7 @@ std::ostream& operator<<(std::ostream& out, const Head& head) {
 }
 
 Head head_of(const json& replaced) {
-  const ModelSpec spec = configured(replaced)->spec();
+  const ModelSpec spec = configured_t5(replaced)->spec();
   return {spec.weights[static_cast<std::size_t>(spec.head.weight)].tied_to, spec.head.scale};
 }
 
@@ -68,7 +68,7 @@ TEST(T5, ScalesTheHeadWhereItIsTiedUnlessTheConfigurationSaysOtherwise) {
 }
 
 TEST(T5, FindsItsTableUnderEachOfItsNames) {
-  const ModelSpec spec = configured()->spec();
+  const ModelSpec spec = configured_t5()->spec();
   const auto table = std::find_if(spec.weights.begin(), spec.weights.end(),
                                   [](const WeightSpec& w) { return w.name == "shared.weight"; });
   EXPECT_THAT(table->other_names,
@@ -82,7 +82,7 @@ TEST(T5, RejectsEachNumberOutOfRangeByName) {
     for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{INT32_MAX},
                                      std::int64_t{1} << 32, INT64_MIN, INT64_MAX}) {
       if (value == 0 && key == std::string("decoder_start_token_id")) continue;  // a token's id
-      EXPECT_THAT(rejection({{key, value}}),
+      EXPECT_THAT(t5_rejection({{key, value}}),
                   HasSubstr(std::string("m/config.json: ") + key + ": expected"))
           << value;
     }
@@ -91,20 +91,21 @@ TEST(T5, RejectsEachNumberOutOfRangeByName) {
 
 TEST(T5, RejectsAMissingKeyByName) {
   for (const char* key : {"d_model", "d_kv", "d_ff", "num_layers", "num_heads", "vocab_size"}) {
-    EXPECT_THAT(rejection({{key, nullptr}}), HasSubstr(std::string(key) + ": expected"));
+    EXPECT_THAT(t5_rejection({{key, nullptr}}), HasSubstr(std::string(key) + ": expected"));
   }
   for (const char* key : {"num_decoder_layers", "decoder_start_token_id", "model_type",
                           "relative_attention_num_buckets", "relative_attention_max_distance"}) {
-    EXPECT_NO_THROW(configured({{key, nullptr}})) << key;
+    EXPECT_NO_THROW(configured_t5({{key, nullptr}})) << key;
   }
 }
 
 TEST(T5, RejectsByNameWhatItCannotCompute) {
-  EXPECT_THAT(rejection({{"model_type", "umt5"}}), HasSubstr("model_type: expected"));
-  EXPECT_THAT(rejection({{"feed_forward_proj", "gated-tanh"}}), HasSubstr("feed_forward_proj: "));
-  EXPECT_THAT(rejection({{"dense_act_fn", "tanh"}}), HasSubstr("dense_act_fn: expected"));
-  EXPECT_THAT(rejection({{"tie_encoder_decoder", true}}), HasSubstr("tie_encoder_decoder: "));
-  EXPECT_THAT(rejection({{"dropout_rate", 1}}), HasSubstr("dropout_rate: expected"));
+  EXPECT_THAT(t5_rejection({{"model_type", "umt5"}}), HasSubstr("model_type: expected"));
+  EXPECT_THAT(t5_rejection({{"feed_forward_proj", "gated-tanh"}}),
+              HasSubstr("feed_forward_proj: "));
+  EXPECT_THAT(t5_rejection({{"dense_act_fn", "tanh"}}), HasSubstr("dense_act_fn: expected"));
+  EXPECT_THAT(t5_rejection({{"tie_encoder_decoder", true}}), HasSubstr("tie_encoder_decoder: "));
+  EXPECT_THAT(t5_rejection({{"dropout_rate", 1}}), HasSubstr("dropout_rate: expected"));
 }
 
 }  // namespace

@@ -15,8 +15,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-const std::filesystem::path plain_model = fixtures / "models/stories260K";
-const std::filesystem::path gist_model = fixtures / "models/stories260K-gist";
 constexpr std::array json_names = {"added_tokens.json", "special_tokens_map.json",
                                    "tokenizer_config.json"};
 

@@ -10,9 +10,6 @@ using namespace gist::testing;
 using ::testing::ElementsAre;
 using Ids = std::vector<std::int32_t>;
 
-const std::filesystem::path plain_model = fixtures / "models/stories260K";  // 512 pieces
-const std::filesystem::path gist_model = fixtures / "models/stories260K-gist";
-
 /// A directory with the 512-piece vocabulary and other files at will.
 class TokenizerFiles : public ::testing::Test {
  protected:

@@ -39,7 +39,7 @@ std::vector<std::pair<std::string, std::uint64_t>> elements(const std::string& t
 }
 
 /// Whatever the pieces.
-void expect_refused(const std::string& text, const std::string& message) {
+void expect_array_refused(const std::string& text, const std::string& message) {
   for (const std::size_t piece : {1, 2, 3, 1000}) {
     expect_error(ErrorKind::data, message, [&] { elements(text, piece); });
   }
@@ -93,22 +93,23 @@ TEST(JsonArray, ElementsMayBeAnyValueForAParserToRefuse) {
 }
 
 TEST(JsonArray, NamesThePlaceOfAFault) {
-  expect_refused("[{},\n {} {}]", "input:2:5: expected , or ] after an element, found \"{\"");
-  expect_refused("[{},\n]", "input:2:1: an element should stand here, found \"]\"");
-  expect_refused("[,{}]", "input:1:2: an element should stand here, found \",\"");
-  expect_refused("[{}]\n\n[{}]", "input:3:1: nothing should follow the array, found \"[\"");
-  expect_refused("[{}],", "input:1:5: nothing should follow the array");
-  expect_refused("[{\"a\": [1}]", "input:1:10: expected ] before }");
-  expect_refused("[{\"a\": \"b\n\"}]", "input:1:10: a string is not closed on its line");
-  expect_refused("{}", "input:1:1: a JSON array should start here");
-  expect_refused("[" + std::string(2'000'000, '['), "nested too deeply");
+  expect_array_refused("[{},\n {} {}]", "input:2:5: expected , or ] after an element, found \"{\"");
+  expect_array_refused("[{},\n]", "input:2:1: an element should stand here, found \"]\"");
+  expect_array_refused("[,{}]", "input:1:2: an element should stand here, found \",\"");
+  expect_array_refused("[{}]\n\n[{}]", "input:3:1: nothing should follow the array, found \"[\"");
+  expect_array_refused("[{}],", "input:1:5: nothing should follow the array");
+  expect_array_refused("[{\"a\": [1}]", "input:1:10: expected ] before }");
+  expect_array_refused("[{\"a\": \"b\n\"}]", "input:1:10: a string is not closed on its line");
+  expect_array_refused("{}", "input:1:1: a JSON array should start here");
+  expect_array_refused("[" + std::string(2'000'000, '['), "nested too deeply");
 }
 
 TEST(JsonArray, IsNotTakenForWholeWhereItIsTruncated) {
   const std::string whole = "\n[ {\"a\\\"\": [\"b\", {}]} , 1 ]";
   for (std::size_t size = 2; size < whole.size(); ++size) {
     SCOPED_TRACE(whole.substr(0, size));
-    expect_refused(whole.substr(0, size), "the input ends within the array that starts on line 2");
+    expect_array_refused(whole.substr(0, size),
+                         "the input ends within the array that starts on line 2");
   }
   EXPECT_EQ(elements(whole).size(), 2U);
 }

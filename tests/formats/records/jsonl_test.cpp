@@ -12,7 +12,7 @@ Record parsed(const std::string& text) {
   return parse_record(text, "input", 3, 2);
 }
 
-void expect_refused(const std::string& text, const std::string& message) {
+void expect_jsonl_refused(const std::string& text, const std::string& message) {
   expect_error(ErrorKind::data, message, [&] { parsed(text); });
 }
 
@@ -53,19 +53,20 @@ TEST(Record, TakesNullForAnEmptyInputAndForNoOtherField) {
 }
 
 TEST(Record, RefusesWhatIsNoObject) {
-  expect_refused("[1]", "input:3: a record should be a JSON object, not array");
-  expect_refused("7", "should be a JSON object");
-  expect_refused("{\"a\": 1", "input:3:8: not valid JSON");
-  expect_refused("{} {}", "input:3:4: not valid JSON");
-  expect_refused("", "not valid JSON");
+  expect_jsonl_refused("[1]", "input:3: a record should be a JSON object, not array");
+  expect_jsonl_refused("7", "should be a JSON object");
+  expect_jsonl_refused("{\"a\": 1", "input:3:8: not valid JSON");
+  expect_jsonl_refused("{} {}", "input:3:4: not valid JSON");
+  expect_jsonl_refused("", "not valid JSON");
 }
 
 TEST(Record, SaysWhatMakesRecordsOfPlainTextAndTables) {
-  expect_refused("Say something, please.",
-                 "input:3: expected a JSON object, {\"instruction\": TEXT}, found the text \"Say");
-  expect_refused("Say something.", "jq -Rc '{instruction: .}' FILE");
-  expect_refused("instruction,output", "csv.DictReader");
-  expect_refused("instruction\toutput", "its name ends in .tsv");
+  expect_jsonl_refused(
+      "Say something, please.",
+      "input:3: expected a JSON object, {\"instruction\": TEXT}, found the text \"Say");
+  expect_jsonl_refused("Say something.", "jq -Rc '{instruction: .}' FILE");
+  expect_jsonl_refused("instruction,output", "csv.DictReader");
+  expect_jsonl_refused("instruction\toutput", "its name ends in .tsv");
 }
 
 TEST(Record, KeepsIntegersAsTheyAreSpelled) {
@@ -74,18 +75,18 @@ TEST(Record, KeepsIntegersAsTheyAreSpelled) {
 }
 
 TEST(Record, RefusesAKeyGivenTwice) {
-  expect_refused(R"({"a": 1, "a": 2})", "\"a\" is given twice");
+  expect_jsonl_refused(R"({"a": 1, "a": 2})", "\"a\" is given twice");
 }
 
 TEST(Record, RefusesInvalidUtf8NulAndByteOrderMark) {
-  expect_refused("{\"a\": \"\xFF\"}", "ill-formed UTF-8");
-  expect_refused("{\"a\": 1}\0"s, "NUL");
-  expect_refused("\xEF\xBB\xBF{}", "byte order mark");
+  expect_jsonl_refused("{\"a\": \"\xFF\"}", "ill-formed UTF-8");
+  expect_jsonl_refused("{\"a\": 1}\0"s, "NUL");
+  expect_jsonl_refused("\xEF\xBB\xBF{}", "byte order mark");
 }
 
 TEST(Record, RefusesDeepNesting) {
-  expect_refused(R"({"a": )" + std::string(256, '[') + std::string(256, ']') + "}",
-                 "nested deeper");
+  expect_jsonl_refused(R"({"a": )" + std::string(256, '[') + std::string(256, ']') + "}",
+                       "nested deeper");
 }
 
 TEST(Record, AcceptsNumbersOfAnyLength) {

@@ -18,7 +18,7 @@ using testing::expect_error;
 using testing::TemporaryDirectory;
 using testing::write_file;
 
-std::vector<std::string> ids_of(const std::string& path) {
+std::vector<std::string> record_ids(const std::string& path) {
   const FieldMap map;
   RecordReader reader(path, map);
   std::vector<std::string> ids;
@@ -33,9 +33,9 @@ TEST(RecordReader, KnowsLinesArraysAndTablesByTheirBeginning) {
   write_file(directory / "lines.jsonl", "{\"id\": \"a\"}\n\n{\"id\": \"b\"}\r\n{\"id\": \"c\"}");
   write_file(directory / "array.json", " [{\"id\": \"a\"},\n {\"id\": \"b\"}]\n");
   write_file(directory / "table.tsv", "id\tinput\na\tx\nb\ty\n");
-  EXPECT_THAT(ids_of(directory / "lines.jsonl"), ElementsAre("a", "b", "c"));
-  EXPECT_THAT(ids_of(directory / "array.json"), ElementsAre("a", "b"));
-  EXPECT_THAT(ids_of(directory / "table.tsv"), ElementsAre("a", "b"));
+  EXPECT_THAT(record_ids(directory / "lines.jsonl"), ElementsAre("a", "b", "c"));
+  EXPECT_THAT(record_ids(directory / "array.json"), ElementsAre("a", "b"));
+  EXPECT_THAT(record_ids(directory / "table.tsv"), ElementsAre("a", "b"));
 }
 
 TEST(RecordReader, CountsLinesFromOneAndRecordsFromZero) {

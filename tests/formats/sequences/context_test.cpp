@@ -13,8 +13,6 @@ using testing::expect_error;
 using testing::fixtures;
 using testing::WordModel;
 
-const std::filesystem::path llama_store = fixtures / "stores/wordtasks-llama-gist-k1.h5";
-
 Record record_of(const std::string& text) {
   return parse_record(text, "records", 7, 3);
 }

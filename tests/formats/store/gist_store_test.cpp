@@ -15,7 +15,6 @@ using namespace gist::testing;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const std::filesystem::path llama_store = fixtures / "stores/wordtasks-llama-gist-k1.h5";
 // The same store with big-endian f64 and i32, strings of fixed length, gzip, in HDF5's oldest
 // format.
 const std::filesystem::path other_types_store =

@@ -1,6 +1,7 @@
-#include "formats/files/lock_holder.h"
+#include "formats/files/file_lock.h"
 
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -25,6 +26,10 @@ std::optional<pid_t> lock_holder(int descriptor) {
     if (kind == "FLOCK" && file == wanted && holder > 0) return holder;
   }
   return std::nullopt;
+}
+
+bool try_lock(int descriptor) {
+  return ::flock(descriptor, LOCK_EX | LOCK_NB) == 0;
 }
 
 }  // namespace gist

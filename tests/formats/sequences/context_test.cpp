@@ -10,7 +10,7 @@ namespace gist {
 namespace {
 
 using testing::expect_error;
-using testing::fixtures;
+using testing::llama_store;
 using testing::WordModel;
 
 Record record_of(const std::string& text) {

@@ -422,17 +422,18 @@ class BrokenPlugins(ModelTest):
                        "0.q": zeros(8, 8), "0.k": zeros(4, 8), "0.v": zeros(4, 8)})
         return target
 
-    def compress(self, behaviour):
+    def compress(self, behaviour, env=None):
         return run("compress", "--model", self.model(behaviour), "--gist-tokens", 1, "--plugin-path",
                    self.path("plugins"), "--output", self.path("a.h5"),
-                   stdin=jsonl([{"instruction": "Once upon"}]))
+                   stdin=jsonl([{"instruction": "Once upon"}]), env=env)
 
     def test_a_sound_plugin_compresses(self):
         result = self.compress("sound")
         self.assertEqual(result.code, 0, result.err)
 
     def test_children_of_a_plugin_end_as_they_like(self):
-        result = self.compress("wait for children in layer")
+        # A sanitizer's search for leaks in a forked child misses the parent's threads, and says so.
+        result = self.compress("wait for children in layer", env={"ASAN_OPTIONS": "detect_leaks=0"})
         self.assertEqual((result.code, result.err), (0, ""))
 
     def test_a_plugin_that_ends_the_run_is_named_with_what_ran(self):

@@ -9,8 +9,8 @@ namespace {
 using Kind = Parameters::Kind;
 using LayerOf = std::function<Tensor(Pass&, const Tensor& hidden)>;
 
-constexpr int the_table = 0, the_matrix = 1, the_norm = 2,
-              the_head = 3;  // the weights, shared by all layers
+// The weights, shared by all layers.
+constexpr int the_table = 0, the_matrix = 1, the_norm = 2, the_head = 3;
 constexpr std::int64_t model_width = 20;
 
 /// A model whose layers are given as functions.

@@ -98,7 +98,7 @@ gist_family sound_family() {
 
 /// What is said of a plugin whose tables `spoil` has changed.
 template <typename Spoil>
-std::string spoiled_declaration(const Spoil& spoil) {
+std::string spoiled_plugin(const Spoil& spoil) {
   gist_family families[] = {sound_family(), sound_family()};
   families[1].id = "other";
   gist_plugin_info info = {GIST_PLUGIN_MAGIC,
@@ -114,40 +114,36 @@ std::string spoiled_declaration(const Spoil& spoil) {
 }
 
 TEST(ReadPlugin, TakesASoundTable) {
-  EXPECT_EQ(spoiled_declaration([](auto&, auto&) {}), "no error");
+  EXPECT_EQ(spoiled_plugin([](auto&, auto&) {}), "no error");
 }
 
 TEST(ReadPlugin, BelievesNothingUnchecked) {
-  EXPECT_THAT(spoiled_declaration([](auto& info, auto&) { info.magic = 1; }),
+  EXPECT_THAT(spoiled_plugin([](auto& info, auto&) { info.magic = 1; }),
               HasSubstr("not a gist plugin"));
-  EXPECT_THAT(spoiled_declaration([](auto& info, auto&) { info.abi_minor = 9; }),
-              HasSubstr("ABI 0.9"));
-  EXPECT_THAT(spoiled_declaration([](auto& info, auto&) { info.size = 12; }),
-              HasSubstr("12 bytes"));
-  EXPECT_THAT(spoiled_declaration([](auto& info, auto&) { info.size = 1 << 30; }),
-              HasSubstr("bytes"));
-  EXPECT_THAT(spoiled_declaration([](auto& info, auto&) { info.name = nullptr; }),
+  EXPECT_THAT(spoiled_plugin([](auto& info, auto&) { info.abi_minor = 9; }), HasSubstr("ABI 0.9"));
+  EXPECT_THAT(spoiled_plugin([](auto& info, auto&) { info.size = 12; }), HasSubstr("12 bytes"));
+  EXPECT_THAT(spoiled_plugin([](auto& info, auto&) { info.size = 1 << 30; }), HasSubstr("bytes"));
+  EXPECT_THAT(spoiled_plugin([](auto& info, auto&) { info.name = nullptr; }),
               HasSubstr("name is null"));
-  EXPECT_THAT(spoiled_declaration([](auto& info, auto&) { info.version = ""; }),
+  EXPECT_THAT(spoiled_plugin([](auto& info, auto&) { info.version = ""; }),
               HasSubstr("version is empty"));
-  EXPECT_THAT(spoiled_declaration([](auto& info, auto&) { info.families = nullptr; }),
+  EXPECT_THAT(spoiled_plugin([](auto& info, auto&) { info.families = nullptr; }),
               HasSubstr("0 families"));
-  EXPECT_THAT(spoiled_declaration([](auto& info, auto&) { info.n_families = 1U << 31; }),
+  EXPECT_THAT(spoiled_plugin([](auto& info, auto&) { info.n_families = 1U << 31; }),
               HasSubstr("2147483648 families"));
-  EXPECT_THAT(spoiled_declaration([](auto&, auto& families) { families[0].size = 3; }),
+  EXPECT_THAT(spoiled_plugin([](auto&, auto& families) { families[0].size = 3; }),
               HasSubstr("3 bytes"));
-  EXPECT_THAT(spoiled_declaration([](auto&, auto& families) { families[1].id = nullptr; }),
+  EXPECT_THAT(spoiled_plugin([](auto&, auto& families) { families[1].id = nullptr; }),
               HasSubstr("id of family 1 is null"));
-  EXPECT_THAT(spoiled_declaration([](auto&, auto& families) { families[1].id = "family"; }),
+  EXPECT_THAT(spoiled_plugin([](auto&, auto& families) { families[1].id = "family"; }),
               HasSubstr("two of its families"));
-  EXPECT_THAT(spoiled_declaration([](auto&, auto& families) { families[0].id = "../x"; }),
+  EXPECT_THAT(spoiled_plugin([](auto&, auto& families) { families[0].id = "../x"; }),
               HasSubstr("characters beyond"));
-  EXPECT_THAT(spoiled_declaration([](auto&, auto& families) { families[0].n_architectures = 0; }),
+  EXPECT_THAT(spoiled_plugin([](auto&, auto& families) { families[0].n_architectures = 0; }),
               HasSubstr("0 architectures"));
-  EXPECT_THAT(
-      spoiled_declaration([](auto&, auto& families) { families[0].architectures = nullptr; }),
-      HasSubstr("0 architectures"));
-  EXPECT_THAT(spoiled_declaration([](auto&, auto& families) { families[0].layer = nullptr; }),
+  EXPECT_THAT(spoiled_plugin([](auto&, auto& families) { families[0].architectures = nullptr; }),
+              HasSubstr("0 architectures"));
+  EXPECT_THAT(spoiled_plugin([](auto&, auto& families) { families[0].layer = nullptr; }),
               HasSubstr("no callback `layer`"));
 }
 

@@ -16,9 +16,9 @@
 #include "cli/commands.h"
 #include "cli/compress_plan.h"
 #include "cli/compress_session.h"
-#include "cli/engine_words.h"
 #include "cli/exit_code.h"
 #include "cli/model_options.h"
+#include "cli/model_words.h"
 #include "cli/prompt_check.h"
 #include "cli/prompt_reader.h"
 #include "cli/record_options.h"
@@ -305,8 +305,9 @@ int run_compress(const Options& options) {
   const Stopwatch watch;
   std::optional<OutputLock> lock;
   if (!options.flag("dry-run")) lock = OutputLock::of_file(store);
-  const ModelFiles files = open_model(options.text("model"), options);
-  std::unique_ptr<Family> family = family_of(files, options);
+  const ModelSetup setup = setup_of(options);
+  const ModelFiles files = open_model_and_tell(options.text("model"), setup);
+  std::unique_ptr<Family> family = family_of(files, setup);
   const ModelSpec shapes = family->spec();
   const CompressionTask task = task_of(files, shapes, options);
   const Dtype store_dtype = store_dtype_option(options);
@@ -325,7 +326,7 @@ int run_compress(const Options& options) {
   if (check) prompts.ask(check->questions(), check->task().sample);
   if (options.flag("dry-run")) {
     print_compress_plan(prompts, left_out, files, std::move(family), task, check.get(), store_dtype,
-                        limits, options, signals);
+                        limits, setup, signals);
     left_out.warn(prompts.used(), input.name());
     rejects.tell_listed();
     return rejects.count() > 0 ? exit_rejects : exit_ok;
@@ -340,7 +341,7 @@ int run_compress(const Options& options) {
   const auto load = [&] {
     const Activity loading("loading " + files.path);
     return std::make_unique<LoadedCompressor>(files, std::move(family), task, check.get(),
-                                              store_dtype, limits, options);
+                                              store_dtype, limits, setup);
   };
   if (!staging) {
     const GistStore finished(store, store_reading(options));
@@ -360,7 +361,7 @@ int run_compress(const Options& options) {
   try {
     const std::unique_ptr<LoadedCompressor> compressor = load();
     spdlog::debug("compressing {} by {}, {} a prompt, into {}", input.name(),
-                  engine_in_words(files.path, shapes, *compressor->engine().backend, options),
+                  model_in_words(files.path, shapes, *compressor->loaded().backend, setup),
                   task.full_prompt
                       ? "every token"
                       : counted(static_cast<std::uint64_t>(task.gist_tokens), "gist token"),

@@ -51,31 +51,31 @@ double gib(std::size_t bytes) {
 void print_compress_plan(PromptReader& prompts, const LeftOutList& left_out,
                          const ModelFiles& files, std::unique_ptr<Family> family,
                          const CompressionTask& task, CheckReference* check, Dtype store_dtype,
-                         const BatchLimits& limits, const Options& options,
+                         const BatchLimits& limits, const ModelSetup& setup,
                          const Signals& signals) {
-  const PlanningEngine engine = plan_engine(files, std::move(family), options);
-  std::optional<PlanningEngine> reference;
+  const PlannedModel planned = plan_model(files, std::move(family), setup.compute.dtype);
+  std::optional<PlannedModel> reference;
   std::optional<PromptChecker> checker;
   if (check != nullptr) {
-    reference = check->plan(options);
+    reference = check->plan(setup.compute.dtype);
     const std::vector<std::int32_t> no_ends;
-    checker.emplace(engine.model, reference ? reference->model : engine.model, no_ends,
+    checker.emplace(planned.model, reference ? reference->model : planned.model, no_ends,
                     files.tokenizer.gist_token().value_or(-1), limits.tokens, check->task());
   }
-  Compressor compressor(engine.model, task, store_dtype, checker ? &*checker : nullptr);
+  Compressor compressor(planned.model, task, store_dtype, checker ? &*checker : nullptr);
   const Counts counts = run_all(prompts, compressor, limits);
   if (signals.requested()) signals.end_by_signal();
 
-  const std::size_t token_bytes = stored_token_bytes(engine.model.spec(), store_dtype);
-  std::size_t peak = engine.backend->memory().peak;
-  std::size_t weights = engine.model.weight_bytes();
-  std::int64_t flops = engine.backend->total_flops();
+  const std::size_t token_bytes = stored_token_bytes(planned.model.spec(), store_dtype);
+  std::size_t peak = planned.backend->memory().peak;
+  std::size_t weights = planned.model.weight_bytes();
+  std::int64_t flops = planned.backend->total_flops();
   if (reference) {
     peak += reference->backend->memory().peak;
     weights += reference->model.weight_bytes();
     flops += reference->backend->total_flops();
   }
-  const std::size_t available = make_backend(options)->memory().available;
+  const std::size_t available = open_backend(setup)->memory().available;
   nlohmann::ordered_json plan{{"records", counts.records},
                               {"left_out", left_out.records().size()},
                               {"rows", counts.rows},

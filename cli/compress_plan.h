@@ -13,6 +13,7 @@ namespace gist {
 void print_compress_plan(PromptReader& prompts, const LeftOutList& left_out,
                          const ModelFiles& files, std::unique_ptr<Family> family,
                          const CompressionTask& task, CheckReference* check, Dtype store_dtype,
-                         const BatchLimits& limits, const Options& options, const Signals& signals);
+                         const BatchLimits& limits, const ModelSetup& setup,
+                         const Signals& signals);
 
 }  // namespace gist

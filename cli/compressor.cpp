@@ -74,15 +74,15 @@ void Compressor::check(const std::vector<Prompt>& batch, std::vector<CompressedP
 LoadedCompressor::LoadedCompressor(const ModelFiles& files, std::unique_ptr<Family> family,
                                    const CompressionTask& task, CheckReference* check,
                                    Dtype store_dtype, const BatchLimits& limits,
-                                   const Options& options)
-    : engine_(load_engine(files, std::move(family), options)) {
+                                   const ModelSetup& setup)
+    : loaded_(load_model(files, std::move(family), open_backend(setup))) {
   if (check != nullptr) {
-    reference_ = check->load(options);
-    checker_.emplace(engine_.model, reference_ ? reference_->model : engine_.model,
+    reference_ = check->load(setup);
+    checker_.emplace(loaded_.model, reference_ ? reference_->model : loaded_.model,
                      check->ends(files), files.tokenizer.gist_token().value_or(-1), limits.tokens,
                      check->task());
   }
-  compressor_.emplace(engine_.model, task, store_dtype, checker_ ? &*checker_ : nullptr);
+  compressor_.emplace(loaded_.model, task, store_dtype, checker_ ? &*checker_ : nullptr);
 }
 
 }  // namespace gist

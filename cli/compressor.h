@@ -54,17 +54,17 @@ class LoadedCompressor {
   /// `check` may be null. It, `files` and `task` must outlive this.
   LoadedCompressor(const ModelFiles& files, std::unique_ptr<Family> family,
                    const CompressionTask& task, CheckReference* check, Dtype store_dtype,
-                   const BatchLimits& limits, const Options& options);
+                   const BatchLimits& limits, const ModelSetup& setup);
   LoadedCompressor(const LoadedCompressor&) = delete;  // its parts point to each other
   LoadedCompressor& operator=(const LoadedCompressor&) = delete;
 
   Compressor& operator*() { return *compressor_; }
   Compressor* operator->() { return &*compressor_; }
-  const Engine& engine() const { return engine_; }
+  const LoadedModel& loaded() const { return loaded_; }
 
  private:
-  Engine engine_;
-  std::optional<Engine> reference_;
+  LoadedModel loaded_;
+  std::optional<LoadedModel> reference_;
   std::optional<PromptChecker> checker_;
   std::optional<Compressor> compressor_;
 };

@@ -13,7 +13,6 @@
 
 #include "cli/commands.h"
 #include "cli/context_options.h"
-#include "cli/engine_words.h"
 #include "cli/evaluation.h"
 #include "cli/evaluation_cost.h"
 #include "cli/evaluation_data.h"
@@ -24,6 +23,7 @@
 #include "cli/left_out.h"
 #include "cli/line_writer.h"
 #include "cli/model_options.h"
+#include "cli/model_words.h"
 #include "cli/progress.h"
 #include "cli/record_options.h"
 #include "cli/rejects.h"
@@ -81,7 +81,7 @@ CommandSpec evaluate_spec() {
            exclude_options(),
            left_out_options(),
            reject_options(),
-           engine_options(),
+           setup_options(),
            config_options()}),
       "data",
       "  gist evaluate --model my-pos-model --model my-gist-model held_out.jsonl\n"};
@@ -211,14 +211,14 @@ void say_what_is_measured(const Systems& systems, const Evaluation& evaluation,
 }
 
 /// The system, and says on what it runs.
-std::unique_ptr<LoadedSystem> load(EvaluatedSystem& system, const Options& options) {
+std::unique_ptr<LoadedSystem> load(EvaluatedSystem& system) {
   const SystemDescription description = system.description();
   std::optional<Activity> loading(description.name + ": loading");
   auto loaded = std::make_unique<LoadedSystem>(system);
   loading.reset();
   spdlog::debug("{}: {}", description.name,
-                engine_in_words(description.model, loaded->engine.model.spec(),
-                                *loaded->engine.backend, options));
+                model_in_words(description.model, loaded->loaded.model.spec(),
+                               *loaded->loaded.backend, system.setup()));
   return loaded;
 }
 
@@ -238,20 +238,20 @@ void run_systems(const Options& options, const Systems& systems, EvaluationData&
     SystemResults& results = evaluation.systems[i];
     results.system = system.description();
     results.records.resize(items[i].size());
-    std::unique_ptr<LoadedSystem> loaded = load(system, options);
-    const RunningSystem running{results.system.name, items[i], loaded->engine.model, loaded->stored,
+    std::unique_ptr<LoadedSystem> loaded = load(system);
+    const RunningSystem running{results.system.name, items[i], loaded->loaded.model, loaded->stored,
                                 system.token_bytes()};
     measure_loss(running, generation.batch_tokens, results);
     measure_completions(running, evaluation.records, system.files().tokenizer, generation, rouge,
                         results);
-    if (i == costly) cost = measure_cost(system, items[i], loaded->engine.model, options);
+    if (i == costly) cost = measure_cost(system, items[i], loaded->loaded.model, options);
     if (!with_fidelity) continue;
     if (i == evaluation.reference) {
       reference = std::move(loaded);
       continue;
     }
     const RunningSystem full{systems[evaluation.reference]->description().name,
-                             items[evaluation.reference], reference->engine.model,
+                             items[evaluation.reference], reference->loaded.model,
                              reference->stored, systems[evaluation.reference]->token_bytes()};
     measure_fidelity(full, running, generation.batch_tokens,
                      system.files().tokenizer.gist_token().value_or(-1), results);

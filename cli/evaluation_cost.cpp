@@ -214,7 +214,8 @@ CostReport measure_cost(const EvaluatedSystem& system, const std::vector<Evaluat
   CostReport report;
   report.model = system.description().model;
   report.records = std::ssize(sample);
-  PlanningEngine plan = plan_engine(system.files(), family_of(system.files(), options), options);
+  PlannedModel plan = plan_model(system.files(), family_of(system.files(), system.setup()),
+                                 system.setup().compute.dtype);
   for (const Caching caching : {Caching::none, Caching::instruction, Caching::gist}) {
     if (!can_cache(model.spec(), caching)) continue;
     CachingCost way;

@@ -31,7 +31,7 @@ void EvaluationData::read(Evaluation& evaluation,
   evaluation.data = records_.name();
   evaluation.group_by = group_by_;
   while (std::optional<Record> record = records_.next()) {
-    use_record(records_, *record, rejects_, [&](const Record& each) {
+    use_record(records_, *record, rejects_.sink(), [&](const Record& each) {
       if (const std::optional<RecordPlace> other = excluded_.find(each)) {
         left_out_.add({{name(), each.line, each.ordinal}, 0, other});
         return;

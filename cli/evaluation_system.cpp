@@ -119,20 +119,20 @@ std::vector<OptionSpec> system_options() {
 
 EvaluatedSystem::EvaluatedSystem(const Options& options, std::optional<Baseline> baseline,
                                  std::int32_t kept_tokens)
-    : options_(options),
-      files_(open_model(options_.text("model"), options_)),
-      family_(family_of(files_, options_)),
+    : setup_(setup_of(options)),
+      files_(open_model_and_tell(options.text("model"), setup_)),
+      family_(family_of(files_, setup_)),
       shapes_(family_->spec()),
-      contexts_(files_, shapes_, context_source(files_, shapes_, options_)),
+      contexts_(files_, shapes_, context_source(files_, shapes_, options)),
       baseline_(baseline),
       kept_tokens_(kept_tokens),
       seed_(static_cast<std::uint64_t>(
-          options_.integer("seed", 0, std::numeric_limits<std::int64_t>::max()))) {
+          options.integer("seed", 0, std::numeric_limits<std::int64_t>::max()))) {
   description_.model = files_.path;
   description_.name = directory_name(files_.path);
   description_.condition = contexts_.condition();
   description_.gist_tokens = contexts_.gist_tokens();
-  if (options_.has("store")) description_.store = options_.text("store");
+  if (options.has("store")) description_.store = options.text("store");
   if (!baseline_) return;
   description_.baseline = name_of(*baseline_);
   description_.name += "+" + description_.baseline;
@@ -199,8 +199,8 @@ void EvaluatedSystem::check_length(const EvaluationItem& item, const Record& rec
        where, record.line, item.tokens(), positions, positions);
 }
 
-Engine EvaluatedSystem::load() {
-  return load_engine(files_, std::move(family_), options_);
+LoadedModel EvaluatedSystem::load() {
+  return load_model(files_, std::move(family_), open_backend(setup_));
 }
 
 StoredGists EvaluatedSystem::stored(const Model& model) {

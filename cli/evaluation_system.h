@@ -44,14 +44,15 @@ class EvaluatedSystem {
   std::size_t token_bytes() const { return stored_token_bytes(shapes_, contexts_.store_dtype()); }
 
   /// Loads the weights. Call it once.
-  Engine load();
+  LoadedModel load();
+  const ModelSetup& setup() const { return setup_; }
   /// For the model that `load` gave, which must outlive the function.
   StoredGists stored(const Model& model);
 
  private:
   Record with_cut_instruction(const Record& record) const;
 
-  Options options_;
+  ModelSetup setup_;
   ModelFiles files_;
   std::unique_ptr<Family> family_;
   ModelSpec shapes_;
@@ -65,10 +66,10 @@ class EvaluatedSystem {
 /// A system with its weights; it stays where it is, as `stored` refers to the model.
 struct LoadedSystem {
   explicit LoadedSystem(EvaluatedSystem& system)
-      : engine(system.load()), stored(system.stored(engine.model)) {}
+      : loaded(system.load()), stored(system.stored(loaded.model)) {}
   LoadedSystem(const LoadedSystem&) = delete;
   LoadedSystem& operator=(const LoadedSystem&) = delete;
-  Engine engine;
+  LoadedModel loaded;
   StoredGists stored;
 };
 

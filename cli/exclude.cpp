@@ -45,9 +45,7 @@ ExcludedRecords::ExcludedRecords(const Options& options, const FieldMap& map, Re
     const int wake = signals == nullptr ? -1 : signals->wake_descriptor();
     RecordReader reader(path, map, wake, max_record_bytes(options));
     files_.push_back(reader.name());
-    const auto reject = [&rejects](const Record& record, const Error& error) {
-      rejects.reject(record, error);
-    };
+    const RejectRecord reject = rejects.sink();
     for_each_record(
         reader, reject, question_sha256, [&](const Record& record, const Sha256& question) {
           places_.emplace(question, Place{files_.size() - 1, record.line, record.ordinal});

@@ -12,10 +12,10 @@
 #include "cli/commands.h"
 #include "cli/completion_file.h"
 #include "cli/context_options.h"
-#include "cli/engine_words.h"
 #include "cli/exit_code.h"
 #include "cli/generate_session.h"
 #include "cli/model_options.h"
+#include "cli/model_words.h"
 #include "cli/progress.h"
 #include "cli/record_options.h"
 #include "cli/run_settings.h"
@@ -150,8 +150,9 @@ std::string resume_hint(const CompletionFile* file) {
 int run_generate(const Options& options) {
   const Signals signals;
   const Stopwatch watch;
-  const ModelFiles files = open_model(options.text("model"), options);
-  std::unique_ptr<Family> family = family_of(files, options);
+  const ModelSetup setup = setup_of(options);
+  const ModelFiles files = open_model_and_tell(options.text("model"), setup);
+  std::unique_ptr<Family> family = family_of(files, setup);
   const ModelSpec shapes = family->spec();
   GenerationOptions generation = generation_options(files, options);
   warn_of_no_draws(generation);
@@ -181,14 +182,14 @@ int run_generate(const Options& options) {
   }
   try {
     std::optional<Activity> loading("loading " + files.path);
-    const Engine engine = load_engine(files, std::move(family), options);
+    const LoadedModel loaded = load_model(files, std::move(family), open_backend(setup));
     loading.reset();
     if (!output.streams) {
       spdlog::debug("answering {} by {}{}", records.name(),
-                    engine_in_words(files.path, shapes, *engine.backend, options),
+                    model_in_words(files.path, shapes, *loaded.backend, setup),
                     file ? ", into " + options.text("output") : "");
     }
-    session.run(engine.model, generation);
+    session.run(loaded.model, generation);
   } catch (const Error& error) {
     const std::string hint = resume_hint(output.file);
     if (hint.empty()) throw;

@@ -94,7 +94,7 @@ void GenerateSession::check_finished() {
 std::optional<GenerateSession::Pending> GenerateSession::next_pending() {
   while (std::optional<Record> record = records_.next()) {
     Pending pending;
-    const bool good = use_record(records_, *record, rejects_, [&](const Record& parsed) {
+    const bool good = use_record(records_, *record, rejects_.sink(), [&](const Record& parsed) {
       check_fields_free(parsed, records_.name());
       pending.context = contexts_.read(parsed, records_.name());
       if (!written_) pending.stored = contexts_.stored(pending.context);

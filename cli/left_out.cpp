@@ -4,10 +4,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
-#include "formats/files/json_text.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -25,10 +23,6 @@ const Reason& reason_of(const LeftOut& record) {
   return record.stands_in ? excluded : too_long;
 }
 
-nlohmann::ordered_json to_json(const RecordPlace& place) {
-  return {{"data", place.data}, {"line", place.line}, {"ordinal", place.ordinal}};
-}
-
 /// "ordinals 3, 17 and 40", or some of them and how many more there are.
 std::string ordinals_of(const std::vector<const LeftOut*>& records) {
   constexpr std::size_t most_shown = 8;
@@ -43,17 +37,6 @@ std::string ordinals_of(const std::vector<const LeftOut*>& records) {
 }
 
 }  // namespace
-
-std::string to_json_line(const LeftOut& record) {
-  nlohmann::ordered_json line = to_json(record.place);
-  line["reason"] = reason_of(record).option;
-  if (record.stands_in) {
-    line["stands_in"] = to_json(*record.stands_in);
-  } else {
-    line["tokens"] = record.tokens;
-  }
-  return text_of_json(line);
-}
 
 void warn_of_left_out(const std::vector<LeftOut>& left_out, std::uint64_t used,
                       const std::string& data, const std::string& list) {

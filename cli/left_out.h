@@ -1,9 +1,5 @@
-// Records that a command was told to leave out: longer than --max-tokens, or standing in a file of
-// --exclude. None is ever cut, and each is counted and listed.
-//
-// They are not rejects: nothing is wrong with them, so they stop no run, and the exit code stays 0.
-// Which ones they are follows from the input and the options alone. So compress stages nothing of
-// them, they get no receipt, and --resume leaves out, and lists, the same ones again.
+// What a command says of the records that it was told to leave out (formats/records/left_out.h), and
+// where it lists them.
 #pragma once
 
 #include <cstdint>
@@ -13,25 +9,9 @@
 
 #include "cli/options.h"
 #include "cli/output_list.h"
+#include "formats/records/left_out.h"
 
 namespace gist {
-
-/// Where a record stands.
-struct RecordPlace {
-  std::string data;           // the input's name
-  std::uint64_t line = 0;     // from 1
-  std::uint64_t ordinal = 0;  // from 0
-};
-
-struct LeftOut {
-  RecordPlace place;
-  std::int64_t tokens = 0;               // more than --max-tokens; 0 for --exclude
-  std::optional<RecordPlace> stands_in;  // by --exclude
-};
-
-/// {"data", "line", "ordinal", "reason", ...}: for reason "max-tokens" also "tokens", for "exclude"
-/// also "stands_in": {"data", "line", "ordinal"}.
-std::string to_json_line(const LeftOut& record);
 
 /// A warning for each reason: how many records of `data` were left out beside the `used` ones, and
 /// where they are listed: `list` is a path, and without one the first ordinals stand in the

@@ -1,20 +1,24 @@
 #include "cli/model_options.h"
 
-#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 
 #include "formats/files/text.h"
-#include "kernels/devices.h"
 #include "kernels/error.h"
-#include "plugins/host/plugin_host.h"
 
 namespace gist {
 namespace {
 
 constexpr const char* ignore_option = "ignore-tensors";
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
 
 }  // namespace
 
@@ -25,12 +29,32 @@ Dtype compute_dtype(const Options& options) {
   fail(ErrorKind::usage, "--dtype: expected f32 or bf16, found {}", in_quotes(name));
 }
 
-std::unique_ptr<Backend> make_backend(const Options& options) {
-  const std::string name = options.text("device");
-  DeviceOptions device;
-  device.dtype = compute_dtype(options);
-  device.threads = static_cast<int>(options.integer("threads", 0, 4096));
-  device.allow_tf32 = options.flag("allow-tf32");
+PluginSearch plugin_search(const Options& options) {
+  PluginSearch search{options.list("plugin-path"), environment("GIST_PLUGIN_PATH"), {}};
+  const std::filesystem::path data = environment("XDG_DATA_HOME");
+  const std::filesystem::path home = environment("HOME");
+  if (data.is_absolute()) {  // as the XDG base directory specification says
+    search.user_data = data;
+  } else if (!home.empty()) {
+    search.user_data = home / ".local/share";
+  }
+  return search;
+}
+
+ModelSetup setup_of(const Options& options) {
+  ModelSetup setup;
+  setup.plugins = plugin_search(options);
+  if (options.has("family")) setup.family = options.text("family");
+  setup.device = options.text("device");
+  setup.compute.dtype = compute_dtype(options);
+  setup.compute.threads = static_cast<int>(options.integer("threads", 0, 4096));
+  setup.compute.allow_tf32 = options.flag("allow-tf32");
+  setup.ignored_tensors = options.list(ignore_option);
+  return setup;
+}
+
+std::unique_ptr<Backend> open_backend(const ModelSetup& setup) {
+  const std::string& name = setup.device;
   const DeviceEvents events{
       [](const Device& chosen) {
         spdlog::info("computing on {} ({}); --device cpu would use the processor", chosen.name,
@@ -40,7 +64,7 @@ std::unique_ptr<Backend> make_backend(const Options& options) {
         spdlog::warn("not computing on {} ({}): {}", other.name, other.model, reason);
       }};
   try {
-    return open_device(name, device, events);
+    return open_device(name, setup.compute, events);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::usage && name != "auto" && name != "cpu") {
       fail(ErrorKind::usage, "--device: expected auto, cpu or cuda:N, found {}", in_quotes(name));
@@ -55,10 +79,10 @@ std::unique_ptr<Backend> make_backend(const Options& options) {
 
 std::vector<OptionSpec> model_options() {
   return joined({{{"model", OptionKind::text, "DIR", "", "Hugging Face directory of the model"}},
-                 engine_options()});
+                 setup_options()});
 }
 
-std::vector<OptionSpec> engine_options() {
+std::vector<OptionSpec> setup_options() {
   return {{"plugin-path", OptionKind::list, "DIR", "",
            "where to look for model families first; a list separated by ':'"},
           {"family", OptionKind::text, "ID", "", "the family to use where several serve the model"},
@@ -87,21 +111,14 @@ std::vector<OptionSpec> joined(std::initializer_list<std::vector<OptionSpec>> ta
   return result;
 }
 
-FamilyFinder family_finder(const Options& options) {
-  return [&options](const nlohmann::json& config, const std::string& where) {
-    const std::string id = options.has("family") ? options.text("family") : "";
-    return load_family(plugin_directories(options.list("plugin-path")), config, where, id);
-  };
-}
-
-ModelFiles open_model(const std::string& directory, const Options& options) {
-  ModelFiles files(directory, family_finder(options), options.list(ignore_option));
+ModelFiles open_model_and_tell(const std::string& directory, const ModelSetup& setup) {
+  ModelFiles files = open_model(directory, setup);
   if (const std::vector<std::string>& ignored = files.ignored_tensors; !ignored.empty()) {
     spdlog::warn("{}: {} tensor{} left out, as --{} says: {}", files.path, ignored.size(),
                  ignored.size() == 1 ? " is" : "s are", ignore_option, first_few(ignored));
   }
   const auto continues = [&] {
-    return !family_finder(options)(files.config, files.path)->spec().encoder_decoder();
+    return !family_finder(setup)(files.config, files.path)->spec().encoder_decoder();
   };
   if (files.tokenizer.adds_eos() && continues()) {
     spdlog::debug(
@@ -110,36 +127,6 @@ ModelFiles open_model(const std::string& directory, const Options& options) {
         files.path);
   }
   return files;
-}
-
-void check_table(const Tokenizer& tokenizer, std::int32_t rows) {
-  // Rows that nothing uses may be missing, of a padding token, say: what is used is checked then.
-  const std::int32_t needed = std::max(tokenizer.pieces(), tokenizer.gist_token().value_or(-1) + 1);
-  if (needed <= rows) return;
-  fail(ErrorKind::data,
-       "{} has {} tokens, but the model's embedding table only {} rows: they don't belong together",
-       tokenizer.path().string(), tokenizer.size(), rows);
-}
-
-std::unique_ptr<Family> family_of(const ModelFiles& files, const Options& options) {
-  std::unique_ptr<Family> family =
-      family_finder(options)(files.config, files.path + "/config.json");
-  check_table(files.tokenizer, family->spec().vocabulary);
-  return family;
-}
-
-Engine load_engine(const ModelFiles& files, std::unique_ptr<Family> family,
-                   const Options& options) {
-  std::unique_ptr<Backend> backend = make_backend(options);
-  Backend& device = *backend;
-  return {std::move(backend), Model(std::move(family), device, files.checkpoint.source())};
-}
-
-PlanningEngine plan_engine(const ModelFiles& files, std::unique_ptr<Family> family,
-                           const Options& options) {
-  std::unique_ptr<CountingBackend> backend = make_meta_backend(compute_dtype(options));
-  CountingBackend& device = *backend;
-  return {std::move(backend), Model(std::move(family), device, files.checkpoint.source())};
 }
 
 Gisting gist_options(const ModelFiles& files, const ModelSpec& spec, const Options& options) {

@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/line_writer.h"
+#include "cli/model_options.h"
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
 #include "kernels/devices.h"
@@ -62,7 +63,7 @@ std::string in_words(const PluginCheck& check, const std::string& library) {
 }
 
 int list(const Options& options, LineWriter& out) {
-  const auto plugins = find_plugins(plugin_directories(options.list("plugin-path")));
+  const auto plugins = find_plugins(plugin_directories(plugin_search(options)));
   for (const PluginEntry& entry : plugins) {
     out.line(options.flag("json") ? text_of_json(as_json(entry)) : in_words(entry));
   }
@@ -71,7 +72,7 @@ int list(const Options& options, LineWriter& out) {
 }
 
 int where(const Options& options, LineWriter& out) {
-  const auto directories = plugin_directories(options.list("plugin-path"));
+  const auto directories = plugin_directories(plugin_search(options));
   const DeviceList found = find_devices();
   if (options.flag("json")) {
     ordered_json object{{"directories", ordered_json::array()}, {"devices", ordered_json::array()}};

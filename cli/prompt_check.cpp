@@ -96,8 +96,9 @@ CheckReference::CheckReference(const ModelFiles& files, const ModelSpec& spec,
     questions_.emplace(gist, gist);
     return;
   }
-  other_.emplace(open_model(options.text("check-model"), options));
-  other_family_ = family_of(*other_, options);
+  const ModelSetup setup = setup_of(options);
+  other_.emplace(open_model_and_tell(options.text("check-model"), setup));
+  other_family_ = family_of(*other_, setup);
   other_spec_ = other_family_->spec();
   check_vocabulary(*other_, other_spec_, files, spec);
   other_layout_ = task.prompt_template;
@@ -121,14 +122,14 @@ const std::vector<std::int32_t>& CheckReference::ends(const ModelFiles& files) c
   return other_ ? other_->ends.ids : files.ends.ids;
 }
 
-std::optional<Engine> CheckReference::load(const Options& options) {
+std::optional<LoadedModel> CheckReference::load(const ModelSetup& setup) {
   if (!other_) return std::nullopt;
-  return load_engine(*other_, std::move(other_family_), options);
+  return load_model(*other_, std::move(other_family_), open_backend(setup));
 }
 
-std::optional<PlanningEngine> CheckReference::plan(const Options& options) {
+std::optional<PlannedModel> CheckReference::plan(Dtype dtype) {
   if (!other_) return std::nullopt;
-  return plan_engine(*other_, std::move(other_family_), options);
+  return plan_model(*other_, std::move(other_family_), dtype);
 }
 
 std::unique_ptr<CheckReference> check_reference(const ModelFiles& files, const ModelSpec& spec,

@@ -46,8 +46,8 @@ class CheckReference {
   /// The tokens that end the reference's answers; `files` are the gist model's.
   const std::vector<std::int32_t>& ends(const ModelFiles& files) const;
   /// Loads the other model; nothing where there is none. To be called once.
-  std::optional<Engine> load(const Options& options);
-  std::optional<PlanningEngine> plan(const Options& options);
+  std::optional<LoadedModel> load(const ModelSetup& setup);
+  std::optional<PlannedModel> plan(Dtype dtype);
 
  private:
   CheckTask task_;

@@ -40,17 +40,4 @@ void Rejects::tell_listed() const {
                count_ == 1 ? "it stands" : "they stand", count_ == 1 ? "" : "s", list_->path());
 }
 
-bool use_record(const RecordReader& reader, Record& record, Rejects& rejects,
-                const std::function<void(const Record&)>& action) {
-  try {
-    record = reader.parse(record);
-    action(record);
-    return true;
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data) throw;
-    rejects.reject(record, reader.placed(error, record));
-    return false;
-  }
-}
-
 }  // namespace gist

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <vector>
 
@@ -28,6 +27,10 @@ class Rejects {
 
   /// Throws the error on unless --keep-going.
   void reject(const Record& record, const Error& error);
+  /// The same as a function, for what reads records. The object must outlive it.
+  RejectRecord sink() {
+    return [this](const Record& record, const Error& error) { reject(record, error); };
+  }
   std::uint64_t count() const { return count_; }
   /// Says at the end of a run how many stand in the file of --errors, where there are any.
   void tell_listed() const;
@@ -37,10 +40,5 @@ class Rejects {
   std::optional<OutputList> list_;
   std::uint64_t count_ = 0;
 };
-
-/// Parses what reader.next() gave, in place, and runs `action` on it. An Error(data) of either
-/// rejects the record; then the answer is false.
-bool use_record(const RecordReader& reader, Record& record, Rejects& rejects,
-                const std::function<void(const Record&)>& action);
 
 }  // namespace gist

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "cli/commands.h"
-#include "cli/engine_words.h"
 #include "cli/exclude.h"
 #include "cli/exit_code.h"
 #include "cli/left_out.h"
 #include "cli/line_writer.h"
 #include "cli/model_options.h"
+#include "cli/model_words.h"
 #include "cli/progress.h"
 #include "cli/record_options.h"
 #include "cli/rejects.h"
@@ -119,6 +119,7 @@ std::string fingerprint_of(const BaseModel& base) {
 
 /// What a run reads and is asked to do.
 struct Run {
+  ModelSetup setup;
   TrainTask task;
   BaseModel base;
   std::unique_ptr<Family> family;
@@ -152,10 +153,10 @@ void warn_of_leaks(const TrainData& held_out, const TrainData& data) {
       held_out.name, leaked, held_out.records.size(), data.name, held_out.name);
 }
 
-Run read_run(const TrainTask& task, BaseModel base, const Options& options,
+Run read_run(const ModelSetup& setup, const TrainTask& task, BaseModel base, const Options& options,
              const Signals* signals) {
   fit_vocabulary(base, task.gisting.gist_tokens > 0);
-  std::unique_ptr<Family> family = family_finder(options)(base.config, base.name);
+  std::unique_ptr<Family> family = family_finder(setup)(base.config, base.name);
   const ModelSpec shapes = family->spec();
   Rejects rejects(options);
   const ExcludedRecords excluded(options, task.fields, rejects, signals);
@@ -170,7 +171,8 @@ Run read_run(const TrainTask& task, BaseModel base, const Options& options,
   }
   reading.reset();
   rejects.tell_listed();
-  return {task,
+  return {setup,
+          task,
           std::move(base),
           std::move(family),
           std::move(data),
@@ -179,9 +181,9 @@ Run read_run(const TrainTask& task, BaseModel base, const Options& options,
 }
 
 /// The family again, for the plan's model: a model owns its family.
-TrainPlan plan_of(const Run& run, const Backend& backend, const Options& options) {
-  return plan_training(family_finder(options)(run.base.config, run.base.name), run.data, run.task,
-                       compute_dtype(options), backend.memory().available);
+TrainPlan plan_of(const Run& run, const Backend& backend) {
+  return plan_training(family_finder(run.setup)(run.base.config, run.base.name), run.data, run.task,
+                       run.setup.compute.dtype, backend.memory().available);
 }
 
 void print_plan(const TrainPlan& plan, const Run& run) {
@@ -200,12 +202,12 @@ void say_plan(const TrainPlan& plan, const Run& run, const ModelSpec& shapes,
   spdlog::log(chosen || usual ? spdlog::level::debug : spdlog::level::info,
               "training under {}{}; {}, into {}", in_words(plan, run.data, run.task),
               chosen ? "" : " (condition as in the model's gist.json)",
-              engine_in_words(run.base.name, shapes, backend, options), run.task.output.string());
+              model_in_words(run.base.name, shapes, backend, run.setup), run.task.output.string());
 }
 
-RunState state_of(const Run& run, const Options& options) {
+RunState state_of(const Run& run) {
   RunState state;
-  state.settings = decisive_settings(run.task, run.steps(), compute_dtype(options));
+  state.settings = decisive_settings(run.task, run.steps(), run.setup.compute.dtype);
   state.settings["ignore-tensors"] = setting_of_names(run.base.ignored_tensors);
   state.data_sha256 = run.data.sha256;
   state.base_sha256 = fingerprint_of(run.base);
@@ -261,7 +263,7 @@ std::optional<TrainReport> report_of(const Run& run, const RunState& state,
 
 int train(Run run, Backend& backend, const Options& options, const Signals& signals) {
   const bool resume = options.flag("resume");
-  RunState state = state_of(run, options);
+  RunState state = state_of(run);
   const std::optional<TrainReport> report = report_of(run, state, options);
   if (const std::optional<RunState> finished = read_finished_run(run.task.output)) {
     check_finished(*finished, state, run);
@@ -269,7 +271,7 @@ int train(Run run, Backend& backend, const Options& options, const Signals& sign
     spdlog::info("{} is finished: there is nothing to resume", run.task.output.string());
     return run.rejects ? exit_rejects : exit_ok;
   }
-  const TrainPlan plan = plan_of(run, backend, options);
+  const TrainPlan plan = plan_of(run, backend);
   require_memory(plan, run.task);
   const ModelSpec shapes = run.family->spec();
   say_plan(plan, run, shapes, backend, options);
@@ -286,9 +288,10 @@ int train(Run run, Backend& backend, const Options& options, const Signals& sign
 }
 
 int run_train(const Options& options) {
+  const ModelSetup setup = setup_of(options);
   BaseModel base = base_model(options);
   const TrainTask task =
-      train_task(options, base, family_finder(options)(base.config, base.name)->spec());
+      train_task(options, base, family_finder(setup)(base.config, base.name)->spec());
   const bool plan_only = options.flag("dry-run");
   if (plan_only && options.has("report")) {
     fail(ErrorKind::usage, "--dry-run has nothing to draw: leave out --report");
@@ -303,10 +306,10 @@ int run_train(const Options& options) {
     check_output(task.output, options.flag("resume"));
     signals.emplace();
   }
-  const std::unique_ptr<Backend> backend = make_backend(options);
-  Run planned = read_run(task, std::move(base), options, signals ? &*signals : nullptr);
+  const std::unique_ptr<Backend> backend = open_backend(setup);
+  Run planned = read_run(setup, task, std::move(base), options, signals ? &*signals : nullptr);
   if (plan_only) {
-    print_plan(plan_of(planned, *backend, options), planned);
+    print_plan(plan_of(planned, *backend), planned);
     return planned.rejects ? exit_rejects : exit_ok;
   }
   return train(std::move(planned), *backend, options, *signals);

@@ -82,9 +82,7 @@ TrainData read_train_data(const std::string& path, const BaseModel& base, const 
   const auto prepare = [&](const Record& record) {
     return prepared(record, base, spec, task, excluded);
   };
-  const auto reject = [&rejects](const Record& record, const Error& error) {
-    rejects.reject(record, error);
-  };
+  const RejectRecord reject = rejects.sink();
   for_each_record(reader, reject, prepare, [&](const Record& record, Prepared each) {
     progress.update(++seen, reader.fraction());
     const RecordPlace place{data.name, record.line, record.ordinal};

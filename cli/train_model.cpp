@@ -29,7 +29,7 @@ BaseModel base_model(const Options& options) {
   }
   if (options.has("model")) {
     const std::filesystem::path directory = options.text("model");
-    ModelFiles files = open_model(directory.string(), options);
+    ModelFiles files = open_model_and_tell(directory.string(), setup_of(options));
     BaseModel base{directory.string(),
                    directory,
                    directory,

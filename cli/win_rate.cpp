@@ -37,7 +37,7 @@ void for_each_record(const std::string& path, Action action) {
   RecordReader records(path, names);
   Rejects rejects;
   while (std::optional<Record> record = records.next()) {
-    use_record(records, *record, rejects,
+    use_record(records, *record, rejects.sink(),
                [&](const Record& each) { action(each, records.name()); });
   }
 }

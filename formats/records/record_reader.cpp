@@ -112,4 +112,17 @@ Error RecordReader::placed(const Error& error, const Record& record) const {
   return {error.kind(), fmt::format("{}:{}: {}", name(), record.line, message)};
 }
 
+bool use_record(const RecordReader& reader, Record& record, const RejectRecord& reject,
+                const std::function<void(const Record&)>& action) {
+  try {
+    record = reader.parse(record);
+    action(record);
+    return true;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    reject(record, reader.placed(error, record));
+    return false;
+  }
+}
+
 }  // namespace gist

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -67,5 +68,14 @@ class RecordReader {
   std::optional<std::vector<Record>> held_;
   std::size_t next_held_ = 0;
 };
+
+/// What becomes of a record that can't be used: it throws the error on, or the run does without the
+/// record. The error names the record's place.
+using RejectRecord = std::function<void(const Record& record, const Error& error)>;
+
+/// Parses what reader.next() gave, in place, and runs `action` on it. An Error(data) of either
+/// rejects the record; then the answer is false.
+bool use_record(const RecordReader& reader, Record& record, const RejectRecord& reject,
+                const std::function<void(const Record&)>& action);
 
 }  // namespace gist

@@ -1,6 +1,5 @@
 // Where plugins are searched, and what is found there, without loading any.
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <system_error>
 
@@ -13,11 +12,6 @@ namespace gist {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 void add(std::vector<PluginDirectory>& directories, const fs::path& path, const char* origin) {
   PluginDirectory directory{path.lexically_normal(), origin, ""};
@@ -47,16 +41,6 @@ void add_list(std::vector<PluginDirectory>& directories, const std::string& list
     add(directories, list.substr(begin, end - begin), origin);
     begin = end + 1;
   }
-}
-
-void add_user(std::vector<PluginDirectory>& directories) {
-  fs::path data = environment("XDG_DATA_HOME");
-  if (!data.is_absolute()) {  // as the XDG base directory specification says
-    const fs::path home = environment("HOME");
-    if (home.empty()) return;
-    data = home / ".local/share";
-  }
-  add(directories, data / "gist/plugins", "user");
 }
 
 void add_installed(std::vector<PluginDirectory>& directories) {
@@ -122,12 +106,11 @@ std::vector<PluginEntry> without_manifest(const fs::path& directory,
 
 }  // namespace
 
-std::vector<PluginDirectory> plugin_directories(const std::vector<std::string>& option) {
+std::vector<PluginDirectory> plugin_directories(const PluginSearch& search) {
   std::vector<PluginDirectory> directories;
-  for (const std::string& list : option) add_list(directories, list, "--plugin-path");
-  const std::string variable = environment("GIST_PLUGIN_PATH");
-  if (!variable.empty()) add_list(directories, variable, "GIST_PLUGIN_PATH");
-  add_user(directories);
+  for (const std::string& list : search.first) add_list(directories, list, "--plugin-path");
+  if (!search.variable.empty()) add_list(directories, search.variable, "GIST_PLUGIN_PATH");
+  if (!search.user_data.empty()) add(directories, search.user_data / "gist/plugins", "user");
   add_installed(directories);
   return directories;
 }

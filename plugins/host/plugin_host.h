@@ -14,8 +14,14 @@
 
 namespace gist {
 
-/// A place that is searched, in order: --plugin-path entries, GIST_PLUGIN_PATH, the user's data
-/// directory, the installed library directory.
+/// Where plugins are looked for, before the place where gist is installed: what the caller says.
+struct PluginSearch {
+  std::vector<std::string> first = {};   // each a directory, or a list of them separated by ':'
+  std::string variable = {};             // such a list, of GIST_PLUGIN_PATH
+  std::filesystem::path user_data = {};  // the user's data directory, as XDG calls it; "" for none
+};
+
+/// A place that is searched.
 struct PluginDirectory {
   std::filesystem::path path;
   std::string origin;   // "--plugin-path", "GIST_PLUGIN_PATH", "user", "installed"
@@ -36,10 +42,10 @@ struct PluginEntry {
   std::string refused;  // why it can't be used; "" where it can
 };
 
-/// The search path. Each entry is listed, those that aren't searched with the reason. `option`
-/// holds the values of --plugin-path, each a list separated by ':'. The environment and the
-/// installed directory are read here.
-std::vector<PluginDirectory> plugin_directories(const std::vector<std::string>& option);
+/// The search path: `first`, `variable`, USER_DATA/gist/plugins, and the plugins' directory of the
+/// place where gist is installed (kernels/installation.h). Each entry is listed, those that aren't
+/// searched with the reason.
+std::vector<PluginDirectory> plugin_directories(const PluginSearch& search);
 
 /// Every manifest in these directories, in search order, and libraries without one (refused). An id
 /// that an earlier entry serves is refused, naming the earlier one.

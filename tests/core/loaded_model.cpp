@@ -17,7 +17,7 @@ nlohmann::json config_of(const std::string& model) {
 }
 
 std::unique_ptr<Family> served(const nlohmann::json& config, const std::string& name) {
-  return load_family(plugin_directories({GIST_PLUGINS}), config, name, "");
+  return load_family(plugin_directories({.first = {GIST_PLUGINS}}), config, name, "");
 }
 
 struct SmallFamily {

@@ -38,21 +38,4 @@ fs::path Sandbox::plugin(const std::string& module, const nlohmann::json& replac
   return library(module);
 }
 
-Environment::Environment(const char* name, std::optional<std::string> value) : name_(name) {
-  if (const char* before = ::getenv(name)) before_ = before;
-  set(value);
-}
-
-Environment::~Environment() {
-  set(before_);
-}
-
-void Environment::set(const std::optional<std::string>& value) const {
-  if (value) {
-    ::setenv(name_, value->c_str(), 1);
-  } else {
-    ::unsetenv(name_);
-  }
-}
-
 }  // namespace gist

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -41,19 +40,5 @@ std::string error_of(ErrorKind kind, const Body& body) {
   }
   return "no error";
 }
-
-/// An environment variable with another value (or none) until the end of the scope.
-class Environment {
- public:
-  Environment(const char* name, std::optional<std::string> value);
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
-  ~Environment();
-
- private:
-  void set(const std::optional<std::string>& value) const;
-  const char* name_;
-  std::optional<std::string> before_;
-};
 
 }  // namespace gist

@@ -1,8 +1,7 @@
-#include "cli/engine_words.h"
+#include "cli/model_words.h"
 
 #include <fmt/format.h>
 
-#include "cli/model_options.h"
 #include "cli/words.h"
 #include "kernels/cpu/process_limits.h"
 
@@ -26,16 +25,16 @@ std::string in_words(std::int64_t parameters) {
 
 }  // namespace
 
-std::string engine_in_words(const std::string& model, const ModelSpec& spec, const Backend& backend,
-                            const Options& options) {
+std::string model_in_words(const std::string& model, const ModelSpec& spec, const Backend& backend,
+                           const ModelSetup& setup) {
   std::string text = fmt::format("{} ({}, {}) on {}", model, spec.family,
                                  in_words(parameters_of(spec)), backend.name());
   if (backend.name() == "cpu") {
-    const std::int64_t asked = options.integer("threads", 0, 4096);
+    const std::int64_t asked = setup.compute.threads;
     const std::int64_t threads = asked > 0 ? asked : cpu::usable_threads();
     text += ", " + counted(static_cast<std::uint64_t>(threads), "thread");
   }
-  return text + fmt::format(", {}", name_of(compute_dtype(options)));
+  return text + fmt::format(", {}", name_of(setup.compute.dtype));
 }
 
 }  // namespace gist

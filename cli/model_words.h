@@ -3,13 +3,13 @@
 
 #include <string>
 
-#include "cli/options.h"
 #include "core/model.h"
+#include "gist/loaded_model.h"
 
 namespace gist {
 
 /// "my-model (llama, 6.7 billion parameters) on cpu, 8 threads, bf16". `model` names it.
-std::string engine_in_words(const std::string& model, const ModelSpec& spec, const Backend& backend,
-                            const Options& options);
+std::string model_in_words(const std::string& model, const ModelSpec& spec, const Backend& backend,
+                           const ModelSetup& setup);
 
 }  // namespace gist

@@ -1,11 +1,9 @@
 #include "cli/generate_session.h"
 
-#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "formats/sequences/completion_text.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -48,26 +46,31 @@ GenerateSession::GenerateSession(RecordReader& records, Rejects& rejects, Contex
 
 void GenerateSession::run(const Model& model, const GenerationOptions& options) {
   signals_.begin_work();
-  GenerationEvents events;
-  events.next = [this]() -> std::optional<GenerationRequest> {
+  TextEvents events;
+  events.next = [this]() -> std::optional<TextRequest> {
     std::optional<Pending> next = next_or_failure();
     signals_.beat_after_waiting();
     if (!next) return std::nullopt;
     pending_.push_back(std::move(*next));
-    const Pending& last = pending_.back();
-    return request_for(last.context, last.stored.get(), last.record.ordinal);
+    return std::exchange(pending_.back().request, std::nullopt);
   };
-  events.token = [this](std::uint64_t request, const std::vector<std::int32_t>& ids) {
-    return go_on(request, ids);
-  };
-  events.done = [this](std::uint64_t request, Completion completion) {
+  if (output_.streams) {
+    // A terminal shows answers in the order of the input, and the one that comes next as it grows.
+    events.follows = [this](std::uint64_t request) { return request == delivered_; };
+    events.text = [this](std::uint64_t, std::string_view settled) {
+      show(settled);
+      output_.out->flush();
+      return true;
+    };
+  }
+  events.done = [this](std::uint64_t request, TextCompletion completion) {
     finish(request, std::move(completion));
   };
   events.interrupted = [this] {
     signals_.beat();
     return signals_.requested() || output_.out->closed();
   };
-  generate(model, options, events);
+  generate_texts(model, tokenizer_, options, stops_, events);
   if (failure_) std::rethrow_exception(failure_);
 }
 
@@ -96,8 +99,10 @@ std::optional<GenerateSession::Pending> GenerateSession::next_pending() {
     Pending pending;
     const bool good = use_record(records_, *record, rejects_.sink(), [&](const Record& parsed) {
       check_fields_free(parsed, records_.name());
-      pending.context = contexts_.read(parsed, records_.name());
-      if (!written_) pending.stored = contexts_.stored(pending.context);
+      TextRequest& request = pending.request.emplace();
+      request.context = contexts_.read(parsed, records_.name());
+      if (!written_) request.stored = contexts_.stored(request.context);
+      request.ordinal = parsed.ordinal;
     });
     if (!good || written_before(*record)) continue;
     pending.record = std::move(*record);
@@ -134,25 +139,9 @@ GenerateSession::Pending& GenerateSession::pending_of(std::uint64_t request) {
   return pending_[static_cast<std::size_t>(request - delivered_)];
 }
 
-/// After each token of a row: false where a stop string has come.
-bool GenerateSession::go_on(std::uint64_t request, const std::vector<std::int32_t>& ids) {
-  const bool shown = output_.streams && request == delivered_;
-  if (stops_.empty() && !shown) return true;
-  const std::string text = completion_text(tokenizer_, pending_of(request).context, ids);
-  if (find_stop(text, stops_) != std::string::npos) return false;
-  if (shown) {
-    show(text, settled_bytes(text, stops_));
-    output_.out->flush();
-  }
-  return true;
-}
-
-void GenerateSession::finish(std::uint64_t request, Completion completion) {
+void GenerateSession::finish(std::uint64_t request, TextCompletion completion) {
   Pending& pending = pending_of(request);
-  pending.text = completion_text(tokenizer_, pending.context, completion.ids);
-  pending.text.resize(std::min(pending.text.size(), find_stop(pending.text, stops_)));
   pending.completion = std::move(completion);
-  pending.stored.reset();
   pending.finished = true;
   deliver();
 }
@@ -163,7 +152,7 @@ void GenerateSession::deliver() {
   while (!pending_.empty() && pending_.front().finished) {
     const Pending& first = pending_.front();
     if (output_.streams) {
-      show(first.text, first.text.size());
+      show(first.completion.text);
       output_.out->text("\n");
     } else {
       output_.out->line(answer(first));
@@ -179,16 +168,16 @@ void GenerateSession::deliver() {
 
 std::string GenerateSession::answer(const Pending& pending) const {
   return with_fields(pending.record,
-                     {{added_fields[0], pending.text},
+                     {{added_fields[0], pending.completion.text},
                       {added_fields[1], name_of(pending.completion.reason)},
-                      {added_fields[2], pending.completion.ids.size()}},
+                      {added_fields[2], pending.completion.tokens}},
                      records_.name());
 }
 
-void GenerateSession::show(const std::string& text, std::size_t end) {
-  if (end <= shown_) return;
-  output_.out->text(std::string_view(text).substr(shown_, end - shown_));
-  shown_ = end;
+void GenerateSession::show(std::string_view text) {
+  if (text.size() <= shown_) return;
+  output_.out->text(text.substr(shown_));
+  shown_ = text.size();
 }
 
 }  // namespace gist

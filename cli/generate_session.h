@@ -13,9 +13,9 @@
 #include "cli/progress.h"
 #include "cli/rejects.h"
 #include "cli/signals.h"
-#include "core/generate.h"
 #include "formats/records/record_reader.h"
 #include "formats/sequences/context.h"
+#include "gist/text_generation.h"
 
 namespace gist {
 
@@ -46,23 +46,20 @@ class GenerateSession {
  private:
   struct Pending {
     Record record;
-    std::optional<double> fraction;  // of the input, up to its end
-    Context context;
-    std::shared_ptr<const GistActivations> stored;
+    std::optional<double> fraction;      // of the input, up to its end
+    std::optional<TextRequest> request;  // until it is asked
     bool finished = false;
-    std::string text;
-    Completion completion;
+    TextCompletion completion;
   };
 
   std::optional<Pending> next_or_failure();
   std::optional<Pending> next_pending();
   bool written_before(const Record& record);
   void no_line_left();
-  bool go_on(std::uint64_t request, const std::vector<std::int32_t>& ids);
-  void finish(std::uint64_t request, Completion completion);
+  void finish(std::uint64_t request, TextCompletion completion);
   void deliver();
   std::string answer(const Pending& pending) const;
-  void show(const std::string& text, std::size_t end);
+  void show(std::string_view text);
   Pending& pending_of(std::uint64_t request);
 
   RecordReader& records_;

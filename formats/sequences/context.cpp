@@ -16,6 +16,10 @@ FieldLookup fields_of(const Record& record) {
   return [&record](std::string_view name) { return record.string(name); };
 }
 
+std::string place_of(const Record& record, const std::string& where) {
+  return fmt::format("{}:{}", where, record.line);
+}
+
 void check_instruction(const Record& record, const std::string& where) {
   const std::string* instruction = record.find_string("instruction");
   if (instruction != nullptr && strip(*instruction).empty()) {
@@ -26,13 +30,37 @@ void check_instruction(const Record& record, const std::string& where) {
 
 }  // namespace
 
+Context context_behind_gist(const PromptTemplate& prompt_template, const Tokenizer& tokenizer,
+                            std::int32_t tokens, std::int32_t position, const FieldLookup& fields) {
+  Context context;
+  context.stored_tokens = tokens;
+  context.stored_position = position;
+  context.kept_tokens = tokens;
+  context.sequence.ids = prompt_template.after_gist(tokenizer, fields);
+  return context;
+}
+
+void check_tokens(const Context& context, const std::string& place) {
+  if (context.stored_tokens + context.sequence.tokens() > 0) return;
+  fail(ErrorKind::data, "{}: the record has no tokens: there is nothing to continue", place);
+}
+
+void check_room(const Context& context, const ModelSpec& spec, const std::string& place) {
+  const std::int32_t limit = spec.max_positions;
+  if (limit == 0 || context.answer_position() < limit) return;
+  fail(ErrorKind::data,
+       "{}: {} tokens leave no room for an answer: the model has {} positions; shorten the record",
+       place, context.answer_position(), limit);
+}
+
 ContextReader::ContextReader(const ModelFiles& files, const ModelSpec& spec,
                              const ContextSource& source)
     : files_(&files), spec_(&spec) {
   if (source.store) {
     store_.emplace(*source.store, source.reading);
-    check_store(*store_, files, spec, source.allow_mismatch);
-    const std::string place = store_->path().string() + ": attribute template";
+    const std::string name = store_->path().string();
+    check_made_with(store_->header(), name, files, spec, source.allow_mismatch);
+    const std::string place = name + ": attribute template";
     template_ = PromptTemplate::parse(parse_json(store_->header().prompt_template, place), place);
     return;
   }
@@ -49,13 +77,7 @@ ContextReader::ContextReader(const ModelFiles& files, const ModelSpec& spec,
 
 Context ContextReader::read(const Record& record, const std::string& where) const {
   Context context = read_any_length(record, where);
-  const std::int32_t limit = spec_->max_positions;
-  if (limit > 0 && context.answer_position() >= limit) {
-    fail(ErrorKind::data,
-         "{}:{}: {} tokens leave no room for an answer: the model has {} positions; shorten the "
-         "record",
-         where, record.line, context.answer_position(), limit);
-  }
+  check_room(context, *spec_, place_of(record, where));
   return context;
 }
 
@@ -71,21 +93,17 @@ Context ContextReader::read_any_length(const Record& record, const std::string& 
   Context context = store_ ? behind_store(record, where)
                     : text ? of_text(record)
                            : under_condition(record);
-  if (context.stored_tokens + context.sequence.tokens() == 0) {
-    fail(ErrorKind::data, "{}:{}: the record has no tokens: there is nothing to continue", where,
-         record.line);
-  }
+  check_tokens(context, place_of(record, where));
   return context;
 }
 
 Context ContextReader::behind_store(const Record& record, const std::string& where) const {
-  Context context;
-  context.store_row = row_of(record, where);
-  const StoreRow row = store_->row(*context.store_row);
-  context.stored_tokens = static_cast<std::int32_t>(row.gist_tokens);
-  context.stored_position = static_cast<std::int32_t>(row.position);
-  context.kept_tokens = context.stored_tokens;
-  context.sequence.ids = template_.after_gist(files_->tokenizer, fields_of(record));
+  const std::uint64_t number = row_of(record, where);
+  const StoreRow row = store_->row(number);
+  Context context =
+      context_behind_gist(template_, files_->tokenizer, static_cast<std::int32_t>(row.gist_tokens),
+                          static_cast<std::int32_t>(row.position), fields_of(record));
+  context.store_row = number;
   return context;
 }
 

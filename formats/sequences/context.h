@@ -34,6 +34,15 @@ struct Context {
   }
 };
 
+/// The context of an input behind a stored gist of so many tokens, the first of which stood at
+/// `position`. `fields` gives what the template asks for after the gist.
+Context context_behind_gist(const PromptTemplate& prompt_template, const Tokenizer& tokenizer,
+                            std::int32_t tokens, std::int32_t position, const FieldLookup& fields);
+/// Throws Error(data), `place` first, for a context without tokens.
+void check_tokens(const Context& context, const std::string& place);
+/// Throws Error(data), `place` first, where the model has no position left for an answer.
+void check_room(const Context& context, const ModelSpec& spec, const std::string& place);
+
 /// What contexts are made of: a store, or else what is known about gisting.
 struct ContextSource {
   std::optional<std::filesystem::path> store;
@@ -51,7 +60,7 @@ struct ContextSource {
 class ContextReader {
  public:
   /// Opens and checks the store. Throws Error(usage) where a condition has too few gist tokens, and
-  /// as GistStore and check_store do. `files` and `spec` must outlive the reader.
+  /// as GistStore and check_made_with do. `files` and `spec` must outlive the reader.
   ContextReader(const ModelFiles& files, const ModelSpec& spec, const ContextSource& source);
 
   /// Throws Error(data), naming the line, for a record that lacks a field, an unknown gist, or a

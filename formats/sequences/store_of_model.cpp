@@ -39,17 +39,16 @@ StoreHeader store_header(const ModelFiles& files, const ModelSpec& spec, Conditi
   return header;
 }
 
-void check_store(const GistStore& store, const ModelFiles& files, const ModelSpec& spec,
-                 bool allow_mismatch) {
-  const std::string path = store.path().string();
+void check_made_with(const StoreHeader& header, const std::string& name, const ModelFiles& files,
+                     const ModelSpec& spec, bool allow_mismatch) {
   const PromptTemplate ours =
       files.settings ? files.settings->prompt_template : default_template(spec, files.tokenizer);
   const StoreHeader model = store_header(files, spec, Condition::gist, 0, ours);
-  StoreHeader found = store.header();
+  StoreHeader found = header;
   // What a store may choose: how many tokens a row has, and under which condition they were made.
   found.condition = model.condition;
   found.gist_tokens = model.gist_tokens;
-  if (parse_json(found.prompt_template, path + ": attribute template") == ours.json()) {
+  if (parse_json(found.prompt_template, name + ": attribute template") == ours.json()) {
     found.prompt_template = model.prompt_template;
   }
   if (allow_mismatch) {
@@ -63,7 +62,7 @@ void check_store(const GistStore& store, const ModelFiles& files, const ModelSpe
   }
   const std::string difference = header_difference(found, model, false);
   if (difference.empty()) return;
-  fail(ErrorKind::data, "{} was not made with {}: {} (store, model){}", path, files.path,
+  fail(ErrorKind::data, "{} was not made with {}: {} (store, model){}", name, files.path,
        difference,
        allow_mismatch ? "" : "; compress the prompts with this model, or name the store's model");
 }

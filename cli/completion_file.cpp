@@ -9,11 +9,11 @@
 #include <cerrno>
 #include <cstring>
 
-#include "cli/run_settings.h"
 #include "formats/files/durable.h"
 #include "formats/files/file_io.h"
 #include "formats/files/json_text.h"
 #include "formats/files/output_file.h"
+#include "gist/run_settings.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -1,235 +1,46 @@
 // gist compress: prompts to a gist store, durably.
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "cli/check_report.h"
 #include "cli/commands.h"
 #include "cli/compress_plan.h"
-#include "cli/compress_session.h"
+#include "cli/compress_request.h"
 #include "cli/exit_code.h"
+#include "cli/left_out.h"
+#include "cli/line_writer.h"
 #include "cli/model_options.h"
 #include "cli/model_words.h"
-#include "cli/prompt_check.h"
-#include "cli/prompt_reader.h"
+#include "cli/progress.h"
 #include "cli/record_options.h"
-#include "cli/run_settings.h"
-#include "cli/store_options.h"
+#include "cli/rejects.h"
+#include "cli/signals.h"
+#include "cli/terminal.h"
 #include "cli/words.h"
-#include "formats/files/json_text.h"
 #include "formats/files/output_lock.h"
 #include "formats/files/text.h"
-#include "formats/sequences/store_of_model.h"
-#include "formats/store/store_digest.h"
+#include "gist/compress_store.h"
 #include "kernels/error.h"
 
 namespace gist {
 namespace {
 
-CommandSpec compress_spec() {
-  return {
-      "compress",
-      "--model DIR --output STORE [[--input] FILE|-] [OPTION ...]",
-      "compress prompts into a gist store",
-      "",
-      joined({{{"output", OptionKind::text, "STORE", "", "the store to make (HDF5)"},
-               {"input", OptionKind::text, "FILE", "-",
-                "JSONL, a JSON array or *.tsv, perhaps .gz or .zst, with \"instruction\" and "
-                "perhaps \"id\"; - for standard input"},
-               {"gist-tokens", OptionKind::integer, "K", "",
-                "gist tokens a prompt, where the model has no gist.json"},
-               {"store-dtype", OptionKind::text, "NAME", "f32", "f32, bf16 or f16: of the store"},
-               {"full-prompt", OptionKind::flag, "", "",
-                "keep every token of the prompt, under pos: the instruction-cache baseline"},
-               {"known", OptionKind::text, "STORE", "", "skip prompts that stand in this store"},
-               trust_store_option(),
-               {"shard", OptionKind::text, "I/N", "0/1",
-                "only records whose number, from 0, is I modulo N"},
-               {"resume", OptionKind::flag, "", "", "go on with what STORE.partial holds"},
-               {"force", OptionKind::flag, "", "", "replace STORE, discard STORE.partial"},
-               {"finish", OptionKind::flag, "", "",
-                "publish STORE.partial as it is; needs no --model and reads no input"},
-               {"batch-tokens", OptionKind::integer, "N", "8192",
-                "tokens of one pass; a longer prompt has a pass of its own"},
-               {"line-buffered", OptionKind::flag, "", "",
-                "answer each record before the next is read"},
-               {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}},
-              field_options(),
-              check_options(),
-              left_out_options(),
-              reject_options(),
-              model_options(),
-              config_options()}),
-      "input",
-      "  gist compress --model my-gist-model --output gists.h5 prompts.jsonl\n"};
-}
-
-/// The number that digits spell, and nothing else.
-std::optional<std::uint64_t> digits_in(std::string_view text) {
-  std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
-}
-
-Shard shard_option(const Options& options) {
-  const std::string text = options.text("shard");
-  const std::vector<std::string> parts = split(text, '/');
-  const std::optional<std::uint64_t> index = digits_in(parts.front());
-  const std::optional<std::uint64_t> count = digits_in(parts.back());
-  const bool numbers = parts.size() == 2 && index && count;
-  if (!numbers || *index >= *count) {
-    fail(ErrorKind::usage, "--shard: expected I/N with I below N, found {}", in_quotes(text));
-  }
-  return {*index, *count};
-}
-
-Dtype store_dtype_option(const Options& options) {
-  const std::string name = options.text("store-dtype");
-  const std::optional<Dtype> dtype = dtype_named(name);
-  if (!dtype || *dtype == Dtype::i32) {
-    fail(ErrorKind::usage, "--store-dtype: expected f32, bf16 or f16, found {}", in_quotes(name));
-  }
-  return *dtype;
-}
-
-CompressionTask task_of(const ModelFiles& files, const ModelSpec& spec, const Options& options) {
-  const Gisting gisting = gist_options(files, spec, options);
-  CompressionTask task;
-  task.gist_tokens = gisting.gist_tokens;
-  task.prompt_template = gisting.prompt_template;
-  task.full_prompt = options.flag("full-prompt");
-  task.shard = shard_option(options);
-  if (task.full_prompt && spec.encoder_decoder()) {
-    fail(ErrorKind::usage,
-         "--full-prompt: {} has an encoder, whose prompt sees the input, which comes later: it can "
-         "only be kept as gists",
-         files.path);
-  }
-  if (task.full_prompt) {
-    task.condition = Condition::pos;
-    return task;
-  }
-  if (gisting.condition != Condition::gist) {
-    fail(ErrorKind::usage,
-         "{}/gist.json: the model was trained under {}, so its gist tokens hold no prompt; use a "
-         "model "
-         "trained under gist, or --full-prompt",
-         files.path, name_of(gisting.condition));
-  }
-  if (task.gist_tokens < 1) {
-    fail(ErrorKind::usage, "compressing under gist needs at least one gist token; found {}",
-         task.gist_tokens);
-  }
-  return task;
-}
-
-/// In the settings of a staging file, but not compared: whether the run may replace a store, and
-/// beyond which divergence it rejects a checked prompt, if beyond any.
-constexpr const char* replace_key = "force";
-constexpr const char* max_kl_key = "max-kl";
-
-/// What a resumed run must agree with, besides the store's header.
-nlohmann::ordered_json settings_of(const ModelFiles& files, const Options& options,
-                                   const CheckReference* check, const GistStore* known) {
-  std::vector<std::string> ignored = files.ignored_tensors;
-  if (check != nullptr) {
-    for (const std::string& name : check->ignored_tensors()) ignored.push_back(name);
-  }
-  return {{"ignore-tensors", setting_of_names(ignored)},
-          {"dtype", options.text("dtype")},
-          {"fields", options.has("fields") ? options.text("fields") : ""},
-          {"check", check == nullptr ? "" : options.text("check")},
-          {"check-model", check == nullptr ? "" : check->model_sha256()},
-          {"batch-tokens", options.text("batch-tokens")},
-          {"line-buffered", options.flag("line-buffered")},
-          {"shard", options.text("shard")},
-          {"max-tokens", options.text("max-tokens")},
-          {"known", known == nullptr ? "" : to_hex(store_digest(*known))}};
-}
-
-void check_agreement(const Staging& staging, const std::string& partial, const StoreHeader& header,
-                     const nlohmann::ordered_json& now) {
-  const std::string difference = header_difference(staging.header(), header, true);
-  if (!difference.empty()) {
-    fail(ErrorKind::data, "{} was begun with another model or other options: {} (there, here)",
-         partial, difference);
-  }
-  const std::string setting = settings_difference(parse_json(staging.settings(), partial), now);
-  if (setting.empty()) return;
-  fail(ErrorKind::usage, "{} was begun {}: repeat the options, or start anew with --force", partial,
-       setting);
-}
-
-/// The staging file of this run: a new one, or with --resume the one that is there. Nothing: with
-/// --resume the store is finished.
-std::optional<Staging> open_staging(const std::filesystem::path& store, const StoreHeader& header,
-                                    const nlohmann::ordered_json& settings,
-                                    const Options& options) {
-  const std::filesystem::path partial = Staging::path_for(store);
-  const bool resume = options.flag("resume");
-  const bool force = options.flag("force");
-  if (resume && force) fail(ErrorKind::usage, "--resume and --force exclude each other");
-  std::optional<Staging> staged;
-  if (force) {
-    Staging::discard_any(partial);
-  } else {
-    // A run that was killed before its first commit leaves a file that holds nothing, of whatever
-    // size: create takes it over.
-    staged = Staging::find(partial);
-  }
-  if (staged && resume) {
-    check_agreement(*staged, partial.string(), header, settings);
-    return staged;
-  }
-  if (staged) {
-    fail(ErrorKind::cannot_create,
-         "{} holds an unfinished run of {}: --resume goes on with it, --finish publishes it as it "
-         "is, --force discards it",
-         partial.string(), counted(staged->records(), "record"));
-  }
-  if (is_taken(store) && !is_empty_file(store)) {
-    if (resume) return std::nullopt;
-    if (!force) {
-      fail(ErrorKind::cannot_create, "{} exists: choose another --output, or --force replaces it",
-           store.string());
-    }
-  }
-  nlohmann::ordered_json all_settings = settings;
-  all_settings[replace_key] = force;
-  if (options.has("max-kl")) all_settings[max_kl_key] = *max_kl_option(options);
-  return Staging::create(partial, header, text_of_json(all_settings));
-}
-
-/// Whether the run was begun with --force, or is now: then it may replace a store.
-Existing existing_of(const Staging& staging, const std::string& partial, const Options& options) {
-  const bool begun_so = parse_json(staging.settings(), partial).value(replace_key, false);
-  return begun_so || options.flag("force") ? Existing::replace : Existing::refuse;
-}
-
-/// The --max-kl with which the run was begun.
-std::optional<double> max_kl_of(const Staging& staging, const std::string& partial) {
-  const nlohmann::json settings = parse_json(staging.settings(), partial);
-  const auto found = settings.find(max_kl_key);
-  if (found == settings.end() || !found->is_number()) return std::nullopt;
-  return found->get<double>();
-}
-
-/// Throws Error(data) where the store's rows are not what this run makes.
-void check_made_alike(const GistStore& store, const StoreHeader& header, bool with_dtype) {
-  const std::string difference = header_difference(store.header(), header, with_dtype);
-  if (difference.empty()) return;
-  fail(ErrorKind::data, "{} was made in another way: {} (there, here)", store.path().string(),
-       difference);
+/// "490 prompts stored, 10 duplicates"; what there is none of is not named, but for the first.
+std::string in_words(const CompressTally& tally) {
+  std::string text = counted(tally.stored, "prompt") + " stored";
+  if (tally.duplicate > 0) text += ", " + counted(tally.duplicate, "duplicate");
+  if (tally.known > 0) text += fmt::format(", {} known", tally.known);
+  if (tally.rejected > 0) text += fmt::format(", {} rejected", tally.rejected);
+  return text;
 }
 
 void say(const std::string& summary) {
@@ -254,144 +65,215 @@ void check_options_of_finish(const Options& options) {
                unused.size() == 1 ? "has" : "have");
 }
 
-int finish_partial(const std::filesystem::path& store, const Options& options) {
+int finish_partial(const Options& options) {
+  const std::filesystem::path store = options.text("output");
   check_options_of_finish(options);
-  const std::filesystem::path partial = Staging::path_for(store);
-  if (!std::filesystem::exists(partial)) {
-    fail(ErrorKind::no_input, "{} does not exist: there is nothing to finish", partial.string());
-  }
-  const OutputLock lock = OutputLock::of_file(store);
-  Staging staging = Staging::open(partial);
-  const Existing existing = existing_of(staging, partial.string(), options);
-  if (is_taken(store) && !is_empty_file(store) && existing == Existing::refuse) {
-    fail(ErrorKind::cannot_create, "{} exists: --finish --force replaces it by {}", store.string(),
-         partial.string());
-  }
   LineWriter receipts = standard_output();
-  CheckReport report(options, max_kl_of(staging, partial.string()));
+  std::optional<CheckReport> report;
   bool rejects = false;
-  staging.for_each_record([&](const StagedRecord& record) {
-    report.add(record);
+  FinishEvents events;
+  events.opened = [&](std::optional<double> max_kl) { report.emplace(options, max_kl); };
+  events.record = [&](const StagedRecord& record) {
+    report->add(record);
     if (record.status == StagedRecord::Status::rejected) {
       rejects = true;
     } else {
       receipts.line(receipt(record));
     }
-  });
-  report.flush();
-  staging.publish(store, existing);
+  };
+  events.records_done = [&] { report->flush(); };
+  finish_store(store, options.flag("force"), events);
   receipts.flush();
-  say(report.summary());
+  say(report->summary());
   return rejects ? exit_rejects : exit_ok;
 }
 
-/// What is staged stays for --resume; a partial without any record is not worth keeping.
-std::string keep_or_discard(Staging& staging, const std::filesystem::path& store) {
-  if (staging.records() == 0) {
-    staging.discard();
-    return "";
+/// What a run shows as it goes on: receipts, the line of progress, what a check found.
+class RunOutput {
+ public:
+  /// `signals` must outlive it.
+  RunOutput(const Signals& signals, std::filesystem::path store)
+      : signals_(signals), store_(std::move(store)) {}
+
+  /// The work begins. The report must outlive this.
+  void begin(CheckReport& report) {
+    report_ = &report;
+    signals_.begin_work();
+    progress_.emplace("record");
   }
-  const bool one = staging.records() == 1;
-  return fmt::format("{} {} staged in {}: --resume goes on, --finish publishes {}",
-                     counted(staging.records(), "record"), one ? "is" : "are",
-                     Staging::path_for(store).string(), one ? "it" : "them");
+  bool begun() const { return report_ != nullptr; }
+  /// What may be done with the records that a run left staged; "" where there are none.
+  const std::string& hint() const { return hint_; }
+  /// The object must outlive the events.
+  CompressEvents events();
+
+ private:
+  void begin_step(CompressStep step);
+  void end_step(CompressStep step);
+  void tell(const StagedRecord& record);
+  void end_batch(std::uint64_t records, std::optional<double> fraction);
+  void end_input();
+
+  const Signals& signals_;
+  std::filesystem::path store_;
+  bool receipts_on_terminal_ = is_terminal(STDOUT_FILENO);
+  LineWriter receipts_ = standard_output();
+  CheckReport* report_ = nullptr;  // null before the work has begun
+  std::optional<Progress> progress_;
+  std::optional<SignalUnit> batch_;
+  std::optional<SignalPatience> patience_;
+  std::optional<Activity> writing_;
+  std::string hint_;
+};
+
+CompressEvents RunOutput::events() {
+  CompressEvents events;
+  events.run.stop_requested = [this] { return signals_.requested(); };
+  events.begins = [this](CompressStep step) { begin_step(step); };
+  events.ends = [this](CompressStep step) { end_step(step); };
+  events.record = [this](const StagedRecord& record) { tell(record); };
+  events.staged_before = [this](std::uint64_t records, std::optional<double> fraction) {
+    progress_->begin_after(records, fraction);
+  };
+  events.progress = [this](std::uint64_t records, std::optional<double> fraction) {
+    end_batch(records, fraction);
+  };
+  events.input_done = [this] { end_input(); };
+  events.left_staged = [this](std::uint64_t records) {
+    const bool one = records == 1;
+    hint_ = fmt::format("{} {} staged in {}: --resume goes on, --finish publishes {}",
+                        counted(records, "record"), one ? "is" : "are",
+                        Staging::path_for(store_).string(), one ? "it" : "them");
+  };
+  return events;
+}
+
+void RunOutput::begin_step(CompressStep step) {
+  if (step == CompressStep::batch) {
+    batch_.emplace(signals_, "batch");
+  } else {
+    patience_.emplace(signals_);
+    writing_.emplace("writing " + store_.string());
+  }
+}
+
+void RunOutput::end_step(CompressStep step) {
+  if (step == CompressStep::batch) {
+    batch_.reset();
+  } else {
+    writing_.reset();
+    patience_.reset();
+  }
+}
+
+void RunOutput::tell(const StagedRecord& record) {
+  if (report_ != nullptr) report_->add(record);
+  if (record.status != StagedRecord::Status::rejected) receipts_.line(receipt(record));
+}
+
+void RunOutput::end_batch(std::uint64_t records, std::optional<double> fraction) {
+  report_->flush();
+  if (receipts_on_terminal_) progress_->hide();
+  receipts_.flush();
+  progress_->update(records, fraction);
+}
+
+void RunOutput::end_input() {
+  if (report_ != nullptr) report_->flush();
+  receipts_.flush();
 }
 
 int run_compress(const Options& options) {
-  const std::filesystem::path store = options.text("output");
-  if (options.flag("finish")) return finish_partial(store, options);
+  if (options.flag("finish")) return finish_partial(options);
 
   const Signals signals;
   const Stopwatch watch;
+  const CompressRequest request = compress_request(options);
+  StoreTask task = request.task;
   std::optional<OutputLock> lock;
-  if (!options.flag("dry-run")) lock = OutputLock::of_file(store);
-  const ModelSetup setup = setup_of(options);
-  const ModelFiles files = open_model_and_tell(options.text("model"), setup);
-  std::unique_ptr<Family> family = family_of(files, setup);
+  if (!request.dry_run) lock = OutputLock::of_file(task.path);
+  const ModelFiles files = open_model_and_tell(request.model, request.setup);
+  std::unique_ptr<Family> family = family_of(files, request.setup);
   const ModelSpec shapes = family->spec();
-  const CompressionTask task = task_of(files, shapes, options);
-  const Dtype store_dtype = store_dtype_option(options);
-  const BatchLimits limits{static_cast<std::int32_t>(options.integer("batch-tokens", 1, 1 << 28)),
-                           options.flag("line-buffered") ? std::size_t{1} : std::size_t{4096}};
+  CompressionTask& compression = task.compression;
+  compression = compression_task(gist_options(files, shapes, options), request.full_prompt, shapes,
+                                 files.path);
+  compression.shard = request.shard;
   std::optional<GistStore> known;
-  if (options.has("known")) known.emplace(options.text("known"), store_reading(options));
-  const FieldMap map = field_map(options, task.prompt_template);
-  RecordReader input(options.text("input"), map, signals.wake_descriptor(),
-                     max_record_bytes(options));
+  if (request.known) compression.known = &known.emplace(*request.known, task.reading);
+  const FieldMap map = field_map(options, compression.prompt_template);
+  RecordReader input(request.input, map, signals.wake_descriptor(), request.max_record_bytes);
   Rejects rejects(options);
   LeftOutList left_out(options);
+  compression.max_tokens = left_out.max_tokens();
 
-  const std::unique_ptr<CheckReference> check = check_reference(files, shapes, task, options);
-  PromptReader prompts(input, rejects, files, shapes, task, left_out, known ? &*known : nullptr);
+  const std::unique_ptr<CheckReference> check =
+      check_reference(request.check, files, shapes, compression, request.setup);
+  PromptEvents prompt_events;
+  if (request.keep_going) prompt_events.reject = rejects.sink();
+  prompt_events.left_out = [&left_out](const LeftOut& record) { left_out.add(record); };
+  PromptReader prompts(source_of(input), files, shapes, compression, std::move(prompt_events));
   if (check) prompts.ask(check->questions(), check->task().sample);
-  if (options.flag("dry-run")) {
-    print_compress_plan(prompts, left_out, files, std::move(family), task, check.get(), store_dtype,
-                        limits, setup, signals);
+  const auto tell_of_input = [&] {
     left_out.warn(prompts.used(), input.name());
     rejects.tell_listed();
-    return rejects.count() > 0 ? exit_rejects : exit_ok;
+  };
+  const auto exit_code = [&rejects] { return rejects.count() > 0 ? exit_rejects : exit_ok; };
+  if (request.dry_run) {
+    const CompressPlan plan = plan_compression(prompts, files, std::move(family), compression,
+                                               check.get(), task.dtype, task.limits, task.compute);
+    if (signals.requested()) signals.end_by_signal();
+    print_compress_plan(plan, left_out.records().size(), check != nullptr,
+                        open_backend(request.setup)->memory().available);
+    tell_of_input();
+    return exit_code();
   }
 
-  StoreHeader header =
-      store_header(files, shapes, task.condition, task.gist_tokens, task.prompt_template);
-  header.dtype = store_dtype;
-  if (known) check_made_alike(*known, header, false);
-  std::optional<Staging> staging = open_staging(
-      store, header, settings_of(files, options, check.get(), known ? &*known : nullptr), options);
-  const auto load = [&] {
+  std::unique_ptr<LoadedCompressor> loaded;
+  const auto load = [&]() -> Compressor& {
     const Activity loading("loading " + files.path);
-    return std::make_unique<LoadedCompressor>(files, std::move(family), task, check.get(),
-                                              store_dtype, limits, setup);
+    loaded = std::make_unique<LoadedCompressor>(files, std::move(family), compression, check.get(),
+                                                task.dtype, task.limits,
+                                                [&] { return open_backend(request.setup); });
+    return **loaded;
   };
-  if (!staging) {
-    const GistStore finished(store, store_reading(options));
-    check_made_alike(finished, header, true);
-    std::unique_ptr<LoadedCompressor> compressor;  // only where it is needed
-    const LateRejection rejection = [&](const Prompt& prompt) -> std::optional<std::string> {
-      if (!options.flag("keep-going")) return std::nullopt;  // the run would not have ended
-      if (!compressor) compressor = load();
-      return (*compressor)->objection_to(prompt);
-    };
-    receipt_finished_store(finished, prompts, rejects, rejection, input.name(), signals);
-    left_out.warn(prompts.used(), input.name());
-    rejects.tell_listed();
-    if (check) spdlog::info("{} is finished: what --check found was said before", store.string());
-    return rejects.count() > 0 ? exit_rejects : exit_ok;
-  }
-  try {
-    const std::unique_ptr<LoadedCompressor> compressor = load();
+  std::optional<CheckReport> report;
+  RunOutput output(signals, task.path);
+  CompressEvents events = output.events();
+  events.started = [&](const Compressor&) {
     spdlog::debug("compressing {} by {}, {} a prompt, into {}", input.name(),
-                  model_in_words(files.path, shapes, *compressor->loaded().backend, setup),
-                  task.full_prompt
+                  model_in_words(files.path, shapes, *loaded->loaded().backend, request.setup),
+                  compression.full_prompt
                       ? "every token"
-                      : counted(static_cast<std::uint64_t>(task.gist_tokens), "gist token"),
-                  store.string());
-    CheckReport report(options, max_kl_option(options));
-    CompressSession session(**compressor, prompts, rejects, *staging, report, limits, input,
-                            signals);
-    if (!session.run()) {
-      const std::string hint = keep_or_discard(*staging, store);
-      spdlog::warn("interrupted{}{}", hint.empty() ? "" : ": ", hint);
-      staging.reset();
-      lock.reset();
-      signals.end_by_signal();
-    }
-    {
-      const SignalPatience patience(signals);
-      const Activity writing("writing " + store.string());
-      staging->publish(store, existing_of(*staging, Staging::path_for(store).string(), options));
-    }
-    left_out.warn(prompts.used(), input.name());
-    rejects.tell_listed();
-    say(report.summary());
-    spdlog::debug("{} in {}; {}", in_words(session.tally()), duration_in_words(watch.seconds()),
-                  store.string());
+                      : counted(static_cast<std::uint64_t>(compression.gist_tokens), "gist token"),
+                  task.path.string());
+    report.emplace(options, check ? check->task().max_kl : std::nullopt);
+    output.begin(*report);
+  };
+  CompressOutcome outcome;
+  try {
+    outcome = compress_to_store(task, {files, shapes, prompts, check.get(), load}, events);
   } catch (const Error& error) {
-    const std::string hint = keep_or_discard(*staging, store);
-    if (hint.empty()) throw;
-    throw Error(error.kind(), fmt::format("{} ({})", error.what(), hint));
+    if (output.hint().empty()) throw;
+    throw Error(error.kind(), fmt::format("{} ({})", error.what(), output.hint()));
   }
-  return rejects.count() > 0 ? exit_rejects : exit_ok;
+  if (outcome.end == CompressOutcome::End::stopped) {
+    const std::string& hint = output.hint();
+    if (output.begun()) spdlog::warn("interrupted{}{}", hint.empty() ? "" : ": ", hint);
+    lock.reset();
+    signals.end_by_signal();
+  }
+  tell_of_input();
+  if (outcome.end == CompressOutcome::End::finished_before) {
+    if (check) {
+      spdlog::info("{} is finished: what --check found was said before", task.path.string());
+    }
+    return exit_code();
+  }
+  say(report->summary());
+  spdlog::debug("{} in {}; {}", in_words(outcome.tally), duration_in_words(watch.seconds()),
+                task.path.string());
+  return exit_code();
 }
 
 }  // namespace

@@ -1,19 +1,16 @@
-// What a run of compress would take: the same batches over the meta backend.
+// What a run of compress would take, for a person.
 #pragma once
 
-#include "cli/prompt_check.h"
-#include "cli/prompt_reader.h"
-#include "cli/signals.h"
+#include <cstddef>
+
+#include "gist/compress_plan.h"
 
 namespace gist {
 
-/// Prints the plan as JSON. `check` may be null; answers that it has to generate count as long.
-/// Throws Error(unavailable) with the figures where memory would not suffice. A signal ends the
-/// process.
-void print_compress_plan(PromptReader& prompts, const LeftOutList& left_out,
-                         const ModelFiles& files, std::unique_ptr<Family> family,
-                         const CompressionTask& task, CheckReference* check, Dtype store_dtype,
-                         const BatchLimits& limits, const ModelSetup& setup,
-                         const Signals& signals);
+/// Prints the plan as JSON, with the number of records that are left out and, where there is a
+/// check, of prompts that are checked. Throws Error(unavailable) with the figures where the memory
+/// that is available, in bytes, would not suffice.
+void print_compress_plan(const CompressPlan& plan, std::size_t left_out, bool with_checks,
+                         std::size_t available);
 
 }  // namespace gist

@@ -18,12 +18,12 @@
 #include "cli/model_words.h"
 #include "cli/progress.h"
 #include "cli/record_options.h"
-#include "cli/run_settings.h"
 #include "cli/words.h"
 #include "formats/files/json_text.h"
 #include "formats/files/sha256.h"
 #include "formats/model/fingerprint.h"
 #include "formats/sequences/context.h"
+#include "gist/run_settings.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -20,7 +20,6 @@
 #include "cli/record_options.h"
 #include "cli/rejects.h"
 #include "cli/report/page.h"
-#include "cli/run_settings.h"
 #include "cli/train_checkpoint.h"
 #include "cli/train_data.h"
 #include "cli/train_log.h"
@@ -36,6 +35,7 @@
 #include "formats/files/sha256.h"
 #include "formats/model/fingerprint.h"
 #include "formats/records/record_reader.h"
+#include "gist/run_settings.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -8,13 +8,13 @@
 #include <tuple>
 #include <vector>
 
-#include "cli/run_settings.h"
 #include "formats/files/atomic_directory.h"
 #include "formats/files/file_io.h"
 #include "formats/files/json_text.h"
 #include "formats/files/sha256.h"
 #include "formats/files/text.h"
 #include "formats/model/checksums.h"
+#include "gist/run_settings.h"
 #include "kernels/error.h"
 
 namespace gist {

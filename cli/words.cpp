@@ -3,21 +3,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdint>
 
 namespace gist {
-namespace {
-
-std::string with_separators(std::uint64_t number) {
-  std::string digits = std::to_string(number);
-  for (std::size_t end = digits.size(); end > 3; end -= 3) digits.insert(end - 3, ",");
-  return digits;
-}
-
-}  // namespace
-
-std::string counted(std::uint64_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", with_separators(count), noun, count == 1 ? "" : "s");
-}
 
 std::string duration_in_words(double seconds) {
   constexpr std::int64_t minute = 60, hour = 60 * minute, day = 24 * hour;

@@ -1,6 +1,7 @@
 // A model from its directory to a device: the family that serves it, its weights on a backend.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,6 +43,9 @@ struct LoadedModel {
 /// Loads the weights onto a device (open_device). Throws as Model does.
 LoadedModel load_model(const ModelFiles& files, std::unique_ptr<Family> family,
                        std::unique_ptr<Backend> backend);
+
+/// Opens the device that a model is loaded onto: a backend of its own for each call.
+using BackendOpener = std::function<std::unique_ptr<Backend>()>;
 
 /// The same shapes on the meta backend, which counts what a run would cost and computes nothing.
 struct PlannedModel {

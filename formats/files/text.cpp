@@ -41,6 +41,12 @@ std::string escaped(char32_t c) {
   return fmt::format("\\u{:04x}", static_cast<std::uint32_t>(c));
 }
 
+std::string with_separators(std::uint64_t number) {
+  std::string digits = std::to_string(number);
+  for (std::size_t end = digits.size(); end > 3; end -= 3) digits.insert(end - 3, ",");
+  return digits;
+}
+
 }  // namespace
 
 // Unicode 15, table 3-7.
@@ -121,6 +127,10 @@ std::string in_quotes(std::string_view text) {
     shown = std::string(text.substr(0, cut)) + "...";
   }
   return nlohmann::json(shown).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string counted(std::uint64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", with_separators(count), noun, count == 1 ? "" : "s");
 }
 
 std::string first_few(const std::vector<std::string>& names) {

@@ -34,6 +34,9 @@ std::string printable(std::string_view text, std::string_view allowed = "");
 /// For messages: the text as a JSON string on one line, cut after about a hundred bytes.
 std::string in_quotes(std::string_view text);
 
+/// "1 record", "2 records", "12,000 records".
+std::string counted(std::uint64_t count, std::string_view noun);
+
 /// The first four, and how many more there are: "a, b, c, d and 3 more".
 std::string first_few(const std::vector<std::string>& names);
 

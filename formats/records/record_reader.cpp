@@ -12,12 +12,6 @@ RecordReader::RecordReader(const std::string& path, const FieldMap& map, int wak
     : lines_(path, wake), map_(&map), most_bytes_(most_bytes) {}
 
 std::optional<Record> RecordReader::next() {
-  if (!held_) return read();
-  if (next_held_ == held_->size()) return std::nullopt;
-  return (*held_)[next_held_++];
-}
-
-std::optional<Record> RecordReader::read() {
   if (form_ == Form::unknown) form_ = read_form();
   if (form_ == Form::unknown) return std::nullopt;
   return form_ == Form::array ? next_element() : next_line();
@@ -31,12 +25,6 @@ RecordReader::Form RecordReader::read_form() {
   if (*first != '[') return Form::lines;
   array_.emplace(name(), most_bytes_);
   return Form::array;
-}
-
-void RecordReader::hold() {
-  std::vector<Record> records;
-  while (std::optional<Record> record = read()) records.push_back(std::move(*record));
-  held_ = std::move(records);
 }
 
 RecordReader::Form RecordReader::read_header() {
@@ -92,12 +80,6 @@ bool RecordReader::is_blank(const std::string& line) const {
   return line.find_first_not_of(" \t\r") == std::string::npos;
 }
 
-std::optional<double> RecordReader::fraction() const {
-  if (!held_) return lines_.fraction();
-  return held_->empty() ? 1.0
-                        : static_cast<double>(next_held_) / static_cast<double>(held_->size());
-}
-
 Record RecordReader::parse(Record record) const {
   if (record.cut) refuse_length(record.line);
   if (form_ == Form::table) record.text = tsv_record(record.text, columns_, name(), record.line);
@@ -107,9 +89,13 @@ Record RecordReader::parse(Record record) const {
 }
 
 Error RecordReader::placed(const Error& error, const Record& record) const {
+  return gist::placed(error, name(), record);
+}
+
+Error placed(const Error& error, const std::string& input, const Record& record) {
   const std::string message = error.what();
-  if (message.starts_with(name() + ":")) return error;
-  return {error.kind(), fmt::format("{}:{}: {}", name(), record.line, message)};
+  if (message.starts_with(input + ":")) return error;
+  return {error.kind(), fmt::format("{}:{}: {}", input, record.line, message)};
 }
 
 bool use_record(const RecordReader& reader, Record& record, const RejectRecord& reject,

@@ -34,23 +34,17 @@ class RecordReader {
   std::optional<Record> next();
   /// Parses what next gave: a row becomes a record of strings. Throws Error(data).
   Record parse(Record record) const;
-  /// An error of a record that begins with its place, "FILE:LINE: ", where it doesn't yet: what is
-  /// given texts alone can't know that.
+  /// The same as the function below, of this input.
   Error placed(const Error& error, const Record& record) const;
-
-  /// Reads all that is left into memory, from where next() gives it; rewind() has it begin again.
-  void hold();
-  void rewind() { next_held_ = 0; }
 
   const std::string& name() const { return lines_.name(); }
   /// How much of the input is done, from 0 to 1; nothing where that isn't known.
-  std::optional<double> fraction() const;
+  std::optional<double> fraction() const { return lines_.fraction(); }
 
  private:
   enum class Form { unknown, lines, array, table };
   Form read_form();
   Form read_header();
-  std::optional<Record> read();
   std::optional<Record> next_line();
   std::optional<Record> next_element();
   Record unparsed(std::string text, std::uint64_t line, bool cut);
@@ -65,9 +59,11 @@ class RecordReader {
   std::size_t most_bytes_;
   std::optional<ArraySplitter> array_;
   std::vector<std::string> columns_;  // of a table
-  std::optional<std::vector<Record>> held_;
-  std::size_t next_held_ = 0;
 };
+
+/// An error of a record that begins with its place, "FILE:LINE: ", where it doesn't yet: what is
+/// given texts alone can't know that. `input` is the file's name.
+Error placed(const Error& error, const std::string& input, const Record& record);
 
 /// What becomes of a record that can't be used: it throws the error on, or the run does without the
 /// record. The error names the record's place.

@@ -53,22 +53,6 @@ TEST(RecordReader, CountsLinesFromOneAndRecordsFromZero) {
   EXPECT_EQ(reader.next(), std::nullopt);
 }
 
-TEST(RecordReader, GivesWhatItHoldsAgain) {
-  const TemporaryDirectory directory;
-  write_file(directory / "r.jsonl", "{\"id\": \"a\"}\n{\"id\": \"b\"}\n");
-  const FieldMap map;
-  RecordReader reader(directory / "r.jsonl", map);
-  ASSERT_TRUE(reader.next());
-  reader.hold();
-  for (int round = 0; round < 2; ++round) {
-    const std::optional<Record> record = reader.next();
-    ASSERT_TRUE(record);
-    EXPECT_EQ(record->line, 2u);
-    EXPECT_EQ(reader.next(), std::nullopt);
-    reader.rewind();
-  }
-}
-
 TEST(RecordReader, RefusesARecordThatIsTooLongWithoutHoldingIt) {
   const TemporaryDirectory directory;
   write_file(directory / "r.jsonl",

@@ -1,4 +1,4 @@
-#include "cli/run_settings.h"
+#include "gist/run_settings.h"
 
 #include <gtest/gtest.h>
 

@@ -1,14 +1,11 @@
-#include "cli/compress_session.h"
+#include "gist/compress_session.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 #include <utility>
 
-#include "cli/terminal.h"
-#include "cli/words.h"
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
 #include "kernels/error.h"
@@ -69,18 +66,13 @@ std::string receipt(const StagedRecord& record) {
                                              {"status", name_of(record.status)}});
 }
 
-CompressSession::CompressSession(Compressor& compressor, PromptReader& prompts, Rejects& rejects,
-                                 Staging& staging, CheckReport& report, const BatchLimits& limits,
-                                 const RecordReader& input, const Signals& signals)
+CompressSession::CompressSession(Compressor& compressor, PromptReader& prompts, Staging& staging,
+                                 const BatchLimits& limits, const CompressEvents& events)
     : compressor_(compressor),
       prompts_(prompts),
-      rejects_(rejects),
       staging_(staging),
-      report_(report),
       limits_(limits),
-      input_(input),
-      signals_(signals),
-      receipts_on_terminal_(is_terminal(STDOUT_FILENO)) {}
+      events_(events) {}
 
 std::uint64_t& CompressTally::of(Status status) {
   switch (status) {
@@ -96,44 +88,34 @@ std::uint64_t& CompressTally::of(Status status) {
   return stored;
 }
 
-std::string in_words(const CompressTally& tally) {
-  std::string text = counted(tally.stored, "prompt") + " stored";
-  if (tally.duplicate > 0) text += ", " + counted(tally.duplicate, "duplicate");
-  if (tally.known > 0) text += fmt::format(", {} known", tally.known);
-  if (tally.rejected > 0) text += fmt::format(", {} rejected", tally.rejected);
-  return text;
-}
-
 bool CompressSession::run() {
-  signals_.begin_work();
   std::vector<StagedRecord> staged;
   staging_.for_each_record([&staged](const StagedRecord& record) { staged.push_back(record); });
   while (std::optional<Prompt> prompt = prompts_.next()) {
     if (records_ < staged.size()) {
       check_staged(*prompt, staged[records_++]);
-      progress_.begin_after(records_, input_.fraction());
+      if (events_.staged_before) events_.staged_before(records_, prompts_.fraction());
       continue;
     }
     ++records_;
     if (!fits(limits_, batch_tokens_, batch_.size(), *prompt)) flush();
-    if (signals_.requested()) return false;
-    batch_fraction_ = input_.fraction();
+    if (events_.run.stops()) return false;
+    batch_fraction_ = prompts_.fraction();
     batch_tokens_ += prompt->sequence.tokens();
     batch_.push_back(std::move(*prompt));
     // With one record a batch, the receipt comes before the next record is read.
     if (limits_.records == 1) flush();
   }
-  if (signals_.requested()) return false;
+  if (events_.run.stops()) return false;
   if (records_ < staged.size()) {
     fail(ErrorKind::data,
          "{}: this is not the input that was compressed before: it ends after {}, of {} that were "
          "staged; give that input, or start anew with --force",
-         input_.name(), counted(records_, "record"), staged.size());
+         prompts_.name(), counted(records_, "record"), staged.size());
   }
   flush();
-  report_.flush();
-  receipts_.flush();
-  return !signals_.requested();
+  if (events_.input_done) events_.input_done();
+  return !events_.run.stops();
 }
 
 void CompressSession::check_staged(const Prompt& prompt, const StagedRecord& staged) {
@@ -141,7 +123,7 @@ void CompressSession::check_staged(const Prompt& prompt, const StagedRecord& sta
   const bool same = found.ordinal == staged.ordinal && found.id == staged.id &&
                     found.prompt_sha256 == staged.prompt_sha256;
   if (!same) {
-    another_input(input_.name(), prompt,
+    another_input(prompts_.name(), prompt,
                   fmt::format("record {} was staged with id {}, and is {} here", staged.ordinal,
                               in_quotes(staged.id), in_quotes(found.id)));
   }
@@ -150,10 +132,10 @@ void CompressSession::check_staged(const Prompt& prompt, const StagedRecord& sta
   if (staged.status != Status::rejected) return;
   if (found.status == Status::rejected) return;  // the reader has said so
   if (found.status == Status::stored && !staged.checked) prompts_.forget(found.id);
-  rejects_.reject(prompt.source, Error(ErrorKind::data, staged.reason));
+  prompts_.reject(prompt.source, Error(ErrorKind::data, staged.reason));
 }
 
-/// What is staged must be what this run makes: --max-kl may change where that changes nothing.
+/// What is staged must be what this run makes: max_kl may change where that changes nothing.
 void CompressSession::check_limit(const StagedRecord& staged) const {
   const PromptChecker* checker = compressor_.checker();
   if (checker == nullptr || !staged.checked) return;
@@ -167,10 +149,10 @@ void CompressSession::check_limit(const StagedRecord& staged) const {
       checker->max_kl());
 }
 
-/// Computes the batch, makes it durable, then prints its receipts.
+/// Computes the batch, makes it durable, then tells of it.
 void CompressSession::flush() {
   if (batch_.empty()) return;
-  const SignalUnit unit(signals_, "batch");
+  const CompressStepScope step(events_, CompressStep::batch);
   std::vector<CompressedPrompt> compressed = compressor_.compress(batch_);
   Settled settled;
   auto computed = compressed.begin();
@@ -185,12 +167,9 @@ void CompressSession::flush() {
   }
   staging_.commit(settled.records, settled.rows);
   for (const StagedRecord& record : settled.records) tell(record);
-  report_.flush();
-  if (receipts_on_terminal_) progress_.hide();
-  receipts_.flush();
   batch_.clear();
   batch_tokens_ = 0;
-  progress_.update(tally_.records(), batch_fraction_);
+  if (events_.progress) events_.progress(tally_.records(), batch_fraction_);
 }
 
 void CompressSession::settle_stored(const Prompt& prompt, CompressedPrompt& compressed,
@@ -228,22 +207,20 @@ void CompressSession::settle_rejected(const Prompt& prompt, std::string_view rea
   StagedRecord record = prompt.record;
   record.status = Status::rejected;
   record.checked = checked;
-  const Error rejection = rejection_of(prompt, input_.name(), reason);
+  const Error rejection = rejection_of(prompt, prompts_.name(), reason);
   record.reason = rejection.what();
-  rejects_.reject(prompt.source, rejection);
+  prompts_.reject(prompt.source, rejection);
   settled.records.push_back(std::move(record));
 }
 
 void CompressSession::tell(const StagedRecord& record) {
   ++tally_.of(record.status);
-  report_.add(record);
-  if (record.status != Status::rejected) receipts_.line(receipt(record));
+  if (events_.record) events_.record(record);
 }
 
-void receipt_finished_store(const GistStore& store, PromptReader& prompts, Rejects& rejects,
-                            const LateRejection& rejection, const std::string& input,
-                            const Signals& signals) {
-  LineWriter receipts = standard_output();
+bool tell_finished_store(const GistStore& store, PromptReader& prompts,
+                         const LateRejection& rejection, const CompressEvents& events) {
+  const std::string& input = prompts.name();
   std::uint64_t stored = 0;
   std::unordered_set<std::string> rejected;
   while (std::optional<Prompt> prompt = prompts.next()) {
@@ -256,7 +233,7 @@ void receipt_finished_store(const GistStore& store, PromptReader& prompts, Rejec
             rejected.contains(record.id) ? rejected_before(record.id) : rejection(*prompt);
         if (reason) {
           rejected.insert(record.id);
-          rejects.reject(prompt->source, rejection_of(*prompt, input, *reason));
+          prompts.reject(prompt->source, rejection_of(*prompt, input, *reason));
           continue;
         }
         another_input(input, *prompt,
@@ -275,16 +252,17 @@ void receipt_finished_store(const GistStore& store, PromptReader& prompts, Rejec
       record.gist_tokens = there.gist_tokens;
       if (first) ++stored;
     }
-    receipts.line(receipt(record));
+    if (events.record) events.record(record);
   }
-  if (signals.requested()) signals.end_by_signal();
+  if (events.run.stops()) return false;
   if (stored != store.rows()) {
     fail(ErrorKind::data,
          "{}: this is not the input that was compressed before: {} has {}, and {} of them "
          "stand here",
          input, store.path().string(), counted(store.rows(), "row"), stored);
   }
-  receipts.flush();
+  if (events.input_done) events.input_done();
+  return true;
 }
 
 }  // namespace gist

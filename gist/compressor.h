@@ -7,10 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "cli/prompt_check.h"
-#include "cli/prompt_reader.h"
 #include "core/forward.h"
 #include "formats/store/gist_store.h"
+#include "gist/loaded_model.h"
+#include "gist/prompt_check.h"
+#include "gist/prompt_reader.h"
 
 namespace gist {
 
@@ -22,7 +23,8 @@ struct CompressedPrompt {
 
 class Compressor {
  public:
-  /// `checker` may be null: then questions stay unasked. All must outlive the compressor.
+  /// `checker` may be null: then questions stay unasked. All must outlive the compressor, which is
+  /// used by one thread at a time.
   Compressor(const Model& model, const CompressionTask& task, Dtype store_dtype,
              PromptChecker* checker)
       : model_(model),
@@ -48,13 +50,14 @@ class Compressor {
   Scratch scratch_;
 };
 
-/// A compressor with the models that it runs.
+/// A compressor with the models that it runs. It is used by one thread at a time.
 class LoadedCompressor {
  public:
-  /// `check` may be null. It, `files` and `task` must outlive this.
+  /// Loads the model onto a backend that `open_backend` opens, and, where the check has a model of
+  /// its own, that one onto another. `check` may be null. It, `files` and `task` must outlive this.
   LoadedCompressor(const ModelFiles& files, std::unique_ptr<Family> family,
                    const CompressionTask& task, CheckReference* check, Dtype store_dtype,
-                   const BatchLimits& limits, const ModelSetup& setup);
+                   const BatchLimits& limits, const BackendOpener& open_backend);
   LoadedCompressor(const LoadedCompressor&) = delete;  // its parts point to each other
   LoadedCompressor& operator=(const LoadedCompressor&) = delete;
 

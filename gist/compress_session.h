@@ -1,7 +1,8 @@
-// One run of compress on one output: batches through the model into the staging file, receipts, and
-// the store at the end.
+// One run of compress on one output: batches through the model into the staging file. Most programs
+// want what stands above it, gist/compress_store.h.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -9,18 +10,15 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cli/check_report.h"
-#include "cli/compressor.h"
-#include "cli/line_writer.h"
-#include "cli/progress.h"
-#include "cli/prompt_reader.h"
-#include "cli/signals.h"
 #include "formats/store/gist_store.h"
 #include "formats/store/staging.h"
+#include "gist/compress_events.h"
+#include "gist/compressor.h"
+#include "gist/prompt_reader.h"
 
 namespace gist {
 
-/// The receipt of a record that was not rejected, as JSON.
+/// The receipt of a record that was not rejected, as a line of JSON without its end.
 std::string receipt(const StagedRecord& record);
 
 /// Records by what became of them.
@@ -33,21 +31,20 @@ struct CompressTally {
   std::uint64_t& of(StagedRecord::Status status);
   std::uint64_t records() const { return stored + duplicate + known + rejected; }
 };
-/// "490 prompts stored, 10 duplicates"; what there is none of is not named, but for the first.
-std::string in_words(const CompressTally& tally);
 
 class CompressSession {
  public:
-  /// All must outlive the session. `limits` bound a batch.
-  CompressSession(Compressor& compressor, PromptReader& prompts, Rejects& rejects, Staging& staging,
-                  CheckReport& report, const BatchLimits& limits, const RecordReader& input,
-                  const Signals& signals);
+  /// All but `limits`, which bound a batch, must outlive the session.
+  CompressSession(Compressor& compressor, PromptReader& prompts, Staging& staging,
+                  const BatchLimits& limits, const CompressEvents& events);
 
   /// What has become of the records.
   const CompressTally& tally() const { return tally_; }
 
-  /// Goes through the whole input: what is staged already is checked against it and receipted
-  /// again, the rest is compressed. False: a signal ended it early; whole batches are staged.
+  /// Goes through the whole input: what is staged already is checked against it and told again, the
+  /// rest is compressed. False: the caller stopped it early; whole batches are staged. Throws
+  /// Error(data) where the input isn't the one that is staged, Error(usage) where another max_kl
+  /// would have decided otherwise, and as reading, compressing and Staging::commit do.
   bool run();
 
  private:
@@ -70,15 +67,9 @@ class CompressSession {
 
   Compressor& compressor_;
   PromptReader& prompts_;
-  Rejects& rejects_;
   Staging& staging_;
-  CheckReport& report_;
   BatchLimits limits_;
-  const RecordReader& input_;
-  const Signals& signals_;
-  bool receipts_on_terminal_;
-  LineWriter receipts_ = standard_output();
-  Progress progress_{"record"};
+  const CompressEvents& events_;
   CompressTally tally_;
   std::uint64_t records_ = 0;  // read
   std::vector<Prompt> batch_;
@@ -89,10 +80,10 @@ class CompressSession {
 /// Why a prompt was rejected when it had been compressed; nothing where it was not.
 using LateRejection = std::function<std::optional<std::string>(const Prompt& prompt)>;
 
-/// For --resume where the store is finished: checks the input against it and prints its receipts.
-/// `rejection` is asked about prompts that the store lacks. A signal ends the process.
-void receipt_finished_store(const GistStore& store, PromptReader& prompts, Rejects& rejects,
-                            const LateRejection& rejection, const std::string& input,
-                            const Signals& signals);
+/// For a run that resumes where the store is finished: checks the input against it and tells its
+/// records, those that were not rejected. `rejection` is asked about prompts that the store lacks.
+/// False: the caller stopped it early. Throws Error(data) where the store is of another input.
+bool tell_finished_store(const GistStore& store, PromptReader& prompts,
+                         const LateRejection& rejection, const CompressEvents& events);
 
 }  // namespace gist

@@ -1,5 +1,5 @@
-// compress --check: a prompt is answered twice, from its whole text and from what is to be stored
-// of it, and the answers' next-token distributions are compared.
+// The check of compressed prompts: each is answered twice, from its whole text and from what is to be
+// stored of it, and the answers' next-token distributions are compared.
 #pragma once
 
 #include <cstddef>
@@ -10,30 +10,26 @@
 #include <string>
 #include <vector>
 
-#include "cli/prompt_reader.h"
 #include "core/fidelity.h"
+#include "gist/loaded_model.h"
+#include "gist/prompt_reader.h"
 
 namespace gist {
-
-/// --check, --max-kl, --check-model, --check-report.
-std::vector<OptionSpec> check_options();
-/// --max-kl; nothing where it isn't given.
-std::optional<double> max_kl_option(const Options& options);
 
 struct CheckTask {
   std::optional<std::size_t> sample;  // how many prompts are checked; nothing: all
   std::optional<double> max_kl;       // nats a label, in the mean of a prompt; nothing: any
 };
 
-/// What --check asks for, and the model that answers from the whole prompt, under pos: that of
-/// --check-model, or the one that compresses. Not loaded yet.
+/// What a check asks for, and the model that answers from the whole prompt, under pos: another one,
+/// or the one that compresses. It is not loaded yet.
 class CheckReference {
  public:
   /// `files`, `spec` and `task` are those of the model that compresses; they must outlive it.
-  /// Throws Error(usage) for options that are not what they should be, Error(data) where the other
-  /// model has another vocabulary.
+  /// `other` is the other model, if any, whose family is looked for as `setup` says. Throws
+  /// Error(data) where it has another vocabulary.
   CheckReference(const ModelFiles& files, const ModelSpec& spec, const CompressionTask& task,
-                 const Options& options);
+                 const CheckTask& check, std::optional<ModelFiles> other, const ModelSetup& setup);
   CheckReference(const CheckReference&) = delete;  // the questions point into it
   CheckReference& operator=(const CheckReference&) = delete;
 
@@ -41,12 +37,13 @@ class CheckReference {
   const QuestionReader& questions() const { return *questions_; }
   /// The fingerprint of the other model; "" where there is none.
   std::string model_sha256() const;
-  /// Of the other model, by --ignore-tensors.
+  /// The tensors of the other model that were left out, as was asked.
   std::vector<std::string> ignored_tensors() const;
   /// The tokens that end the reference's answers; `files` are the gist model's.
   const std::vector<std::int32_t>& ends(const ModelFiles& files) const;
-  /// Loads the other model; nothing where there is none. To be called once.
-  std::optional<LoadedModel> load(const ModelSetup& setup);
+  /// Loads the other model; nothing where there is none, and then no backend is opened. One of these
+  /// is called, once.
+  std::optional<LoadedModel> load(const BackendOpener& open_backend);
   std::optional<PlannedModel> plan(Dtype dtype);
 
  private:
@@ -57,12 +54,6 @@ class CheckReference {
   PromptTemplate other_layout_ = PromptTemplate::decoder_default();
   std::optional<QuestionReader> questions_;
 };
-
-/// Null without --check. Throws Error(usage) where other options need it, and as CheckReference
-/// does.
-std::unique_ptr<CheckReference> check_reference(const ModelFiles& files, const ModelSpec& spec,
-                                                const CompressionTask& task,
-                                                const Options& options);
 
 /// A prompt with a question, and what is to be stored of it.
 struct CheckedPrompt {

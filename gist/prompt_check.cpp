@@ -1,7 +1,6 @@
-#include "cli/prompt_check.h"
+#include "gist/prompt_check.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -38,66 +37,17 @@ void check_vocabulary(const ModelFiles& reference, const ModelSpec& reference_sp
   }
 }
 
-CheckTask check_task(const Options& options) {
-  CheckTask task;
-  const std::string count = options.text("check");
-  if (count != "all") {
-    std::size_t number = 0;
-    const char* const end = count.data() + count.size();
-    const auto [stop, error] = std::from_chars(count.data(), end, number);
-    if (error != std::errc() || stop != end || number == 0) {
-      fail(ErrorKind::usage, "--check: expected all, or how many prompts, found {}",
-           in_quotes(count));
-    }
-    if (options.flag("line-buffered")) {
-      fail(ErrorKind::usage,
-           "--check {} draws from the whole input, and --line-buffered answers before it has come: "
-           "give --check all",
-           number);
-    }
-    task.sample = number;
-  }
-  task.max_kl = max_kl_option(options);
-  return task;
-}
-
 }  // namespace
 
-std::vector<OptionSpec> check_options() {
-  return {
-      {"check", OptionKind::text, "N|all", "",
-       "answer prompts twice before they are stored, from the whole text and from what is stored, "
-       "and say how far the answers are apart. Takes a pass over prompt, \"input\" and "
-       "\"output\", and one over the last two; without \"output\" the whole prompt's own answer, "
-       "of up to 24 tokens, is generated first, which takes longer. N are those whose ids have the "
-       "smallest SHA-256: the input is read whole to find them"},
-      {"max-kl", OptionKind::real, "X", "",
-       "reject a checked prompt whose answer is further off: the KL divergence of next-token "
-       "distributions, in nats, in the mean of the answer's tokens; gist evaluate --fidelity on the "
-       "model's training data suggests a value"},
-      {"check-model", OptionKind::text, "DIR", "",
-       "the model that answers from the whole text, loaded beside the other: best one trained "
-       "under pos from the same base. By default the model itself, which in training under gist "
-       "may have forgotten to read what stands before its gist"},
-      {"check-report", OptionKind::text, "FILE", "",
-       "a JSON line for each checked prompt: id, ordinal, kl, tokens, agreement, status"}};
-}
-
-std::optional<double> max_kl_option(const Options& options) {
-  if (!options.has("max-kl")) return std::nullopt;
-  return options.real("max-kl", 0, 1e9);
-}
-
 CheckReference::CheckReference(const ModelFiles& files, const ModelSpec& spec,
-                               const CompressionTask& task, const Options& options)
-    : task_(check_task(options)) {
+                               const CompressionTask& task, const CheckTask& check,
+                               std::optional<ModelFiles> other, const ModelSetup& setup)
+    : task_(check), other_(std::move(other)) {
   const Reading gist{&files, &spec, &task.prompt_template, task.gist_tokens};
-  if (!options.has("check-model")) {
+  if (!other_) {
     questions_.emplace(gist, gist);
     return;
   }
-  const ModelSetup setup = setup_of(options);
-  other_.emplace(open_model_and_tell(options.text("check-model"), setup));
   other_family_ = family_of(*other_, setup);
   other_spec_ = other_family_->spec();
   check_vocabulary(*other_, other_spec_, files, spec);
@@ -122,24 +72,14 @@ const std::vector<std::int32_t>& CheckReference::ends(const ModelFiles& files) c
   return other_ ? other_->ends.ids : files.ends.ids;
 }
 
-std::optional<LoadedModel> CheckReference::load(const ModelSetup& setup) {
+std::optional<LoadedModel> CheckReference::load(const BackendOpener& open_backend) {
   if (!other_) return std::nullopt;
-  return load_model(*other_, std::move(other_family_), open_backend(setup));
+  return load_model(*other_, std::move(other_family_), open_backend());
 }
 
 std::optional<PlannedModel> CheckReference::plan(Dtype dtype) {
   if (!other_) return std::nullopt;
   return plan_model(*other_, std::move(other_family_), dtype);
-}
-
-std::unique_ptr<CheckReference> check_reference(const ModelFiles& files, const ModelSpec& spec,
-                                                const CompressionTask& task,
-                                                const Options& options) {
-  if (options.has("check")) return std::make_unique<CheckReference>(files, spec, task, options);
-  for (const char* name : {"max-kl", "check-model", "check-report"}) {
-    if (options.has(name)) fail(ErrorKind::usage, "--{} needs --check N or --check all", name);
-  }
-  return nullptr;
 }
 
 PromptChecker::PromptChecker(const Model& gist, const Model& reference,

@@ -1,0 +1,33 @@
+// How compress --check is asked for.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/options.h"
+#include "gist/prompt_check.h"
+
+namespace gist {
+
+/// --check, --max-kl, --check-model, --check-report.
+std::vector<OptionSpec> check_options();
+
+/// What the first three say.
+struct CheckRequest {
+  CheckTask task;
+  std::optional<std::string> model;  // the directory of the one that answers from the whole text
+};
+/// Nothing without --check. Throws Error(usage) for values that are not what they should be, and
+/// where other options need --check.
+std::optional<CheckRequest> check_request(const Options& options);
+
+/// Opens the other model, if there is one. Null where no check is asked for. Throws as
+/// open_model_and_tell and CheckReference do.
+std::unique_ptr<CheckReference> check_reference(const std::optional<CheckRequest>& request,
+                                                const ModelFiles& files, const ModelSpec& spec,
+                                                const CompressionTask& task,
+                                                const ModelSetup& setup);
+
+}  // namespace gist

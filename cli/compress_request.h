@@ -1,0 +1,34 @@
+// What gist compress is asked for.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "cli/check_options.h"
+#include "cli/options.h"
+#include "gist/compress_store.h"
+#include "gist/loaded_model.h"
+
+namespace gist {
+
+CommandSpec compress_spec();
+
+/// What the options say, read once. `task.compression` is the model's to say.
+struct CompressRequest {
+  std::string model;  // its directory
+  std::string input;
+  std::size_t max_record_bytes = 0;
+  ModelSetup setup;
+  StoreTask task;
+  bool full_prompt = false;
+  Shard shard;
+  std::optional<std::string> known;  // the store whose prompts are skipped
+  std::optional<CheckRequest> check;
+  bool keep_going = false;
+  bool dry_run = false;
+};
+/// Throws Error(usage) for values that are not what they should be, or exclude each other.
+CompressRequest compress_request(const Options& options);
+
+}  // namespace gist

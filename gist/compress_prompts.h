@@ -1,0 +1,30 @@
+// Prompts to gists in memory, without any file.
+//
+//     const gist::CompressionTask task = gist::compression_task(files, model.model.spec());
+//     const std::vector<std::string> prompts{"Answer in capitals.", "Count the words."};
+//     const std::vector<gist::GistActivations> gists =
+//         gist::compress_prompts(files, model, task, prompts);
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/gist_activations.h"
+#include "gist/loaded_model.h"
+#include "gist/prompt_reader.h"
+
+namespace gist {
+
+/// Compresses prompts, in UTF-8 and as the task's template reads an "instruction", and gives the
+/// activations of each, in their order, in f32: the very values that compress stores, before they
+/// are rounded to the store's dtype (to_raw). `files` and `model` are one model; it serves one call
+/// at a time. The task's shard, `known` and `max_tokens` don't matter: each prompt is compressed.
+/// Throws Error(data) naming the first prompt that is empty, is not UTF-8, or has more tokens than
+/// the model has positions: "prompts:2: ..." is the second.
+std::vector<GistActivations> compress_prompts(const ModelFiles& files, const LoadedModel& model,
+                                              const CompressionTask& task,
+                                              std::span<const std::string> prompts,
+                                              const BatchLimits& limits = {});
+
+}  // namespace gist

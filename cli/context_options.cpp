@@ -42,11 +42,16 @@ ContextSource context_source(const ModelFiles& files, const ModelSpec& spec,
   return source;
 }
 
-GenerationOptions generation_options(const ModelFiles& files, const Options& options) {
+GenerationOptions generation_limits(const Options& options) {
   GenerationOptions result;
   result.max_new_tokens = static_cast<std::int32_t>(options.integer("max-new-tokens", 1, 1 << 20));
   result.max_rows = static_cast<std::int32_t>(options.integer("batch-rows", 1, 1 << 16));
   result.batch_tokens = static_cast<std::int32_t>(options.integer("batch-tokens", 1, 1 << 28));
+  return result;
+}
+
+GenerationOptions generation_options(const ModelFiles& files, const Options& options) {
+  GenerationOptions result = generation_limits(options);
   result.ends = files.ends.ids;
   result.sampling.banned = files.tokenizer.gist_token().value_or(-1);
   if (!options.knows("temperature")) return result;

@@ -15,8 +15,10 @@ std::vector<OptionSpec> context_options();
 ContextSource context_source(const ModelFiles& files, const ModelSpec& spec,
                              const Options& options);
 
+/// What --max-new-tokens, --batch-rows and --batch-tokens say.
+GenerationOptions generation_limits(const Options& options);
 /// Sampling with the gist token banned, and the model's end tokens; greedy where the command has no
-/// options for sampling. Reads --max-new-tokens, --batch-rows, --batch-tokens.
+/// options for sampling; within generation_limits.
 GenerationOptions generation_options(const ModelFiles& files, const Options& options);
 
 }  // namespace gist

@@ -1,11 +1,9 @@
 // gist evaluate: how well systems answer, side by side: models under conditions, baselines, or
 // given completions.
-#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
+#include <cstdint>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,30 +11,25 @@
 
 #include "cli/commands.h"
 #include "cli/context_options.h"
-#include "cli/evaluation.h"
-#include "cli/evaluation_cost.h"
-#include "cli/evaluation_data.h"
+#include "cli/evaluation_progress.h"
 #include "cli/evaluation_report.h"
-#include "cli/evaluation_system.h"
 #include "cli/exclude.h"
 #include "cli/exit_code.h"
 #include "cli/left_out.h"
 #include "cli/line_writer.h"
 #include "cli/model_options.h"
-#include "cli/model_words.h"
-#include "cli/progress.h"
 #include "cli/record_options.h"
 #include "cli/rejects.h"
 #include "cli/report/evaluation_page.h"
 #include "cli/report/page.h"
 #include "cli/signals.h"
-#include "cli/stopwatch.h"
+#include "cli/system_options.h"
 #include "cli/training_comparison.h"
 #include "cli/win_rate.h"
 #include "cli/words.h"
-#include "formats/files/text.h"
 #include "formats/model/fingerprint.h"
-#include "formats/records/record_reader.h"
+#include "gist/evaluation_run.h"
+#include "gist/stopwatch.h"
 #include "kernels/cpu/process_limits.h"
 #include "kernels/error.h"
 
@@ -124,150 +117,82 @@ void check(const Options& options) {
   }
 }
 
-void read_completions(EvaluationData& data, RougeScorer& rouge, Evaluation& evaluation) {
-  SystemResults& results = evaluation.systems.emplace_back();
-  results.system.name = "completions";
-  data.read(evaluation, [&](const Record& record) {
-    RecordResult result;
-    result.completion = record.string("completion");
-    result.scores = score_answer(result.completion, record.string("output"), rouge);
-    results.records.push_back(std::move(result));
-    return true;
-  });
+/// What the options say of an evaluation, beside its systems and its data.
+struct EvaluateTask {
+  BootstrapOptions bootstrap;
+  EvaluationMeasures measures;
+  bool stemmer = false;
+  std::string pairs;   // where --win-rate writes them; "": nowhere
+  std::string report;  // the path of a page; "": none
+  enum class Form : std::uint8_t { table, json, tsv } form = Form::table;
+};
+
+EvaluateTask evaluate_task(const Options& options) {
+  EvaluateTask task;
+  task.bootstrap = bootstrap_options(options);
+  if (!options.list("model").empty()) task.measures.generation = generation_limits(options);
+  task.measures.fidelity = options.flag("fidelity");
+  task.measures.cost = options.flag("cost");
+  task.measures.open_backend = open_backend;
+  task.stemmer = options.flag("stemmer");
+  if (options.has("win-rate")) task.pairs = options.text("win-rate");
+  if (options.has("report")) task.report = options.text("report");
+  if (options.flag("json")) task.form = EvaluateTask::Form::json;
+  if (options.flag("tsv")) task.form = EvaluateTask::Form::tsv;
+  return task;
 }
 
-/// The order in which systems run: the reference first.
-std::vector<std::size_t> in_order(std::size_t systems, std::size_t reference) {
-  std::vector<std::size_t> order{reference};
-  for (std::size_t i = 0; i < systems; ++i) {
-    if (i != reference) order.push_back(i);
-  }
-  return order;
-}
-
-/// Throws where some system can't be compared with the reference.
-void check_fidelity(const Systems& systems, std::size_t reference) {
-  const EvaluatedSystem& full = *systems[reference];
-  if (systems.size() == 1 || full.description().condition != Condition::pos) {
-    fail(ErrorKind::usage,
-         "--fidelity compares with the full prompt: it needs a --model under pos and another one");
-  }
-  for (const auto& system : systems) {
-    const Tokenizer& tokenizer = system->files().tokenizer;
-    (void)shared_vocabulary(full.spec(), system->spec(), tokenizer.gist_token().value_or(-1));
-    if (tokenizer.sha256() == full.files().tokenizer.sha256()) continue;
-    fail(ErrorKind::data, "--fidelity: {} and {} have different vocabularies",
-         full.files().tokenizer.path().string(), tokenizer.path().string());
-  }
-}
-
-/// The system whose cost is measured, where that is asked for.
-std::optional<std::size_t> costly_among(const Systems& systems, const Options& options) {
-  if (!options.flag("cost")) return std::nullopt;
-  bool any_behind_store = false;
-  for (std::size_t i = 0; i < systems.size(); ++i) {
-    const SystemDescription& system = systems[i]->description();
-    if (system.condition != Condition::gist) continue;
-    if (system.store.empty()) return i;
-    any_behind_store = true;
-  }
-  if (any_behind_store) {
-    fail(ErrorKind::usage, "--cost reads whole records: leave --store out");
-  }
-  fail(ErrorKind::usage, "--cost needs a --model under gist: none of these is");
-}
-
-/// The data's records as each system reads them: [systems][records].
-std::vector<std::vector<EvaluationItem>> read_items(const Systems& systems, EvaluationData& data,
-                                                    Evaluation& evaluation) {
-  std::vector<std::vector<EvaluationItem>> items(systems.size());
-  data.read(evaluation, [&](const Record& record) {
-    std::vector<EvaluationItem> of_record;  // of all systems, or of none
-    std::int64_t longest = 0;
-    for (const auto& system : systems) {
-      of_record.push_back(system->read(record, data.name()));
-      longest = std::max(longest, of_record.back().tokens());
-    }
-    if (data.too_long(record, longest)) return false;
-    for (std::size_t i = 0; i < systems.size(); ++i) {
-      systems[i]->check_length(of_record[i], record, data.name());
-    }
-    for (std::size_t i = 0; i < systems.size(); ++i) items[i].push_back(std::move(of_record[i]));
-    return true;
-  });
-  return items;
+EvaluationDataSetup data_setup(const Options& options, const PromptTemplate& prompt_template) {
+  EvaluationDataSetup setup;
+  setup.fields = field_map(options, prompt_template);
+  setup.path = options.text("data");
+  setup.max_record_bytes = max_record_bytes(options);
+  setup.max_tokens = options.integer("max-tokens", 0, 1 << 30);
+  if (options.has("group-by")) setup.group_by = options.text("group-by");
+  return setup;
 }
 
 void say_what_is_measured(const Systems& systems, const Evaluation& evaluation,
-                          const Options& options) {
+                          const EvaluationMeasures& measures) {
   std::string names;
   for (const auto& system : systems) {
     names += (names.empty() ? "" : ", ") + system->description().name;
   }
   spdlog::debug("evaluating {} of {} by {} ({}): losses, completions{}{}",
                 counted(evaluation.records.size(), "record"), evaluation.data,
-                counted(systems.size(), "system"), names,
-                options.flag("fidelity") ? ", fidelity" : "", options.flag("cost") ? ", cost" : "");
+                counted(systems.size(), "system"), names, measures.fidelity ? ", fidelity" : "",
+                measures.cost ? ", cost" : "");
 }
 
-/// The system, and says on what it runs.
-std::unique_ptr<LoadedSystem> load(EvaluatedSystem& system) {
-  const SystemDescription description = system.description();
-  std::optional<Activity> loading(description.name + ": loading");
-  auto loaded = std::make_unique<LoadedSystem>(system);
-  loading.reset();
-  spdlog::debug("{}: {}", description.name,
-                model_in_words(description.model, loaded->loaded.model.spec(),
-                               *loaded->loaded.backend, system.setup()));
-  return loaded;
-}
-
-void run_systems(const Options& options, const Systems& systems, EvaluationData& data,
-                 RougeScorer& rouge, Evaluation& evaluation, std::optional<CostReport>& cost) {
-  const std::vector<std::vector<EvaluationItem>> items = read_items(systems, data, evaluation);
-  evaluation.reference = reference_among(systems);
-  evaluation.systems.resize(systems.size());
-  say_what_is_measured(systems, evaluation, options);
-  const bool with_fidelity = options.flag("fidelity");
-  if (with_fidelity) check_fidelity(systems, evaluation.reference);
-  const std::optional<std::size_t> costly = costly_among(systems, options);
-  std::unique_ptr<LoadedSystem> reference;  // kept while others are compared with it
-  for (const std::size_t i : in_order(systems.size(), evaluation.reference)) {
-    EvaluatedSystem& system = *systems[i];
-    const GenerationOptions generation = generation_options(system.files(), options);
-    SystemResults& results = evaluation.systems[i];
-    results.system = system.description();
-    results.records.resize(items[i].size());
-    std::unique_ptr<LoadedSystem> loaded = load(system);
-    const RunningSystem running{results.system.name, items[i], loaded->loaded.model, loaded->stored,
-                                system.token_bytes()};
-    measure_loss(running, generation.batch_tokens, results);
-    measure_completions(running, evaluation.records, system.files().tokenizer, generation, rouge,
-                        results);
-    if (i == costly) cost = measure_cost(system, items[i], loaded->loaded.model, options);
-    if (!with_fidelity) continue;
-    if (i == evaluation.reference) {
-      reference = std::move(loaded);
-      continue;
-    }
-    const RunningSystem full{systems[evaluation.reference]->description().name,
-                             items[evaluation.reference], reference->loaded.model,
-                             reference->stored, systems[evaluation.reference]->token_bytes()};
-    measure_fidelity(full, running, generation.batch_tokens,
-                     system.files().tokenizer.gist_token().value_or(-1), results);
+/// Says which records were not used. Throws where none is left.
+void say_what_is_used(const EvaluationData& data, const Evaluation& evaluation,
+                      const LeftOutList& left_out, const Rejects& rejects) {
+  if (evaluation.records.empty()) {
+    fail(ErrorKind::data, "{}: there is no record to evaluate{}", data.name(),
+         all_left_out(left_out.records(), left_out.max_tokens()));
   }
+  left_out.warn(evaluation.records.size(), data.name());
+  rejects.tell_listed();
 }
 
-void write_report(const Options& options, const Systems& systems, const Evaluation& evaluation,
-                  const EvaluationSummary& summary, const std::optional<CostReport>& cost) {
-  Provenance provenance = provenance_of("evaluate", options);
+std::optional<CostReport> measure(const Systems& systems, const EvaluationItems& items,
+                                  const EvaluationMeasures& measures, RougeScorer& rouge,
+                                  Evaluation& evaluation) {
+  say_what_is_measured(systems, evaluation, measures);
+  ShownEvaluation shown;
+  return measure_systems(systems, items, measures, rouge, shown.events(), evaluation).cost;
+}
+
+void write_report(const std::string& path, Provenance provenance, const Systems& systems,
+                  const Evaluation& evaluation, const EvaluationSummary& summary,
+                  const std::optional<CostReport>& cost) {
   provenance.files.push_back({evaluation.data, counted(evaluation.records.size(), "record")});
   for (const auto& system : systems) {
     if (!system->description().baseline.empty()) continue;
     provenance.files.push_back({system->description().model,
                                 "sha256 of weights: " + model_sha256(system->files().checkpoint)});
   }
-  write_page(options.text("report"), evaluation_page(evaluation, summary, cost, provenance));
+  write_page(path, evaluation_page(evaluation, summary, cost, provenance));
 }
 
 int score_verdicts(const Options& options, const BootstrapOptions& bootstrap) {
@@ -282,41 +207,63 @@ int score_verdicts(const Options& options, const BootstrapOptions& bootstrap) {
   return exit_ok;
 }
 
+std::string report_text(const EvaluateTask& task, const Evaluation& evaluation,
+                        const EvaluationSummary& summary, const std::optional<CostReport>& cost) {
+  switch (task.form) {
+    case EvaluateTask::Form::json:
+      return json_report(evaluation, summary, cost);
+    case EvaluateTask::Form::tsv:
+      return tsv_report(evaluation, summary);
+    case EvaluateTask::Form::table:
+      break;
+  }
+  return table_report(evaluation, summary, cost);
+}
+
 int run_evaluate(const Options& options) {
   check(options);
-  const BootstrapOptions bootstrap = bootstrap_options(options);
-  if (options.has("verdicts")) return score_verdicts(options, bootstrap);
+  if (options.has("verdicts")) return score_verdicts(options, bootstrap_options(options));
+  const EvaluateTask task = evaluate_task(options);
   if (!options.list("training").empty()) {
     compare_training(options);
     return exit_ok;
   }
   const Signals signals;  // they end the run at once: there is nothing to keep
   const Stopwatch watch;
-  RougeScorer rouge(options.flag("stemmer"));
+  RougeScorer rouge(task.stemmer);
   const Systems systems = open_systems(options);
-  EvaluationData data(options, systems.empty() ? PromptTemplate::decoder_default()
-                                               : systems.front()->prompt_template());
+  EvaluationData data(data_setup(options, systems.empty() ? PromptTemplate::decoder_default()
+                                                          : systems.front()->prompt_template()));
+  Rejects rejects(options);
+  data.exclude(options.list("exclude"), rejects.sink());
+  LeftOutList left_out(options);
+  const EvaluationDataEvents unused{rejects.sink(),
+                                    [&](const LeftOut& record) { left_out.add(record); }};
   Evaluation evaluation;
   std::optional<CostReport> cost;
   if (systems.empty()) {
-    read_completions(data, rouge, evaluation);
+    read_completions(data, unused, rouge, evaluation);
+    say_what_is_used(data, evaluation, left_out, rejects);
   } else {
-    run_systems(options, systems, data, rouge, evaluation, cost);
+    const EvaluationItems items = read_items(systems, data, unused, evaluation);
+    say_what_is_used(data, evaluation, left_out, rejects);
+    cost = measure(systems, items, task.measures, rouge, evaluation);
   }
-  if (options.has("win-rate")) {
+  if (!task.pairs.empty()) {
     if (evaluation.systems.size() == 1) fail(ErrorKind::usage, "--win-rate needs two systems");
-    write_pairs(evaluation, options.text("win-rate"), bootstrap.seed);
+    write_pairs(evaluation, task.pairs, task.bootstrap.seed);
   }
-  const EvaluationSummary summary = summarise(evaluation, bootstrap);
-  if (options.has("report")) write_report(options, systems, evaluation, summary, cost);
+  const EvaluationSummary summary = summarise(evaluation, task.bootstrap);
+  if (!task.report.empty()) {
+    write_report(task.report, provenance_of("evaluate", options), systems, evaluation, summary,
+                 cost);
+  }
   spdlog::debug("evaluated in {}{}", duration_in_words(watch.seconds()),
-                options.has("report") ? "; the page is " + options.text("report") : "");
+                task.report.empty() ? "" : "; the page is " + task.report);
   LineWriter out = standard_output();
-  out.text(options.flag("json")  ? json_report(evaluation, summary, cost)
-           : options.flag("tsv") ? tsv_report(evaluation, summary)
-                                 : table_report(evaluation, summary, cost));
+  out.text(report_text(task, evaluation, summary, cost));
   out.flush();
-  return data.exit_code();
+  return rejects.count() > 0 ? exit_rejects : exit_ok;
 }
 
 }  // namespace

@@ -6,9 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "cli/fidelity_tenths.h"
+#include "cli/evaluation_cost_table.h"
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
+#include "gist/fidelity_tenths.h"
 
 namespace gist {
 namespace {

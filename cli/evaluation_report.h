@@ -4,9 +4,9 @@
 #include <optional>
 #include <string>
 
-#include "cli/evaluation.h"
-#include "cli/evaluation_cost.h"
-#include "cli/evaluation_summary.h"
+#include "gist/evaluation.h"
+#include "gist/evaluation_cost.h"
+#include "gist/evaluation_summary.h"
 
 namespace gist {
 
@@ -22,7 +22,7 @@ namespace gist {
 /// "prompt_bytes".
 /// With --fidelity, "all" of the others than the reference has "fidelity": {"tenths": [{"records",
 /// "max_kl", "agreement", "same", "exact_match"}], "max_kl", "kept_records", "kept_same"}, as
-/// cli/fidelity_tenths.h says; a max_kl is null where it is infinite, or none is suggested.
+/// gist/fidelity_tenths.h says; a max_kl is null where it is infinite, or none is suggested.
 std::string json_report(const Evaluation& evaluation, const EvaluationSummary& summary,
                         const std::optional<CostReport>& cost);
 

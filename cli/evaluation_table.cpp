@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "cli/evaluation_cost_table.h"
 #include "cli/evaluation_report.h"
-#include "cli/fidelity_tenths.h"
+#include "cli/fidelity_table.h"
 #include "cli/table.h"
 #include "cli/words.h"
 

@@ -17,7 +17,6 @@
 #include "cli/exit_code.h"
 #include "cli/line_writer.h"
 #include "cli/progress.h"
-#include "cli/stopwatch.h"
 #include "cli/store_options.h"
 #include "cli/words.h"
 #include "formats/files/file_check.h"
@@ -25,6 +24,7 @@
 #include "formats/files/text.h"
 #include "formats/store/gist_store.h"
 #include "formats/store/store_header_json.h"
+#include "gist/stopwatch.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -16,7 +16,6 @@
 #include "cli/line_writer.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
-#include "cli/stopwatch.h"
 #include "cli/store_options.h"
 #include "cli/words.h"
 #include "formats/files/json_text.h"
@@ -25,6 +24,7 @@
 #include "formats/records/line_reader.h"
 #include "formats/store/gist_store.h"
 #include "formats/store/merge.h"
+#include "gist/stopwatch.h"
 #include "kernels/error.h"
 
 namespace gist {

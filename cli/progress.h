@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "cli/stopwatch.h"
+#include "gist/stopwatch.h"
 
 namespace gist {
 

@@ -159,7 +159,13 @@ Run read_run(const ModelSetup& setup, const TrainTask& task, BaseModel base, con
   std::unique_ptr<Family> family = family_finder(setup)(base.config, base.name);
   const ModelSpec shapes = family->spec();
   Rejects rejects(options);
-  const ExcludedRecords excluded(options, task.fields, rejects, signals);
+  ExcludedFiles files{options.list("exclude"), task.max_record_bytes};
+  if (signals != nullptr) {
+    files.wake = signals->wake_descriptor();
+    files.stop_requested = [signals] { return signals->requested(); };
+  }
+  const ExcludedRecords excluded(files, task.fields, rejects.sink());
+  if (signals != nullptr && signals->requested()) signals->end_by_signal();
   std::optional<Activity> reading("reading " + options.text("data"));
   TrainData data =
       read_train_data(options.text("data"), base, shapes, task, excluded, 0, rejects, signals);

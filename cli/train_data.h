@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "cli/evaluation_data.h"
-#include "cli/exclude.h"
 #include "cli/left_out.h"
 #include "cli/rejects.h"
 #include "cli/signals.h"
@@ -15,6 +13,8 @@
 #include "cli/train_task.h"
 #include "core/predict.h"
 #include "formats/records/record_reader.h"
+#include "gist/evaluation_data.h"
+#include "gist/excluded_records.h"
 
 namespace gist {
 
@@ -37,7 +37,7 @@ TrainData read_train_data(const std::string& path, const BaseModel& base, const 
                           const TrainTask& task, const ExcludedRecords& excluded, std::size_t texts,
                           Rejects& rejects, const Signals* signals);
 
-/// How many of the held-out records stand in the data, too: they ask the same (cli/exclude.h).
+/// How many of the held-out records stand in the data, too: they ask the same (gist/excluded_records.h).
 std::size_t leaked_records(const TrainData& held_out, const TrainData& data);
 
 /// Which records a step is made of. Each epoch has an order of its own, drawn from the seed.

@@ -8,13 +8,13 @@
 
 #include "cli/progress.h"
 #include "cli/signals.h"
-#include "cli/stopwatch.h"
 #include "cli/train_checkpoint.h"
 #include "cli/train_data.h"
 #include "cli/train_log.h"
 #include "cli/train_report.h"
 #include "cli/train_task.h"
 #include "core/train.h"
+#include "gist/stopwatch.h"
 
 namespace gist {
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "cli/evaluation.h"
 #include "cli/options.h"
 #include "core/quality/bootstrap.h"
+#include "gist/evaluation.h"
 
 namespace gist {
 

@@ -4,10 +4,10 @@
 #include <optional>
 #include <string>
 
-#include "cli/evaluation.h"
-#include "cli/evaluation_cost.h"
-#include "cli/evaluation_summary.h"
 #include "cli/report/provenance.h"
+#include "gist/evaluation.h"
+#include "gist/evaluation_cost.h"
+#include "gist/evaluation_summary.h"
 
 namespace gist {
 

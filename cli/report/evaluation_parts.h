@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "cli/evaluation.h"
-#include "cli/evaluation_cost.h"
-#include "cli/evaluation_summary.h"
 #include "cli/report/chart.h"
 #include "cli/report/html.h"
 #include "cli/report/numbers.h"
+#include "gist/evaluation.h"
+#include "gist/evaluation_cost.h"
+#include "gist/evaluation_summary.h"
 
 namespace gist {
 

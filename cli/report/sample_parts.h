@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <string>
 
-#include "cli/evaluation.h"
 #include "cli/report/html.h"
+#include "gist/evaluation.h"
 
 namespace gist {
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "cli/evaluation.h"
-#include "cli/evaluation_cost.h"
 #include "cli/report/provenance.h"
+#include "gist/evaluation.h"
+#include "gist/evaluation_cost.h"
 
 namespace gist {
 

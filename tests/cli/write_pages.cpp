@@ -6,11 +6,11 @@
 #include <optional>
 #include <string>
 
-#include "cli/evaluation_summary.h"
 #include "cli/report/evaluation_page.h"
 #include "cli/report/page.h"
 #include "cli/report/runs_page.h"
 #include "cli/report/training_page.h"
+#include "gist/evaluation_summary.h"
 #include "made_up.h"
 
 namespace gist {

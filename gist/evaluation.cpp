@@ -1,14 +1,12 @@
-#include "cli/evaluation.h"
+#include "gist/evaluation.h"
 
 #include <cmath>
-#include <deque>
 #include <optional>
 #include <utility>
 
-#include "cli/progress.h"
-#include "cli/stopwatch.h"
 #include "core/quality/answer_match.h"
 #include "formats/sequences/completion_text.h"
+#include "gist/stopwatch.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -51,6 +49,23 @@ std::size_t batch_end(const std::vector<EvaluationItem>& items, std::size_t begi
   return end;
 }
 
+/// Tells how far a phase is, its beginning first.
+class PhaseProgress {
+ public:
+  PhaseProgress(EvaluationPhase phase, const RunningSystem& system, const EvaluationEvents& events)
+      : events_(events), progress_{phase, system.name, 0, system.items.size()} {
+    events_.tell(progress_);
+  }
+  void update(std::uint64_t done) {
+    progress_.done = done;
+    events_.tell(progress_);
+  }
+
+ private:
+  const EvaluationEvents& events_;
+  EvaluationProgress progress_;
+};
+
 /// A record's figures are made of what the model computed, which must be numbers.
 void require_numbers(double value, const EvaluationItem& item, const SystemResults& system) {
   if (!std::isnan(value)) return;
@@ -87,12 +102,14 @@ SystemCost cost_of(const SystemResults& system) {
   return cost;
 }
 
-void measure_loss(const RunningSystem& system, std::int32_t batch_tokens, SystemResults& results) {
+bool measure_loss(const RunningSystem& system, std::int32_t batch_tokens,
+                  const EvaluationEvents& events, SystemResults& results) {
   const Stopwatch watch;
-  Progress progress("loss", system.items.size(), system.name);
+  PhaseProgress progress(EvaluationPhase::loss, system, events);
   Scratch scratch(system.model.backend());
   const std::size_t count = system.items.size();
   for (std::size_t begin = 0; begin < count;) {
+    if (events.run.stops()) return false;
     const std::size_t end = batch_end(system.items, begin, batch_tokens);
     const LabelledBatch batch(system, begin, end);
     const std::vector<AnswerLoss> losses = answer_loss(system.model, batch.sequences, scratch);
@@ -104,14 +121,17 @@ void measure_loss(const RunningSystem& system, std::int32_t batch_tokens, System
     progress.update(begin);
   }
   results.loss_seconds = watch.seconds();
+  return true;
 }
 
-void measure_fidelity(const RunningSystem& reference, const RunningSystem& system,
-                      std::int32_t batch_tokens, std::int32_t gist_token, SystemResults& results) {
-  Progress progress("comparison", system.items.size(), system.name);
+bool measure_fidelity(const RunningSystem& reference, const RunningSystem& system,
+                      std::int32_t batch_tokens, std::int32_t gist_token,
+                      const EvaluationEvents& events, SystemResults& results) {
+  PhaseProgress progress(EvaluationPhase::comparison, system, events);
   Scratch scratch(system.model.backend()), reference_scratch(reference.model.backend());
   const std::size_t count = system.items.size();
   for (std::size_t begin = 0; begin < count;) {
+    if (events.run.stops()) return false;
     const std::size_t end = batch_end(reference.items, begin, batch_tokens);
     const LabelledBatch full(reference, begin, end), batch(system, begin, end);
     const std::vector<Fidelity> found =
@@ -124,27 +144,29 @@ void measure_fidelity(const RunningSystem& reference, const RunningSystem& syste
     begin = end;
     progress.update(begin);
   }
+  return true;
 }
 
-void measure_completions(const RunningSystem& system, const std::vector<EvaluationRecord>& records,
+bool measure_completions(const RunningSystem& system, const std::vector<EvaluationRecord>& records,
                          const Tokenizer& tokenizer, const GenerationOptions& options,
-                         RougeScorer& rouge, SystemResults& results) {
+                         RougeScorer& rouge, const EvaluationEvents& events,
+                         SystemResults& results) {
   const std::vector<EvaluationItem>& items = system.items;
   const Stopwatch watch;
-  Progress progress("completion", items.size(), system.name);
+  PhaseProgress progress(EvaluationPhase::completion, system, events);
   std::vector<std::shared_ptr<const GistActivations>> gists(items.size());
   std::size_t begun = 0, ended = 0;
 
-  GenerationEvents events;
-  events.next = [&]() -> std::optional<GenerationRequest> {
+  GenerationEvents generation;
+  generation.next = [&]() -> std::optional<GenerationRequest> {
     if (begun == items.size()) return std::nullopt;
     const EvaluationItem& item = items[begun];
     gists[begun] = system.stored(item);
     return request_for(item.context, gists[begun++].get(), item.ordinal);
   };
-  events.token = [](std::uint64_t, const std::vector<std::int32_t>&) { return true; };
-  events.interrupted = [] { return false; };
-  events.done = [&](std::uint64_t request, const Completion& completion) {
+  generation.token = [](std::uint64_t, const std::vector<std::int32_t>&) { return true; };
+  generation.interrupted = [&] { return events.run.stops(); };
+  generation.done = [&](std::uint64_t request, const Completion& completion) {
     const Context& context = items[request].context;
     gists[request].reset();
     RecordResult& result = results.records[request];
@@ -157,8 +179,9 @@ void measure_completions(const RunningSystem& system, const std::vector<Evaluati
     ++ended;
     progress.update(ended);
   };
-  generate(system.model, options, events);
+  generate(system.model, options, generation);
   results.generation_seconds = watch.seconds();
+  return ended == items.size();
 }
 
 }  // namespace gist

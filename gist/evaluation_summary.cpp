@@ -1,4 +1,4 @@
-#include "cli/evaluation_summary.h"
+#include "gist/evaluation_summary.h"
 
 #include <algorithm>
 #include <array>

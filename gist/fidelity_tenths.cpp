@@ -1,11 +1,7 @@
-#include "cli/fidelity_tenths.h"
-
-#include <fmt/format.h>
+#include "gist/fidelity_tenths.h"
 
 #include <algorithm>
 #include <cmath>
-
-#include "cli/table.h"
 
 namespace gist {
 namespace {
@@ -79,17 +75,6 @@ void suggest(const Sorted& sorted, FidelityTenths& found) {
   found.kept_same = static_cast<double>(alike) / static_cast<double>(kept);
 }
 
-std::string percent(double share) {
-  return fmt::format("{:.1f}", 100 * share);
-}
-
-/// To three digits, never below: what is at the bound is to be let through.
-std::string rounded_up(double kl) {
-  if (kl == 0) return "0";
-  const double unit = std::pow(10, std::floor(std::log10(kl)) - 2);
-  return fmt::format("{:.3g}", std::ceil(kl / unit) * unit);
-}
-
 }  // namespace
 
 FidelityTenths fidelity_tenths(std::span<const RecordResult> records) {
@@ -108,30 +93,6 @@ FidelityTenths fidelity_tenths(std::span<const RecordResult> records) {
   }
   suggest(sorted, found);
   return found;
-}
-
-std::string fidelity_table(const FidelityTenths& found, const std::string& system,
-                           const std::string& reference) {
-  if (found.tenths.empty()) return "";
-  Table table{
-      {{"KL divergence up to", "records", "same token, %", "same answer, %", "exact match, %"}}};
-  std::size_t records = 0;
-  for (const FidelityTenth& each : found.tenths) {
-    records += each.records;
-    table.rows.push_back({fmt::format("{:.3g}", each.max_kl), std::to_string(each.records),
-                          percent(each.agreement), percent(each.same), percent(each.exact)});
-  }
-  std::string text =
-      fmt::format("{} against {}, the nearest answers first\n", system, reference) + table.text();
-  if (!found.suggested) {
-    return text + "no --max-kl is suggested: answers that are alike can't be told by it\n";
-  }
-  return text + fmt::format(
-                    "suggested: --max-kl {} lets {:.1f} % through, {:.1f} % of them with "
-                    "the same answer\n",
-                    rounded_up(*found.suggested),
-                    100.0 * static_cast<double>(found.kept) / static_cast<double>(records),
-                    100 * found.kept_same);
 }
 
 }  // namespace gist

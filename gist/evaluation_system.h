@@ -1,29 +1,42 @@
 // What answers the records of an evaluation: models under conditions, and baselines.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "cli/evaluation.h"
-#include "cli/model_options.h"
 #include "core/baseline.h"
 #include "core/cost.h"
+#include "gist/evaluation.h"
+#include "gist/loaded_model.h"
 
 namespace gist {
 
-/// The options that say which systems there are: --model, --condition, --gist-tokens, --store,
-/// --allow-mismatch, --baseline.
-std::vector<OptionSpec> system_options();
+/// Opens the device that a setup names.
+using BackendOpener = std::function<std::unique_ptr<Backend>(const ModelSetup& setup)>;
 
-/// One of the systems, opened; its weights are not loaded.
+/// How a model answers.
+struct SystemSetup {
+  ModelSetup model;  // how the model is found and run
+  /// What records are read as. Where it names no store and no gisting, gist.json says it, if there
+  /// is one.
+  ContextSource contexts;
+  /// What the model makes of k tokens without training; then the condition is pos, and
+  /// `kept_tokens`, at least 1, is the k that the prompt is cut or pooled to.
+  std::optional<Baseline> baseline;
+  std::int32_t kept_tokens = 0;
+  std::uint64_t seed = 0;  // of a random baseline
+};
+
+/// One of the systems, opened; its weights are not loaded. Its name is the directory's, with the
+/// baseline's.
 class EvaluatedSystem {
  public:
-  /// `options` name one model, and at most one condition and k. With a baseline the condition is
-  /// pos, and `kept_tokens` is the k that the prompt is cut or pooled to.
-  EvaluatedSystem(const Options& options, std::optional<Baseline> baseline,
-                  std::int32_t kept_tokens);
+  /// `files` are what open_model gave, and `family` what family_of did. Opens the store, if there
+  /// is one: throws as ContextReader does, and Error(usage) for a baseline that the family can't be.
+  EvaluatedSystem(ModelFiles files, std::unique_ptr<Family> family, SystemSetup setup);
   EvaluatedSystem(const EvaluatedSystem&) = delete;  // members refer to each other
   EvaluatedSystem& operator=(const EvaluatedSystem&) = delete;
 
@@ -39,34 +52,34 @@ class EvaluatedSystem {
   const ModelFiles& files() const { return files_; }
   const ModelSpec& spec() const { return shapes_; }
   const PromptTemplate& prompt_template() const { return contexts_.prompt_template(); }
-  std::int32_t kept_tokens() const { return kept_tokens_; }
   /// Bytes of a token's activations in a store: in the dtype of the given one, else in f32.
   std::size_t token_bytes() const { return stored_token_bytes(shapes_, contexts_.store_dtype()); }
 
-  /// Loads the weights. Call it once.
-  LoadedModel load();
-  const ModelSetup& setup() const { return setup_; }
+  /// How many tokens answers may have is the caller's to say: `limits` with the model's end tokens,
+  /// and its gist token banned.
+  GenerationOptions generation(const GenerationOptions& limits) const;
+
+  /// Loads the weights, onto what `open_backend` opens; without it, open_device. Call it once.
+  LoadedModel load(const BackendOpener& open_backend);
+  const ModelSetup& setup() const { return setup_.model; }
   /// For the model that `load` gave, which must outlive the function.
   StoredGists stored(const Model& model);
 
  private:
   Record with_cut_instruction(const Record& record) const;
 
-  ModelSetup setup_;
+  SystemSetup setup_;
   ModelFiles files_;
   std::unique_ptr<Family> family_;
   ModelSpec shapes_;
   ContextReader contexts_;
-  std::optional<Baseline> baseline_;
-  std::int32_t kept_tokens_;
-  std::uint64_t seed_;
   SystemDescription description_;
 };
 
 /// A system with its weights; it stays where it is, as `stored` refers to the model.
 struct LoadedSystem {
-  explicit LoadedSystem(EvaluatedSystem& system)
-      : loaded(system.load()), stored(system.stored(loaded.model)) {}
+  LoadedSystem(EvaluatedSystem& system, const BackendOpener& open_backend)
+      : loaded(system.load(open_backend)), stored(system.stored(loaded.model)) {}
   LoadedSystem(const LoadedSystem&) = delete;
   LoadedSystem& operator=(const LoadedSystem&) = delete;
   LoadedModel loaded;
@@ -75,10 +88,13 @@ struct LoadedSystem {
 
 using Systems = std::vector<std::unique_ptr<EvaluatedSystem>>;
 
-/// All systems that the options name, in their order: each model, then each baseline of the first
-/// model under pos, with the k of the first under gist. Names are different from each other. Throws
-/// Error(usage) for options that contradict each other.
-Systems open_systems(const Options& options);
+/// The system of a model's directory. Throws as open_model, family_of and the constructor do.
+std::unique_ptr<EvaluatedSystem> open_system(const std::string& directory,
+                                             const SystemSetup& setup);
+
+/// Makes names different from each other, where models or baselines of one name are compared: by the
+/// condition, then k, then a number.
+void give_names(const Systems& systems);
 
 /// The system that others are compared with: the first under pos that is no baseline, else the
 /// first.

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/evaluation.h"
 #include "core/quality/bootstrap.h"
+#include "gist/evaluation.h"
 
 namespace gist {
 

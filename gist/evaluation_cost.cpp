@@ -1,25 +1,16 @@
-#include "cli/evaluation_cost.h"
-#include "cli/context_options.h"
-
-#include <fmt/format.h>
-
-#include <spdlog/spdlog.h>
+#include "gist/evaluation_cost.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <utility>
 
-#include "cli/progress.h"
-#include "cli/table.h"
-#include "cli/words.h"
 #include "core/compress.h"
 #include "core/key_value_cache.h"
+#include "gist/loaded_model.h"
 
 namespace gist {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr std::size_t most_counted_records = 1000;
 /// A record is timed only with what is stored of its prompt in memory.
@@ -157,28 +148,6 @@ Flops of_each(const FlopsByOp& sums, std::int64_t records) {
   return {all.visible / records, all.dense / records};
 }
 
-double giga(std::int64_t flops) {
-  return static_cast<double>(flops) * 1e-9;
-}
-
-Json by_op(const FlopsByOp& flops, std::int64_t records) {
-  Json json = Json::object();
-  for (const auto& [name, each] : flops) {
-    json[name] = {{"visible", each.visible / records}, {"dense", each.dense / records}};
-  }
-  return json;
-}
-
-template <typename Value>
-Json json_or_null(const std::optional<Value>& value) {
-  return value ? Json(*value) : Json();
-}
-
-template <typename Value>
-std::string or_dash(const std::optional<Value>& value, const char* format) {
-  return value ? fmt::format(fmt::runtime(format), *value) : "-";
-}
-
 }  // namespace
 
 Flops CachingCost::reading_flops() const {
@@ -201,9 +170,10 @@ std::optional<std::int64_t> CostReport::uses_by_time(const CachingCost& way) con
                          way.times.prefill_seconds());
 }
 
-CostReport measure_cost(const EvaluatedSystem& system, const std::vector<EvaluationItem>& items,
-                        const Model& model, const Options& options) {
-  const GenerationOptions generation = generation_options(system.files(), options);
+std::optional<CostReport> measure_cost(const EvaluatedSystem& system,
+                                       const std::vector<EvaluationItem>& items, const Model& model,
+                                       const GenerationOptions& generation,
+                                       const EvaluationEvents& events) {
   Items all;
   for (const EvaluationItem& item : items) all.push_back(&item);
   const Items sample = some_of(all, most_counted_records);
@@ -232,94 +202,22 @@ CostReport measure_cost(const EvaluatedSystem& system, const std::vector<Evaluat
   const Timing timing = plan_timing(sample, model, generation, report);
   report.timed_records = std::ssize(timing.items);
   report.timed_tokens = timing.tokens;
-  const auto words = [](auto count, std::string_view noun) {
-    return counted(static_cast<std::uint64_t>(count), noun);
-  };
-  spdlog::info("--cost: counts {} of {}, and times answers of {} to {}, {}: about {}",
-               report.records, words(all.size(), "record"), words(timing.tokens, "token"),
-               words(report.timed_records, "record"), words(report.ways.size(), "way"),
-               duration_in_words(timing.seconds));
+  if (events.cost_timing) {
+    events.cost_timing({report.records, all.size(), report.timed_records, report.timed_tokens,
+                        report.ways.size(), timing.seconds});
+  }
   GenerationOptions answering = generation;
   answering.max_new_tokens = timing.tokens;
-  Progress progress("way of caching", report.ways.size(), "cost");
-  std::uint64_t done = 0;
+  EvaluationProgress progress{EvaluationPhase::cost, system.description().name, 0,
+                              report.ways.size()};
+  events.tell(progress);
   for (CachingCost& way : report.ways) {
+    if (events.run.stops()) return std::nullopt;
     measure_times(timing.items, model, answering, way);
-    progress.update(++done);
+    ++progress.done;
+    events.tell(progress);
   }
   return report;
-}
-
-Json to_json(const CostReport& report) {
-  Json json{{"model", report.model},
-            {"records", report.records},
-            {"timed_records", report.timed_records},
-            {"timed_tokens", report.timed_tokens},
-            {"ways", Json::array()}};
-  for (const CachingCost& way : report.ways) {
-    const Flops reading = way.reading_flops(), storing = way.storing_flops();
-    json["ways"].push_back(
-        {{"cached", name_of(way.caching)},
-         {"tokens_read", way.read_tokens},
-         {"reading_flops", {{"visible", reading.visible}, {"dense", reading.dense}}},
-         {"reading_flops_by_op", by_op(way.flops.reading, way.records)},
-         {"decoding_flops",
-          total(way.flops.decoding).visible / std::max<std::int64_t>(way.flops.decode_steps, 1)},
-         {"storing_flops", {{"visible", storing.visible}, {"dense", storing.dense}}},
-         {"prompt_bytes", way.storage.prompt_bytes},
-         {"prompts_per_gib", json_or_null(way.storage.prompts_per_gib)},
-         {"compression_factor", json_or_null(way.storage.compression_factor)},
-         {"storing_seconds", way.storing_seconds},
-         {"prefill_seconds", way.times.prefill_seconds()},
-         {"first_token_seconds", way.times.first_token_seconds()},
-         {"decode_tokens_per_second", json_or_null(way.times.decode_tokens_per_second())},
-         {"peak_bytes", way.times.peak_bytes},
-         {"uses_until_paid",
-          {{"by_flops", json_or_null(report.uses_by_flops(way))},
-           {"by_time", json_or_null(report.uses_by_time(way))}}}});
-  }
-  return json;
-}
-
-std::string cost_table(const CostReport& report) {
-  Table table{{{"cost of an answer"}}};
-  for (const CachingCost& way : report.ways) {
-    table.rows[0].push_back(way.caching == Caching::none
-                                ? "nothing cached"
-                                : fmt::format("{} cached", name_of(way.caching)));
-  }
-  const auto add = [&](const char* name, auto value) {
-    std::vector<std::string> row{name};
-    for (const CachingCost& way : report.ways) row.push_back(value(way));
-    table.rows.push_back(std::move(row));
-  };
-  add("tokens read", [](const auto& way) { return fmt::format("{:.1f}", way.read_tokens); });
-  add("GFLOPs, visible pairs",
-      [](const auto& way) { return fmt::format("{:.4g}", giga(way.reading_flops().visible)); });
-  add("GFLOPs, dense",
-      [](const auto& way) { return fmt::format("{:.4g}", giga(way.reading_flops().dense)); });
-  add("first token, ms",
-      [](const auto& way) { return fmt::format("{:.3g}", 1e3 * way.times.first_token_seconds()); });
-  add("then tokens/s",
-      [](const auto& way) { return or_dash(way.times.decode_tokens_per_second(), "{:.0f}"); });
-  add("peak memory, MiB", [](const auto& way) {
-    return fmt::format("{:.1f}", static_cast<double>(way.times.peak_bytes) / (1 << 20));
-  });
-  add("bytes a prompt",
-      [](const auto& way) { return fmt::format("{:.0f}", way.storage.prompt_bytes); });
-  add("prompts a GiB",
-      [](const auto& way) { return or_dash(way.storage.prompts_per_gib, "{:.0f}"); });
-  add("prompt tokens a gist token",
-      [](const auto& way) { return or_dash(way.storage.compression_factor, "{:.1f}"); });
-  add("pays after uses, FLOPs",
-      [&](const auto& way) { return or_dash(report.uses_by_flops(way), "{}"); });
-  add("pays after uses, time",
-      [&](const auto& way) { return or_dash(report.uses_by_time(way), "{}"); });
-  return table.text() +
-         fmt::format("{}; means of {};\ntimes of {}, one by one, answers of {}\n", report.model,
-                     counted(static_cast<std::uint64_t>(report.records), "record"),
-                     report.timed_records,
-                     counted(static_cast<std::uint64_t>(report.timed_tokens), "token"));
 }
 
 }  // namespace gist

@@ -1,13 +1,20 @@
-#include "cli/evaluation_data.h"
+#include "gist/evaluation_data.h"
 
 #include <optional>
 #include <utility>
 
-#include "cli/record_options.h"
 #include "formats/files/text.h"
 #include "kernels/error.h"
 
 namespace gist {
+namespace {
+
+RejectRecord or_throw(const RejectRecord& reject) {
+  if (reject) return reject;
+  return [](const Record&, const Error& error) { throw error; };
+}
+
+}  // namespace
 
 EvaluationRecord texts_of(const Record& record) {
   EvaluationRecord result;
@@ -18,22 +25,22 @@ EvaluationRecord texts_of(const Record& record) {
   return result;
 }
 
-EvaluationData::EvaluationData(const Options& options, const PromptTemplate& prompt_template)
-    : map_(field_map(options, prompt_template)),
-      records_(options.text("data"), map_, -1, max_record_bytes(options)),
-      rejects_(options),
-      excluded_(options, map_, rejects_, nullptr),
-      left_out_(options),
-      group_by_(options.has("group-by") ? options.text("group-by") : "") {}
+EvaluationData::EvaluationData(EvaluationDataSetup setup)
+    : setup_(std::move(setup)), records_(setup_.path, setup_.fields, -1, setup_.max_record_bytes) {}
 
-void EvaluationData::read(Evaluation& evaluation,
+void EvaluationData::exclude(const std::vector<std::string>& paths, const RejectRecord& reject) {
+  excluded_ = ExcludedRecords({paths, setup_.max_record_bytes}, setup_.fields, or_throw(reject));
+}
+
+void EvaluationData::read(Evaluation& evaluation, const EvaluationDataEvents& events,
                           const std::function<bool(const Record&)>& action) {
-  evaluation.data = records_.name();
-  evaluation.group_by = group_by_;
+  evaluation.data = name();
+  evaluation.group_by = setup_.group_by;
+  const RejectRecord reject = or_throw(events.reject);
   while (std::optional<Record> record = records_.next()) {
-    use_record(records_, *record, rejects_.sink(), [&](const Record& each) {
+    use_record(records_, *record, reject, [&](const Record& each) {
       if (const std::optional<RecordPlace> other = excluded_.find(each)) {
-        left_out_.add({{name(), each.line, each.ordinal}, 0, other});
+        if (events.left_out) events.left_out({{name(), each.line, each.ordinal}, 0, other});
         return;
       }
       EvaluationRecord result = texts_of(each);
@@ -44,32 +51,29 @@ void EvaluationData::read(Evaluation& evaluation,
       evaluation.records.push_back(std::move(result));
     });
   }
-  if (evaluation.records.empty()) {
-    fail(ErrorKind::data, "{}: there is no record to evaluate{}", records_.name(),
-         all_left_out(left_out_.records(), left_out_.max_tokens()));
-  }
-  left_out_.warn(evaluation.records.size(), name());
-  rejects_.tell_listed();
 }
 
-bool EvaluationData::too_long(const Record& record, std::int64_t tokens) {
-  if (!left_out_.too_long(tokens)) return false;
-  left_out_.add({{name(), record.line, record.ordinal}, tokens, std::nullopt});
+bool EvaluationData::too_long(const Record& record, std::int64_t tokens,
+                              const EvaluationDataEvents& events) const {
+  if (setup_.max_tokens == 0 || tokens <= setup_.max_tokens) return false;
+  if (events.left_out) {
+    events.left_out({{name(), record.line, record.ordinal}, tokens, std::nullopt});
+  }
   return true;
 }
 
 std::string EvaluationData::group_of(const Record& record) const {
-  if (group_by_.empty()) return "";
-  const auto value = record.fields.find(group_by_);
+  if (setup_.group_by.empty()) return "";
+  const auto value = record.fields.find(setup_.group_by);
   if (value == record.fields.end()) {
     fail(ErrorKind::data, "{}:{}: the field {} of --group-by is missing", name(), record.line,
-         in_quotes(group_by_));
+         in_quotes(setup_.group_by));
   }
   return value->is_string() ? value->get<std::string>() : value->dump();
 }
 
 std::size_t EvaluationData::index_of(const std::string& group, std::vector<std::string>& groups) {
-  if (group_by_.empty()) return 0;
+  if (setup_.group_by.empty()) return 0;
   const auto [found, is_new] = indices_.emplace(group, groups.size());
   if (is_new) groups.push_back(group);
   return found->second;

@@ -6,10 +6,9 @@
 #include <cstddef>
 #include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
-#include "cli/evaluation.h"
+#include "gist/evaluation.h"
 
 namespace gist {
 
@@ -35,9 +34,5 @@ struct FidelityTenths {
 
 /// The tenths of the records whose fidelity was measured.
 FidelityTenths fidelity_tenths(std::span<const RecordResult> records);
-
-/// A row a tenth, and the suggestion. `system` and `reference` are names; at most 80 columns wide.
-std::string fidelity_table(const FidelityTenths& found, const std::string& system,
-                           const std::string& reference);
 
 }  // namespace gist

@@ -7,11 +7,9 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
-#include "cli/evaluation_system.h"
 #include "core/answer_times.h"
 #include "core/cost.h"
+#include "gist/evaluation_system.h"
 
 namespace gist {
 
@@ -42,14 +40,12 @@ struct CostReport {
 };
 
 /// The cost of a system under gist that reads whole records; `model` is it, loaded. Answers are as
-/// long as the references, and have at most --max-new-tokens. Of many records some are counted, and
-/// fewer timed, evenly spread; so many that timing takes about a minute, one at least. Says before
-/// it begins how long that will be.
-CostReport measure_cost(const EvaluatedSystem& system, const std::vector<EvaluationItem>& items,
-                        const Model& model, const Options& options);
-
-nlohmann::ordered_json to_json(const CostReport& report);
-/// At most 80 columns wide.
-std::string cost_table(const CostReport& report);
+/// long as the references, and have at most `generation`'s tokens. Of many records some are counted,
+/// and fewer timed, evenly spread; so many that timing takes about a minute, one at least. The
+/// events hear before it begins how long that will be. Nothing where they asked to stop.
+std::optional<CostReport> measure_cost(const EvaluatedSystem& system,
+                                       const std::vector<EvaluationItem>& items, const Model& model,
+                                       const GenerationOptions& generation,
+                                       const EvaluationEvents& events);
 
 }  // namespace gist

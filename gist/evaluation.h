@@ -12,6 +12,7 @@
 #include "core/quality/copy_accuracy.h"
 #include "core/quality/rouge.h"
 #include "formats/sequences/context.h"
+#include "gist/evaluation_events.h"
 
 namespace gist {
 
@@ -107,18 +108,22 @@ struct RunningSystem {
   std::size_t token_bytes = 0;  // in a store
 };
 
-/// The answer's loss of each item: passes of at most `batch_tokens` tokens (a longer record has its
-/// own).
-void measure_loss(const RunningSystem& system, std::int32_t batch_tokens, SystemResults& results);
+/// Measures the answer's loss of each item, in passes of at most `batch_tokens` tokens (a longer
+/// record has its own). `results` has a record for each item. False: the events asked to stop, and
+/// the rest is not measured. Throws Error(data) where a logit isn't a finite number.
+bool measure_loss(const RunningSystem& system, std::int32_t batch_tokens,
+                  const EvaluationEvents& events, SystemResults& results);
 
-/// How near the next-token distributions of each answer are to the reference's. Throws Error(data)
-/// where the two have other vocabularies.
-void measure_fidelity(const RunningSystem& reference, const RunningSystem& system,
-                      std::int32_t batch_tokens, std::int32_t gist_token, SystemResults& results);
+/// Measures how near the next-token distributions of each answer are to the reference's, as
+/// measure_loss does. Throws Error(data) where the two have other vocabularies, too.
+bool measure_fidelity(const RunningSystem& reference, const RunningSystem& system,
+                      std::int32_t batch_tokens, std::int32_t gist_token,
+                      const EvaluationEvents& events, SystemResults& results);
 
-/// Generates and scores completions. `records` are those of the items.
-void measure_completions(const RunningSystem& system, const std::vector<EvaluationRecord>& records,
+/// Generates and scores completions. `records` are those of the items. False: as measure_loss.
+bool measure_completions(const RunningSystem& system, const std::vector<EvaluationRecord>& records,
                          const Tokenizer& tokenizer, const GenerationOptions& options,
-                         RougeScorer& rouge, SystemResults& results);
+                         RougeScorer& rouge, const EvaluationEvents& events,
+                         SystemResults& results);
 
 }  // namespace gist

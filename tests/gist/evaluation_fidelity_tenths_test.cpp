@@ -1,6 +1,5 @@
-#include "cli/fidelity_tenths.h"
+#include "gist/fidelity_tenths.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -8,8 +7,6 @@
 
 namespace gist {
 namespace {
-
-using testing::HasSubstr;
 
 /// An answer of four labels.
 RecordResult answer(double kl, int agreements, bool exact) {
@@ -73,7 +70,6 @@ TEST(FidelityTenths, WhereNoBoundHelpsNoneIsSuggested) {
   few.resize(19);
   EXPECT_EQ(fidelity_tenths(few).suggested, std::nullopt);
   EXPECT_TRUE(fidelity_tenths({}).tenths.empty());
-  EXPECT_EQ(fidelity_table({}, "a", "b"), "");
 }
 
 TEST(FidelityTenths, EqualDivergencesAreKeptOrRejectedTogether) {
@@ -90,14 +86,6 @@ TEST(FidelityTenths, InfiniteDivergencesComeLast) {
   const FidelityTenths found = fidelity_tenths(all);
   EXPECT_EQ(found.tenths.back().max_kl, std::numeric_limits<double>::infinity());
   EXPECT_NEAR(found.suggested.value(), 0.4, 1e-12);
-}
-
-TEST(FidelityTable, SaysWhichBoundToGive) {
-  const std::string table = fidelity_table(fidelity_tenths(records(30)), "gist", "pos");
-  EXPECT_THAT(table, HasSubstr("gist against pos"));
-  EXPECT_THAT(table, HasSubstr("--max-kl 0.3 lets 75.0 % through, 100.0 % of them"));
-  EXPECT_THAT(fidelity_table(fidelity_tenths(records(0)), "gist", "pos"),
-              HasSubstr("no --max-kl is suggested"));
 }
 
 }  // namespace

@@ -2,20 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <unordered_map>
 #include <utility>
 
-#include "cli/rejects.h"
-#include "core/quality/wilson_interval.h"
-#include "core/random.h"
 #include "formats/files/file_io.h"
 #include "formats/files/json_text.h"
-#include "formats/files/text.h"
-#include "formats/records/record_reader.h"
-#include "kernels/error.h"
 
 namespace gist {
 namespace {
@@ -30,35 +21,6 @@ std::string line_of(const Json& json) {
   return text_of_json(json) + "\n";
 }
 
-/// Runs `action` on each record of a file.
-template <typename Action>
-void for_each_record(const std::string& path, Action action) {
-  const FieldMap names;  // records are gist's own
-  RecordReader records(path, names);
-  Rejects rejects;
-  while (std::optional<Record> record = records.next()) {
-    use_record(records, *record, rejects.sink(),
-               [&](const Record& each) { action(each, records.name()); });
-  }
-}
-
-std::uint64_t pair_of(const Record& record, const std::string& where) {
-  const auto found = record.fields.find("pair");
-  if (found != record.fields.end() && found->is_number_unsigned()) {
-    return found->get<std::uint64_t>();
-  }
-  fail(ErrorKind::data, "{}:{}: field \"pair\": expected the pair's number", where, record.line);
-}
-
-struct KeyEntry {
-  std::size_t system = 0;  // index into the win rates
-  bool system_is_a = false;
-  bool judged = false;
-};
-
-/// What the judge said of a system, a value a verdict.
-using Outcomes = std::vector<double>;  // 1: it won, 0.5: a tie, 0: it lost
-
 }  // namespace
 
 std::vector<OptionSpec> win_rate_options() {
@@ -72,91 +34,27 @@ std::vector<OptionSpec> win_rate_options() {
 }
 
 void write_pairs(const Evaluation& evaluation, const std::string& path, std::uint64_t seed) {
-  std::vector<std::pair<std::size_t, std::size_t>> pairs;  // system, record
-  for (std::size_t i = 0; i < evaluation.systems.size(); ++i) {
-    if (i == evaluation.reference) continue;
-    for (std::size_t j = 0; j < evaluation.records.size(); ++j) pairs.emplace_back(i, j);
-  }
   const SystemResults& reference = evaluation.systems[evaluation.reference];
   AtomicFile questions(path, Existing::refuse), key(key_path(path), Existing::refuse);
-  std::uint64_t pair = 0;
-  for (const std::uint32_t at : shuffled(seed, 0, static_cast<std::uint32_t>(pairs.size()))) {
-    const auto [i, j] = pairs[at];
-    const SystemResults& system = evaluation.systems[i];
-    const EvaluationRecord& record = evaluation.records[j];
-    const bool system_is_a = uniform_draw(seed, pair, 0) < 0.5F;
-    const std::string &own = system.records[j].completion, &other = reference.records[j].completion;
-    questions.write(line_of({{"pair", pair},
+  std::uint64_t number = 0;
+  for (const BlindedPair& pair : blinded_pairs(evaluation, seed)) {
+    const SystemResults& system = evaluation.systems[pair.system];
+    const EvaluationRecord& record = evaluation.records[pair.record];
+    const std::string& own = system.records[pair.record].completion;
+    const std::string& other = reference.records[pair.record].completion;
+    questions.write(line_of({{"pair", number},
                              {"instruction", record.instruction},
                              {"input", record.input},
-                             {"a", system_is_a ? own : other},
-                             {"b", system_is_a ? other : own}}));
-    key.write(line_of({{"pair", pair},
+                             {"a", pair.system_is_a ? own : other},
+                             {"b", pair.system_is_a ? other : own}}));
+    key.write(line_of({{"pair", number},
                        {"system", system.system.name},
                        {"reference", reference.system.name},
-                       {"system_is", system_is_a ? "a" : "b"}}));
-    ++pair;
+                       {"system_is", pair.system_is_a ? "a" : "b"}}));
+    ++number;
   }
   key.commit();  // first: pairs without their key are worth nothing
   questions.commit();
-}
-
-std::vector<WinRate> win_rates(const std::string& verdicts, const std::string& key, bool partial,
-                               const BootstrapOptions& bootstrap) {
-  std::vector<WinRate> rates;
-  std::map<std::pair<std::string, std::string>, std::size_t> known;
-  std::unordered_map<std::uint64_t, KeyEntry> entries;
-  for_each_record(key, [&](const Record& record, const std::string& where) {
-    const std::string &system = record.string("system"), &reference = record.string("reference");
-    const auto [found, is_new] = known.emplace(std::pair(system, reference), rates.size());
-    if (is_new) rates.push_back({system, reference, 0, 0, 0, {}});
-    const KeyEntry entry{found->second, record.string("system_is") == "a", false};
-    if (!entries.emplace(pair_of(record, where), entry).second) {
-      fail(ErrorKind::data, "{}:{}: the pair stands here twice", where, record.line);
-    }
-  });
-  std::vector<Outcomes> outcomes(rates.size());
-  for_each_record(verdicts, [&](const Record& record, const std::string& where) {
-    const auto found = entries.find(pair_of(record, where));
-    if (found == entries.end()) {
-      fail(ErrorKind::data, "{}:{}: the pair does not stand in {}", where, record.line, key);
-    }
-    KeyEntry& entry = found->second;
-    if (std::exchange(entry.judged, true)) {
-      fail(ErrorKind::data, "{}:{}: the pair has a verdict already", where, record.line);
-    }
-    const std::string& verdict = record.string("verdict");
-    WinRate& rate = rates[entry.system];
-    if (verdict == "tie") {
-      ++rate.ties;
-      outcomes[entry.system].push_back(0.5);
-    } else if (verdict == "a" || verdict == "b") {
-      const bool won = (verdict == "a") == entry.system_is_a;
-      ++(won ? rate.wins : rate.losses);
-      outcomes[entry.system].push_back(won ? 1 : 0);
-    } else {
-      fail(ErrorKind::data, "{}:{}: field \"verdict\": expected a, b or tie, found {}", where,
-           record.line, in_quotes(verdict));
-    }
-  });
-  const auto open = std::count_if(entries.begin(), entries.end(),
-                                  [](const auto& entry) { return !entry.second.judged; });
-  if (open > 0 && !partial) {
-    fail(ErrorKind::data, "{}: {} of {} pairs lack a verdict: --partial leaves them out", verdicts,
-         open, entries.size());
-  }
-  for (std::size_t i = 0; i < rates.size(); ++i) {
-    if (outcomes[i].empty()) continue;
-    ConfidenceInterval& rate = rates[i].rate;
-    rate = bootstrap_mean(outcomes[i], bootstrap);
-    const ShareInterval share =
-        wilson_interval(rate.value, outcomes[i].size(), bootstrap.confidence);
-    rate.low = share.low;
-    rate.high = share.high;
-  }
-  std::erase_if(rates,
-                [](const WinRate& rate) { return rate.wins + rate.ties + rate.losses == 0; });
-  return rates;
 }
 
 std::string win_rate_table(const std::vector<WinRate>& rates) {

@@ -232,9 +232,9 @@ int run_compress(const Options& options) {
   std::unique_ptr<LoadedCompressor> loaded;
   const auto load = [&]() -> Compressor& {
     const Activity loading("loading " + files.path);
-    loaded = std::make_unique<LoadedCompressor>(files, std::move(family), compression, check.get(),
-                                                task.dtype, task.limits,
-                                                [&] { return open_backend(request.setup); });
+    loaded =
+        std::make_unique<LoadedCompressor>(files, std::move(family), compression, check.get(),
+                                           task.dtype, task.limits, request.setup, open_backend);
     return **loaded;
   };
   std::optional<CheckReport> report;

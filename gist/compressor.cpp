@@ -74,10 +74,10 @@ void Compressor::check(const std::vector<Prompt>& batch, std::vector<CompressedP
 LoadedCompressor::LoadedCompressor(const ModelFiles& files, std::unique_ptr<Family> family,
                                    const CompressionTask& task, CheckReference* check,
                                    Dtype store_dtype, const BatchLimits& limits,
-                                   const BackendOpener& open_backend)
-    : loaded_(load_model(files, std::move(family), open_backend())) {
+                                   const ModelSetup& setup, const BackendOpener& open_backend)
+    : loaded_(load_model(files, std::move(family), open_backend(setup))) {
   if (check != nullptr) {
-    reference_ = check->load(open_backend);
+    reference_ = check->load(setup, open_backend);
     checker_.emplace(loaded_.model, reference_ ? reference_->model : loaded_.model,
                      check->ends(files), files.tokenizer.gist_token().value_or(-1), limits.tokens,
                      check->task());

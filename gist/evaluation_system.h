@@ -14,9 +14,6 @@
 
 namespace gist {
 
-/// Opens the device that a setup names.
-using BackendOpener = std::function<std::unique_ptr<Backend>(const ModelSetup& setup)>;
-
 /// How a model answers.
 struct SystemSetup {
   ModelSetup model;  // how the model is found and run

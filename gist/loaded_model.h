@@ -44,8 +44,8 @@ struct LoadedModel {
 LoadedModel load_model(const ModelFiles& files, std::unique_ptr<Family> family,
                        std::unique_ptr<Backend> backend);
 
-/// Opens the device that a model is loaded onto: a backend of its own for each call.
-using BackendOpener = std::function<std::unique_ptr<Backend>()>;
+/// Opens the device that a setup names, as open_device does: a backend of its own for each call.
+using BackendOpener = std::function<std::unique_ptr<Backend>(const ModelSetup& setup)>;
 
 /// The same shapes on the meta backend, which counts what a run would cost and computes nothing.
 struct PlannedModel {

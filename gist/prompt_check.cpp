@@ -72,9 +72,10 @@ const std::vector<std::int32_t>& CheckReference::ends(const ModelFiles& files) c
   return other_ ? other_->ends.ids : files.ends.ids;
 }
 
-std::optional<LoadedModel> CheckReference::load(const BackendOpener& open_backend) {
+std::optional<LoadedModel> CheckReference::load(const ModelSetup& setup,
+                                                const BackendOpener& open_backend) {
   if (!other_) return std::nullopt;
-  return load_model(*other_, std::move(other_family_), open_backend());
+  return load_model(*other_, std::move(other_family_), open_backend(setup));
 }
 
 std::optional<PlannedModel> CheckReference::plan(Dtype dtype) {

@@ -43,7 +43,7 @@ class CheckReference {
   const std::vector<std::int32_t>& ends(const ModelFiles& files) const;
   /// Loads the other model; nothing where there is none, and then no backend is opened. One of these
   /// is called, once.
-  std::optional<LoadedModel> load(const BackendOpener& open_backend);
+  std::optional<LoadedModel> load(const ModelSetup& setup, const BackendOpener& open_backend);
   std::optional<PlannedModel> plan(Dtype dtype);
 
  private:

@@ -122,8 +122,8 @@ struct EvaluateTask {
   BootstrapOptions bootstrap;
   EvaluationMeasures measures;
   bool stemmer = false;
-  std::string pairs;   // where --win-rate writes them; "": nowhere
-  std::string report;  // the path of a page; "": none
+  std::optional<std::string> pairs;   // where --win-rate writes them
+  std::optional<std::string> report;  // the path of a page
   enum class Form : std::uint8_t { table, json, tsv } form = Form::table;
 };
 
@@ -249,17 +249,17 @@ int run_evaluate(const Options& options) {
     say_what_is_used(data, evaluation, left_out, rejects);
     cost = measure(systems, items, task.measures, rouge, evaluation);
   }
-  if (!task.pairs.empty()) {
+  if (task.pairs) {
     if (evaluation.systems.size() == 1) fail(ErrorKind::usage, "--win-rate needs two systems");
-    write_pairs(evaluation, task.pairs, task.bootstrap.seed);
+    write_pairs(evaluation, *task.pairs, task.bootstrap.seed);
   }
   const EvaluationSummary summary = summarise(evaluation, task.bootstrap);
-  if (!task.report.empty()) {
-    write_report(task.report, provenance_of("evaluate", options), systems, evaluation, summary,
+  if (task.report) {
+    write_report(*task.report, provenance_of("evaluate", options), systems, evaluation, summary,
                  cost);
   }
   spdlog::debug("evaluated in {}{}", duration_in_words(watch.seconds()),
-                task.report.empty() ? "" : "; the page is " + task.report);
+                task.report ? "; the page is " + *task.report : "");
   LineWriter out = standard_output();
   out.text(report_text(task, evaluation, summary, cost));
   out.flush();

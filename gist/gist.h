@@ -182,13 +182,20 @@ typedef struct gist_receipt {
   const char* id; /* until the callback returns */
   uint64_t row;
   int32_t prompt_tokens, gist_tokens;
-  const char* status; /* "stored", or "duplicate" of a prompt before it, which has its row */
+  const char* status; /* "stored", or "duplicate" of a prompt before it, whose row it has */
 } gist_receipt;
+
+/* What happens where the store, or an unfinished call's PATH.partial, is there already. */
+typedef enum gist_begin {
+  GIST_CREATE = 0,  /* GIST_CANNOT_CREATE */
+  GIST_RESUME = 1,  /* an unfinished call goes on; a finished store is compared with the prompts */
+  GIST_REPLACE = 2, /* PATH.partial is discarded at once, the store replaced at the end */
+} gist_begin;
 
 typedef struct gist_compress_options {
   size_t size;
   const char* dtype;    /* of the store: "f32" (NULL), "bf16", "f16" */
-  int32_t replace;      /* 1: a store that has this path is replaced at the end */
+  int32_t begin;        /* a gist_begin */
   int32_t batch_tokens; /* tokens of one pass; 0: 8192 */
   /* Called for each prompt when it is safe on disk; NULL for none. Anything but 0 ends the call. */
   int32_t (*receipt)(void* user, const gist_receipt* receipt);
@@ -198,7 +205,8 @@ typedef struct gist_compress_options {
 /* Compresses prompts into a new store. `next` fills in the next prompt and returns 1, or returns 0
  * at the end, -1 to give up (GIST_CANCELLED). Texts that it gives must live until it is called
  * again. As `gist compress` does, this stages rows in PATH.partial, and makes the store of them at
- * the end; a call that fails leaves neither. */
+ * the end. What a call that fails or is cancelled has staged stays there: with GIST_RESUME and the
+ * same prompts another one goes on, and tells their receipts again. */
 GIST_API gist_status gist_compress_to_store(gist_context* context, gist_model model,
                                             const char* path, const gist_compress_options* options,
                                             int32_t (*next)(void* user, gist_prompt* prompt),

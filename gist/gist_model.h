@@ -69,6 +69,8 @@ class GistModel {
   const ModelFiles& files() const { return files_; }
   const ModelSpec& spec() const { return loaded_.model.spec(); }
   const Model& model() const { return loaded_.model; }
+  const LoadedModel& loaded() const { return loaded_; }
+  Dtype compute_dtype() const { return setup_.compute.dtype; }
   /// How prompts are gisted; nothing where neither gist.json nor the constructor says it.
   const std::optional<Gisting>& gisting() const { return gisting_; }
   /// The same; throws Error(usage) where it isn't known, or the model doesn't compress: it was

@@ -8,5 +8,5 @@ cmake --preset dev -DGIST_TESTS=OFF >/dev/null
 mkdir -p build/lint
 sed 's/ -fno-gnu-unique//; s/ -Wno-restrict//' build/dev/compile_commands.json \
   >build/lint/compile_commands.json
-git ls-files 'cli/*.cpp' 'core/*.cpp' 'formats/*.cpp' 'kernels/*.cpp' 'plugins/*.cpp' |
+git ls-files 'cli/*.cpp' 'core/*.cpp' 'formats/*.cpp' 'gist/*.cpp' 'kernels/*.cpp' 'plugins/*.cpp' |
   xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/lint

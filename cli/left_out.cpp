@@ -52,15 +52,6 @@ void warn_of_left_out(const std::vector<LeftOut>& left_out, std::uint64_t used,
   }
 }
 
-std::string all_left_out(const std::vector<LeftOut>& left_out, std::int64_t max_tokens) {
-  if (left_out.empty()) return "";
-  const bool any_too_long =
-      std::any_of(left_out.begin(), left_out.end(),
-                  [](const LeftOut& record) { return &reason_of(record) == &too_long; });
-  return fmt::format(": all {} are left out by {}", left_out.size(),
-                     any_too_long ? fmt::format("--max-tokens {}", max_tokens) : "--exclude");
-}
-
 std::vector<OptionSpec> left_out_options() {
   return {{"max-tokens", OptionKind::integer, "N", "0",
            "leave longer records out, all tokens counted that the model would read; 0: none"},

@@ -19,10 +19,6 @@ namespace gist {
 void warn_of_left_out(const std::vector<LeftOut>& left_out, std::uint64_t used,
                       const std::string& data, const std::string& list);
 
-/// For the error of a command that has no record left: ": all 40 are left out by --max-tokens 5";
-/// "" where there were none.
-std::string all_left_out(const std::vector<LeftOut>& left_out, std::int64_t max_tokens);
-
 /// --max-tokens and --left-out, for commands that make no directory where the list could stand.
 std::vector<OptionSpec> left_out_options();
 

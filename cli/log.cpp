@@ -33,4 +33,15 @@ void log_to_standard_error() {
   spdlog::set_default_logger(logger);
 }
 
+void log_line(LogLevel level, const std::string& line) {
+  switch (level) {
+    case LogLevel::detail:
+      return spdlog::debug("{}", line);
+    case LogLevel::info:
+      return spdlog::info("{}", line);
+    case LogLevel::warning:
+      return spdlog::warn("{}", line);
+  }
+}
+
 }  // namespace gist

@@ -1,11 +1,10 @@
 // gist train: from a base model to a gist model.
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,36 +13,30 @@
 #include "cli/exit_code.h"
 #include "cli/left_out.h"
 #include "cli/line_writer.h"
+#include "cli/log.h"
 #include "cli/model_options.h"
 #include "cli/model_words.h"
 #include "cli/progress.h"
 #include "cli/record_options.h"
 #include "cli/rejects.h"
-#include "cli/report/page.h"
-#include "cli/train_checkpoint.h"
-#include "cli/train_data.h"
-#include "cli/train_log.h"
-#include "cli/train_model.h"
-#include "cli/train_plan.h"
+#include "cli/signals.h"
+#include "cli/train_options.h"
 #include "cli/train_report.h"
-#include "cli/train_session.h"
-#include "cli/train_task.h"
-#include "formats/files/atomic_directory.h"
-#include "formats/files/file_io.h"
+#include "cli/train_watch.h"
+#include "cli/words.h"
 #include "formats/files/json_text.h"
-#include "formats/files/output_lock.h"
-#include "formats/files/sha256.h"
-#include "formats/model/fingerprint.h"
 #include "formats/records/record_reader.h"
-#include "gist/run_settings.h"
+#include "gist/excluded_records.h"
+#include "gist/train_data.h"
+#include "gist/train_model.h"
+#include "gist/train_output.h"
+#include "gist/train_plan.h"
+#include "gist/train_session.h"
+#include "gist/train_start.h"
 #include "kernels/error.h"
 
 namespace gist {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr const char* left_out_name = "left_out.jsonl";
 
 CommandSpec train_spec() {
   return {"train",
@@ -57,69 +50,9 @@ CommandSpec train_spec() {
           "    --gist-tokens 1 --epochs 3 --lr 1e-4 train.jsonl\n"};
 }
 
-/// Makes the output directory with its parents, and in the end removes what it made of them and is
-/// empty still: a run that can't begin leaves none.
-class NewDirectories {
- public:
-  explicit NewDirectories(const fs::path& output) {
-    fs::path missing = output.lexically_normal();
-    if (!missing.has_filename()) missing = missing.parent_path();
-    for (; !missing.empty() && !may_exist(missing); missing = missing.parent_path()) {
-      made_.push_back(missing);
-    }
-    std::error_code error;
-    fs::create_directories(output, error);
-    if (error) {
-      fail(ErrorKind::cannot_create, "--output {}: {}", output.string(), error.message());
-    }
-  }
-  NewDirectories(const NewDirectories&) = delete;
-  NewDirectories& operator=(const NewDirectories&) = delete;
-  ~NewDirectories() {
-    for (const fs::path& directory : made_) ::rmdir(directory.c_str());
-  }
-
- private:
-  std::vector<fs::path> made_;  // the deepest first
-};
-
-/// Whether a run wrote into the directory: these are the first things that one makes.
-bool holds_run(const fs::path& output) {
-  return may_exist(output / metrics_name) || may_exist(output / left_out_name) ||
-         last_checkpoint(output) || read_finished_run(output);
-}
-
-/// Throws Error(cannot_create) where a run may not write: files that are not its own could have the
-/// names of those it makes.
-void check_output(const fs::path& output, bool resume) {
-  std::error_code error;
-  const bool empty = fs::is_empty(output, error);
-  if (error) {
-    fail(ErrorKind::cannot_create, "--output {}: {}", output.string(), error.message());
-  }
-  if (empty) return;
-  if (!resume) {
-    fail(ErrorKind::cannot_create,
-         "--output {}: it exists and is not empty; --resume goes on with the run in it, another "
-         "directory starts a new one",
-         output.string());
-  }
-  if (!holds_run(output)) {
-    fail(ErrorKind::cannot_create,
-         "--output {}: there is no run to resume in it, but other files: choose another directory",
-         output.string());
-  }
-}
-
-/// What the run starts from, for comparison.
-std::string fingerprint_of(const BaseModel& base) {
-  const std::string weights = base.checkpoint ? model_sha256(*base.checkpoint) : "";
-  return to_hex(sha256(weights + base.config.dump() + base.tokenizer.sha256()));
-}
-
 /// What a run reads and is asked to do.
 struct Run {
-  ModelSetup setup;
+  TrainFiles files;
   TrainTask task;
   BaseModel base;
   std::unique_ptr<Family> family;
@@ -128,20 +61,17 @@ struct Run {
   bool rejects = false;
 
   std::int64_t steps() const { return task.total_steps(data.records.size()); }
+  const TrainData* held_out_data() const { return held_out ? &*held_out : nullptr; }
 };
 
-std::string left_out_lines(const TrainData& data, const fs::path& list) {
-  std::string lines;
-  for (const LeftOut& record : data.left_out) lines += to_json_line(record) + "\n";
-  warn_of_left_out(data.left_out, data.records.size(), data.name, list.string());
-  return lines;
-}
-
-void list_left_out(const Run& run) {
-  const fs::path list = run.task.output / left_out_name;
-  std::string lines = left_out_lines(run.data, list);
-  if (run.held_out) lines += left_out_lines(*run.held_out, list);
-  if (!lines.empty()) write_file_atomically(list, lines);
+void tell_left_out(const Run& run) {
+  const std::string list = (run.task.output / left_out_name).string();
+  warn_of_left_out(run.data.left_out, run.data.records.size(), run.data.name, list);
+  if (run.held_out) {
+    warn_of_left_out(run.held_out->left_out, run.held_out->records.size(), run.held_out->name,
+                     list);
+  }
+  list_left_out(run.task.output, run.data, run.held_out_data());
 }
 
 void warn_of_leaks(const TrainData& held_out, const TrainData& data) {
@@ -153,31 +83,61 @@ void warn_of_leaks(const TrainData& held_out, const TrainData& data) {
       held_out.name, leaked, held_out.records.size(), data.name, held_out.name);
 }
 
-Run read_run(const ModelSetup& setup, const TrainTask& task, BaseModel base, const Options& options,
+/// What records are read with.
+struct Reading {
+  const BaseModel& base;
+  const ModelSpec& spec;
+  const TrainTask& task;
+  Rejects& rejects;
+  const Signals* signals;  // null: none asks the run to end
+};
+
+/// A signal that comes meanwhile ends the process: there is nothing to save yet.
+TrainData read_records(const std::string& path, const Reading& reading, std::size_t texts,
+                       const ExcludedRecords& excluded) {
+  const Signals* signals = reading.signals;
+  RecordReader reader(path, reading.task.fields,
+                      signals == nullptr ? -1 : signals->wake_descriptor(),
+                      reading.task.max_record_bytes);
+  Progress progress("record", std::nullopt, reader.name());
+  TrainDataEvents events;
+  events.reject = reading.rejects.sink();
+  events.excluded = [&excluded](const Record& record) { return excluded.find(record); };
+  events.progress = [&progress](std::uint64_t records, std::optional<double> fraction) {
+    progress.update(records, fraction);
+  };
+  events.stop_requested = [signals] { return signals != nullptr && signals->requested(); };
+  std::optional<TrainData> data =
+      read_train_data(reader, reading.base, reading.spec, reading.task, texts, events);
+  if (!data) signals->end_by_signal();
+  return std::move(*data);
+}
+
+Run read_run(const TrainFiles& files, const TrainTask& task, BaseModel base, const Options& options,
              const Signals* signals) {
   fit_vocabulary(base, task.gisting.gist_tokens > 0);
-  std::unique_ptr<Family> family = family_finder(setup)(base.config, base.name);
+  std::unique_ptr<Family> family = family_finder(files.setup)(base.config, base.name);
   const ModelSpec shapes = family->spec();
   Rejects rejects(options);
-  ExcludedFiles files{options.list("exclude"), task.max_record_bytes};
+  ExcludedFiles excluded_files{options.list("exclude"), task.max_record_bytes};
   if (signals != nullptr) {
-    files.wake = signals->wake_descriptor();
-    files.stop_requested = [signals] { return signals->requested(); };
+    excluded_files.wake = signals->wake_descriptor();
+    excluded_files.stop_requested = [signals] { return signals->requested(); };
   }
-  const ExcludedRecords excluded(files, task.fields, rejects.sink());
+  const ExcludedRecords excluded(excluded_files, task.fields, rejects.sink());
   if (signals != nullptr && signals->requested()) signals->end_by_signal();
-  std::optional<Activity> reading("reading " + options.text("data"));
-  TrainData data =
-      read_train_data(options.text("data"), base, shapes, task, excluded, 0, rejects, signals);
+  std::optional<Activity> reading("reading " + files.data);
+  const Reading with{base, shapes, task, rejects, signals};
+  TrainData data = read_records(files.data, with, 0, excluded);
   std::optional<TrainData> held_out;
-  if (options.has("eval-data")) {
-    held_out = read_train_data(options.text("eval-data"), base, shapes, task, ExcludedRecords(),
-                               static_cast<std::size_t>(task.samples), rejects, signals);
+  if (files.held_out) {
+    held_out = read_records(*files.held_out, with, static_cast<std::size_t>(task.samples),
+                            ExcludedRecords());
     warn_of_leaks(*held_out, data);
   }
   reading.reset();
   rejects.tell_listed();
-  return {setup,
+  return {files,
           task,
           std::move(base),
           std::move(family),
@@ -188,8 +148,8 @@ Run read_run(const ModelSetup& setup, const TrainTask& task, BaseModel base, con
 
 /// The family again, for the plan's model: a model owns its family.
 TrainPlan plan_of(const Run& run, const Backend& backend) {
-  return plan_training(family_finder(run.setup)(run.base.config, run.base.name), run.data, run.task,
-                       run.setup.compute.dtype, backend.memory().available);
+  return plan_training(family_finder(run.files.setup)(run.base.config, run.base.name), run.data,
+                       run.task, run.files.setup.compute.dtype, backend.memory().available);
 }
 
 void print_plan(const TrainPlan& plan, const Run& run) {
@@ -199,64 +159,47 @@ void print_plan(const TrainPlan& plan, const Run& run) {
   require_memory(plan, run.task);
 }
 
+/// "gist with 2 gist tokens, on 1,000 records of data.jsonl: 500 steps of 64 records, 1.2 million
+/// tokens".
+std::string plan_in_words(const TrainPlan& plan, const TrainData& data, const TrainTask& task) {
+  const auto count = [](auto number, std::string_view noun) {
+    return counted(static_cast<std::uint64_t>(number), noun);
+  };
+  return fmt::format("{} with {}, on {} of {}: {} of {}, {}", name_of(task.gisting.condition),
+                     count(task.gisting.gist_tokens, "gist token"),
+                     count(data.records.size(), "record"), data.name, count(plan.steps, "step"),
+                     count(task.batch_records, "record"), count(plan.tokens, "token"));
+}
+
 /// Everybody is told of a condition that gist.json alone says, where it is not the usual one: it is
 /// easily forgotten there.
 void say_plan(const TrainPlan& plan, const Run& run, const ModelSpec& shapes,
-              const Backend& backend, const Options& options) {
-  const bool chosen = options.has("condition");
+              const Backend& backend) {
+  const bool chosen = run.files.names_condition;
   const bool usual = run.task.gisting.condition == Condition::gist;
   spdlog::log(chosen || usual ? spdlog::level::debug : spdlog::level::info,
-              "training under {}{}; {}, into {}", in_words(plan, run.data, run.task),
+              "training under {}{}; {}, into {}", plan_in_words(plan, run.data, run.task),
               chosen ? "" : " (condition as in the model's gist.json)",
-              model_in_words(run.base.name, shapes, backend, run.setup), run.task.output.string());
-}
-
-RunState state_of(const Run& run) {
-  RunState state;
-  state.settings = decisive_settings(run.task, run.steps(), run.setup.compute.dtype);
-  state.settings["ignore-tensors"] = setting_of_names(run.base.ignored_tensors);
-  state.data_sha256 = run.data.sha256;
-  state.base_sha256 = fingerprint_of(run.base);
-  return state;
-}
-
-/// A checkpoint has a training.json as well.
-void check_finished(const RunState& finished, const RunState& state, const Run& run) {
-  check_same_run(finished, state, run.task.output.string());
-  if (finished.step == run.steps()) return;
-  fail(ErrorKind::usage,
-       "--output {}: it is the checkpoint of a run after step {} of {}: --resume takes the "
-       "directory that the checkpoint is in",
-       run.task.output.string(), finished.step, run.steps());
+              model_in_words(run.base.name, shapes, backend, run.files.setup),
+              run.task.output.string());
 }
 
 /// Fills the parameters with what the run goes on from, and says where it stands.
 void begin_or_resume(RunState& state, Parameters& parameters, const Run& run,
-                     const ModelSpec& shapes, bool resume) {
-  const std::optional<fs::path> checkpoint =
-      resume ? last_checkpoint(run.task.output) : std::nullopt;
-  if (!checkpoint) {
+                     const ModelSpec& shapes) {
+  const RunEvents events{log_line};
+  if (run.files.resume && resume(state, parameters, run.task, run.steps(), events)) {
+    spdlog::info("resuming after step {}", state.step);
+  } else {
     fill(parameters, run.base, shapes, run.task.gisting.gist_tokens > 0, run.task.seed);
-    return;
   }
-  const RunState before = read_last_checkpoint(run.task.output);
-  check_same_run(before, state, checkpoint->string());
-  if (before.step < 1 || before.step > run.steps()) {
-    fail(ErrorKind::data, "{}: training.json should have a step from 1 to {}, found {}",
-         checkpoint->string(), run.steps(), before.step);
-  }
-  load_checkpoint(parameters, *checkpoint);
-  state.step = before.step;
-  state.best = before.best;
-  spdlog::info("resuming after step {}", state.step);
 }
 
 /// What --report asks for.
-std::optional<TrainReport> report_of(const Run& run, const RunState& state,
-                                     const Options& options) {
-  if (!options.has("report")) return std::nullopt;
-  TrainReport report{options.text("report"), provenance_of("train", options),
-                     run.task.training.adamw.max_norm, run.steps()};
+std::optional<TrainReport> report_of(const Run& run, const RunState& state, Provenance provenance) {
+  if (!run.files.report) return std::nullopt;
+  TrainReport report{*run.files.report, std::move(provenance), run.task.training.adamw.max_norm,
+                     run.steps()};
   report.provenance.files = {
       {run.base.name, "sha256 of weights, configuration and tokenizer: " + state.base_sha256},
       {run.data.name, "sha256 of the records' tokens: " + run.data.sha256}};
@@ -267,12 +210,10 @@ std::optional<TrainReport> report_of(const Run& run, const RunState& state,
   return report;
 }
 
-int train(Run run, Backend& backend, const Options& options, const Signals& signals) {
-  const bool resume = options.flag("resume");
-  RunState state = state_of(run);
-  const std::optional<TrainReport> report = report_of(run, state, options);
-  if (const std::optional<RunState> finished = read_finished_run(run.task.output)) {
-    check_finished(*finished, state, run);
+int train(Run run, Backend& backend, Provenance provenance, const Signals& signals) {
+  RunState state = first_state(run.task, run.base, run.data, run.files.setup.compute.dtype);
+  const std::optional<TrainReport> report = report_of(run, state, std::move(provenance));
+  if (const std::optional<RunState> finished = finished_run(run.task, state, run.steps())) {
     if (report) write_train_report(*report, run.task.output, finished->step, "finished");
     spdlog::info("{} is finished: there is nothing to resume", run.task.output.string());
     return run.rejects ? exit_rejects : exit_ok;
@@ -280,45 +221,44 @@ int train(Run run, Backend& backend, const Options& options, const Signals& sign
   const TrainPlan plan = plan_of(run, backend);
   require_memory(plan, run.task);
   const ModelSpec shapes = run.family->spec();
-  say_plan(plan, run, shapes, backend, options);
+  say_plan(plan, run, shapes, backend);
 
   Parameters parameters(shapes, backend);
-  begin_or_resume(state, parameters, run, shapes, resume);
-  list_left_out(run);
+  begin_or_resume(state, parameters, run, shapes);
+  tell_left_out(run);
   const Model model(std::move(run.family), parameters);
-  TrainSession session(run.task, run.base, run.data, run.held_out ? &*run.held_out : nullptr, model,
-                       parameters, std::move(state), run.steps(), signals,
-                       report ? &*report : nullptr);
-  session.run();
+  TrainWatch watch({run.task.output, backend, run.steps(), state.step}, signals,
+                   report ? &*report : nullptr);
+  TrainSession session({run.task, run.base, run.data, run.held_out_data()}, model, parameters,
+                       std::move(state), watch.events());
+  watch.begin();
+  watch.end(session.run());
   return run.rejects ? exit_rejects : exit_ok;
 }
 
 int run_train(const Options& options) {
-  const ModelSetup setup = setup_of(options);
-  BaseModel base = base_model(options);
+  ModelSetup setup = setup_of(options);
+  BaseModel base = base_model(options, setup);
   const TrainTask task =
       train_task(options, base, family_finder(setup)(base.config, base.name)->spec());
-  const bool plan_only = options.flag("dry-run");
-  if (plan_only && options.has("report")) {
+  const TrainFiles files = train_files(options, std::move(setup));
+  if (files.plan_only && files.report) {
     fail(ErrorKind::usage, "--dry-run has nothing to draw: leave out --report");
   }
+  std::optional<TrainOutput> output;
   std::optional<Signals> signals;
-  std::optional<NewDirectories> made;
-  std::optional<OutputLock> lock;
-  if (!plan_only) {
-    made.emplace(task.output);
-    lock = OutputLock::of_directory(task.output);
-    tidy_left_directories(task.output);
-    check_output(task.output, options.flag("resume"));
+  if (!files.plan_only) {
+    output.emplace(task.output, files.resume);
     signals.emplace();
   }
-  const std::unique_ptr<Backend> backend = open_backend(setup);
-  Run planned = read_run(setup, task, std::move(base), options, signals ? &*signals : nullptr);
-  if (plan_only) {
+  const std::unique_ptr<Backend> backend = open_backend(files.setup);
+  Run planned = read_run(files, task, std::move(base), options, signals ? &*signals : nullptr);
+  if (files.plan_only) {
     print_plan(plan_of(planned, *backend), planned);
     return planned.rejects ? exit_rejects : exit_ok;
   }
-  return train(std::move(planned), *backend, options, *signals);
+  Provenance provenance = files.report ? provenance_of("train", options) : Provenance();
+  return train(std::move(planned), *backend, std::move(provenance), *signals);
 }
 
 }  // namespace

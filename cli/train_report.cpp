@@ -2,8 +2,8 @@
 
 #include "cli/report/page.h"
 #include "cli/report/training_page.h"
-#include "cli/train_log.h"
 #include "formats/files/file_io.h"
+#include "gist/train_log.h"
 
 namespace gist {
 

@@ -6,7 +6,6 @@
 #include <string>
 
 #include "cli/report/provenance.h"
-#include "cli/train_task.h"
 
 namespace gist {
 

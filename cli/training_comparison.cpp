@@ -7,8 +7,8 @@
 
 #include "cli/report/page.h"
 #include "cli/report/runs_page.h"
-#include "cli/train_log.h"
 #include "formats/files/file_io.h"
+#include "gist/train_log.h"
 #include "kernels/error.h"
 
 namespace gist {

@@ -1,6 +1,7 @@
 // What an evaluation measures of each record, for each of the systems that answer it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,6 +16,9 @@
 #include "gist/evaluation_events.h"
 
 namespace gist {
+
+/// How many characters of each text of a sample a run keeps, and a report shows.
+constexpr std::size_t most_sample_characters = 1500;
 
 /// A record to evaluate, as text.
 struct EvaluationRecord {

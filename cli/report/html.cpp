@@ -85,14 +85,4 @@ Html escaped(std::string_view text) {
   return html;
 }
 
-std::string shortened(std::string_view text, std::size_t most) {
-  std::string_view rest = text;
-  for (std::size_t i = 0; i < most && !rest.empty(); ++i) {
-    char32_t c = 0;
-    next_character(rest, c);
-  }
-  const std::string kept(text.substr(0, text.size() - rest.size()));
-  return rest.empty() ? kept : kept + "…";
-}
-
 }  // namespace gist

@@ -30,10 +30,6 @@ inline Html operator+(Html a, const Html& b) {
 /// rearrange the text around them), are spelled out: ␀, ⟨U+202E⟩. Line ends and tabs stay.
 Html escaped(std::string_view text);
 
-/// At most `most` characters of a text, and "…" where that isn't all. Bytes that are not UTF-8 are
-/// characters of their own.
-std::string shortened(std::string_view text, std::size_t most);
-
 namespace detail {
 
 inline std::string markup(std::string_view text) {

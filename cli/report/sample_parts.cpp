@@ -2,6 +2,7 @@
 
 #include "cli/report/numbers.h"
 #include "cli/report/word_diff.h"
+#include "formats/files/text.h"
 
 namespace gist {
 namespace {

@@ -2,15 +2,12 @@
 // reference.
 #pragma once
 
-#include <cstddef>
 #include <string>
 
 #include "cli/report/html.h"
 #include "gist/evaluation.h"
 
 namespace gist {
-
-constexpr std::size_t most_sample_characters = 1500;  // of each text
 
 /// What was asked. A text that is empty is left out; nothing where both are.
 Html sample_prompt(const std::string& instruction, const std::string& input);

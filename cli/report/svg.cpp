@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "formats/files/text.h"
+
 namespace gist {
 namespace {
 

@@ -133,6 +133,16 @@ std::string counted(std::uint64_t count, std::string_view noun) {
   return fmt::format("{} {}{}", with_separators(count), noun, count == 1 ? "" : "s");
 }
 
+std::string shortened(std::string_view text, std::size_t most) {
+  std::string_view rest = text;
+  for (std::size_t i = 0; i < most && !rest.empty(); ++i) {
+    char32_t c = 0;
+    next_character(rest, c);
+  }
+  const std::string kept(text.substr(0, text.size() - rest.size()));
+  return rest.empty() ? kept : kept + "…";
+}
+
 std::string first_few(const std::vector<std::string>& names) {
   constexpr std::size_t shown = 4;
   std::string text;

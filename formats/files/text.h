@@ -37,6 +37,10 @@ std::string in_quotes(std::string_view text);
 /// "1 record", "2 records", "12,000 records".
 std::string counted(std::uint64_t count, std::string_view noun);
 
+/// At most `most` characters of a text, and "…" where that isn't all. Bytes that are not UTF-8 are
+/// characters of their own.
+std::string shortened(std::string_view text, std::size_t most);
+
 /// The first four, and how many more there are: "a, b, c, d and 3 more".
 std::string first_few(const std::vector<std::string>& names);
 

@@ -1,5 +1,8 @@
 #include "formats/records/left_out.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "formats/files/json_text.h"
@@ -22,6 +25,14 @@ std::string to_json_line(const LeftOut& record) {
     line["tokens"] = record.tokens;
   }
   return text_of_json(line);
+}
+
+std::string all_left_out(const std::vector<LeftOut>& left_out, std::int64_t max_tokens) {
+  if (left_out.empty()) return "";
+  const bool any_too_long = std::any_of(left_out.begin(), left_out.end(),
+                                        [](const LeftOut& record) { return !record.stands_in; });
+  return fmt::format(": all {} are left out by {}", left_out.size(),
+                     any_too_long ? fmt::format("--max-tokens {}", max_tokens) : "--exclude");
 }
 
 }  // namespace gist

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace gist {
 
@@ -28,5 +29,9 @@ struct LeftOut {
 /// {"data", "line", "ordinal", "reason", ...}: for reason "max-tokens" also "tokens", for "exclude"
 /// also "stands_in": {"data", "line", "ordinal"}.
 std::string to_json_line(const LeftOut& record);
+
+/// For the error of a run that has no record left: ": all 40 are left out by --max-tokens 5";
+/// "" where there were none.
+std::string all_left_out(const std::vector<LeftOut>& left_out, std::int64_t max_tokens);
 
 }  // namespace gist

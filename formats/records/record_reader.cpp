@@ -7,11 +7,24 @@
 #include "kernels/error.h"
 
 namespace gist {
+
 RecordReader::RecordReader(const std::string& path, const FieldMap& map, int wake,
                            std::size_t most_bytes)
-    : lines_(path, wake), map_(&map), most_bytes_(most_bytes) {}
+    : lines_(std::in_place, path, wake),
+      name_(lines_->name()),
+      map_(&map),
+      most_bytes_(most_bytes) {}
+
+RecordReader::RecordReader(std::string name, RecordTexts texts, const FieldMap& map,
+                           std::size_t most_bytes)
+    : texts_(std::move(texts)),
+      name_(std::move(name)),
+      map_(&map),
+      form_(Form::lines),
+      most_bytes_(most_bytes) {}
 
 std::optional<Record> RecordReader::next() {
+  if (!lines_) return next_text();
   if (form_ == Form::unknown) form_ = read_form();
   if (form_ == Form::unknown) return std::nullopt;
   return form_ == Form::array ? next_element() : next_line();
@@ -20,7 +33,7 @@ std::optional<Record> RecordReader::next() {
 /// Unknown: there is no record in the input, or the reading was ended.
 RecordReader::Form RecordReader::read_form() {
   if (is_tsv(name())) return read_header();
-  const std::optional<char> first = lines_.peek();
+  const std::optional<char> first = lines_->peek();
   if (!first) return Form::unknown;
   if (*first != '[') return Form::lines;
   array_.emplace(name(), most_bytes_);
@@ -29,7 +42,7 @@ RecordReader::Form RecordReader::read_form() {
 
 RecordReader::Form RecordReader::read_header() {
   bool cut = false;
-  const std::optional<std::string> header = lines_.next(most_bytes_, cut);
+  const std::optional<std::string> header = lines_->next(most_bytes_, cut);
   if (!header) return Form::unknown;
   ++line_;
   if (cut) refuse_length(line_);
@@ -39,25 +52,32 @@ RecordReader::Form RecordReader::read_header() {
 
 std::optional<Record> RecordReader::next_element() {
   for (;;) {
-    const std::string_view unread = lines_.unread();
+    const std::string_view unread = lines_->unread();
     if (unread.empty()) {
-      if (lines_.at_end()) array_->finish();
+      if (lines_->at_end()) array_->finish();
       return std::nullopt;
     }
     std::string_view left = unread;
     std::optional<ArrayElement> element = array_->next(left);
-    lines_.skip(unread.size() - left.size());
+    lines_->skip(unread.size() - left.size());
     if (element) return unparsed(std::move(element->text), element->line, element->cut);
   }
 }
 
 std::optional<Record> RecordReader::next_line() {
   bool cut = false;
-  while (std::optional<std::string> line = lines_.next(most_bytes_, cut)) {
+  while (std::optional<std::string> line = lines_->next(most_bytes_, cut)) {
     ++line_;
     if (cut || !is_blank(*line)) return unparsed(std::move(*line), line_, cut);
   }
   return std::nullopt;
+}
+
+std::optional<Record> RecordReader::next_text() {
+  std::optional<std::string> text = texts_();
+  if (!text) return std::nullopt;
+  const bool cut = most_bytes_ > 0 && text->size() > most_bytes_;
+  return unparsed(std::move(*text), ++line_, cut);
 }
 
 Record RecordReader::unparsed(std::string text, std::uint64_t line, bool cut) {

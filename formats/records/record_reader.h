@@ -20,12 +20,21 @@ namespace gist {
 /// How long a record may be where nobody says it.
 constexpr std::size_t default_record_bytes = std::size_t{16} << 20;
 
+/// The next record's text, or nothing behind the last one.
+using RecordTexts = std::function<std::optional<std::string>()>;
+
 class RecordReader {
  public:
   /// `map` must outlive the reader and its records. A read that blocks ends when the descriptor
   /// `wake` (-1: none) becomes readable. Records longer than `most_bytes` (0: any) are refused by
   /// `parse` without being held in memory.
   RecordReader(const std::string& path, const FieldMap& map, int wake = -1,
+               std::size_t most_bytes = default_record_bytes);
+
+  /// Records that no file holds: `texts` gives the JSON object of one record after the other, and
+  /// nothing at their end. `name` stands for the input in messages, the number of a text, from 1,
+  /// for its line. `map` and `most_bytes` are as above.
+  RecordReader(std::string name, RecordTexts texts, const FieldMap& map,
                std::size_t most_bytes = default_record_bytes);
 
   /// The next line that isn't blank, or the next row or element, not parsed yet: text, line and
@@ -37,9 +46,9 @@ class RecordReader {
   /// The same as the function below, of this input.
   Error placed(const Error& error, const Record& record) const;
 
-  const std::string& name() const { return lines_.name(); }
+  const std::string& name() const { return name_; }
   /// How much of the input is done, from 0 to 1; nothing where that isn't known.
-  std::optional<double> fraction() const { return lines_.fraction(); }
+  std::optional<double> fraction() const { return lines_ ? lines_->fraction() : std::nullopt; }
 
  private:
   enum class Form { unknown, lines, array, table };
@@ -47,11 +56,14 @@ class RecordReader {
   Form read_header();
   std::optional<Record> next_line();
   std::optional<Record> next_element();
+  std::optional<Record> next_text();
   Record unparsed(std::string text, std::uint64_t line, bool cut);
   bool is_blank(const std::string& line) const;
   [[noreturn]] void refuse_length(std::uint64_t line) const;
 
-  LineReader lines_;
+  std::optional<LineReader> lines_;  // nothing where `texts_` gives the records
+  RecordTexts texts_;
+  std::string name_;
   const FieldMap* map_;
   Form form_ = Form::unknown;
   std::uint64_t line_ = 0;

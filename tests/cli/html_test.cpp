@@ -41,11 +41,5 @@ TEST(Html, FormattingEscapesTextAndKeepsMarkup) {
   EXPECT_EQ(html("<p>{}{}{}</p>", "<", Html{"<br>"}, 0.5).code, "<p>&lt;<br>0.5</p>");
 }
 
-TEST(Html, TextIsShortenedByCharacters) {
-  EXPECT_EQ(shortened("漢字", 2), "漢字");
-  EXPECT_EQ(shortened("漢字かな", 2), "漢字…");
-  EXPECT_EQ(shortened("\xff\xff\xff", 2), "\xff\xff…");
-}
-
 }  // namespace
 }  // namespace gist

@@ -28,6 +28,25 @@ std::vector<std::string> record_ids(const std::string& path) {
   return ids;
 }
 
+TEST(RecordReader, TakesRecordsOneByOneFromAFunction) {
+  const FieldMap map;
+  std::vector<std::string> texts{R"({"id": "a"})", "[]", R"({"id": "a long one"})",
+                                 R"({"id": "b"})"};
+  std::size_t given = 0;
+  const RecordTexts next = [&]() -> std::optional<std::string> {
+    if (given == texts.size()) return std::nullopt;
+    return texts[given++];
+  };
+  RecordReader reader("queue", next, map, 15);
+  EXPECT_EQ(reader.parse(*reader.next()).string("id"), "a");
+  const Record array = *reader.next(), cut = *reader.next();
+  expect_error(ErrorKind::data, "queue:2", [&] { reader.parse(array); });
+  expect_error(ErrorKind::data, "queue:3: longer than 15 bytes", [&] { reader.parse(cut); });
+  EXPECT_EQ(reader.parse(*reader.next()).ordinal, 3U);
+  EXPECT_EQ(reader.fraction(), std::nullopt);
+  EXPECT_FALSE(reader.next());
+}
+
 TEST(RecordReader, KnowsLinesArraysAndTablesByTheirBeginning) {
   const TemporaryDirectory directory;
   write_file(directory / "lines.jsonl", "{\"id\": \"a\"}\n\n{\"id\": \"b\"}\r\n{\"id\": \"c\"}");

@@ -1,11 +1,10 @@
-#include "cli/train_plan.h"
+#include "gist/train_plan.h"
 
 #include <algorithm>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "cli/words.h"
 #include "core/train.h"
 #include "kernels/error.h"
 #include "kernels/meta/meta_backend.h"
@@ -72,16 +71,6 @@ void require_memory(const TrainPlan& plan, const TrainTask& task) {
        gib(plan.memory_bytes()), gib(plan.weight_bytes), gib(plan.gradient_bytes),
        gib(plan.optimiser_bytes), gib(plan.activation_bytes), gib(plan.available_bytes),
        what_would_help(plan, task));
-}
-
-std::string in_words(const TrainPlan& plan, const TrainData& data, const TrainTask& task) {
-  const auto count = [](auto number, std::string_view noun) {
-    return counted(static_cast<std::uint64_t>(number), noun);
-  };
-  return fmt::format("{} with {}, on {} of {}: {} of {}, {}", name_of(task.gisting.condition),
-                     count(task.gisting.gist_tokens, "gist token"),
-                     count(data.records.size(), "record"), data.name, count(plan.steps, "step"),
-                     count(task.batch_records, "record"), count(plan.tokens, "token"));
 }
 
 nlohmann::ordered_json to_json(const TrainPlan& plan, const TrainData& data) {

@@ -4,15 +4,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
-#include "cli/line_writer.h"
-
 namespace gist {
 
-constexpr const char* metrics_name = "metrics.jsonl";  // in the output directory
+// Both stand in the output directory.
+constexpr const char* metrics_name = "metrics.jsonl";
+constexpr const char* spikes_name = "spikes.jsonl";  // where a loss jumps: the records of its step
 
 /// A file of JSON lines that each have a "step".
 class StepLog {
@@ -24,11 +25,12 @@ class StepLog {
   StepLog& operator=(const StepLog&) = delete;
   ~StepLog();
 
+  /// Throws Error(io) where that fails.
   void write(const nlohmann::ordered_json& line);
 
  private:
+  std::string name_;  // for messages
   int descriptor_;
-  LineWriter writer_;
 };
 
 /// Tells a loss that jumps from the noise of those before it.

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "cli/train_log.h"
+#include "gist/train_log.h"
 
 namespace gist {
 namespace {

@@ -1,14 +1,15 @@
-#include "cli/train_data.h"
+#include "gist/train_data.h"
 
 #include <algorithm>
 #include <optional>
 #include <unordered_map>
 #include <utility>
 
-#include "cli/progress.h"
 #include "core/random.h"
 #include "formats/files/sha256.h"
 #include "formats/records/parallel_records.h"
+#include "gist/evaluation_data.h"
+#include "gist/excluded_records.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -53,9 +54,9 @@ struct Prepared {
 };
 
 Prepared prepared(const Record& record, const BaseModel& base, const ModelSpec& spec,
-                  const TrainTask& task, const ExcludedRecords& excluded) {
+                  const TrainTask& task, const TrainDataEvents& events) {
   Prepared result;
-  result.stands_in = excluded.find(record);
+  if (events.excluded) result.stands_in = events.excluded(record);
   result.left_out = result.stands_in.has_value();
   if (result.left_out) return result;
   result.sequence = labelled(record, base, task);
@@ -69,22 +70,23 @@ Prepared prepared(const Record& record, const BaseModel& base, const ModelSpec& 
 
 }  // namespace
 
-TrainData read_train_data(const std::string& path, const BaseModel& base, const ModelSpec& spec,
-                          const TrainTask& task, const ExcludedRecords& excluded, std::size_t texts,
-                          Rejects& rejects, const Signals* signals) {
-  const int wake = signals == nullptr ? -1 : signals->wake_descriptor();
-  RecordReader reader(path, task.fields, wake, task.max_record_bytes);
+std::optional<TrainData> read_train_data(RecordReader& reader, const BaseModel& base,
+                                         const ModelSpec& spec, const TrainTask& task,
+                                         std::size_t texts, const TrainDataEvents& events) {
   TrainData data;
   data.name = reader.name();
   Sha256Stream hash;
-  Progress progress("record", std::nullopt, data.name);
   std::uint64_t seen = 0;
   const auto prepare = [&](const Record& record) {
-    return prepared(record, base, spec, task, excluded);
+    return prepared(record, base, spec, task, events);
   };
-  const RejectRecord reject = rejects.sink();
+  const auto reject = [&](const Record& record, const Error& error) {
+    if (!events.reject) throw error;
+    events.reject(record, error);
+  };
   for_each_record(reader, reject, prepare, [&](const Record& record, Prepared each) {
-    progress.update(++seen, reader.fraction());
+    ++seen;
+    if (events.progress) events.progress(seen, reader.fraction());
     const RecordPlace place{data.name, record.line, record.ordinal};
     const std::int32_t tokens = each.sequence.sequence.tokens();
     if (each.left_out) {
@@ -99,7 +101,7 @@ TrainData read_train_data(const std::string& path, const BaseModel& base, const 
     data.lines.push_back(record.line);
     data.ordinals.push_back(record.ordinal);
   });
-  if (signals != nullptr && signals->requested()) signals->end_by_signal();
+  if (events.stop_requested && events.stop_requested()) return std::nullopt;
   if (data.records.empty()) {
     fail(ErrorKind::data, "{}: there is no record to use{}", data.name,
          all_left_out(data.left_out, task.max_tokens));

@@ -1,12 +1,12 @@
-#include "cli/train_model.h"
+#include "gist/train_model.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "cli/model_options.h"
 #include "core/new_token.h"
 #include "formats/files/json_text.h"
-#include "formats/model/model_files.h"
+#include "formats/files/sha256.h"
+#include "formats/model/fingerprint.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -20,39 +20,28 @@ std::int32_t BaseModel::gist_token() const {
   return tokenizer.gist_token().value_or(tokenizer.size());
 }
 
-BaseModel base_model(const Options& options) {
-  if (options.has("model") == options.has("init")) {
-    fail(ErrorKind::usage, "give either --model DIR, or --init CONFIG.json --tokenizer FILE");
-  }
-  if (options.has("init") != options.has("tokenizer")) {
-    fail(ErrorKind::usage, "--init and --tokenizer belong together");
-  }
-  if (options.has("model")) {
-    const std::filesystem::path directory = options.text("model");
-    ModelFiles files = open_model_and_tell(directory.string(), setup_of(options));
-    BaseModel base{directory.string(),
-                   directory,
-                   directory,
-                   std::move(files.tokenizer),
-                   std::move(files.ends),
-                   std::move(files.checkpoint),
-                   std::move(files.settings),
-                   std::move(files.config)};
-    if (base.settings) base.ignored_tensors = base.settings->ignored_tensors;
-    base.ignored_tensors.insert(base.ignored_tensors.end(), files.ignored_tensors.begin(),
-                                files.ignored_tensors.end());
-    return base;
-  }
-  if (!options.list("ignore-tensors").empty()) {
-    fail(ErrorKind::usage, "--ignore-tensors needs --model: --init starts without tensors");
-  }
-  const std::filesystem::path config_path = options.text("init");
-  const std::filesystem::path tokenizer_path = options.text("tokenizer");
-  nlohmann::json config = read_json_object(config_path);
-  Tokenizer tokenizer = Tokenizer::open(tokenizer_path);
-  EndTokens ends = end_tokens("", config, tokenizer);
-  return {config_path.string(), tokenizer_path, {},           std::move(tokenizer),
-          std::move(ends),      std::nullopt,   std::nullopt, std::move(config)};
+BaseModel base_from_model(ModelFiles files) {
+  BaseModel base{files.path,
+                 files.path,
+                 files.path,
+                 std::move(files.tokenizer),
+                 std::move(files.ends),
+                 std::move(files.checkpoint),
+                 std::move(files.settings),
+                 std::move(files.config)};
+  if (base.settings) base.ignored_tensors = base.settings->ignored_tensors;
+  base.ignored_tensors.insert(base.ignored_tensors.end(), files.ignored_tensors.begin(),
+                              files.ignored_tensors.end());
+  return base;
+}
+
+BaseModel base_from_config(const std::filesystem::path& config,
+                           const std::filesystem::path& tokenizer) {
+  nlohmann::json content = read_json_object(config);
+  Tokenizer opened = Tokenizer::open(tokenizer);
+  EndTokens ends = end_tokens("", content, opened);
+  return {config.string(), tokenizer,    {},           std::move(opened),
+          std::move(ends), std::nullopt, std::nullopt, std::move(content)};
 }
 
 void fit_vocabulary(BaseModel& base, bool with_gist_token) {
@@ -85,6 +74,11 @@ void fill(Parameters& parameters, const BaseModel& base, const ModelSpec& spec,
   const WeightSource source = under_declared_names(base.checkpoint->source(), spec);
   const bool added = with_gist_token && base.gist_token_is_new();
   load(parameters, added ? with_new_token(source, spec, base.gist_token(), base.rows) : source);
+}
+
+std::string fingerprint_of(const BaseModel& base) {
+  const std::string weights = base.checkpoint ? model_sha256(*base.checkpoint) : "";
+  return to_hex(sha256(weights + base.config.dump() + base.tokenizer.sha256()));
 }
 
 }  // namespace gist

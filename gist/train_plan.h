@@ -4,12 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
 
 #include <nlohmann/json.hpp>
 
-#include "cli/train_data.h"
 #include "core/model.h"
+#include "gist/train_data.h"
+#include "gist/train_task.h"
 
 namespace gist {
 
@@ -37,10 +37,7 @@ TrainPlan plan_training(std::unique_ptr<Family> family, const TrainData& data,
 /// Throws Error(unavailable), with the numbers and what would help, where the plan doesn't fit.
 void require_memory(const TrainPlan& plan, const TrainTask& task);
 
-/// "gist with 2 gist tokens, on 1,000 records of data.jsonl: 500 steps of 64 records, 1.2 million
-/// tokens".
-std::string in_words(const TrainPlan& plan, const TrainData& data, const TrainTask& task);
-
+/// What `gist train --dry-run` prints.
 nlohmann::ordered_json to_json(const TrainPlan& plan, const TrainData& data);
 
 }  // namespace gist

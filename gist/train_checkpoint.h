@@ -11,9 +11,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/train_model.h"
-#include "cli/train_task.h"
 #include "core/parameters.h"
+#include "gist/run_events.h"
+#include "gist/train_model.h"
+#include "gist/train_task.h"
 
 namespace gist {
 
@@ -28,7 +29,7 @@ struct RunState {
   std::int64_t step = 0;            // steps that are done
   nlohmann::ordered_json settings;  // decisive_settings
   std::string data_sha256;
-  std::string base_sha256;  // of the model that training started from; "" for --init
+  std::string base_sha256;  // of what training started from
   std::optional<BestEvaluation> best;
 };
 
@@ -54,19 +55,19 @@ void write_run_state(const std::filesystem::path& directory, const RunState& sta
 /// Writes DIR/checkpoint-STEP. `same_weights` as in write_model.
 void save_checkpoint(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
                      const RunState& state, const std::filesystem::path& same_weights);
-/// Removes all but the last `keep`.
-void remove_old_checkpoints(const TrainTask& task);
+/// Removes all but the last `keep`. What can't be removed gets a warning.
+void remove_old_checkpoints(const TrainTask& task, const RunEvents& events);
 /// The last checkpoint in DIR.
 std::optional<std::filesystem::path> last_checkpoint(const std::filesystem::path& output);
 /// Where the last checkpoint in DIR stands; its bytes are those that were written. Throws
 /// Error(data) where they aren't, or it is none: which file and tensor, and which checkpoint
 /// remains.
-RunState read_last_checkpoint(const std::filesystem::path& output);
+RunState read_last_checkpoint(const std::filesystem::path& output, const RunEvents& events);
 /// Reads weights and optimiser state.
 void load_checkpoint(Parameters& parameters, const std::filesystem::path& checkpoint);
 
 /// Writes DIR/best-STEP, and removes the others afterwards. The answer is its path.
 std::filesystem::path save_best(const Parameters& parameters, const BaseModel& base,
-                                const TrainTask& task, std::int64_t step);
+                                const TrainTask& task, std::int64_t step, const RunEvents& events);
 
 }  // namespace gist

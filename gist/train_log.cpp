@@ -1,4 +1,4 @@
-#include "cli/train_log.h"
+#include "gist/train_log.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -57,15 +57,22 @@ int opened(const std::filesystem::path& path, std::int64_t steps) {
 }  // namespace
 
 StepLog::StepLog(const std::filesystem::path& path, std::int64_t steps)
-    : descriptor_(opened(path, steps)), writer_(descriptor_, path.string()) {}
+    : name_(path.string()), descriptor_(opened(path, steps)) {}
 
 StepLog::~StepLog() {
   ::close(descriptor_);
 }
 
 void StepLog::write(const nlohmann::ordered_json& line) {
-  writer_.line(text_of_json(line));
-  writer_.flush();
+  const std::string text = text_of_json(line) + "\n";
+  for (std::string_view left = text; !left.empty();) {
+    const ssize_t written = ::write(descriptor_, left.data(), left.size());
+    if (written >= 0) {
+      left.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno != EINTR) {
+      fail(ErrorKind::io, "writing {}: {}", name_, std::strerror(errno));
+    }
+  }
 }
 
 double SpikeDetector::mean() const {

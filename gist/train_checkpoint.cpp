@@ -1,12 +1,12 @@
-#include "cli/train_checkpoint.h"
-
-#include <spdlog/spdlog.h>
+#include "gist/train_checkpoint.h"
 
 #include <algorithm>
 #include <charconv>
 #include <system_error>
 #include <tuple>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "formats/files/atomic_directory.h"
 #include "formats/files/file_io.h"
@@ -86,10 +86,12 @@ std::vector<NumberedDirectory> numbered(const fs::path& parent, std::string_view
 }
 
 /// What can't be removed is no reason to stop a run.
-void remove_or_warn(const fs::path& directory) {
+void remove_or_warn(const fs::path& directory, const RunEvents& events) {
   std::error_code error;
   fs::remove_all(directory, error);
-  if (error) spdlog::warn("{} can't be removed: {}", directory.string(), error.message());
+  if (!error) return;
+  events.tell(LogLevel::warning,
+              fmt::format("{} can't be removed: {}", directory.string(), error.message()));
 }
 
 template <typename T>
@@ -217,10 +219,10 @@ void save_checkpoint(const Parameters& parameters, const BaseModel& base, const 
   directory.commit();
 }
 
-void remove_old_checkpoints(const TrainTask& task) {
+void remove_old_checkpoints(const TrainTask& task, const RunEvents& events) {
   const std::vector<NumberedDirectory> found = numbered(task.output, checkpoint_prefix);
   for (std::int64_t i = 0; i < std::ssize(found) - task.keep; ++i) {
-    remove_or_warn(found[static_cast<std::size_t>(i)].path);
+    remove_or_warn(found[static_cast<std::size_t>(i)].path, events);
   }
 }
 
@@ -230,15 +232,17 @@ std::optional<fs::path> last_checkpoint(const fs::path& output) {
   return found.back().path;
 }
 
-RunState read_last_checkpoint(const fs::path& output) {
+RunState read_last_checkpoint(const fs::path& output, const RunEvents& events) {
   const std::vector<NumberedDirectory> found = numbered(output, checkpoint_prefix);
   const fs::path& last = found.back().path;
   try {
     if (has_checksums(last)) {
       verify_checksums(last);
     } else {
-      spdlog::warn("{} has no {}: an older gist wrote it, and damage to it would not be seen",
-                   last.string(), checksums_name);
+      events.tell(
+          LogLevel::warning,
+          fmt::format("{} has no {}: an older gist wrote it, and damage to it would not be seen",
+                      last.string(), checksums_name));
     }
     if (std::optional<RunState> state = read_run_state(last)) return *state;
     fail(ErrorKind::data, "{} is no checkpoint of a run: it has no {}", last.string(), state_name);
@@ -261,13 +265,13 @@ void load_checkpoint(Parameters& parameters, const fs::path& checkpoint) {
 }
 
 fs::path save_best(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
-                   std::int64_t step) {
+                   std::int64_t step, const RunEvents& events) {
   const fs::path path = task.output / fmt::format("{}{}", best_prefix, step);
   AtomicDirectory directory(path, Existing::replace);
   std::ignore = write_model(directory.path(), parameters, base, task, "");  // publishing tells
   directory.commit();
   for (const NumberedDirectory& best : numbered(task.output, best_prefix)) {
-    if (best.number != step) remove_or_warn(best.path);
+    if (best.number != step) remove_or_warn(best.path, events);
   }
   return path;
 }

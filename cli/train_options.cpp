@@ -1,8 +1,12 @@
-#include "cli/train_task.h"
+#include "cli/train_options.h"
 
 #include <limits>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "cli/exclude.h"
+#include "cli/model_options.h"
 #include "cli/record_options.h"
 #include "formats/files/file_io.h"
 #include "formats/files/json_text.h"
@@ -70,6 +74,7 @@ std::int64_t samples_option(const Options& options) {
 }  // namespace
 
 std::vector<OptionSpec> train_options() {
+  const TrainTask usual;
   return {
       {"init", OptionKind::text, "CONFIG.json", "",
        "in place of --model: a new model of this configuration; needs --tokenizer"},
@@ -87,8 +92,9 @@ std::vector<OptionSpec> train_options() {
        "leave longer records out, and list them in DIR/left_out.jsonl; 0: none"},
       {"steps", OptionKind::integer, "N", "", "optimiser steps; or --epochs"},
       {"epochs", OptionKind::integer, "N", "", "passes over the data, shuffled anew each time"},
-      {"batch-records", OptionKind::integer, "N", "64", "records of a step"},
-      {"batch-tokens", OptionKind::integer, "N", "8192",
+      {"batch-records", OptionKind::integer, "N", std::to_string(usual.batch_records),
+       "records of a step"},
+      {"batch-tokens", OptionKind::integer, "N", std::to_string(usual.training.batch_tokens),
        "tokens of one pass: a step of more is split, with the same result (but for what dropout "
        "draws)"},
       {"recompute", OptionKind::flag, "", "",
@@ -104,17 +110,48 @@ std::vector<OptionSpec> train_options() {
        "share of the target that is spread over the vocabulary"},
       {"seed", OptionKind::integer, "N", "0", "of the order of records and of new weights"},
       {"eval-data", OptionKind::text, "FILE", "", "held-out records: the best checkpoint is kept"},
-      {"eval-every", OptionKind::integer, "N", "500", "steps between evaluations"},
+      {"eval-every", OptionKind::integer, "N", std::to_string(usual.eval_every),
+       "steps between evaluations"},
       {"samples", OptionKind::integer, "N", "",
        "held-out records, the first ones, that each evaluation answers, for the report; by default "
        "3 with --report"},
-      {"save-every", OptionKind::integer, "N", "500", "steps between checkpoints; 0: none"},
-      {"keep", OptionKind::integer, "N", "2", "how many of the last checkpoints are kept"},
+      {"save-every", OptionKind::integer, "N", std::to_string(usual.save_every),
+       "steps between checkpoints; 0: none"},
+      {"keep", OptionKind::integer, "N", std::to_string(usual.keep),
+       "how many of the last checkpoints are kept"},
       {"report", OptionKind::text, "FILE", "",
        "an HTML page with the run's curves and samples, drawn anew at each evaluation and "
        "checkpoint"},
       {"resume", OptionKind::flag, "", "", "go on from the last checkpoint in DIR"},
       {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}};
+}
+
+TrainFiles train_files(const Options& options, ModelSetup setup) {
+  TrainFiles files;
+  files.setup = std::move(setup);
+  files.data = options.text("data");
+  if (options.has("eval-data")) files.held_out = options.text("eval-data");
+  if (options.has("report")) files.report = options.text("report");
+  files.resume = options.flag("resume");
+  files.plan_only = options.flag("dry-run");
+  files.names_condition = options.has("condition");
+  return files;
+}
+
+BaseModel base_model(const Options& options, const ModelSetup& setup) {
+  if (options.has("model") == options.has("init")) {
+    fail(ErrorKind::usage, "give either --model DIR, or --init CONFIG.json --tokenizer FILE");
+  }
+  if (options.has("init") != options.has("tokenizer")) {
+    fail(ErrorKind::usage, "--init and --tokenizer belong together");
+  }
+  if (options.has("model")) {
+    return base_from_model(open_model_and_tell(options.text("model"), setup));
+  }
+  if (!setup.ignored_tensors.empty()) {
+    fail(ErrorKind::usage, "--ignore-tensors needs --model: --init starts without tensors");
+  }
+  return base_from_config(options.text("init"), options.text("tokenizer"));
 }
 
 TrainTask train_task(const Options& options, const BaseModel& base, const ModelSpec& spec) {
@@ -142,34 +179,6 @@ TrainTask train_task(const Options& options, const BaseModel& base, const ModelS
   task.save_every = options.integer("save-every", 0, no_limit);
   task.keep = options.integer("keep", 1, no_limit);
   return task;
-}
-
-std::int64_t TrainTask::epoch_steps(std::size_t records) const {
-  const auto count = static_cast<std::int64_t>(records);
-  return (count + batch_records - 1) / batch_records;
-}
-
-std::int64_t TrainTask::total_steps(std::size_t records) const {
-  return steps > 0 ? steps : epochs * epoch_steps(records);
-}
-
-nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t total_steps,
-                                         Dtype dtype) {
-  const AdamwOptions& adamw = task.training.adamw;
-  return {{"condition", name_of(task.gisting.condition)},
-          {"gist-tokens", task.gisting.gist_tokens},
-          {"template", task.gisting.prompt_template.json()},
-          {"steps", total_steps},
-          {"batch-records", task.batch_records},
-          {"lr", task.learning_rate},
-          {"schedule", name_of(task.schedule)},
-          {"warmup", task.warmup},
-          {"beta2", adamw.beta2},
-          {"weight-decay", adamw.weight_decay},
-          {"clip", adamw.max_norm},
-          {"label-smoothing", task.training.label_smoothing},
-          {"seed", task.seed},
-          {"dtype", name_of(dtype)}};
 }
 
 }  // namespace gist

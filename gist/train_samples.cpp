@@ -1,13 +1,13 @@
-#include "cli/train_samples.h"
+#include "gist/train_samples.h"
 
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "cli/report/sample_parts.h"
 #include "core/generate.h"
 #include "core/key_value_cache.h"
+#include "formats/files/text.h"
 #include "formats/sequences/completion_text.h"
 #include "formats/sequences/context.h"
 
@@ -62,7 +62,7 @@ nlohmann::ordered_json to_json(const EvaluationRecord& record, const std::string
 
 nlohmann::ordered_json answered_samples(const Model& model, const TrainData& held_out,
                                         const BaseModel& base, const TrainTask& task,
-                                        const Signals& signals) {
+                                        const std::function<void()>& alive) {
   std::vector<Context> contexts;
   for (std::size_t i = 0; i < held_out.texts.size(); ++i) {
     contexts.push_back(context_of(held_out.records[i]));
@@ -81,8 +81,8 @@ nlohmann::ordered_json answered_samples(const Model& model, const TrainData& hel
         to_json(held_out.texts[request],
                 completion_text(base.tokenizer, contexts[request], answer.ids), answer);
   };
-  events.interrupted = [&] {  // a signal lets the evaluation finish
-    signals.beat();
+  events.interrupted = [&] {  // who asks for an end waits for the evaluation
+    if (alive) alive();
     return false;
   };
   generate(model, greedy_options(contexts, base, task), events);

@@ -1,0 +1,33 @@
+#include "gist/train_task.h"
+
+namespace gist {
+
+std::int64_t TrainTask::epoch_steps(std::size_t records) const {
+  const auto count = static_cast<std::int64_t>(records);
+  return (count + batch_records - 1) / batch_records;
+}
+
+std::int64_t TrainTask::total_steps(std::size_t records) const {
+  return steps > 0 ? steps : epochs * epoch_steps(records);
+}
+
+nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t total_steps,
+                                         Dtype dtype) {
+  const AdamwOptions& adamw = task.training.adamw;
+  return {{"condition", name_of(task.gisting.condition)},
+          {"gist-tokens", task.gisting.gist_tokens},
+          {"template", task.gisting.prompt_template.json()},
+          {"steps", total_steps},
+          {"batch-records", task.batch_records},
+          {"lr", task.learning_rate},
+          {"schedule", name_of(task.schedule)},
+          {"warmup", task.warmup},
+          {"beta2", adamw.beta2},
+          {"weight-decay", adamw.weight_decay},
+          {"clip", adamw.max_norm},
+          {"label-smoothing", task.training.label_smoothing},
+          {"seed", task.seed},
+          {"dtype", name_of(dtype)}};
+}
+
+}  // namespace gist

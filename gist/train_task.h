@@ -1,0 +1,48 @@
+// What a training run is asked to do.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+
+#include "core/learning_rate.h"
+#include "core/train.h"
+#include "formats/records/field_map.h"
+#include "formats/records/record_reader.h"
+#include "formats/sequences/gisting.h"
+
+namespace gist {
+
+/// Besides `output`, `gisting`, the learning rate and one of `steps` and `epochs`, all has a
+/// default.
+struct TrainTask {
+  std::filesystem::path output;  // the directory for the model, checkpoints and metrics
+  Gisting gisting;
+  FieldMap fields;  // where records have what the template reads
+  std::size_t max_record_bytes = default_record_bytes;  // longer records are refused; 0: none
+  std::int64_t steps = 0;                               // 0: `epochs` says it
+  std::int64_t epochs = 0;          // passes over the data, in a new order each time
+  std::int64_t batch_records = 64;  // of a step
+  std::int64_t max_tokens = 0;      // longer records are left out; 0: none
+  double learning_rate = 0;         // at its peak
+  Schedule schedule = Schedule::linear;
+  std::int64_t warmup = 0;  // steps in which the rate rises
+  std::uint64_t seed = 0;   // of the order of records and of new weights
+  TrainingOptions training{.adamw = {.max_norm = 1}, .batch_tokens = 8192};
+  std::int64_t eval_every = 500;  // steps between evaluations of held-out records
+  std::int64_t samples = 0;       // held-out records that each evaluation answers
+  std::int64_t save_every = 500;  // steps between checkpoints; 0: none
+  std::int64_t keep = 2;          // how many of the last checkpoints stay
+
+  /// Steps of an epoch over so many records: its last one may have fewer records than the others.
+  std::int64_t epoch_steps(std::size_t records) const;
+  /// Of the whole run.
+  std::int64_t total_steps(std::size_t records) const;
+};
+
+/// What decides the numbers of a run: kept in its checkpoints, and compared when one is resumed.
+nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t total_steps,
+                                         Dtype dtype);
+
+}  // namespace gist

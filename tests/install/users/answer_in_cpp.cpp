@@ -1,6 +1,6 @@
 // Compresses instructions to gists in memory, and answers an input behind each.
 //
-//     answer_in_cpp MODEL INPUT INSTRUCTION ...
+//     answer_in_cpp MODEL PLUGINS INPUT INSTRUCTION ...
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -9,12 +9,13 @@
 #include <gist/gist_model.h>
 
 int main(int argc, char** argv) {
-  if (argc < 4) return 64;
+  if (argc < 5) return 64;
   try {
     gist::ModelSetup setup;
     setup.device = "cpu";
+    setup.plugins.first = {argv[2]};
     gist::GistModel model(argv[1], setup);
-    const std::vector<std::string> instructions(argv + 3, argv + argc);
+    const std::vector<std::string> instructions(argv + 4, argv + argc);
     const std::vector<gist::PromptGist> gists = model.compress(instructions);
 
     std::vector<std::string> answers(gists.size());
@@ -23,7 +24,7 @@ int main(int argc, char** argv) {
     events.next = [&]() -> std::optional<gist::TextRequest> {
       if (next == gists.size()) return std::nullopt;
       const std::size_t i = next++;
-      return model.behind(gists[i], argv[2], i);
+      return model.behind(gists[i], argv[3], i);
     };
     events.done = [&](std::uint64_t request, gist::TextCompletion completion) {
       answers[request] = std::move(completion.text);

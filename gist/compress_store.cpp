@@ -212,7 +212,7 @@ CompressOutcome compress_to_store(const StoreTask& task, const CompressRun& run,
   if (!staging) return compare_with_finished(task, header, run, events);
   try {
     return compress_and_publish(task, run, *staging, events);
-  } catch (const Error&) {
+  } catch (...) {  // an event may throw anything
     keep_or_discard(*staging, events);
     throw;
   }

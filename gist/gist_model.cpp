@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "formats/files/json_text.h"
+#include "formats/files/text.h"
 #include "formats/sequences/store_of_model.h"
 #include "kernels/error.h"
 
@@ -37,6 +38,17 @@ GistSource::GistSource(const std::filesystem::path& path, const StoreReading& re
   origin.prompt_template =
       PromptTemplate::parse(parse_json(origin.header.prompt_template, place), place);
   origin_ = std::make_shared<const GistOrigin>(std::move(origin));
+}
+
+std::uint64_t GistSource::row_of_id(const std::string& id) const {
+  if (const std::optional<std::uint64_t> row = store_.find(id)) return *row;
+  fail(ErrorKind::data, "{} has no gist with id {}", origin_->name, in_quotes(id));
+}
+
+std::uint64_t GistSource::row_of_instruction(const std::string& instruction) const {
+  if (const auto row = store_.find_prompt(sha256(strip(instruction)))) return *row;
+  fail(ErrorKind::data, "{} has no gist of the instruction {}", origin_->name,
+       in_quotes(instruction));
 }
 
 PromptGist GistSource::read(std::uint64_t row) const {

@@ -47,6 +47,10 @@ class GistSource {
   explicit GistSource(const std::filesystem::path& path, const StoreReading& reading = {});
 
   const GistStore& store() const { return store_; }
+  /// The row of an id, or of the instruction that was compressed. Throws Error(data) where there is
+  /// none.
+  std::uint64_t row_of_id(const std::string& id) const;
+  std::uint64_t row_of_instruction(const std::string& instruction) const;
   /// Throws Error(usage) for a row that there is none of, and as GistStore::activations.
   PromptGist read(std::uint64_t row) const;
 

@@ -3,8 +3,6 @@
 #include <utility>
 #include <vector>
 
-#include "formats/files/text.h"
-#include "formats/model/prompt_template.h"
 #include "gist/c/context.h"
 
 using gist::c::OpenModel;
@@ -20,21 +18,26 @@ class RequestReader {
 
   TextRequest read(const gist_request& given, std::size_t number) {
     place_ = fmt::format("request {}", number + 1);
-    const gist_request request = taken(&given, place_.c_str());
-    check_sources(request);
-    TextRequest result;
-    if (request.activations != nullptr || request.store != nullptr) {
-      const PromptGist gist =
-          request.activations != nullptr ? *context_.get(request.activations) : stored(request);
-      result = model_.behind(gist, text_or_empty(request.input, named("input")), number, place_);
-    } else {
-      result = model_.reading(record_of(request, number), "request");
-      result.ordinal = number;
+    try {
+      return understood(taken(&given, place_.c_str()), number);
+    } catch (const Error& error) {
+      const std::string_view message = error.what();
+      if (message.starts_with("request")) throw;
+      throw Error(error.kind(), fmt::format("{}: {}", place_, message));
     }
-    return result;
   }
 
  private:
+  TextRequest understood(const gist_request& request, std::size_t number) {
+    check_sources(request);
+    if (request.activations != nullptr || request.store != nullptr) {
+      const PromptGist gist =
+          request.activations != nullptr ? *context_.get(request.activations) : stored(request);
+      return model_.behind(gist, text_or_empty(request.input, named("input")), number, place_);
+    }
+    return model_.reading(record_of(request, number), "request");
+  }
+
   const char* named(const char* member) {
     name_ = place_ + ": " + member;
     return name_.c_str();
@@ -67,25 +70,12 @@ class RequestReader {
   PromptGist stored(const gist_request& request) {
     const std::shared_ptr<OpenStore> open = context_.get(request.store);
     const Turn turn(open->turns);
-    const GistStore& store = open->source.store();
-    std::optional<std::uint64_t> row;
-    if (request.gist != nullptr) {
-      const std::string id = text_of(request.gist, named("gist"));
-      row = store.find(id);
-      if (!row) {
-        fail(ErrorKind::data, "{}: {} has no gist with id {}", place_, store.path().string(),
-             in_quotes(id));
-      }
-    } else {
-      const std::string instruction = text_of(request.instruction, named("instruction"));
-      row = store.find_prompt(sha256(strip(instruction)));
-      if (!row) {
-        fail(ErrorKind::data, "{}: {} has no gist of the instruction {}", place_,
-             store.path().string(), in_quotes(instruction));
-      }
-    }
-    const auto [found, is_new] = read_.try_emplace({open.get(), *row});
-    if (is_new) found->second = open->source.read(*row);
+    const std::uint64_t row =
+        request.gist != nullptr
+            ? open->source.row_of_id(text_of(request.gist, named("gist")))
+            : open->source.row_of_instruction(text_of(request.instruction, named("instruction")));
+    const auto [found, is_new] = read_.try_emplace({open.get(), row});
+    if (is_new) found->second = open->source.read(row);
     return found->second;
   }
 

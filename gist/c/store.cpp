@@ -1,8 +1,6 @@
 // Opening stores, and looking gists up in them.
 #include <algorithm>
 
-#include "formats/files/text.h"
-#include "formats/model/prompt_template.h"
 #include "gist/c/context.h"
 
 using gist::ErrorKind;
@@ -75,14 +73,8 @@ gist_status gist_store_find(gist_context* context, gist_store store, const char*
     gist::c::require(row, "row");
     *row = 0;
     const std::string text = gist::c::text_of(id, "id");
-    gist::c::with_store(context, store, [&](const gist::GistSource& source) {
-      const std::optional<std::uint64_t> found = source.store().find(text);
-      if (!found) {
-        fail(ErrorKind::data, "{} has no gist with id {}", source.store().path().string(),
-             gist::in_quotes(text));
-      }
-      *row = *found;
-    });
+    gist::c::with_store(context, store,
+                        [&](const gist::GistSource& source) { *row = source.row_of_id(text); });
   });
 }
 
@@ -93,12 +85,7 @@ gist_status gist_store_find_prompt(gist_context* context, gist_store store, cons
     *row = 0;
     const std::string text = gist::c::text_of(instruction, "instruction");
     gist::c::with_store(context, store, [&](const gist::GistSource& source) {
-      const auto found = source.store().find_prompt(gist::sha256(gist::strip(text)));
-      if (!found) {
-        fail(ErrorKind::data, "{} has no gist of the instruction {}",
-             source.store().path().string(), gist::in_quotes(text));
-      }
-      *row = *found;
+      *row = source.row_of_instruction(text);
     });
   });
 }

@@ -220,6 +220,30 @@ TEST_F(CInterface, GoesOnWithAStoreAndRefusesToReplaceOne) {
   EXPECT_EQ(prompts.receipts, (std::vector<std::string>{"stored 0", "stored 0"}));
 }
 
+int32_t give_up(void*, gist_prompt*) {
+  return -1;
+}
+
+TEST_F(CInterface, LeavesNothingOfAStoreThatIsGivenUpBeforeItsFirstRow) {
+  const std::string path = std::string(testing::TempDir()) + "/given_up.h5";
+  expect(gist_compress_to_store(context_, model_, path.c_str(), nullptr, give_up, nullptr, &error_),
+         GIST_CANCELLED, "next");
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
+}
+
+TEST_F(CInterface, SaysWhichRequestFindsNoGist) {
+  Prompts prompts{{instruction}};
+  const std::string path = store_with(prompts);
+  gist_store store = nullptr;
+  ASSERT_EQ(gist_store_open(context_, path.c_str(), nullptr, &store, &error_), GIST_OK);
+  auto request = sized<gist_request>();
+  request.store = store;
+  request.gist = "nobody";
+  answer(request);
+  expect(status_, GIST_DATA, "request 1: " + path + " has no gist with id");
+}
+
 TEST_F(CInterface, ShowsTextAsItComesAndEndsItAtAStop) {
   Answers answers;
   answers.texts.resize(1);

@@ -1,7 +1,6 @@
 #include "gist/compress_prompts.h"
 
 #include <cstdint>
-#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -23,10 +22,10 @@ RecordSource numbered(std::span<const std::string> prompts) {
 
 }  // namespace
 
-std::vector<GistActivations> compress_prompts(const ModelFiles& files, const LoadedModel& model,
-                                              const CompressionTask& task,
-                                              std::span<const std::string> prompts,
-                                              const BatchLimits& limits) {
+std::vector<MadeGist> compress_prompts(const ModelFiles& files, const LoadedModel& model,
+                                       const CompressionTask& task,
+                                       std::span<const std::string> prompts,
+                                       const BatchLimits& limits) {
   CompressionTask all = task;
   all.shard = {};
   all.max_tokens = 0;
@@ -34,7 +33,7 @@ std::vector<GistActivations> compress_prompts(const ModelFiles& files, const Loa
   const ModelSpec& spec = model.model.spec();
   PromptReader reader(numbered(prompts), files, spec, all);
   Scratch scratch(model.model.backend());
-  std::vector<GistActivations> results;
+  std::vector<MadeGist> results;
   std::vector<Sequence> sequences;
   std::vector<Interval> kept;
   std::int32_t tokens = 0;
@@ -42,7 +41,9 @@ std::vector<GistActivations> compress_prompts(const ModelFiles& files, const Loa
     if (sequences.empty()) return;
     std::vector<GistActivations> batch =
         compress(model.model, sequences, kept, all.condition, scratch);
-    std::move(batch.begin(), batch.end(), std::back_inserter(results));
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      results.push_back({std::move(batch[i]), kept[i].begin});
+    }
     sequences.clear();
     kept.clear();
     tokens = 0;

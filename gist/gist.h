@@ -146,7 +146,7 @@ GIST_API gist_status gist_cancel(gist_context* context, gist_model model, gist_e
 
 /* ---- Gists in memory --------------------------------------------------------------------------- */
 
-/* Compresses prompts, in one pass: activations[i] become a handle for instructions[i]. On failure
+/* Compresses prompts: activations[i] become a handle for instructions[i]. On failure
  * all are NULL. */
 GIST_API gist_status gist_compress(gist_context* context, gist_model model,
                                    const char* const* instructions, size_t count,

@@ -5,6 +5,7 @@
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
 #include "formats/sequences/store_of_model.h"
+#include "gist/compress_prompts.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -65,26 +66,20 @@ GistModel::GistModel(const std::string& directory, const ModelSetup& setup,
       files_(open_model(directory, setup_)),
       loaded_(load_model(files_, family_of(files_, setup_),
                          open_device(setup_.device, setup_.compute, events))),
-      gisting_(gisting_of(files_, spec(), gist_tokens)),
-      scratch_(loaded_.model.backend()) {
+      gisting_(gisting_of(files_, spec(), gist_tokens)) {
   ContextSource source;
   source.gisting = gisting_;
   contexts_.emplace(files_, spec(), source);
 }
 
-const Gisting& GistModel::compressing() const {
+CompressionTask GistModel::compressing() const {
   if (!gisting_) {
     fail(ErrorKind::usage,
          "{} has no gist.json, which says how many gist tokens it was trained with: give "
          "gist_tokens",
          files_.path);
   }
-  if (gisting_->condition != Condition::gist || gisting_->gist_tokens < 1) {
-    fail(ErrorKind::usage,
-         "{}/gist.json: the model was trained under {} with {} gist tokens, so they hold no prompt",
-         files_.path, name_of(gisting_->condition), gisting_->gist_tokens);
-  }
-  return *gisting_;
+  return compression_task(*gisting_, false, spec(), files_.path);
 }
 
 std::shared_ptr<const GistOrigin> GistModel::origin() {
@@ -100,34 +95,10 @@ std::shared_ptr<const GistOrigin> GistModel::origin() {
 }
 
 std::vector<PromptGist> GistModel::compress(std::span<const std::string> instructions) {
-  const Gisting& gisting = compressing();
-  std::vector<Sequence> sequences;
-  std::vector<Interval> kept;
-  for (std::size_t i = 0; i < instructions.size(); ++i) {
-    const std::string place = fmt::format("prompt {}", i + 1);
-    if (strip(instructions[i]).empty()) {
-      fail(ErrorKind::data, "{}: it is empty: there is nothing to compress", place);
-    }
-    GistedPrompt prompt =
-        gisted_prompt(gisting, files_, [&](std::string_view field) -> std::string {
-          if (field == "instruction") return instructions[i];
-          fail(ErrorKind::data, "{}: the template reads \"{}\", which a prompt has not", place,
-               field);
-        });
-    if (spec().max_positions > 0 && prompt.gist.end > spec().max_positions) {
-      fail(ErrorKind::data, "{}: it takes {} tokens with its gist, but the model has {} positions",
-           place, prompt.gist.end, spec().max_positions);
-    }
-    sequences.push_back(std::move(prompt.sequence));
-    kept.push_back(prompt.gist);
-  }
   std::vector<PromptGist> gists;
-  if (sequences.empty()) return gists;
-  std::vector<GistActivations> activations =
-      gist::compress(loaded_.model, sequences, kept, gisting.condition, scratch_);
-  for (std::size_t i = 0; i < activations.size(); ++i) {
-    gists.push_back({std::make_shared<const GistActivations>(std::move(activations[i])),
-                     kept[i].begin, origin()});
+  for (MadeGist& gist : compress_prompts(files_, loaded_, compressing(), instructions)) {
+    gists.push_back({std::make_shared<const GistActivations>(std::move(gist.activations)),
+                     gist.position, origin()});
   }
   return gists;
 }

@@ -17,10 +17,10 @@
 #include <string_view>
 #include <vector>
 
-#include "core/compress.h"
 #include "core/generate.h"
 #include "formats/sequences/context.h"
 #include "formats/store/gist_store.h"
+#include "gist/compress_store.h"
 #include "gist/loaded_model.h"
 #include "gist/text_generation.h"
 
@@ -77,12 +77,11 @@ class GistModel {
   Dtype compute_dtype() const { return setup_.compute.dtype; }
   /// How prompts are gisted; nothing where neither gist.json nor the constructor says it.
   const std::optional<Gisting>& gisting() const { return gisting_; }
-  /// The same; throws Error(usage) where it isn't known, or the model doesn't compress: it was
-  /// trained under another condition, or has no gist tokens.
-  const Gisting& compressing() const;
+  /// What it makes of prompts. Throws Error(usage) where how they are gisted isn't known, or the
+  /// model doesn't compress: it was trained under another condition, or has no gist tokens.
+  CompressionTask compressing() const;
 
-  /// Compresses prompts in one pass. Throws Error(data), "prompt N: " first, for one that is empty
-  /// or longer than the model reads.
+  /// Compresses prompts, as compress_prompts does.
   std::vector<PromptGist> compress(std::span<const std::string> instructions);
 
   /// What answers an input behind a gist. Throws Error(data), `place` first, where another model
@@ -108,7 +107,6 @@ class GistModel {
   LoadedModel loaded_;
   std::optional<Gisting> gisting_;
   std::optional<ContextReader> contexts_;
-  Scratch scratch_;
   std::shared_ptr<const GistOrigin> origin_;               // null until something is compressed
   std::vector<std::weak_ptr<const GistOrigin>> accepted_;  // of other gists that this model reads
 };

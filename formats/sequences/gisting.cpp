@@ -9,16 +9,6 @@ PromptTemplate default_template(const ModelSpec& spec, const Tokenizer& tokenize
                                 : PromptTemplate::decoder_default(tokenizer.adds_bos());
 }
 
-GistedPrompt gisted_prompt(const Gisting& gisting, const ModelFiles& files,
-                           const FieldLookup& fields) {
-  const std::vector<std::int32_t> before =
-      gisting.prompt_template.before_gist(files.tokenizer, fields);
-  const std::int32_t token = gisting.gist_tokens > 0 ? gist_token_of(files) : -1;
-  GistedPrompt result{join(before, token, gisting.gist_tokens, {}), {}};
-  result.gist = {static_cast<std::int32_t>(before.size()), result.sequence.tokens()};
-  return result;
-}
-
 std::int32_t gist_token_of(const ModelFiles& files) {
   const std::optional<std::int32_t> token = files.tokenizer.gist_token();
   if (!token) {

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "core/batch.h"
 #include "core/model.h"
 #include "core/visibility.h"
 #include "formats/model/model_files.h"
@@ -21,16 +20,6 @@ struct Gisting {
 /// The layout that published checkpoints of the model's kind were trained on; a decoder's begins
 /// with bos where its tokenizer begins texts with it.
 PromptTemplate default_template(const ModelSpec& spec, const Tokenizer& tokenizer);
-
-/// A prompt with its gist tokens, as a model reads it to compress it.
-struct GistedPrompt {
-  Sequence sequence;
-  Interval gist;  // where the gist tokens stand: [prompt's tokens, all tokens)
-};
-/// `fields` gives what the template asks for before the gist. Throws Error(data) where the
-/// tokenizer has no gist token.
-GistedPrompt gisted_prompt(const Gisting& gisting, const ModelFiles& files,
-                           const FieldLookup& fields);
 
 /// The id of the gist token; throws Error(data) where the tokenizer has none.
 std::int32_t gist_token_of(const ModelFiles& files);

@@ -40,7 +40,7 @@ StoreTask task_of(const GistModel& model, const char* path, const gist_compress_
   StoreTask task;
   require(path, "path");
   task.path = path;
-  task.compression = compression_task(model.compressing(), false, model.spec(), model.files().path);
+  task.compression = model.compressing();
   task.dtype = store_dtype(options);
   task.compute = model.compute_dtype();
   if (options.batch_tokens < 0) {

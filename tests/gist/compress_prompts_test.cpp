@@ -17,23 +17,25 @@ const std::vector<std::string> prompts{"Repeat the words.", "Reverse the words."
 
 TEST(CompressPrompts, EachPromptHasItsGistInTheOrderGiven) {
   const CompressModel model;
-  const std::vector<GistActivations> gists =
+  const std::vector<MadeGist> gists =
       compress_prompts(model.files, model.model, model.task, prompts);
   ASSERT_EQ(gists.size(), 3u);
-  EXPECT_EQ(gists[0].tokens, 1);
-  EXPECT_THAT(gists[0].key, ::testing::Pointwise(::testing::FloatNear(1e-4F), gists[2].key));
-  EXPECT_NE(gists[0].key, gists[1].key);
+  EXPECT_EQ(gists[0].activations.tokens, 1);
+  EXPECT_THAT(gists[0].activations.key,
+              ::testing::Pointwise(::testing::FloatNear(1e-4F), gists[2].activations.key));
+  EXPECT_NE(gists[0].activations.key, gists[1].activations.key);
 }
 
 TEST(CompressPrompts, BatchesDontChangeAGist) {
   const CompressModel model;
-  const std::vector<GistActivations> together =
+  const std::vector<MadeGist> together =
       compress_prompts(model.files, model.model, model.task, prompts);
-  const std::vector<GistActivations> alone =
+  const std::vector<MadeGist> alone =
       compress_prompts(model.files, model.model, model.task, prompts, {8192, 1});
   ASSERT_EQ(alone.size(), together.size());
   for (std::size_t i = 0; i < alone.size(); ++i) {
-    EXPECT_THAT(alone[i].key, ::testing::Pointwise(::testing::FloatNear(1e-4F), together[i].key));
+    EXPECT_THAT(alone[i].activations.key,
+                ::testing::Pointwise(::testing::FloatNear(1e-4F), together[i].activations.key));
   }
 }
 
@@ -46,7 +48,7 @@ TEST(CompressPrompts, AnEmptyPromptIsNamed) {
 
 TEST(CompressPrompts, TwoModelsServeTwoThreads) {
   const CompressModel models[2];
-  std::vector<GistActivations> gists[2];
+  std::vector<MadeGist> gists[2];
   std::vector<std::thread> threads;
   for (int i = 0; i < 2; ++i) {
     threads.emplace_back([&models, &gists, i] {
@@ -55,7 +57,7 @@ TEST(CompressPrompts, TwoModelsServeTwoThreads) {
   }
   for (std::thread& thread : threads) thread.join();
   ASSERT_EQ(gists[0].size(), 3u);
-  EXPECT_EQ(gists[0][1].value, gists[1][1].value);
+  EXPECT_EQ(gists[0][1].activations.value, gists[1][1].activations.value);
 }
 
 }  // namespace

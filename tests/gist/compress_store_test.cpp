@@ -38,12 +38,11 @@ TEST(CompressToStore, AStoreHoldsThePromptsInMemory) {
   const GistStore store(task.path, {.trusted = true});
   ASSERT_EQ(store.rows(), 3u);
   const std::vector<std::string> texts{prompts[1].instruction};
-  const std::vector<GistActivations> alone =
-      compress_prompts(model.files, model.model, model.task, texts);
+  const std::vector<MadeGist> alone = compress_prompts(model.files, model.model, model.task, texts);
   const std::optional<std::uint64_t> row = store.find("b");
   ASSERT_TRUE(row);
   EXPECT_THAT(store.activations(*row).key,
-              ::testing::Pointwise(::testing::FloatNear(1e-4F), alone[0].key));
+              ::testing::Pointwise(::testing::FloatNear(1e-4F), alone[0].activations.key));
 }
 
 TEST(CompressToStore, AFileAndMemoryMakeTheSameStore) {

@@ -16,6 +16,7 @@
 #include "cli/model_options.h"
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
+#include "formats/model/named_templates.h"
 #include "kernels/devices.h"
 #include "kernels/error.h"
 #include "plugins/host/plugin_host.h"
@@ -131,11 +132,31 @@ int check(const Options& options, LineWriter& out) {
   return code;
 }
 
+/// Each layout with what a record of it becomes.
+int templates(const Options& options, LineWriter& out) {
+  const FieldLookup example = [](std::string_view field) {
+    return std::string(field == "instruction" ? "Answer in one word." : "What do bees make?");
+  };
+  for (const NamedTemplate& entry : named_templates()) {
+    const PromptTemplate layout = *template_named(entry.name, true);
+    if (options.flag("json")) {
+      out.line(text_of_json(ordered_json{{"name", entry.name},
+                                         {"about", entry.about},
+                                         {"template", layout.json()},
+                                         {"example", layout.shown(example)}}));
+    } else {
+      out.line(fmt::format("{}  {}", entry.name, entry.about));
+      out.line("  " + text_of_json(nlohmann::json(layout.shown(example))));
+    }
+  }
+  return exit_ok;
+}
+
 int run_plugins(const Options& options) {
   const std::vector<std::string>& words = options.positional();
   const std::string verb = words.empty() ? "" : words[0];
-  if (verb != "list" && verb != "where" && verb != "check") {
-    fail(ErrorKind::usage, "gist plugins: expected list, where or check{}",
+  if (verb != "list" && verb != "where" && verb != "templates" && verb != "check") {
+    fail(ErrorKind::usage, "gist plugins: expected list, where, templates or check{}",
          verb.empty() ? "" : fmt::format(", found \"{}\"", verb));
   }
   LineWriter out = standard_output();
@@ -145,6 +166,8 @@ int run_plugins(const Options& options) {
   } else if (words.size() > 1) {
     fail(ErrorKind::usage, "gist plugins {} takes no further argument, found \"{}\"", verb,
          words[1]);
+  } else if (verb == "templates") {
+    code = templates(options, out);
   } else {
     code = verb == "list" ? list(options, out) : where(options, out);
   }
@@ -156,13 +179,13 @@ int run_plugins(const Options& options) {
 
 Command plugins_command() {
   return {{"plugins",
-           "list | where | check LIBRARY ... [OPTION ...]",
-           "list and check plugins (model families), say what is searched",
+           "list | where | templates | check LIBRARY ... [OPTION ...]",
+           "list and check plugins (model families), say what is searched; list layouts of prompts",
            "ARGUMENT",
            {{"plugin-path", OptionKind::list, "DIR", "",
              "list, where: a directory to search first, or a list separated by ':'; repeatable"},
             {"json", OptionKind::flag, "", "",
-             "JSON: an object a plugin, one of all directories, an object a check"}},
+             "JSON: an object a plugin, a template or a check, one of all directories"}},
            "",
            "  gist plugins list\n  gist plugins check ./libmy_family.so\n"},
           run_plugins};

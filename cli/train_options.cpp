@@ -1,9 +1,14 @@
 #include "cli/train_options.h"
 
+#include <fmt/ranges.h>
+
+#include <filesystem>
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "cli/exclude.h"
 #include "cli/model_options.h"
@@ -11,6 +16,7 @@
 #include "formats/files/file_io.h"
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
+#include "formats/model/named_templates.h"
 #include "formats/records/record_reader.h"
 #include "kernels/error.h"
 
@@ -31,10 +37,25 @@ Schedule schedule_option(const Options& options) {
   return *schedule;
 }
 
-PromptTemplate template_option(const Options& options, const PromptTemplate& otherwise) {
+/// A layout by its name, or that of a file; a file of such a name is ./NAME.
+PromptTemplate template_option(const Options& options, const Tokenizer& tokenizer,
+                               const PromptTemplate& otherwise) {
   if (!options.has("template")) return otherwise;
   const std::string path = options.text("template");
-  return PromptTemplate::parse(parse_json(read_file(path), path), path);
+  if (const auto layout = template_named(path, tokenizer.adds_bos())) {
+    layout->require_tokens(tokenizer);
+    return *layout;
+  }
+  if (!std::filesystem::exists(path)) {
+    std::vector<std::string_view> names;
+    for (const NamedTemplate& entry : named_templates()) names.push_back(entry.name);
+    fail(ErrorKind::no_input,
+         "--template: found no file {}, and no layout has this name; there are {}", in_quotes(path),
+         fmt::join(names, ", "));
+  }
+  const PromptTemplate layout = PromptTemplate::parse(parse_json(read_file(path), path), path);
+  layout.require_tokens(tokenizer);
+  return layout;
 }
 
 void read_length(const Options& options, TrainTask& task) {
@@ -87,7 +108,9 @@ std::vector<OptionSpec> train_options() {
        "gist, pos or neg; by default what gist.json says"},
       {"gist-tokens", OptionKind::integer, "K", "",
        "gist tokens after the prompt; by default what gist.json says"},
-      {"template", OptionKind::text, "FILE", "", "JSON list of pieces: the layout of a record"},
+      {"template", OptionKind::text, "NAME", "",
+       "layout of a record: alpaca, chatml, llama3, gemma, mistral, t5 or a FILE, a JSON list of "
+       "pieces; by default what the model's tokens say"},
       {"max-tokens", OptionKind::integer, "N", "0",
        "leave longer records out, and list them in DIR/left_out.jsonl; 0: none"},
       {"steps", OptionKind::integer, "N", "", "optimiser steps; or --epochs"},
@@ -162,7 +185,8 @@ TrainTask train_task(const Options& options, const BaseModel& base, const ModelS
     fail(ErrorKind::usage, "--condition {} needs --gist-tokens of 1 or more",
          name_of(task.gisting.condition));
   }
-  task.gisting.prompt_template = template_option(options, task.gisting.prompt_template);
+  task.gisting.prompt_template =
+      template_option(options, base.tokenizer, task.gisting.prompt_template);
   task.fields = field_map(options, task.gisting.prompt_template);
   task.max_record_bytes = max_record_bytes(options);
   check_standard_input(options);

@@ -5,6 +5,7 @@
 
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
+#include "formats/model/named_templates.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -21,7 +22,7 @@ const std::string& string_member(const nlohmann::json& piece, const char* name,
   return value.get_ref<const std::string&>();
 }
 
-std::int32_t required(std::optional<std::int32_t> id, const char* name,
+std::int32_t required(std::optional<std::int32_t> id, std::string_view name,
                       const Tokenizer& tokenizer) {
   if (!id) {
     fail(ErrorKind::data,
@@ -29,6 +30,27 @@ std::int32_t required(std::optional<std::int32_t> id, const char* name,
          tokenizer.path().string(), name);
   }
   return *id;
+}
+
+/// What counts as white space where text is stripped as Python's str.strip and Jinja's trim do.
+bool unicode_white_space(char32_t c) {
+  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
+         c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
+         c == 0x205F || c == 0x3000;
+}
+
+std::string strip_unicode(std::string_view text) {
+  std::string_view rest = text;
+  std::size_t begin = text.size(), end = 0;
+  while (!rest.empty()) {
+    const std::size_t at = text.size() - rest.size();
+    char32_t c = 0;
+    next_character(rest, c);
+    if (unicode_white_space(c)) continue;
+    begin = std::min(begin, at);
+    end = text.size() - rest.size();
+  }
+  return begin < end ? std::string(text.substr(begin, end - begin)) : "";
 }
 
 }  // namespace
@@ -47,22 +69,11 @@ std::string_view strip(std::string_view text) {
 }
 
 PromptTemplate PromptTemplate::decoder_default(bool with_bos) {
-  nlohmann::json pieces = {"bos",
-                           {{"text", "Instruction: {instruction}"}},
-                           "gist",
-                           {{"text", "Input: {input}\nOutput:"}, {"else", "Output:"}}};
-  if (!with_bos) pieces.erase(0);
-  return parse(pieces, "the default template");
+  return *template_named("alpaca", with_bos);
 }
 
 PromptTemplate PromptTemplate::encoder_default() {
-  // Published checkpoints have a lone "▁" before the gist: it comes from a newline there.
-  const nlohmann::json pieces = {{{"text", "Instruction: {instruction}"}},
-                                 {{"piece", "▁"}},
-                                 "gist",
-                                 {{"text", "Input: {input}"}},
-                                 "eos"};
-  return parse(pieces, "the default template");
+  return *template_named("t5", false);
 }
 
 PromptTemplate PromptTemplate::parse(const nlohmann::json& pieces, const std::string& where) {
@@ -97,21 +108,34 @@ PromptTemplate::Piece PromptTemplate::parse_piece(const nlohmann::json& piece,
   } else if (piece.is_object() && piece.size() == 1 && piece.contains("piece")) {
     result.kind = Piece::Kind::piece;
     result.name = string_member(piece, "piece", place);
+  } else if (piece.is_object() && piece.size() == 1 && piece.contains("token")) {
+    result.kind = Piece::Kind::token;
+    result.name = string_member(piece, "token", place);
   } else if (piece.is_object() && piece.contains("text") &&
-             piece.size() == (piece.contains("else") ? 2U : 1U)) {
+             piece.size() == 1 + piece.count("else") + piece.count("strip")) {
     result.kind = Piece::Kind::text;
+    if (piece.contains("strip")) result.strip = parse_strip(piece, place);
     result.text = parse_pattern(string_member(piece, "text", place), place);
     if (piece.contains("else")) {
       result.otherwise = parse_pattern(string_member(piece, "else", place), place);
     }
   } else {
     fail(ErrorKind::data,
-         "{}: should be \"bos\", \"eos\", \"gist\", {{\"piece\": NAME}}, or {{\"text\": TEXT}} "
-         "with an "
-         "\"else\" where wanted; found {}",
+         "{}: should be \"bos\", \"eos\", \"gist\", {{\"token\": NAME}}, {{\"piece\": NAME}}, or "
+         "{{\"text\": TEXT}} with \"else\" and \"strip\" where wanted; found {}",
          place, in_quotes(text_of_json(piece)));
   }
   return result;
+}
+
+PromptTemplate::Strip PromptTemplate::parse_strip(const nlohmann::json& piece,
+                                                  const std::string& place) {
+  const std::string& name = string_member(piece, "strip", place);
+  if (name == "text") return Strip::text;
+  if (name == "fields") return Strip::fields;
+  if (name == "none") return Strip::none;
+  fail(ErrorKind::data, "{}: \"strip\" should be \"text\", \"fields\" or \"none\", not {}", place,
+       in_quotes(name));
 }
 
 PromptTemplate::Pattern PromptTemplate::parse_pattern(const std::string& text,
@@ -149,16 +173,42 @@ std::string PromptTemplate::expand(const Piece& piece, const FieldLookup& field)
     std::string text;
     bool any_field = false, any_value = false;
     for (const Fragment& fragment : pattern) {
-      const std::string value = fragment.is_field ? field(fragment.text) : fragment.text;
+      std::string value = fragment.is_field ? field(fragment.text) : fragment.text;
       any_field = any_field || fragment.is_field;
       any_value = any_value || (fragment.is_field && !value.empty());
+      if (fragment.is_field && piece.strip == Strip::fields) value = strip_unicode(value);
       text += value;
     }
     const bool empty = any_field && !any_value;
     return empty ? std::optional<std::string>() : std::optional(std::move(text));
   };
-  if (const std::optional<std::string> text = fill(piece.text)) return *text;
-  return piece.otherwise ? fill(*piece.otherwise).value_or("") : "";
+  std::optional<std::string> text = fill(piece.text);
+  if (!text && piece.otherwise) text = fill(*piece.otherwise);
+  if (!text) return "";
+  return piece.strip == Strip::text ? std::string(gist::strip(*text)) : *text;
+}
+
+std::optional<std::int32_t> PromptTemplate::token_of(const Piece& piece,
+                                                     const Tokenizer& tokenizer) {
+  switch (piece.kind) {
+    case Piece::Kind::bos:
+      return required(tokenizer.bos(), "bos", tokenizer);
+    case Piece::Kind::eos:
+      return required(tokenizer.eos(), "eos", tokenizer);
+    case Piece::Kind::token:
+      return required(tokenizer.id_of_piece(piece.name), piece.name, tokenizer);
+    case Piece::Kind::piece:
+      return tokenizer.id_of_piece(piece.name);
+    case Piece::Kind::text:
+      break;
+  }
+  return std::nullopt;
+}
+
+void PromptTemplate::require_tokens(const Tokenizer& tokenizer) const {
+  for (const std::vector<Piece>* pieces : {&before_, &after_}) {
+    for (const Piece& piece : *pieces) token_of(piece, tokenizer);
+  }
 }
 
 std::vector<std::int32_t> PromptTemplate::encode(const std::vector<Piece>& pieces,
@@ -166,25 +216,41 @@ std::vector<std::int32_t> PromptTemplate::encode(const std::vector<Piece>& piece
                                                  const FieldLookup& field) {
   std::vector<std::int32_t> ids;
   for (const Piece& piece : pieces) {
-    switch (piece.kind) {
-      case Piece::Kind::bos:
-        ids.push_back(required(tokenizer.bos(), "bos", tokenizer));
-        break;
-      case Piece::Kind::eos:
-        ids.push_back(required(tokenizer.eos(), "eos", tokenizer));
-        break;
-      case Piece::Kind::piece:
-        if (const auto id = tokenizer.id_of_piece(piece.name)) ids.push_back(*id);
-        break;
-      case Piece::Kind::text: {
-        const std::string text = expand(piece, field);
-        const std::vector<std::int32_t> part = tokenizer.encode(strip(text));
-        ids.insert(ids.end(), part.begin(), part.end());
-        break;
-      }
+    if (piece.kind == Piece::Kind::text) {
+      const std::vector<std::int32_t> part = tokenizer.encode(expand(piece, field));
+      ids.insert(ids.end(), part.begin(), part.end());
+    } else if (const auto id = token_of(piece, tokenizer)) {
+      ids.push_back(*id);
     }
   }
   return ids;
+}
+
+std::string PromptTemplate::shown(const FieldLookup& field) const {
+  const auto append = [&field](const std::vector<Piece>& pieces, std::string& text) {
+    for (const Piece& piece : pieces) {
+      switch (piece.kind) {
+        case Piece::Kind::bos:
+          text += "<s>";
+          break;
+        case Piece::Kind::eos:
+          text += "</s>";
+          break;
+        case Piece::Kind::token:
+        case Piece::Kind::piece:
+          text += piece.name;
+          break;
+        case Piece::Kind::text:
+          text += expand(piece, field);
+          break;
+      }
+    }
+  };
+  std::string text;
+  append(before_, text);
+  text += Tokenizer::gist_token_name;
+  append(after_, text);
+  return text;
 }
 
 std::vector<std::int32_t> PromptTemplate::before_gist(const Tokenizer& tokenizer,

@@ -22,14 +22,10 @@ using FieldLookup = std::function<std::string(std::string_view name)>;
 
 class PromptTemplate {
  public:
-  /// The layout that published decoder checkpoints were trained on:
-  /// ["bos", {"text": "Instruction: {instruction}"}, "gist",
-  ///  {"text": "Input: {input}\nOutput:", "else": "Output:"}]
-  /// without the "bos" where the tokenizer adds none.
+  /// "alpaca" of formats/model/named_templates.h, without the "bos" where the tokenizer adds none.
   static PromptTemplate decoder_default(bool with_bos = true);
-  /// Likewise for encoder-decoders:
-  /// [{"text": "Instruction: {instruction}"}, {"piece": "▁"}, "gist", {"text": "Input: {input}"},
-  ///  "eos"]
+  /// "t5" of formats/model/named_templates.h. The lone "▁" before the gist comes from a newline that
+  /// stood there when the published checkpoints were trained.
   static PromptTemplate encoder_default();
   /// Throws Error(data): `where` (a path) and the piece that is wrong. A template has exactly one
   /// gist.
@@ -39,11 +35,20 @@ class PromptTemplate {
   /// Whether the template has a field of this name.
   bool reads(std::string_view field) const;
 
-  /// What stands before the gist, and after it. A text part is stripped of ASCII white space and
-  /// encoded on its own; where all its fields are empty its "else" text takes its place, or
-  /// nothing. The names in braces are looked up; "{{" and "}}" are braces.
+  /// Throws Error(data) where the tokenizer lacks a token that each record would need: bos, eos or
+  /// a "token".
+  void require_tokens(const Tokenizer& tokenizer) const;
+
+  /// What stands before the gist, and after it. A text part is encoded on its own; where all its
+  /// fields are empty its "else" text takes its place, or nothing. The names in braces are looked
+  /// up; "{{" and "}}" are braces. White space goes by "strip": "text" (the default) takes ASCII
+  /// white space off the part's ends, "fields" takes Unicode's off the ends of each field's value,
+  /// "none" takes nothing off. A "token" must be in the tokenizer (else Error(data)); a "piece" that
+  /// isn't there is left out.
   std::vector<std::int32_t> before_gist(const Tokenizer& tokenizer, const FieldLookup& field) const;
   std::vector<std::int32_t> after_gist(const Tokenizer& tokenizer, const FieldLookup& field) const;
+  /// The whole as a person would write it: tokens by their names, bos as <s>, eos as </s>, one gist.
+  std::string shown(const FieldLookup& field) const;
 
  private:
   /// Literal text, or a field of the record to put in its place.
@@ -52,14 +57,19 @@ class PromptTemplate {
     std::string text;  // the literal, or the field's name
   };
   using Pattern = std::vector<Fragment>;
+  enum class Strip : std::uint8_t { text, fields, none };
   struct Piece {
-    enum class Kind : std::uint8_t { bos, eos, piece, text } kind = Kind::text;
-    std::string name;  // of a piece
+    enum class Kind : std::uint8_t { bos, eos, token, piece, text } kind = Kind::text;
+    std::string name;  // of a token or a piece
     Pattern text;
+    Strip strip = Strip::text;
     std::optional<Pattern> otherwise;  // "else"
   };
   static Piece parse_piece(const nlohmann::json& piece, const std::string& place);
+  static Strip parse_strip(const nlohmann::json& piece, const std::string& place);
   static Pattern parse_pattern(const std::string& text, const std::string& place);
+  /// The token of a piece that isn't text; nothing where a "piece" is not in the tokenizer.
+  static std::optional<std::int32_t> token_of(const Piece& piece, const Tokenizer& tokenizer);
   static std::vector<std::int32_t> encode(const std::vector<Piece>& pieces,
                                           const Tokenizer& tokenizer, const FieldLookup& field);
   static std::string expand(const Piece& piece, const FieldLookup& field);

@@ -1,12 +1,14 @@
 #include "formats/sequences/gisting.h"
 
+#include "formats/model/named_templates.h"
 #include "kernels/error.h"
 
 namespace gist {
 
 PromptTemplate default_template(const ModelSpec& spec, const Tokenizer& tokenizer) {
-  return spec.encoder_decoder() ? PromptTemplate::encoder_default()
-                                : PromptTemplate::decoder_default(tokenizer.adds_bos());
+  if (spec.encoder_decoder()) return PromptTemplate::encoder_default();
+  const std::string_view name = chat_template_of(tokenizer).value_or("alpaca");
+  return *template_named(name, tokenizer.adds_bos());
 }
 
 std::int32_t gist_token_of(const ModelFiles& files) {

@@ -17,8 +17,8 @@ struct Gisting {
   PromptTemplate prompt_template = PromptTemplate::decoder_default();
 };
 
-/// The layout that published checkpoints of the model's kind were trained on; a decoder's begins
-/// with bos where its tokenizer begins texts with it.
+/// The layout that published checkpoints of the model's kind were trained on: "t5" of an
+/// encoder-decoder, the chat layout whose tokens a decoder's tokenizer has, else "alpaca".
 PromptTemplate default_template(const ModelSpec& spec, const Tokenizer& tokenizer);
 
 /// The id of the gist token; throws Error(data) where the tokenizer has none.

@@ -55,6 +55,15 @@ class Proofs(PluginsTest):
 
 
 class Plugins(PluginsTest):
+    def test_templates_are_listed_with_an_example(self):
+        listed = {entry["name"]: entry for entry in records_of(self.plugins("templates", "--json").out)}
+        self.assertEqual(list(listed), ["alpaca", "chatml", "llama3", "gemma", "mistral", "t5"])
+        self.assertEqual(listed["alpaca"]["template"][0], "bos")
+        self.assertIn("<|im_start|>user\nWhat do bees make?<|im_end|>", listed["chatml"]["example"])
+        lines = self.plugins("templates").out.splitlines()
+        self.assertEqual(len(lines), 2 * len(listed))
+        self.assertIn("<s>Instruction: Answer in one word.<GIST>Input: What do bees make?", lines[1])
+
     def copy_of_llama(self, directory, manifest=None):
         """A copy of the plugin; `manifest` replaces what the manifest says, None removes it."""
         source = self.built()["path"]
@@ -178,7 +187,7 @@ class Plugins(PluginsTest):
         self.assertFails(self.plugins("check", self.path("none.so")), 66, "none.so")
 
     def test_wrong_arguments_are_usage_errors(self):
-        self.assertFails(self.plugins(), 64, "list, where or check")
+        self.assertFails(self.plugins(), 64, "list, where, templates or check")
         self.assertFails(self.plugins("install"), 64, "install")
         self.assertFails(self.plugins("list", "llama"), 64, "llama")
         self.assertFails(self.plugins("check"), 64, "LIBRARY")

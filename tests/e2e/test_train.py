@@ -187,6 +187,11 @@ class Data(TrainTest):
         self.assertFails(self.train("wrong", data=data, fields="instruction=promt,output=answer"), 65,
                          data + ":1", '"promt"')
 
+    def test_a_template_may_have_a_name(self):
+        self.trained("named", template="alpaca", steps=2)
+        self.trained("usual", steps=2)
+        self.assertEqual(self.json_in("named", "gist.json"), self.json_in("usual", "gist.json"))
+
     def test_a_template_is_trained_on_and_kept(self):
         pieces = ["bos", {"text": "{instruction}"}, "gist", {"text": "{input} ="}]
         out = self.trained("out", template=self.write("template.json", pieces), steps=2)

@@ -96,6 +96,8 @@ class BadOptions(TrainTest):
              ("latin1:1", "UTF-8")),
             (65, {"eval_data": damaged("empty", b"")}, ("empty", "no record")),
             (65, {"template": one_record}, ("one.json",)),
+            (65, {"template": "chatml"}, ("no <|im_start|> token",)),
+            (66, {"template": "vicuna"}, ("vicuna", "alpaca, chatml, llama3")),
             (65, {"template": damaged("two", b'["gist", "gist"]')}, ("two", "gist")),
             (65, {"template": damaged("open", b'["bos", ')}, ("open:1",)),
             (65, {"template": damaged("field", b'["gist", {"text": "{context}"}]')},

@@ -1,8 +1,12 @@
 #include "formats/model/prompt_template.h"
 
 #include <cstring>
+#include <functional>
 #include <map>
+#include <string_view>
+#include <vector>
 
+#include "formats/model/named_templates.h"
 #include "formats/model/safetensors.h"
 #include "tests/formats/test_support.h"
 
@@ -104,6 +108,70 @@ TEST(PromptTemplate, KeepsItsJson) {
   const json whole = PromptTemplate::decoder_default().json();
   EXPECT_EQ(whole, json::parse(R"(["bos", {"text": "Instruction: {instruction}"}, "gist",
                                    {"text": "Input: {input}\nOutput:", "else": "Output:"}])"));
+}
+
+TEST(PromptTemplate, TakesWhiteSpaceOffAsStripSays) {
+  const FieldLookup field = fields({{"a", " \u00a0x\u3000\n"}});
+  const auto with = [&](const std::string& strip) {
+    return before((R"([{"text": "\nA: {a}\n", "strip": ")" + strip + R"("}, "gist"])").c_str(),
+                  field);
+  };
+  EXPECT_EQ(with("text"), tokenizer().encode("A:  \u00a0x\u3000"));
+  EXPECT_EQ(with("fields"), tokenizer().encode("\nA: x\n"));
+  EXPECT_EQ(with("none"), tokenizer().encode("\nA:  \u00a0x\u3000\n\n"));
+  EXPECT_EQ(before(R"([{"text": "{a}", "strip": "fields"}, "gist"])", fields({{"a", "\u2003"}})),
+            tokenizer().encode(""));
+  expect_refused(R"([{"text": "x", "strip": "all"}, "gist"])",
+                 R"("strip" should be "text", "fields" or "none", not "all")");
+}
+
+TEST(PromptTemplate, NeedsItsTokens) {
+  EXPECT_THAT(before(R"([{"token": "</s>"}, "gist"])", fields({})), ElementsAre(2));
+  const PromptTemplate layout = parsed(R"(["gist", {"token": "<|im_end|>"}])");
+  for (const auto& call :
+       std::vector<std::function<void()>>{[&] { layout.require_tokens(tokenizer()); },
+                                          [&] { layout.after_gist(tokenizer(), fields({})); }}) {
+    expect_error(ErrorKind::data, "has no <|im_end|> token, which the template asks for", call);
+  }
+  PromptTemplate::decoder_default().require_tokens(tokenizer());
+  PromptTemplate::encoder_default().require_tokens(tokenizer());  // a "piece" may be missing
+}
+
+TEST(NamedTemplates, AreWrittenAsTheModelsChatTemplatesWriteThem) {
+  const FieldLookup field = fields({{"instruction", "Be brief."}, {"input", "Why? "}});
+  const std::map<std::string_view, std::string> expected{
+      {"alpaca", "<s>Instruction: Be brief.<GIST>Input: Why? \nOutput:"},
+      {"chatml",
+       "<|im_start|>system\nBe brief.<GIST><|im_end|>\n<|im_start|>user\nWhy? <|im_end|>\n"
+       "<|im_start|>assistant\n"},
+      {"llama3",
+       "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<GIST><|eot_id|>"
+       "<|start_header_id|>user<|end_header_id|>\n\nWhy?<|eot_id|>"
+       "<|start_header_id|>assistant<|end_header_id|>\n\n"},
+      {"gemma",
+       "<s><start_of_turn>user\nBe brief.<GIST>\n\nWhy?<end_of_turn>\n<start_of_turn>model\n"},
+      {"mistral", "<s>[INST]Be brief.<GIST>\n\nWhy? [/INST]"},
+      {"t5", "Instruction: Be brief.▁<GIST>Input: Why?</s>"}};
+  EXPECT_EQ(named_templates().size(), expected.size());
+  for (const NamedTemplate& entry : named_templates()) {
+    EXPECT_EQ(template_named(entry.name, true)->shown(field), expected.at(entry.name))
+        << entry.name;
+  }
+  EXPECT_FALSE(template_named("vicuna", true));
+  EXPECT_EQ(template_named("alpaca", false)->shown(field).substr(0, 11), "Instruction");
+}
+
+TEST(NamedTemplates, KeepAMessageThatIsEmpty) {
+  const FieldLookup empty = fields({{"instruction", ""}, {"input", ""}});
+  EXPECT_EQ(template_named("chatml", true)->shown(empty),
+            "<|im_start|>system\n<GIST><|im_end|>\n<|im_start|>user\n<|im_end|>\n"
+            "<|im_start|>assistant\n");
+  EXPECT_EQ(template_named("gemma", true)->shown(empty),
+            "<s><start_of_turn>user\n<GIST>\n\n<end_of_turn>\n<start_of_turn>model\n");
+}
+
+TEST(NamedTemplates, AreToldByTheTokenizersOwnTokens) {
+  EXPECT_FALSE(chat_template_of(tokenizer()));
 }
 
 TEST(PromptTemplate, HasExactlyOneGist) {

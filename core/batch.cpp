@@ -50,6 +50,22 @@ void add_sequence(Batch& batch, const Sequence& sequence, Condition condition, S
   batch.keys.rows.push_back({first, first + n, 0, first_key, first_key + n});
 }
 
+std::vector<std::int32_t> ends_within(const Batch& batch, std::int32_t window) {
+  std::vector<std::int32_t> ends = batch.keys.end;
+  for (const AttentionRow& row : batch.keys.rows) {
+    if (row.query_begin == row.query_end) continue;
+    // Where query 0 of the row stands.
+    const std::int64_t first =
+        std::int64_t{batch.positions[static_cast<std::size_t>(row.query_begin)]} - row.query_index;
+    for (std::int32_t j = row.key_begin; j < row.key_end; ++j) {
+      const auto key = static_cast<std::size_t>(j);
+      const std::int64_t end = batch.keys.position[key] + std::int64_t{window} - first;
+      ends[key] = static_cast<std::int32_t>(std::clamp<std::int64_t>(end, 0, ends[key]));
+    }
+  }
+  return ends;
+}
+
 std::int64_t visible_pairs(const KeyList& keys) {
   std::int64_t pairs = 0;
   for (const AttentionRow& row : keys.rows) {

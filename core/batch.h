@@ -51,6 +51,11 @@ std::vector<Interval> visibility(StackKind stack, std::int32_t n, std::span<cons
 /// a causal or a bidirectional stack.
 void add_sequence(Batch& batch, const Sequence& sequence, Condition condition, StackKind stack);
 
+/// KeyList::end of the batch's own keys where a query sees only those that stand at fewer than
+/// `window` positions before it. A row's positions are consecutive, so that its first one's tells
+/// where each stands; keys that were stored or cached count by their positions, too.
+std::vector<std::int32_t> ends_within(const Batch& batch, std::int32_t window);
+
 /// Pairs of a query and a key that it sees, over all rows.
 std::int64_t visible_pairs(const KeyList& keys);
 /// The same without a mask: each row's queries with all of its keys.

@@ -51,6 +51,9 @@ struct StackSpec {
   int key_dim = 0;
   int value_dim = 0;
   bool reads_encoder = false;  // its layers have cross-attention to the output of stack 0
+  // Of a causal stack: where attention is windowed, a query sees only the keys at fewer than so many
+  // positions before it, itself included. 0: there is no window.
+  int window = 0;
 
   // Floats a token, over all heads.
   std::int64_t query_width() const { return std::int64_t{heads} * key_dim; }

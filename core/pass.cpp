@@ -121,6 +121,13 @@ Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, S
   // Rotated keys carry their position themselves.
   const bool with_positions = !model.spec().keys_carry_position;
   self_ = upload_keys(memory, batch.keys, options.cache, options.write_slots, with_positions);
+  if (this->stack().window > 0) {
+    KeyList narrowed = batch.keys;
+    narrowed.end = ends_within(batch, this->stack().window);
+    windowed_ = self_;
+    windowed_.keys.end = upload_list(memory, narrowed.end);
+    windowed_.keys.visible_pairs = visible_pairs(narrowed);
+  }
   if (stack().reads_encoder) {
     cross_ = upload_keys(memory, batch.cross, options.cross.cache, options.cross.write_slots,
                          with_positions);

@@ -78,6 +78,8 @@ class Pass {
     Tensor write_slots;              // i32 [n] with a cache: where the pass' own keys go
   };
   const Attended& self() const { return self_; }
+  /// The same within the stack's window.
+  const Attended& windowed() const { return windowed_; }
   const Attended& cross() const { return cross_; }
   /// [m, d_model]: what the pass makes keys and values for cross-attention of.
   const Tensor& cross_rows() const { return cross_rows_; }
@@ -128,7 +130,7 @@ class Pass {
   Tape* tape_ = nullptr;
   std::optional<PassDropout> dropout_;
   Tensor ids_, positions_;
-  Attended self_, cross_;
+  Attended self_, windowed_, cross_;
   Tensor cross_rows_;
   Placed placed_;
   Captured captured_;

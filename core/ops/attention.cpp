@@ -106,7 +106,8 @@ void add_bias(Call& call, const Pass& pass, const PositionSpec& position,
 Tensor attention(Pass& pass, const Tensor& q, const Tensor& k, const Tensor& v,
                  const AttentionOptions& options) {
   const bool cross = options.source == AttentionSource::cross;
-  const Pass::Attended& attended = cross ? pass.cross() : pass.self();
+  const Pass::Attended& attended =
+      cross ? pass.cross() : (options.windowed ? pass.windowed() : pass.self());
   const PositionSpec& position = options.position;
   const StackSpec& stack = pass.stack();
   const std::int64_t n = pass.tokens();

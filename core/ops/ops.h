@@ -14,9 +14,12 @@ namespace gist {
 Tensor embedding(Pass& pass, int table);
 /// x[n, k] w[m, k]^T (+ bias[m]): [n, m]. bias -1: none.
 Tensor linear(Pass& pass, const Tensor& x, int weight, int bias = -1);
-/// x / rms(x) * weight.
+/// x / rms(x) * weight. A weight of a fraction of x's width norms each such group of columns by
+/// itself: that of a head's width, each head.
 Tensor rms_norm(Pass& pass, const Tensor& x, int weight, float eps);
 Tensor add(Pass& pass, const Tensor& a, const Tensor& b);
+/// factor * x.
+Tensor scale(Pass& pass, const Tensor& x, float factor);
 /// activation(gate) * up.
 Tensor gated_activation(Pass& pass, Activation activation, const Tensor& gate, const Tensor& up);
 
@@ -44,9 +47,10 @@ enum class AttentionSource : std::uint8_t { self, cross };
 struct AttentionOptions {
   AttentionSource source = AttentionSource::self;
   PositionSpec position;
-  float scale = 1;     // of the scores
-  float soft_cap = 0;  // 0: none
-  float dropout = 0;   // of the probabilities, in a training pass
+  float scale = 1;        // of the scores
+  float soft_cap = 0;     // 0: none
+  float dropout = 0;      // of the probabilities, in a training pass
+  bool windowed = false;  // of the tokens themselves: StackSpec::window limits what they see
 };
 
 /// Attention of a packed batch's n tokens to themselves or, with keys and values made of the pass'

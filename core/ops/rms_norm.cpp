@@ -6,15 +6,19 @@ namespace gist {
 Tensor rms_norm(Pass& pass, const Tensor& x, int weight, float eps) {
   const Weight& w = pass.model().weight(weight, pass.layer());
   const Tensor y = pass.layer_memory().allocate(x.shape);
-  pass.backend().rms_norm(x, w.tensor, eps, y);
+  const std::int64_t width = w.tensor.shape[0];
+  const Shape groups{x.shape.elements() / width, width};
+  pass.backend().rms_norm(x.reshaped(groups), w.tensor, eps, y.reshaped(groups));
   if (pass.tape() != nullptr) {
-    pass.tape()->record([x, y, eps, value = w.tensor, dw = w.gradient](Gradients& gradients) {
-      const Tensor dy = gradients.of(y);
-      if (dy.data == nullptr) return;
-      const Tensor dx = gradients.allocate(x.shape);
-      gradients.backend().rms_norm_backward(x, value, eps, dy, dx, dw);
-      gradients.give(x, dx);
-    });
+    pass.tape()->record(
+        [x, y, eps, groups, value = w.tensor, dw = w.gradient](Gradients& gradients) {
+          const Tensor dy = gradients.of(y);
+          if (dy.data == nullptr) return;
+          const Tensor dx = gradients.allocate(x.shape);
+          gradients.backend().rms_norm_backward(x.reshaped(groups), value, eps, dy.reshaped(groups),
+                                                dx.reshaped(groups), dw);
+          gradients.give(x, dx);
+        });
   }
   return y;
 }

@@ -61,6 +61,11 @@ StackSpec checked_stack(const gist_stack& stack, std::size_t index) {
   spec.kv_heads = size("kv_heads", stack.kv_heads, most_heads);
   spec.key_dim = size("key_dim", stack.key_dim, most_heads);
   spec.value_dim = size("value_dim", stack.value_dim, most_heads);
+  spec.window = checked_size(fmt::format("stack {}: window", index), stack.window, INT32_MAX, 0);
+  if (spec.window > 0 && spec.kind != StackKind::causal) {
+    fail(ErrorKind::unavailable, "stack {}: window is {}, expected 0 in a bidirectional stack",
+         index, spec.window);
+  }
   if (spec.heads % spec.kv_heads != 0) {
     fail(ErrorKind::unavailable, "stack {}: kv_heads is {}, expected a divisor of heads ({})",
          index, spec.kv_heads, spec.heads);

@@ -113,7 +113,8 @@ gist_tensor linear_op(gist_pass* running, gist_tensor x, std::int32_t weight, st
 gist_tensor rms_norm_op(gist_pass* running, gist_tensor x, std::int32_t weight, float eps) {
   return guarded(running, "rms_norm", {x}, [&] {
     const WeightSpec& vector = weight_spec(*running, weight, WeightUse::vector, "vector");
-    expect_width("x", running->tensor(x), vector.shape[0], vector);
+    const Tensor& normed = running->tensor(x);
+    if (normed.shape[1] % vector.shape[0] != 0) expect_width("x", normed, vector.shape[0], vector);
     if (!(eps >= 0) || !std::isfinite(eps)) {
       fail(ErrorKind::unavailable, "eps is {}, expected 0 or more", eps);
     }
@@ -267,11 +268,26 @@ gist_tensor attention_op(gist_pass* running, gist_tensor q, gist_tensor k, gist_
         options.position.kind != PositionSpec::Kind::none) {
       fail(ErrorKind::unavailable, "cross-attention with positions: this gist knows none");
     }
+    options.windowed = asked->windowed != 0;
+    if (options.windowed &&
+        (options.source == AttentionSource::cross || running->pass->stack().window == 0)) {
+      fail(
+          ErrorKind::unavailable,
+          "windowed, but {}: expected attention of a stack with a window to itself",
+          options.source == AttentionSource::cross ? "of source cross" : "the stack has no window");
+    }
     options.scale = asked->softmax_scale;
     options.soft_cap = asked->soft_cap;
     options.dropout = checked_dropout(asked->dropout);
     return attention(*running->pass, running->tensor(q), running->tensor(k), running->tensor(v),
                      options);
+  });
+}
+
+gist_tensor scale_op(gist_pass* running, gist_tensor x, float factor) {
+  return guarded(running, "scale", {x}, [&] {
+    if (!std::isfinite(factor)) fail(ErrorKind::unavailable, "factor is {}", factor);
+    return scale(*running->pass, running->tensor(x), factor);
   });
 }
 
@@ -302,6 +318,7 @@ const gist_ops& op_table() {
       .cross_input = cross_input_op,
       .fail = fail_op,
       .extension = extension,
+      .scale = scale_op,
   };
   return ops;
 }

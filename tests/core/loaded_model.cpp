@@ -28,6 +28,15 @@ constexpr SmallFamily small[] = {
     {"llama", R"({"architectures": ["LlamaForCausalLM"], "hidden_size": 32, "intermediate_size": 48,
       "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 50,
       "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "initializer_range": 0.3})"},
+    // A window that rows cross, and in a part of the layers alone.
+    {"qwen2", R"({"architectures": ["Qwen2ForCausalLM"], "hidden_size": 32, "intermediate_size": 48,
+      "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 50,
+      "rms_norm_eps": 1e-5, "initializer_range": 0.3, "use_sliding_window": true,
+      "sliding_window": 5, "max_window_layers": 1})"},
+    // Norms of each head.
+    {"qwen3", R"({"architectures": ["Qwen3ForCausalLM"], "hidden_size": 32, "intermediate_size": 48,
+      "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12,
+      "vocab_size": 50, "rms_norm_eps": 1e-5, "initializer_range": 0.3})"},
     {"t5",
      R"({"architectures": ["T5ForConditionalGeneration"], "d_model": 32, "d_kv": 6, "d_ff": 48,
       "num_layers": 2, "num_decoder_layers": 3, "num_heads": 4, "vocab_size": 50,

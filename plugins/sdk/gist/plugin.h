@@ -29,7 +29,7 @@ extern "C" {
 
 #define GIST_PLUGIN_MAGIC 0x54534947u /* "GIST", little-endian */
 #define GIST_ABI_MAJOR 0
-#define GIST_ABI_MINOR 3
+#define GIST_ABI_MINOR 4
 
 typedef int32_t gist_status;
 enum {
@@ -96,7 +96,9 @@ typedef struct gist_stack {
   int32_t kv_heads; /* of keys and values; divides heads */
   int32_t key_dim;
   int32_t value_dim;
-  int32_t reads; /* the stack whose output the layers' cross-attention reads, or GIST_NONE */
+  int32_t reads;  /* the stack whose output the layers' cross-attention reads, or GIST_NONE */
+  int32_t window; /* of a causal stack: attention that is windowed sees only keys at fewer than so
+                     many positions before the query, itself included; 0: no window */
 } gist_stack;
 
 /* What `configure` fills in. The host has set size to what it will read, and everything else to
@@ -148,6 +150,7 @@ typedef struct gist_attention {
   float dropout;              /* of the probabilities, in training; 0: none */
   int32_t bias_table;         /* GIST_POSITION_RELATIVE_BIAS: the table [buckets, heads] */
   int32_t bias_max_distance;  /* beyond which distances share a bucket */
+  uint32_t windowed;          /* 1: within the stack's window; 0: all that is visible */
 } gist_attention;
 
 /* The host's operations. Tensors are [n, width] for the n tokens of the pass, f32 to the plugin
@@ -161,7 +164,8 @@ typedef struct gist_ops {
   gist_tensor (*embedding)(gist_pass* pass, int32_t table);
   /* x[n, k] w[m, k]^T + bias[m]: [n, m]; bias GIST_NONE: none */
   gist_tensor (*linear)(gist_pass* pass, gist_tensor x, int32_t weight, int32_t bias);
-  /* x / sqrt(mean(x^2) + eps) * weight */
+  /* x / sqrt(mean(x^2) + eps) * weight. A weight of a fraction of x's width norms each such group
+   * of columns by itself: one of key_dim values each head of keys or queries. */
   gist_tensor (*rms_norm)(gist_pass* pass, gist_tensor x, int32_t weight, float eps);
   gist_tensor (*add)(gist_pass* pass, gist_tensor a, gist_tensor b);
   /* activation(gate) * up; GIST_ACTIVATION_* */
@@ -187,6 +191,8 @@ typedef struct gist_ops {
   /* An optional feature by its name and revision ("gist.moe.1"), or NULL where the host lacks it.
    */
   const void* (*extension)(const char* name);
+  /* factor * x */
+  gist_tensor (*scale)(gist_pass* pass, gist_tensor x, float factor);
 } gist_ops;
 
 /* ---- family and plugin ---- */

@@ -35,7 +35,7 @@
 #include "gist/plugin.h"
 
 namespace gist::sdk {
-inline namespace v0_3 {
+inline namespace v0_4 {
 
 /// Why a configuration can't be served.
 class Rejected : public std::runtime_error {
@@ -123,6 +123,25 @@ class Config {
     return has(key) ? string(key) : fallback;
   }
 
+  /// A list of strings, none of which has a character that JSON escapes.
+  std::vector<std::string> strings(const std::string& key) const {
+    constexpr const char* expected = "a list of plain strings";
+    const char* text = nullptr;
+    if (host_->get_json(config_, key.c_str(), &text) != GIST_OK) reject(key, expected);
+    const std::string json = text;
+    std::vector<std::string> values;
+    std::size_t at = 1;  // the host writes ["a","b"], without white space
+    while (at < json.size() && json[at] == '"') {
+      const std::size_t end = json.find('"', at + 1);
+      values.push_back(json.substr(at + 1, end - at - 1));
+      at = end + 1;
+      if (json[at] == ',') ++at;
+    }
+    const bool escapes = json.find('\\') != std::string::npos;
+    if (json[0] != '[' || at + 1 != json.size() || escapes) reject(key, expected);
+    return values;
+  }
+
   // For keys that would change what a family computes, if it knew them.
   void reject_if_there(std::initializer_list<const char*> keys) const {
     for (const char* key : keys) {
@@ -197,6 +216,7 @@ struct StackShape {
   std::int32_t kv_heads = 0;  // of keys and values
   std::int32_t key_dim = 0;
   std::int32_t value_dim = 0;
+  std::int32_t window = 0;  // of a causal stack, for attention that is windowed; 0: none
 };
 
 /// What a model consists of. Names are as in the checkpoint; those of a stack's weights contain
@@ -293,7 +313,8 @@ class Declaration {
                        .kv_heads = shape.kv_heads,
                        .key_dim = shape.key_dim,
                        .value_dim = shape.value_dim,
-                       .reads = reads.index});
+                       .reads = reads.index,
+                       .window = shape.window});
     return {static_cast<std::int32_t>(stacks_.size()) - 1};
   }
 
@@ -350,12 +371,16 @@ struct Pass {
 inline Tensor linear(Tensor x, Weight weight, Weight bias = {}) {
   return {x.ops, x.pass, x.ops->linear(x.pass, x.handle, weight.index, bias.index)};
 }
-/// x / sqrt(mean(x^2) + eps) * weight.
+/// x / sqrt(mean(x^2) + eps) * weight; a weight of a head's width norms each head by itself.
 inline Tensor rms_norm(Tensor x, Weight weight, float eps) {
   return {x.ops, x.pass, x.ops->rms_norm(x.pass, x.handle, weight.index, eps)};
 }
 inline Tensor operator+(Tensor a, Tensor b) {
   return {a.ops, a.pass, a.ops->add(a.pass, a.handle, b.handle)};
+}
+/// factor * x.
+inline Tensor operator*(float factor, Tensor x) {
+  return {x.ops, x.pass, x.ops->scale(x.pass, x.handle, factor)};
 }
 enum class Activation : std::uint32_t {
   silu = GIST_ACTIVATION_SILU,
@@ -401,6 +426,7 @@ struct Attention {
   const RelativeBias* bias = nullptr;  // instead of rope
   float dropout = 0;                   // of the probabilities, in training
   bool cross = false;                  // keys and values are made of cross_input()
+  bool windowed = false;               // what is seen is limited by StackShape::window
 };
 
 /// Attention of q [n, heads * key_dim], k [m, kv_heads * key_dim] and v [m, kv_heads * value_dim],
@@ -414,6 +440,7 @@ inline Tensor attention(Tensor q, Tensor k, Tensor v, const Attention& attention
   spec.rope_scale = 1;
   spec.source = attention.cross ? GIST_ATTENTION_CROSS : GIST_ATTENTION_SELF;
   spec.dropout = attention.dropout;
+  spec.windowed = attention.windowed ? 1 : 0;
   spec.bias_table = GIST_NONE;
   if (attention.bias != nullptr) {
     spec.position = GIST_POSITION_RELATIVE_BIAS;
@@ -509,7 +536,7 @@ constexpr gist_plugin_info describe_plugin(const char* name, const char* version
           sizeof...(Families), families<Families...>, name,           version};
 }
 
-}  // namespace v0_3
+}  // namespace v0_4
 }  // namespace gist::sdk
 
 /// Defines the exported symbol of a plugin with these families: once in a library, outside

@@ -1,0 +1,79 @@
+// Qwen3 (Yang et al. 2025): LLaMA's blocks with an RMS norm of each head's queries and keys before
+// they are rotated, and, in some layers where the configuration says so, a sliding window. Weights
+// are named as Hugging Face does.
+#include <array>
+#include <string>
+#include <vector>
+
+#include "gist/decoder_config.hpp"
+#include "gist/plugin.hpp"
+
+namespace {
+
+using namespace gist::sdk;
+
+class Qwen3 {
+ public:
+  static constexpr const char* id = "qwen3";
+  static constexpr std::array architectures{"Qwen3ForCausalLM"};
+
+  Qwen3(const Config& config, Declaration& model)
+      : config_(config, {.model_type = "qwen3", .head_dim = 128, .max_positions = 32768}),
+        windowed_(layers_in_window(config, config_.layers)) {
+    const DecoderConfig& c = config_;
+    if (config.string("hidden_act", "silu") != "silu") config.reject("hidden_act", "\"silu\"");
+    config.reject_unless_one({"partial_rotary_factor", "rope_parameters.partial_rotary_factor"});
+    config.reject_if_there({"num_experts"});
+    const bool bias = config.boolean("attention_bias", false);
+    const Stack stack = c.declare(model, windowed_.empty() ? 0 : config.size("sliding_window"));
+    const std::string prefix = "model.layers.{layer}.";
+    const auto projection = [&](const std::string& name, std::int64_t n, std::int64_t k,
+                                bool with_bias) {
+      return Projection::declare(model, stack, prefix + name, n, k, c.random, with_bias);
+    };
+
+    embedding_ = model.table("model.embed_tokens.weight", c.vocabulary, c.d_model, c.random);
+    attention_norm_ = model.vector(stack, prefix + "input_layernorm.weight", c.d_model, ones);
+    q_ = projection("self_attn.q_proj", c.q_dim(), c.d_model, bias);
+    k_ = projection("self_attn.k_proj", c.kv_dim(), c.d_model, bias);
+    v_ = projection("self_attn.v_proj", c.kv_dim(), c.d_model, bias);
+    o_ = projection("self_attn.o_proj", c.d_model, c.q_dim(), bias);
+    q_norm_ = model.vector(stack, prefix + "self_attn.q_norm.weight", c.head_dim, ones);
+    k_norm_ = model.vector(stack, prefix + "self_attn.k_norm.weight", c.head_dim, ones);
+    mlp_norm_ = model.vector(stack, prefix + "post_attention_layernorm.weight", c.d_model, ones);
+    gate_ = projection("mlp.gate_proj", c.mlp_dim, c.d_model, false);
+    up_ = projection("mlp.up_proj", c.mlp_dim, c.d_model, false);
+    down_ = projection("mlp.down_proj", c.d_model, c.mlp_dim, false);
+    norm_ = model.vector("model.norm.weight", c.d_model, ones);
+    model.head(c.tied ? model.tied_matrix("lm_head.weight", embedding_)
+                      : model.matrix("lm_head.weight", c.vocabulary, c.d_model, c.random));
+  }
+
+  Tensor enter(Pass pass, int) const { return pass.embedding(embedding_); }
+
+  Tensor layer(Pass, int, int layer, Tensor hidden) const {
+    const Tensor x = rms_norm(hidden, attention_norm_, config_.eps);
+    const Rope rope{.inv_freq = config_.inv_freq};
+    const Tensor mixed = attention(
+        rms_norm(q_(x), q_norm_, config_.eps), rms_norm(k_(x), k_norm_, config_.eps), v_(x),
+        {.scale = config_.scale,
+         .rope = &rope,
+         .dropout = config_.dropout,
+         .windowed = !windowed_.empty() && windowed_[static_cast<std::size_t>(layer)]});
+    hidden = hidden + o_(mixed);
+    const Tensor y = rms_norm(hidden, mlp_norm_, config_.eps);
+    return hidden + down_(silu_gate(gate_(y), up_(y)));
+  }
+
+  Tensor leave(Pass, int, Tensor hidden) const { return rms_norm(hidden, norm_, config_.eps); }
+
+ private:
+  DecoderConfig config_;
+  std::vector<bool> windowed_;  // [layers]; empty: none is
+  Weight embedding_, attention_norm_, q_norm_, k_norm_, mlp_norm_, norm_;
+  Projection q_, k_, v_, o_, gate_, up_, down_;
+};
+
+}  // namespace
+
+GIST_PLUGIN(Qwen3);

@@ -1,0 +1,193 @@
+"""Makes the goldens of families by transformers (4.57): tests/fixtures/models/tiny-NAME, a random model, and
+tests/fixtures/golden/tiny-NAME, what it computes in float32 under each condition, one sequence at a time:
+losses, logits, greedy tokens, gist keys and values, gradients, and eight steps of AdamW.
+
+usage: family_goldens.py FIXTURES [NAME ...]     needs: pip install torch==2.5.1 transformers==4.57.1
+"""
+
+import json
+import math
+import random
+import sys
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+GIST, EOS, VOCABULARY, GREEDY = 96, 2, 97, 24
+# Tokens before the gist, behind it, and of the answer, of each prompt; windows are crossed on both sides.
+LENGTHS = [(5, 6, 5), (23, 8, 7), (9, 3, 2), (14, 11, 4)]
+SHAPE = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+             num_key_value_heads=2, vocab_size=VOCABULARY, max_position_embeddings=128, rms_norm_eps=1e-5,
+             bos_token_id=1, eos_token_id=EOS, pad_token_id=0, tie_word_embeddings=False)
+FAMILIES = {
+    "mistral": ("MistralForCausalLM", transformers.MistralConfig, dict(sliding_window=7, head_dim=12)),
+    "qwen2": ("Qwen2ForCausalLM", transformers.Qwen2Config,
+              dict(use_sliding_window=True, sliding_window=9, max_window_layers=1, tie_word_embeddings=True)),
+    "qwen3": ("Qwen3ForCausalLM", transformers.Qwen3Config, dict(head_dim=12, rope_theta=1e6)),
+    "olmo2": ("Olmo2ForCausalLM", transformers.Olmo2Config, dict(num_key_value_heads=2)),
+}
+
+
+def random_model(name):
+    architecture, config_class, own = FAMILIES[name]
+    config = config_class(**{**SHAPE, **own}, attn_implementation="eager")
+    config.architectures = [architecture]
+    model = getattr(transformers, architecture)(config).eval()
+    generator = torch.Generator().manual_seed(len(name))
+    with torch.no_grad():
+        for key, value in model.named_parameters():
+            value.copy_(torch.randn(value.shape, generator=generator) * (0.3 if value.dim() == 1 else 0.2))
+            if key.endswith("norm.weight"):
+                value.add_(1)
+    return model
+
+
+def visible(n, gist, condition, window=None):
+    query, key = torch.arange(n)[:, None], torch.arange(n)[None, :]
+    seen = key <= query
+    hidden_before = {"gist": gist[0], "neg": gist[1], "pos": 0}[condition]
+    seen &= ~((key < hidden_before) & (query >= gist[1]))
+    return seen & (query - key < window) if window else seen
+
+
+def masks(model, n, gist, condition):
+    def additive(window):
+        seen = visible(n, gist, condition, window)
+        return torch.zeros(1, 1, n, n).masked_fill(~seen, torch.finfo(torch.float32).min)
+
+    window = getattr(model.config, "sliding_window", None)
+    if model.config.model_type.startswith("qwen"):
+        kinds = {"full_attention": additive(None)}
+        return {**kinds, "sliding_attention": additive(window)} if window else kinds
+    return additive(window)
+
+
+def logits_of(model, ids, gist, condition):
+    return model(input_ids=torch.tensor([ids]), attention_mask=masks(model, len(ids), gist, condition),
+                 use_cache=False).logits[0]
+
+
+def answer_logits(model, ids, gist, condition, labels):
+    return logits_of(model, ids, gist, condition)[len(ids) - labels - 1:-1]
+
+
+def greedy(model, ids, gist, condition):
+    ids, made = list(ids), []
+    while len(made) < GREEDY:
+        logits = logits_of(model, ids, gist, condition)[-1]
+        logits[GIST] = -math.inf
+        made.append(int(logits.argmax()))
+        ids.append(made[-1])
+        if made[-1] == EOS:
+            return made[:-1] or [-1]
+    return made
+
+
+class Activations:
+    """Keys before rotation, and values, of all layers of the last call."""
+
+    def __init__(self, model):
+        self.model, self.found = model, {}
+        for i, layer in enumerate(model.model.layers):
+            attention = layer.self_attn
+            key = getattr(attention, "k_norm", attention.k_proj)
+            key.register_forward_hook(lambda _m, _i, out, i=i: self.found.__setitem__(("key", i), out))
+            attention.v_proj.register_forward_hook(lambda _m, _i, out, i=i: self.found.__setitem__(("value", i), out))
+
+    def of_gist(self, which, gist):
+        heads = self.model.config.num_key_value_heads
+        layers = [self.found[which, i].reshape(-1, heads, self.found[which, i].numel() // heads //
+                                               self.found[which, i].shape[1])[gist[0]:gist[1]].transpose(0, 1)
+                  for i in range(self.model.config.num_hidden_layers)]
+        return torch.stack(layers).contiguous()
+
+
+def probe(values):
+    values = values.detach().double().flatten()
+    return torch.tensor([values.norm(), (values * torch.sin(torch.arange(len(values)).double() + 1)).sum()])
+
+
+def rows(k):
+    draw = random.Random(1)
+    for before, after, answer in LENGTHS:
+        text = [draw.randrange(3, GIST) for _ in range(before + after + answer)]
+        ids = [1] + text[1:before] + [GIST] * k + text[before:] + [EOS]
+        yield ids, (before, before + k), answer + 1
+
+
+def batch_loss(model, condition, k):
+    loss, count = 0, 0
+    for ids, gist, labels in rows(k):
+        logits = answer_logits(model, ids, gist, condition, labels)
+        loss = loss + torch.nn.functional.cross_entropy(logits, torch.tensor(ids[-labels:]), reduction="sum")
+        count += labels
+    return loss / count
+
+
+def forward_golden(model):
+    tensors, activations = {}, Activations(model)
+    with torch.no_grad():
+        for condition in ("gist", "pos", "neg"):
+            for k in (1, 3):
+                for i, (ids, gist, labels) in enumerate(rows(k)):
+                    name = f"{condition}.k{k}.{i}."
+                    logits = answer_logits(model, ids, gist, condition, labels)
+                    if condition == "gist":
+                        tensors[name + "key_prerope"] = activations.of_gist("key", gist)
+                        tensors[name + "value"] = activations.of_gist("value", gist)
+                    target = torch.tensor(ids[-labels:])
+                    tensors[name + "input_ids"] = torch.tensor(ids, dtype=torch.int32)
+                    tensors[name + "labels"] = torch.tensor([-100] * (len(ids) - labels) + ids[-labels:],
+                                                            dtype=torch.int32)
+                    tensors[name + "logits"] = logits.contiguous()
+                    tensors[name + "loss"] = torch.nn.functional.cross_entropy(logits, target).reshape(1)
+                    tensors[name + "greedy"] = torch.tensor(
+                        greedy(model, ids[:len(ids) - labels], gist, condition), dtype=torch.int32)
+    return tensors
+
+
+def train_golden(model):
+    tensors = {}
+    for condition in ("gist", "pos", "neg"):
+        for k in (1, 3):
+            model.zero_grad()
+            loss = batch_loss(model, condition, k)
+            tensors[f"{condition}.k{k}.batch.loss"] = loss.detach().reshape(1)
+            if k == 1:
+                loss.backward()
+                for key, value in model.named_parameters():
+                    tensors[f"{condition}.k1.batch.probe.{key}"] = probe(value.grad)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)
+    losses, norms = [], []
+    for _ in range(8):
+        optimiser.zero_grad()
+        loss = batch_loss(model, "gist", 1)
+        loss.backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)))
+        losses.append(float(loss))
+        optimiser.step()
+    tensors["adamw.loss"], tensors["adamw.grad_norm"] = torch.tensor(losses), torch.tensor(norms)
+    for key, value in model.named_parameters():
+        tensors["param_probe." + key] = probe(value)
+    return tensors
+
+
+def main():
+    torch.set_num_threads(1)
+    fixtures = Path(sys.argv[1])
+    for name in sys.argv[2:] or FAMILIES:
+        model = random_model(name)
+        directory, golden = fixtures / "models" / f"tiny-{name}", fixtures / "golden" / f"tiny-{name}"
+        golden.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(directory)
+        (directory / "generation_config.json").unlink(missing_ok=True)
+        save_file(forward_golden(model), golden / "forward.safetensors")
+        save_file(train_golden(model), golden / "train.safetensors")
+        source = f"transformers {transformers.__version__} {FAMILIES[name][0]}, eager attention, float32"
+        (golden / "golden.json").write_text(
+            json.dumps({"gist_token_id": GIST, "ks": [1, 3], "source": source}, indent=1) + "\n")
+
+
+main()

@@ -12,9 +12,15 @@ std::vector<AnswerLoss> answer_loss(const Model& model, std::span<const Labelled
   const Tensor bias = head.bias < 0 ? Tensor{} : model.weight(head.bias, 0).tensor;
   const Tensor loss = memory.allocate({n_labels});
   const Tensor best = memory.allocate({n_labels}, Dtype::i32);
-  backend.linear_cross_entropy(
-      wanted.hidden, *model.weight(head.weight, 0).matrix, bias, head.scale, head.soft_cap,
-      memory.upload({n_labels}, Dtype::i32, wanted.labels.data()), loss, best);
+  backend.run(
+      ops::LinearCrossEntropy{.hidden = wanted.hidden,
+                              .head = *model.weight(head.weight, 0).matrix,
+                              .bias = bias,
+                              .scale = head.scale,
+                              .soft_cap = head.soft_cap,
+                              .labels = memory.upload({n_labels}, Dtype::i32, wanted.labels.data()),
+                              .loss = loss,
+                              .best = best});
   std::vector<float> losses(wanted.labels.size());
   std::vector<std::int32_t> choices(wanted.labels.size());
   backend.download(loss, losses.data());

@@ -45,7 +45,7 @@ std::vector<GistActivations> compress(const Model& model, std::span<const Sequen
   const Pass::Captured& captured = pass.captured();
   const Tensor kept_hidden = pass.lasting().allocate({captured.tokens.shape[0], hidden.shape[1]});
   Backend& backend = model.backend();
-  backend.gather_rows(hidden, captured.tokens, kept_hidden);
+  backend.run(ops::GatherRows{.x = hidden, .rows = captured.tokens, .y = kept_hidden});
 
   const std::vector<float> key = downloaded(backend, captured.key);
   const std::vector<float> value = downloaded(backend, captured.value);

@@ -50,7 +50,7 @@ struct Flops {
   std::int64_t dense = 0;
   bool operator==(const Flops&) const = default;
 };
-using FlopsByOp = std::map<std::string, Flops>;  // by the operation's name in kernels/backend.h
+using FlopsByOp = std::map<std::string, Flops>;  // by the operation's name
 
 Flops total(const FlopsByOp& by_op);
 

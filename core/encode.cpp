@@ -52,7 +52,8 @@ Encoded with_stored(std::span<const EncoderInput> inputs, const DecoderView& vie
   Backend& backend = pass.backend();
   const auto n_own = static_cast<std::int64_t>(view.tokens.size());
   const Tensor own = memory.allocate({n_own, d});
-  backend.gather_rows(hidden, memory.upload({n_own}, Dtype::i32, view.tokens.data()), own);
+  backend.run(ops::GatherRows{
+      .x = hidden, .rows = memory.upload({n_own}, Dtype::i32, view.tokens.data()), .y = own});
   result.rows = memory.allocate({total, d});
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const std::int32_t own_begin = i == 0 ? 0 : view.row_end[i - 1];

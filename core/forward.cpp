@@ -34,9 +34,10 @@ Tensor logits(const Model& model, const Tensor& hidden, Workspace& memory) {
   const Matrix& matrix = *model.weight(head.weight, 0).matrix;
   const Tensor bias = head.bias < 0 ? Tensor{} : model.weight(head.bias, 0).tensor;
   const Tensor result = memory.allocate({hidden.shape[0], matrix.n()});
-  model.backend().gemm(hidden, matrix, bias, result);
+  model.backend().run(ops::Gemm{.x = hidden, .w = matrix, .bias = bias, .y = result});
   if (head.scale != 1 || head.soft_cap != 0) {
-    model.backend().scale_and_cap(result, head.scale, head.soft_cap);
+    model.backend().run(
+        ops::ScaleAndCap{.x = result, .scale = head.scale, .soft_cap = head.soft_cap});
   }
   return result;
 }

@@ -221,7 +221,9 @@ class Generator {
     const std::int64_t n = draw.ids.shape[0];
     Workspace& memory = pass.lasting();
     const Tensor states = memory.allocate({n, hidden.shape[1]});
-    if (pass.tokens() > 0) backend.gather_rows(hidden, draw.last_tokens, states);
+    if (pass.tokens() > 0) {
+      backend.run(ops::GatherRows{.x = hidden, .rows = draw.last_tokens, .y = states});
+    }
     for (std::int64_t i = 0; i < n; ++i) {
       // A row that read nothing continues its stored gist: the store has what the head reads.
       const Running& row = rows_[static_cast<std::size_t>(i)];
@@ -230,7 +232,10 @@ class Generator {
       backend.upload(states.rows(i, i + 1),
                      stored.data() + stored.size() - static_cast<std::size_t>(hidden.shape[1]));
     }
-    backend.sample(logits(model_, states, memory), options_.sampling, draw.uniform, draw.ids);
+    backend.run(ops::Sample{.logits = logits(model_, states, memory),
+                            .options = options_.sampling,
+                            .uniform = draw.uniform,
+                            .ids = draw.ids});
   }
 
   /// Adds a token to its row, and ends the row where that was its last.

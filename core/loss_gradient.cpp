@@ -82,7 +82,7 @@ class StackGradient {
     Tensor dcross;
     if (cross.data != nullptr) {
       dcross = pass_.lasting().allocate(cross.shape);
-      pass_.backend().zero(dcross);
+      pass_.backend().run(ops::Zero{.x = dcross});
     }
     Tensor gradient = dhidden;
     for (std::size_t i = parts_.size(); i-- > 0;) {
@@ -95,7 +95,9 @@ class StackGradient {
       memory.reset();
       const Tape::Result result =
           part.tape.backward(part.output, gradient, part.input, cross, memory);
-      if (result.other.data != nullptr) pass_.backend().add(dcross, result.other, dcross);
+      if (result.other.data != nullptr) {
+        pass_.backend().run(ops::Add{.a = dcross, .b = result.other, .y = dcross});
+      }
       gradient = result.input;
       if (gradient.data == nullptr) break;  // what comes before doesn't matter to the loss
     }
@@ -150,22 +152,27 @@ HeadGradient through_head(const Model& model, const Tensor& hidden, const Labels
   const auto count = static_cast<std::int64_t>(labels.ids.size());
   const Tensor tokens = memory.upload({count}, Dtype::i32, labels.tokens.data());
   const Tensor states = memory.allocate({count, hidden.shape[1]});
-  backend.gather_rows(hidden, tokens, states);
+  backend.run(ops::GatherRows{.x = hidden, .rows = tokens, .y = states});
   const Tensor loss = memory.allocate({count});
   const HeadSpec& head = model.spec().head;
   const Weight& weight = model.weight(head.weight, 0);
   static const Weight none;
   const Weight& bias = head.bias < 0 ? none : model.weight(head.bias, 0);
   const Tensor dstates = memory.allocate(states.shape);
-  backend.linear_cross_entropy_gradient(
-      states, weight.tensor, bias.tensor,
-      {head.scale, head.soft_cap, options.factor, options.label_smoothing},
-      memory.upload({count}, Dtype::i32, labels.ids.data()), loss, dstates, weight.gradient,
-      bias.gradient);
+  backend.run(ops::LinearCrossEntropyGradient{
+      .hidden = states,
+      .head = weight.tensor,
+      .bias = bias.tensor,
+      .spec = {head.scale, head.soft_cap, options.factor, options.label_smoothing},
+      .labels = memory.upload({count}, Dtype::i32, labels.ids.data()),
+      .loss = loss,
+      .dhidden = dstates,
+      .dhead = weight.gradient,
+      .dbias = bias.gradient});
   HeadGradient result;
   result.dhidden = memory.allocate(hidden.shape);
-  backend.zero(result.dhidden);
-  backend.scatter_rows(dstates, tokens, result.dhidden);
+  backend.run(ops::Zero{.x = result.dhidden});
+  backend.run(ops::ScatterRows{.x = dstates, .rows = tokens, .y = result.dhidden});
   std::vector<float> losses(labels.ids.size());
   backend.download(loss, losses.data());
   for (const float each : losses) result.sum += each;
@@ -205,7 +212,7 @@ double encoder_decoder_gradient(const Model& model, std::span<const LabelledSequ
   const auto seen = static_cast<std::int64_t>(view.tokens.size());
   const Tensor tokens = memory.upload({seen}, Dtype::i32, view.tokens.data());
   const Tensor rows = memory.allocate({seen, encoded.shape[1]});
-  backend.gather_rows(encoded, tokens, rows);
+  backend.run(ops::GatherRows{.x = encoded, .rows = tokens, .y = rows});
 
   Batch batch = decoder_batch(model.spec(), sequences);
   attend_rows(batch, view.row_end);
@@ -219,8 +226,8 @@ double encoder_decoder_gradient(const Model& model, std::span<const LabelledSequ
       through_head(model, hidden, labels_of(sequences, batch), options, decoder.pass().lasting());
   const Tensor drows = decoder.backward(head.dhidden);
   const Tensor dencoded = memory.allocate(encoded.shape);
-  backend.zero(dencoded);
-  backend.scatter_rows(drows, tokens, dencoded);
+  backend.run(ops::Zero{.x = dencoded});
+  backend.run(ops::ScatterRows{.x = drows, .rows = tokens, .y = dencoded});
   encoder.backward(dencoded);
   return head.sum;
 }

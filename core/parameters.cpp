@@ -42,7 +42,7 @@ Parameters::Parameters(const ModelSpec& spec, Backend& backend) : backend_(&back
     array = backend.allocate(static_cast<std::size_t>(elements_) * sizeof(float));
   }
   for (const Kind kind : {Kind::value, Kind::gradient, Kind::first_moment, Kind::second_moment}) {
-    backend.zero(all(kind));
+    backend.run(ops::Zero{.x = all(kind)});
   }
 }
 

@@ -160,7 +160,8 @@ Tensor Pass::rotation(std::span<const float> inv_freq, float scale, const Tensor
   const auto pairs = static_cast<std::int64_t>(inv_freq.size());
   const Tensor frequencies = lasting().upload({pairs}, Dtype::f32, inv_freq.data());
   const Tensor table = lasting().allocate({positions.shape[0], 2, pairs});
-  backend().rotation(positions, frequencies, scale, table);
+  backend().run(ops::Rotation{
+      .positions = positions, .inv_freq = frequencies, .scale = scale, .rotation = table});
   rotations_.push_back({{inv_freq.begin(), inv_freq.end()}, scale, positions.data, table});
   return table;
 }

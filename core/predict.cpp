@@ -83,9 +83,12 @@ Predictions predict_in_decoder(const Model& model, std::span<const LabelledSeque
   Workspace& memory = pass.lasting();
   const Tensor states = memory.allocate({n_tokens, hidden.shape[1]});
   const Tensor predicting = memory.allocate({n_labels, hidden.shape[1]});
-  backend.gather_rows(hidden, memory.upload({n_tokens}, Dtype::i32, wanted.tokens.data()), states);
-  backend.scatter_rows(states, memory.upload({n_tokens}, Dtype::i32, wanted.rows.data()),
-                       predicting);
+  backend.run(ops::GatherRows{.x = hidden,
+                              .rows = memory.upload({n_tokens}, Dtype::i32, wanted.tokens.data()),
+                              .y = states});
+  backend.run(ops::ScatterRows{.x = states,
+                               .rows = memory.upload({n_tokens}, Dtype::i32, wanted.rows.data()),
+                               .y = predicting});
   for (std::size_t i = 0; i < wanted.stored.size(); ++i) {
     const std::int64_t row = wanted.rows_of_stored[i];
     backend.upload(predicting.rows(row, row + 1), wanted.stored[i]);

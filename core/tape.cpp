@@ -11,7 +11,7 @@ void Gradients::give(const Tensor& x, const Tensor& gradient) {
   const auto [slot, fresh] = slots_.try_emplace(x.data, Slot{gradient, false});
   if (fresh) return;
   const Tensor before = slot->second.gradient.reshaped(gradient.shape);
-  backend().add(before, gradient, gradient);
+  backend().run(ops::Add{.a = before, .b = gradient, .y = gradient});
   slot->second = {gradient, false};
 }
 
@@ -20,7 +20,7 @@ void Gradients::share(const Tensor& x, const Tensor& gradient) {
   if (fresh) return;
   const Tensor before = slot->second.gradient.reshaped(gradient.shape);
   const Tensor sum = slot->second.shared ? allocate(gradient.shape) : before;
-  backend().add(before, gradient, sum);
+  backend().run(ops::Add{.a = before, .b = gradient, .y = sum});
   slot->second = {sum, false};
 }
 

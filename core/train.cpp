@@ -31,7 +31,7 @@ StepResult train_step(const Model& model, Parameters& parameters,
     result.labels += record.labels;
   }
   Backend& backend = parameters.backend();
-  backend.zero(parameters.all(Parameters::Kind::gradient));
+  backend.run(ops::Zero{.x = parameters.all(Parameters::Kind::gradient)});
   const double factor = 1 / static_cast<double>(result.labels);
   double sum = 0;
   PassDropout dropout{options.seed, static_cast<std::uint64_t>(options.adamw.step), 0};
@@ -47,7 +47,7 @@ StepResult train_step(const Model& model, Parameters& parameters,
   // All gradients lie in one array: runs of it are the buckets that several devices would sum here.
   Workspace& memory = scratch.stacks[0].pass.lasting;
   const Tensor norm = memory.allocate({1});
-  backend.norm(parameters.all(Parameters::Kind::gradient), norm);
+  backend.run(ops::Norm{.x = parameters.all(Parameters::Kind::gradient), .y = norm});
   float value = 0;
   backend.download(norm, &value);
   result.gradient_norm = value;
@@ -56,8 +56,12 @@ StepResult train_step(const Model& model, Parameters& parameters,
   using Kind = Parameters::Kind;
   AdamwOptions adamw = options.adamw;
   adamw.decayed = parameters.decayed_elements();
-  backend.adamw(adamw, parameters.all(Kind::gradient), norm, parameters.all(Kind::value),
-                parameters.all(Kind::first_moment), parameters.all(Kind::second_moment));
+  backend.run(ops::Adamw{.options = adamw,
+                         .gradient = parameters.all(Kind::gradient),
+                         .norm = norm,
+                         .weight = parameters.all(Kind::value),
+                         .first_moment = parameters.all(Kind::first_moment),
+                         .second_moment = parameters.all(Kind::second_moment)});
   return result;
 }
 

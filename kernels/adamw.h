@@ -1,9 +1,9 @@
-// What one step of AdamW does to every value (backend.h, AdamwOptions), in f32.
+// What one step of AdamW does to every value (ops/adamw.h), in f32.
 #pragma once
 
 #include <cmath>
 
-#include "kernels/backend.h"
+#include "kernels/ops/adamw.h"
 
 namespace gist {
 

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "kernels/backend.h"
+#include "kernels/ops/dropout.h"
 #include "kernels/philox.h"
 
 namespace gist {

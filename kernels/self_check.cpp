@@ -64,7 +64,10 @@ class Arrays {
 
 Values rms_norm(Arrays at, const Values& x) {
   const Tensor y = at.empty({tokens, width});
-  at.backend().rms_norm(at.of({tokens, width}, x), at.of({width}, drawn(1, width)), 1e-6F, y);
+  at.backend().run(ops::RmsNorm{.x = at.of({tokens, width}, x),
+                                .weight = at.of({width}, drawn(1, width)),
+                                .eps = 1e-6F,
+                                .y = y});
   return at.read(y);
 }
 
@@ -73,7 +76,7 @@ Values gemm(Arrays at, const Values& x) {
   const auto matrix = at.backend().pack(
       {reinterpret_cast<const std::byte*>(weight.data()), Dtype::f32, {width, width}});
   const Tensor y = at.empty({tokens, width});
-  at.backend().gemm(at.of({tokens, width}, x), *matrix, {}, y);
+  at.backend().run(ops::Gemm{.x = at.of({tokens, width}, x), .w = *matrix, .y = y});
   return at.read(y);
 }
 
@@ -86,9 +89,14 @@ Values rotate(Arrays at, const Values& x) {
   }
   const Tensor rotation = at.empty({tokens, 2, dim / 2});
   const Tensor y = at.empty({tokens, heads, dim});
-  at.backend().rotation(at.of({tokens}, positions), at.of({dim / 2}, inv_freq), 1, rotation);
-  at.backend().rotate(at.of({tokens, heads, dim}, x), rotation, RopePairs::half,
-                      RotateDirection::forward, y);
+  at.backend().run(ops::Rotation{.positions = at.of({tokens}, positions),
+                                 .inv_freq = at.of({dim / 2}, inv_freq),
+                                 .rotation = rotation});
+  at.backend().run(ops::Rotate{.x = at.of({tokens, heads, dim}, x),
+                               .rotation = rotation,
+                               .pairs = RopePairs::half,
+                               .direction = RotateDirection::forward,
+                               .y = y});
   return at.read(y);
 }
 
@@ -109,22 +117,30 @@ Values attention(Arrays at, const Values& q) {
   spec.scale = 1 / std::sqrt(static_cast<float>(dim));
   const Shape keys{tokens, kv_heads, dim};
   const Tensor y = at.empty({tokens, heads, dim});
-  at.backend().attention(at.of({tokens, heads, dim}, q), at.of(keys, drawn(3, keys.elements())),
-                         at.of(keys, drawn(4, keys.elements())), visible, spec, y, {});
+  at.backend().run(ops::Attention{.q = at.of({tokens, heads, dim}, q),
+                                  .keys = at.of(keys, drawn(3, keys.elements())),
+                                  .values = at.of(keys, drawn(4, keys.elements())),
+                                  .visible = visible,
+                                  .spec = spec,
+                                  .y = y});
   return at.read(y);
 }
 
 Values gated_activation(Arrays at, const Values& x) {
   const Tensor y = at.empty({tokens, width});
-  at.backend().gated_activation(Activation::silu, at.of({tokens, width}, x),
-                                at.of({tokens, width}, drawn(5, tokens * width)), y);
+  at.backend().run(ops::GatedActivation{.activation = Activation::silu,
+                                        .gate = at.of({tokens, width}, x),
+                                        .up = at.of({tokens, width}, drawn(5, tokens * width)),
+                                        .y = y});
   return at.read(y);
 }
 
 /// The ids.
 Values sample(Arrays at, const Values& logits) {
   const Tensor ids = at.empty({tokens}, Dtype::i32);
-  at.backend().sample(at.of({tokens, width}, logits), {}, at.of({tokens}, Values(tokens)), ids);
+  at.backend().run(ops::Sample{.logits = at.of({tokens, width}, logits),
+                               .uniform = at.of({tokens}, Values(tokens)),
+                               .ids = ids});
   std::vector<std::int32_t> read(tokens);
   at.backend().download(ids, read.data());
   return {read.begin(), read.end()};

@@ -5,7 +5,7 @@ namespace gist {
 
 Tensor add(Pass& pass, const Tensor& a, const Tensor& b) {
   const Tensor y = pass.layer_memory().allocate(a.shape);
-  pass.backend().add(a, b, y);
+  pass.backend().run(ops::Add{.a = a, .b = b, .y = y});
   if (pass.tape() != nullptr) {
     pass.tape()->record([a, b, y](Gradients& gradients) {
       const Tensor dy = gradients.of(y);

@@ -21,7 +21,11 @@ Tensor rotation_of(Pass& pass, const PositionSpec& position, const Tensor& posit
 Tensor rotated(Pass& pass, const Tensor& x, const Tensor& rotation, const PositionSpec& position) {
   if (rotation.data == nullptr) return x;
   const Tensor y = pass.layer_memory().allocate(x.shape);
-  pass.backend().rotate(x, rotation, pairs_of(position), RotateDirection::forward, y);
+  pass.backend().run(ops::Rotate{.x = x,
+                                 .rotation = rotation,
+                                 .pairs = pairs_of(position),
+                                 .direction = RotateDirection::forward,
+                                 .y = y});
   return y;
 }
 
@@ -33,8 +37,10 @@ Tensor of_layer(const Tensor& stacked, int layer) {
 
 void capture_rows(Pass& pass, const Tensor& k, const Tensor& v) {
   const Pass::Captured& captured = pass.captured();
-  pass.backend().gather_rows(k, captured.tokens, of_layer(captured.key, pass.layer()));
-  pass.backend().gather_rows(v, captured.tokens, of_layer(captured.value, pass.layer()));
+  pass.backend().run(
+      ops::GatherRows{.x = k, .rows = captured.tokens, .y = of_layer(captured.key, pass.layer())});
+  pass.backend().run(ops::GatherRows{
+      .x = v, .rows = captured.tokens, .y = of_layer(captured.value, pass.layer())});
 }
 
 void place_stored(Pass& pass, const PositionSpec& position) {
@@ -42,9 +48,11 @@ void place_stored(Pass& pass, const PositionSpec& position) {
   const KeyValueCache& cache = *pass.self().cache;
   const Tensor key = rotated(pass, of_layer(placed.key, pass.layer()),
                              rotation_of(pass, position, placed.positions), position);
-  pass.backend().scatter_rows(key, placed.slots, cache.keys(pass.layer()));
-  pass.backend().scatter_rows(of_layer(placed.value, pass.layer()), placed.slots,
-                              cache.values(pass.layer()));
+  pass.backend().run(
+      ops::ScatterRows{.x = key, .rows = placed.slots, .y = cache.keys(pass.layer())});
+  pass.backend().run(ops::ScatterRows{.x = of_layer(placed.value, pass.layer()),
+                                      .rows = placed.slots,
+                                      .y = cache.values(pass.layer())});
 }
 
 /// A call on its way through the backend. Queries and keys are rotated.
@@ -52,24 +60,31 @@ struct Call {
   Tensor q, k, v;  // as the family gave them
   Tensor rotation;
   RopePairs pairs = RopePairs::half;
-  AttentionKeys visible;
-  AttentionSpec spec;
-  Tensor queries, keys, values, y, log_sum_exp;
+  ops::Attention attention;
   Tensor dtable;  // of the relative bias
 };
 
 void backward(const Call& call, Gradients& gradients) {
-  const Tensor dy = gradients.of(call.y);
+  const Tensor dy = gradients.of(call.attention.y);
   if (dy.data == nullptr) return;
   Backend& backend = gradients.backend();
-  const Tensor dq = gradients.allocate(call.queries.shape);
-  const Tensor dk = gradients.allocate(call.keys.shape);
-  const Tensor dv = gradients.allocate(call.values.shape);
-  backend.attention_backward(call.queries, call.keys, call.values, call.visible, call.spec, call.y,
-                             call.log_sum_exp, dy, dq, dk, dv, call.dtable);
+  const Tensor dq = gradients.allocate(call.attention.q.shape);
+  const Tensor dk = gradients.allocate(call.attention.keys.shape);
+  const Tensor dv = gradients.allocate(call.attention.values.shape);
+  backend.run(ops::AttentionBackward{.forward = call.attention,
+                                     .dy = dy,
+                                     .dq = dq,
+                                     .dkeys = dk,
+                                     .dvalues = dv,
+                                     .dtable = call.dtable});
   if (call.rotation.data != nullptr) {
-    backend.rotate(dq, call.rotation, call.pairs, RotateDirection::backward, dq);
-    backend.rotate(dk, call.rotation, call.pairs, RotateDirection::backward, dk);
+    for (const Tensor& each : {dq, dk}) {
+      backend.run(ops::Rotate{.x = each,
+                              .rotation = call.rotation,
+                              .pairs = call.pairs,
+                              .direction = RotateDirection::backward,
+                              .y = each});
+    }
   }
   gradients.give(call.q, dq.reshaped(call.q.shape));
   gradients.give(call.k, dk.reshaped(call.k.shape));
@@ -93,11 +108,12 @@ void add_bias(Call& call, const Pass& pass, const PositionSpec& position,
               const Pass::Attended& attended) {
   if (position.kind != PositionSpec::Kind::relative_bias) return;
   const Weight& table = pass.model().weight(position.bias_table, 0);
-  call.spec.bias.table = table.tensor;
-  call.spec.bias.query_positions = pass.positions();
-  call.spec.bias.key_positions = attended.positions;
-  call.spec.bias.max_distance = position.max_distance;
-  call.spec.bias.bidirectional = pass.stack().kind == StackKind::bidirectional;
+  RelativeBias& bias = call.attention.spec.bias;
+  bias.table = table.tensor;
+  bias.query_positions = pass.positions();
+  bias.key_positions = attended.positions;
+  bias.max_distance = position.max_distance;
+  bias.bidirectional = pass.stack().kind == StackKind::bidirectional;
   call.dtable = table.gradient;
 }
 
@@ -115,43 +131,44 @@ Tensor attention(Pass& pass, const Tensor& q, const Tensor& k, const Tensor& v,
   expect_shapes(pass, q, k, v, n_keys);
 
   const Tensor keys = k.reshaped({n_keys, stack.kv_heads, stack.key_dim});
+  const Tensor values = v.reshaped({n_keys, stack.kv_heads, stack.value_dim});
   Call call;
   call.q = q;
   call.k = k;
   call.v = v;
   call.rotation = rotation_of(pass, position, pass.positions());
   call.pairs = pairs_of(position);
-  call.visible = attended.keys;
-  call.values = v.reshaped({n_keys, stack.kv_heads, stack.value_dim});
-  if (!cross && pass.captured().tokens.shape[0] > 0) capture_rows(pass, keys, call.values);
-  call.spec.scale = options.scale;
-  call.spec.soft_cap = options.soft_cap;
-  call.spec.dropout = pass.next_dropout(options.dropout);
+  if (!cross && pass.captured().tokens.shape[0] > 0) capture_rows(pass, keys, values);
+  ops::Attention& attention = call.attention;
+  attention.visible = attended.keys;
+  attention.spec.scale = options.scale;
+  attention.spec.soft_cap = options.soft_cap;
+  attention.spec.dropout = pass.next_dropout(options.dropout);
   add_bias(call, pass, position, attended);
-  call.queries =
-      rotated(pass, q.reshaped({n, stack.heads, stack.key_dim}), call.rotation, position);
-  call.keys = rotated(pass, keys, call.rotation, position);
-  call.y = pass.layer_memory().allocate({n, stack.heads, stack.value_dim});
+  attention.q = rotated(pass, q.reshaped({n, stack.heads, stack.key_dim}), call.rotation, position);
+  attention.keys = rotated(pass, keys, call.rotation, position);
+  attention.values = values;
+  attention.y = pass.layer_memory().allocate({n, stack.heads, stack.value_dim});
 
   Backend& backend = pass.backend();
   if (attended.cache != nullptr) {
     const Tensor cached_keys = attended.cache->keys(pass.layer());
     const Tensor cached_values = attended.cache->values(pass.layer());
     if (!cross && pass.placed().slots.shape[0] > 0) place_stored(pass, position);
-    backend.scatter_rows(call.keys, attended.write_slots, cached_keys);
-    backend.scatter_rows(call.values, attended.write_slots, cached_values);
-    call.keys = cached_keys;
-    call.values = cached_values;
+    const Tensor& slots = attended.write_slots;
+    backend.run(ops::ScatterRows{.x = attention.keys, .rows = slots, .y = cached_keys});
+    backend.run(ops::ScatterRows{.x = attention.values, .rows = slots, .y = cached_values});
+    attention.keys = cached_keys;
+    attention.values = cached_values;
   }
   if (pass.tape() != nullptr) {
-    call.log_sum_exp = pass.layer_memory().allocate({n, stack.heads});
+    attention.log_sum_exp = pass.layer_memory().allocate({n, stack.heads});
   }
-  backend.attention(call.queries, call.keys, call.values, call.visible, call.spec, call.y,
-                    call.log_sum_exp);
+  backend.run(attention);
   if (pass.tape() != nullptr) {
     pass.tape()->record([call](Gradients& gradients) { backward(call, gradients); });
   }
-  return call.y.reshaped({n, stack.output_width()});
+  return attention.y.reshaped({n, stack.output_width()});
 }
 
 }  // namespace gist

@@ -6,12 +6,12 @@ namespace gist {
 Tensor embedding(Pass& pass, int table) {
   const Weight& weight = pass.model().weight(table, pass.layer());
   const Tensor y = pass.layer_memory().allocate({pass.tokens(), weight.tensor.shape[1]});
-  pass.backend().embedding(weight.tensor, pass.ids(), y);
+  pass.backend().run(ops::Embedding{.table = weight.tensor, .ids = pass.ids(), .y = y});
   if (pass.tape() != nullptr) {
     pass.tape()->record([ids = pass.ids(), y, gradient = weight.gradient](Gradients& gradients) {
       const Tensor dy = gradients.of(y);
       if (dy.data == nullptr) return;
-      gradients.backend().embedding_backward(ids, dy, gradient);
+      gradients.backend().run(ops::EmbeddingBackward{.ids = ids, .dy = dy, .dtable = gradient});
     });
   }
   return y;

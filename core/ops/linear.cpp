@@ -10,15 +10,16 @@ Tensor linear(Pass& pass, const Tensor& x, int weight, int bias) {
   static const Weight none;
   const Weight& b = bias < 0 ? none : pass.model().weight(bias, pass.layer());
   const Tensor y = pass.layer_memory().allocate({x.shape[0], w.matrix->n()});
-  pass.backend().gemm(x, *w.matrix, b.tensor, y);
+  pass.backend().run(ops::Gemm{.x = x, .w = *w.matrix, .bias = b.tensor, .y = y});
   if (pass.tape() != nullptr) {
     pass.tape()->record(
         [x, y, value = w.tensor, dw = w.gradient, db = b.gradient](Gradients& gradients) {
           const Tensor dy = gradients.of(y);
           if (dy.data == nullptr) return;
           const auto [dx, accumulate] = gradients.target(x);
-          gradients.backend().gemm_input_gradient(dy, value, accumulate, dx);
-          gradients.backend().gemm_weight_gradient(dy, x, dw, db);
+          gradients.backend().run(
+              ops::GemmInputGradient{.dy = dy, .w = value, .accumulate = accumulate, .dx = dx});
+          gradients.backend().run(ops::GemmWeightGradient{.dy = dy, .x = x, .dw = dw, .dbias = db});
         });
   }
   return y;

@@ -6,7 +6,7 @@ namespace {
 
 Tensor scaled(Backend& backend, const Tensor& x, float factor, const Tensor& y) {
   backend.copy(x, y);
-  backend.scale_and_cap(y, factor, 0);
+  backend.run(ops::ScaleAndCap{.x = y, .scale = factor, .soft_cap = 0});
   return y;
 }
 

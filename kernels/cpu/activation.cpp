@@ -38,24 +38,25 @@ namespace gist::cpu {
 HWY_EXPORT(activate);
 HWY_EXPORT(activate_backward);
 
-void activation(Activation activation, const Tensor& x, const Tensor& y, ThreadPool& threads) {
-  const auto* in = static_cast<const float*>(x.data);
-  auto* out = static_cast<float*>(y.data);
+void compute(const ops::Activation& op, Context& context) {
+  const auto* in = static_cast<const float*>(op.x.data);
+  auto* out = static_cast<float*>(op.y.data);
   const auto apply = HWY_DYNAMIC_DISPATCH(activate);
-  parallel_ranges(threads, y.shape.elements(), 8192, [&](std::int64_t begin, std::int64_t end) {
-    apply(activation, in + begin, end - begin, out + begin);
-  });
+  parallel_ranges(context.threads, op.y.shape.elements(), 8192,
+                  [&](std::int64_t begin, std::int64_t end) {
+                    apply(op.activation, in + begin, end - begin, out + begin);
+                  });
 }
 
-void activation_backward(Activation activation, const Tensor& x, const Tensor& dy, const Tensor& dx,
-                         ThreadPool& threads) {
-  const auto* in = static_cast<const float*>(x.data);
-  const auto* dout = static_cast<const float*>(dy.data);
-  auto* din = static_cast<float*>(dx.data);
+void compute(const ops::ActivationBackward& op, Context& context) {
+  const auto* in = static_cast<const float*>(op.x.data);
+  const auto* dout = static_cast<const float*>(op.dy.data);
+  auto* din = static_cast<float*>(op.dx.data);
   const auto apply = HWY_DYNAMIC_DISPATCH(activate_backward);
-  parallel_ranges(threads, dx.shape.elements(), 8192, [&](std::int64_t begin, std::int64_t end) {
-    apply(activation, in + begin, dout + begin, end - begin, din + begin);
-  });
+  parallel_ranges(context.threads, op.dx.shape.elements(), 8192,
+                  [&](std::int64_t begin, std::int64_t end) {
+                    apply(op.activation, in + begin, dout + begin, end - begin, din + begin);
+                  });
 }
 
 }  // namespace gist::cpu

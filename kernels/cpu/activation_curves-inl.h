@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#include "kernels/backend.h"
+#include "kernels/ops/activation.h"
 // Must follow highway.h.
 #include <hwy/contrib/math/math-inl.h>
 

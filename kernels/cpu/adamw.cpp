@@ -48,25 +48,23 @@ namespace gist::cpu {
 
 HWY_EXPORT(update_values);
 
-void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& norm,
-           const Tensor& weight, const Tensor& first_moment, const Tensor& second_moment,
-           ThreadPool& threads) {
+void compute(const ops::Adamw& op, Context& context) {
   double factor = 1;
-  if (options.max_norm > 0) {
-    factor = std::min(1.0, options.max_norm / (*static_cast<const float*>(norm.data) + 1e-6));
+  if (op.options.max_norm > 0) {
+    factor = std::min(1.0, op.options.max_norm / (*static_cast<const float*>(op.norm.data) + 1e-6));
   }
   const auto gradient_factor = static_cast<float>(factor);
-  const AdamwStep step = adamw_step(options);
+  const AdamwStep step = adamw_step(op.options);
   AdamwStep undecayed = step;
   undecayed.keep = 1;
-  const auto* gradients = static_cast<const float*>(gradient.data);
-  auto* weights = static_cast<float*>(weight.data);
-  auto* first = static_cast<float*>(first_moment.data);
-  auto* second = static_cast<float*>(second_moment.data);
+  const auto* gradients = static_cast<const float*>(op.gradient.data);
+  auto* weights = static_cast<float*>(op.weight.data);
+  auto* first = static_cast<float*>(op.first_moment.data);
+  auto* second = static_cast<float*>(op.second_moment.data);
   const auto update = HWY_DYNAMIC_DISPATCH(update_values);
-  parallel_ranges(threads, weight.shape.elements(), 16384,
+  parallel_ranges(context.threads, op.weight.shape.elements(), 16384,
                   [&](std::int64_t begin, std::int64_t end) {
-                    const std::int64_t middle = std::clamp(options.decayed, begin, end);
+                    const std::int64_t middle = std::clamp(op.options.decayed, begin, end);
                     const auto part = [&](const AdamwStep& of, std::int64_t from, std::int64_t n) {
                       update(of, gradient_factor, gradients + from, n, weights + from, first + from,
                              second + from);

@@ -16,6 +16,7 @@
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/attention_tile.h"
+#include "kernels/cpu/operations.h"
 #include "kernels/cpu/parallel.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -290,7 +291,7 @@ HWY_EXPORT(transpose);
 namespace {
 
 /// About how long one thread takes: tiles of few columns wait for their keys and values.
-double nanoseconds_of(const AttentionPlan& plan, const checks::AttentionSizes& sizes) {
+double nanoseconds_of(const AttentionPlan& plan, const ops::AttentionSizes& sizes) {
   constexpr double of_a_pair = 0.04, of_a_key = 0.1;  // a dimension
   double sum = 0;
   for (const AttentionTile& tile : plan.tiles) {
@@ -303,33 +304,32 @@ double nanoseconds_of(const AttentionPlan& plan, const checks::AttentionSizes& s
 
 }  // namespace
 
-void Attention::run(const Tensor& q, const Tensor& keys, const Tensor& values,
-                    const AttentionKeys& visible, const AttentionSpec& spec,
-                    const checks::AttentionSizes& sizes, const Tensor& y,
-                    const Tensor& log_sum_exp) {
+void Attention::run(const ops::Attention& op) {
+  const AttentionKeys& visible = op.visible;
+  const ops::AttentionSizes sizes = op.sizes();
   plan_attention(visible, sizes, plan_);
   const std::size_t floats = workspace_floats(sizes);
   auto* workspace =
       workspace_.reserve_array<float>(floats * static_cast<std::size_t>(threads_.count()));
   const AttentionTensors tensors{
-      static_cast<const float*>(q.data),
-      static_cast<const float*>(keys.data),
-      static_cast<const float*>(values.data),
+      static_cast<const float*>(op.q.data),
+      static_cast<const float*>(op.keys.data),
+      static_cast<const float*>(op.values.data),
       static_cast<const AttentionRow*>(visible.rows.data),
       static_cast<const std::int32_t*>(visible.slot.data),
       static_cast<const std::int32_t*>(visible.begin.data),
       static_cast<const std::int32_t*>(visible.end.data),
-      static_cast<float*>(y.data),
-      static_cast<float*>(log_sum_exp.data),
+      static_cast<float*>(op.y.data),
+      static_cast<float*>(op.log_sum_exp.data),
       partials_.reserve_array<float>(
           static_cast<std::size_t>(plan_.partial_columns * (2 + sizes.value_dim))),
-      bias_.make(spec.bias, sizes),
+      bias_.make(op.spec.bias, sizes),
   };
   const TileKernels kernels{HWY_DYNAMIC_DISPATCH(attend_block), HWY_DYNAMIC_DISPATCH(transpose)};
   parallel_items(threads_, static_cast<std::int64_t>(plan_.tiles.size()),
                  nanoseconds_of(plan_, sizes), [&](std::int64_t item, int thread) {
                    const AttentionTile& tile = plan_.tiles[static_cast<std::size_t>(item)];
-                   attend_tile(tensors, plan_, tile, spec, sizes,
+                   attend_tile(tensors, plan_, tile, op.spec, sizes,
                                workspace + floats * static_cast<std::size_t>(thread), kernels);
                  });
   const double of_merges = static_cast<double>(plan_.partial_columns * (2 + sizes.value_dim));
@@ -337,6 +337,10 @@ void Attention::run(const Tensor& q, const Tensor& keys, const Tensor& values,
                  [&](std::int64_t item, int) {
                    merge_tiles(tensors, plan_.merges[static_cast<std::size_t>(item)], sizes);
                  });
+}
+
+void compute(const ops::Attention& op, Context& context) {
+  context.attention.run(op);
 }
 
 }  // namespace gist::cpu

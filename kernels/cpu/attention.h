@@ -2,12 +2,11 @@
 // blocks of keys with an online softmax (Dao 2023).
 #pragma once
 
-#include "kernels/backend.h"
-#include "kernels/checks.h"
 #include "kernels/cpu/attention_plan.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/relative_bias.h"
 #include "kernels/cpu/thread_pool.h"
+#include "kernels/ops/attention.h"
 
 namespace gist::cpu {
 
@@ -16,10 +15,7 @@ class Attention {
   Attention(ThreadPool& threads, MemoryAccount& account)
       : threads_(threads), bias_(account), workspace_(account), partials_(account) {}
 
-  /// The tensors have been checked.
-  void run(const Tensor& q, const Tensor& keys, const Tensor& values, const AttentionKeys& visible,
-           const AttentionSpec& spec, const checks::AttentionSizes& sizes, const Tensor& y,
-           const Tensor& log_sum_exp);
+  void run(const ops::Attention& op);
 
  private:
   ThreadPool& threads_;

@@ -10,6 +10,7 @@
 
 #include "kernels/cpu/attention_backward.h"
 #include "kernels/cpu/attention_backward_tile.h"
+#include "kernels/cpu/operations.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/workspace_pieces.h"
 
@@ -210,7 +211,7 @@ void store_bias_sums(const BackwardItem& t, std::int64_t row_index) {
   }
 }
 
-BackwardItem start_item(const BackwardTensors& tensors, const checks::AttentionSizes& sizes,
+BackwardItem start_item(const BackwardTensors& tensors, const ops::AttentionSizes& sizes,
                         const AttentionSpec& spec, const AttentionRow& row, std::int64_t kv_head,
                         float* workspace) {
   const std::int64_t group = sizes.heads / sizes.kv_heads;
@@ -239,7 +240,7 @@ BackwardItem start_item(const BackwardTensors& tensors, const checks::AttentionS
 }
 
 /// The gradients of a row's queries that read a key head, and of the keys and values that they see.
-void take_row(const BackwardTensors& tensors, const checks::AttentionSizes& sizes,
+void take_row(const BackwardTensors& tensors, const ops::AttentionSizes& sizes,
               const AttentionSpec& spec, const KeyBlocks& blocks, std::int32_t row_index,
               std::int64_t kv_head, float* workspace) {
   const AttentionRow& row = tensors.rows[row_index];
@@ -284,34 +285,33 @@ void clear_others(const std::vector<std::uint8_t>& marked, std::int64_t width, f
 
 }  // namespace
 
-void AttentionBackward::run(const Tensor& q, const Tensor& keys, const Tensor& values,
-                            const AttentionKeys& visible, const AttentionSpec& spec,
-                            const checks::AttentionSizes& sizes, const Tensor& y,
-                            const Tensor& log_sum_exp, const Tensor& dy,
-                            const AttentionGradients& gradients) {
+void AttentionBackward::run(const ops::AttentionBackward& op) {
+  const ops::Attention& forward = op.forward;
+  const AttentionKeys& visible = forward.visible;
+  const ops::AttentionSizes sizes = forward.sizes();
   plan_attention_backward(visible, sizes, plan_);
-  const BiasTables bias = bias_.make(spec.bias, sizes);
+  const BiasTables bias = bias_.make(forward.spec.bias, sizes);
   const bool biased = bias.rising_queries != nullptr;
-  const bool sums_bias = biased && gradients.dtable.data != nullptr;
-  const std::int64_t buckets = biased ? spec.bias.table.shape[0] : 0;
+  const bool sums_bias = biased && op.dtable.data != nullptr;
+  const std::int64_t buckets = biased ? forward.spec.bias.table.shape[0] : 0;
   const std::size_t floats = backward_workspace_floats(
       sizes, biased ? bias.distances.count() * (sizes.heads / sizes.kv_heads) : 0);
   auto* workspace =
       workspace_.reserve_array<float>(floats * static_cast<std::size_t>(threads_.count()));
   const BackwardTensors tensors{
-      static_cast<const float*>(q.data),
-      static_cast<const float*>(keys.data),
-      static_cast<const float*>(values.data),
+      static_cast<const float*>(forward.q.data),
+      static_cast<const float*>(forward.keys.data),
+      static_cast<const float*>(forward.values.data),
       static_cast<const AttentionRow*>(visible.rows.data),
       static_cast<const std::int32_t*>(visible.slot.data),
       static_cast<const std::int32_t*>(visible.begin.data),
       static_cast<const std::int32_t*>(visible.end.data),
-      static_cast<const float*>(y.data),
-      static_cast<const float*>(log_sum_exp.data),
-      static_cast<const float*>(dy.data),
-      static_cast<float*>(gradients.dq.data),
-      static_cast<float*>(gradients.dkeys.data),
-      static_cast<float*>(gradients.dvalues.data),
+      static_cast<const float*>(forward.y.data),
+      static_cast<const float*>(forward.log_sum_exp.data),
+      static_cast<const float*>(op.dy.data),
+      static_cast<float*>(op.dq.data),
+      static_cast<float*>(op.dkeys.data),
+      static_cast<float*>(op.dvalues.data),
       bias,
       buckets,
       sums_bias ? bias_sums_.reserve_array<double>(
@@ -327,13 +327,17 @@ void AttentionBackward::run(const Tensor& q, const Tensor& keys, const Tensor& v
                              static_cast<double>(sizes.key_dim + sizes.value_dim);
   parallel_items(
       threads_, sizes.rows * sizes.kv_heads, nanoseconds, [&](std::int64_t item, int thread) {
-        take(tensors, sizes, spec, plan_.blocks,
+        take(tensors, sizes, forward.spec, plan_.blocks,
              plan_.rows[static_cast<std::size_t>(item / sizes.kv_heads)], item % sizes.kv_heads,
              workspace + floats * static_cast<std::size_t>(thread));
       });
   if (sums_bias) {
-    add_bias_sums(tensors.bias_sums, sizes, buckets, static_cast<float*>(gradients.dtable.data));
+    add_bias_sums(tensors.bias_sums, sizes, buckets, static_cast<float*>(op.dtable.data));
   }
+}
+
+void compute(const ops::AttentionBackward& op, Context& context) {
+  context.attention_backward.run(op);
 }
 
 }  // namespace gist::cpu

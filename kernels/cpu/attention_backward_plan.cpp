@@ -25,7 +25,7 @@ void order_rows(const AttentionRow* rows, std::int64_t count, std::vector<std::i
 
 }  // namespace
 
-void plan_attention_backward(const AttentionKeys& visible, const checks::AttentionSizes& sizes,
+void plan_attention_backward(const AttentionKeys& visible, const ops::AttentionSizes& sizes,
                              AttentionBackwardPlan& plan) {
   const auto* rows = static_cast<const AttentionRow*>(visible.rows.data);
   const auto* slot = static_cast<const std::int32_t*>(visible.slot.data);

@@ -4,9 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/backend.h"
-#include "kernels/checks.h"
 #include "kernels/cpu/attention_plan.h"
+#include "kernels/ops/attention.h"
 
 namespace gist::cpu {
 
@@ -20,7 +19,7 @@ struct AttentionBackwardPlan {
 };
 
 /// Throws as find_blocks.
-void plan_attention_backward(const AttentionKeys& visible, const checks::AttentionSizes& sizes,
+void plan_attention_backward(const AttentionKeys& visible, const ops::AttentionSizes& sizes,
                              AttentionBackwardPlan& plan);
 
 }  // namespace gist::cpu

@@ -12,7 +12,7 @@ constexpr std::int64_t stride_of(std::int64_t width) {
   return width % 128 == 0 ? width + widest_vector : width;
 }
 
-BackwardWorkspace lay_out(const checks::AttentionSizes& sizes, std::int64_t bias_places,
+BackwardWorkspace lay_out(const ops::AttentionSizes& sizes, std::int64_t bias_places,
                           Pieces& pieces) {
   BackwardWorkspace w{};
   w.key_width = round_up(sizes.key_dim, widest_vector);
@@ -63,20 +63,19 @@ std::int64_t group_keys(const BackwardWorkspace& w, std::int64_t n, std::int64_t
   return count;
 }
 
-BackwardWorkspace lay_out_backward(const checks::AttentionSizes& sizes, std::int64_t bias_places,
+BackwardWorkspace lay_out_backward(const ops::AttentionSizes& sizes, std::int64_t bias_places,
                                    float* memory) {
   Pieces pieces(memory);
   return lay_out(sizes, bias_places, pieces);
 }
 
-std::size_t backward_workspace_floats(const checks::AttentionSizes& sizes,
-                                      std::int64_t bias_places) {
+std::size_t backward_workspace_floats(const ops::AttentionSizes& sizes, std::int64_t bias_places) {
   Pieces pieces(nullptr);
   lay_out(sizes, bias_places, pieces);
   return static_cast<std::size_t>(pieces.used());
 }
 
-void add_bias_sums(const double* sums, const checks::AttentionSizes& sizes, std::int64_t buckets,
+void add_bias_sums(const double* sums, const ops::AttentionSizes& sizes, std::int64_t buckets,
                    float* dtable) {
   const std::int64_t group = sizes.heads / sizes.kv_heads;
   const std::int64_t item = buckets * group;

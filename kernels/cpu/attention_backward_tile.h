@@ -5,10 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/backend.h"
-#include "kernels/checks.h"
 #include "kernels/cpu/attention_plan.h"
 #include "kernels/cpu/relative_bias.h"
+#include "kernels/ops/attention.h"
 
 namespace gist::cpu {
 
@@ -83,13 +82,12 @@ std::int64_t group_keys(const BackwardWorkspace& w, std::int64_t n, std::int64_t
                         std::int64_t few_rows, KeyGroup* groups);
 
 /// `bias_places`: the size of dbias.
-BackwardWorkspace lay_out_backward(const checks::AttentionSizes& sizes, std::int64_t bias_places,
+BackwardWorkspace lay_out_backward(const ops::AttentionSizes& sizes, std::int64_t bias_places,
                                    float* memory);
-std::size_t backward_workspace_floats(const checks::AttentionSizes& sizes,
-                                      std::int64_t bias_places);
+std::size_t backward_workspace_floats(const ops::AttentionSizes& sizes, std::int64_t bias_places);
 
 /// dtable[buckets, heads] += the sums of all rows, in their order.
-void add_bias_sums(const double* sums, const checks::AttentionSizes& sizes, std::int64_t buckets,
+void add_bias_sums(const double* sums, const ops::AttentionSizes& sizes, std::int64_t buckets,
                    float* dtable);
 
 }  // namespace gist::cpu

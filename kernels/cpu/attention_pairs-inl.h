@@ -35,7 +35,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// One row and key head at work, and its present tile.
 struct BackwardItem {
   const BackwardTensors& tensors;
-  const checks::AttentionSizes& sizes;
+  const ops::AttentionSizes& sizes;
   const AttentionSpec& spec;
   const AttentionRow& row;
   std::int64_t kv_head;

@@ -8,7 +8,7 @@
 namespace gist::cpu {
 namespace {
 
-void check_row(const AttentionRow& row, std::int64_t index, const checks::AttentionSizes& sizes) {
+void check_row(const AttentionRow& row, std::int64_t index, const ops::AttentionSizes& sizes) {
   if (row.query_begin < 0 || row.query_begin > row.query_end || row.query_end > sizes.queries ||
       row.key_begin < 0 || row.key_begin > row.key_end || row.key_end > sizes.list ||
       row.query_index < 0) {
@@ -77,7 +77,7 @@ void add_tiles(std::int32_t row, std::int64_t kv_heads, std::int64_t columns, st
 
 }  // namespace
 
-void find_blocks(const AttentionKeys& visible, const checks::AttentionSizes& sizes,
+void find_blocks(const AttentionKeys& visible, const ops::AttentionSizes& sizes,
                  KeyBlocks& blocks) {
   const auto* rows = static_cast<const AttentionRow*>(visible.rows.data);
   blocks.blocks.clear();
@@ -89,7 +89,7 @@ void find_blocks(const AttentionKeys& visible, const checks::AttentionSizes& siz
   }
 }
 
-void plan_attention(const AttentionKeys& visible, const checks::AttentionSizes& sizes,
+void plan_attention(const AttentionKeys& visible, const ops::AttentionSizes& sizes,
                     AttentionPlan& plan) {
   const auto* rows = static_cast<const AttentionRow*>(visible.rows.data);
   const std::int64_t group = sizes.heads / sizes.kv_heads;

@@ -5,8 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/backend.h"
-#include "kernels/checks.h"
+#include "kernels/ops/attention.h"
 
 namespace gist::cpu {
 
@@ -55,8 +54,7 @@ struct KeyBlocks {
 };
 
 /// Throws Error(internal) for rows or slots that lie outside the tensors.
-void find_blocks(const AttentionKeys& visible, const checks::AttentionSizes& sizes,
-                 KeyBlocks& blocks);
+void find_blocks(const AttentionKeys& visible, const ops::AttentionSizes& sizes, KeyBlocks& blocks);
 
 /// Kept from call to call, so that its arrays are allocated once.
 struct AttentionPlan {
@@ -68,7 +66,7 @@ struct AttentionPlan {
 
 /// The plan depends on shapes and visibility only, not on the number of threads. Throws as
 /// find_blocks.
-void plan_attention(const AttentionKeys& visible, const checks::AttentionSizes& sizes,
+void plan_attention(const AttentionKeys& visible, const ops::AttentionSizes& sizes,
                     AttentionPlan& plan);
 
 }  // namespace gist::cpu

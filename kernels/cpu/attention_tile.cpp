@@ -10,7 +10,7 @@
 namespace gist::cpu {
 namespace {
 
-TileWorkspace lay_out(const checks::AttentionSizes& sizes, Pieces& pieces) {
+TileWorkspace lay_out(const ops::AttentionSizes& sizes, Pieces& pieces) {
   TileWorkspace w{};
   w.key_stride = round_up(sizes.key_dim, widest_vector);
   w.value_stride = round_up(sizes.value_dim, widest_vector);
@@ -39,7 +39,7 @@ TileWorkspace lay_out(const checks::AttentionSizes& sizes, Pieces& pieces) {
 struct Tile {
   const AttentionTensors& tensors;
   const AttentionTile& tile;
-  const checks::AttentionSizes& sizes;
+  const ops::AttentionSizes& sizes;
   const AttentionRow& row;
   std::int64_t group;
 
@@ -232,7 +232,7 @@ void finish(const Tile& t, const TileWorkspace& w) {
 
 }  // namespace
 
-std::size_t workspace_floats(const checks::AttentionSizes& sizes) {
+std::size_t workspace_floats(const ops::AttentionSizes& sizes) {
   Pieces pieces(nullptr);
   lay_out(sizes, pieces);
   return static_cast<std::size_t>(pieces.used());
@@ -240,8 +240,7 @@ std::size_t workspace_floats(const checks::AttentionSizes& sizes) {
 
 void attend_tile(const AttentionTensors& tensors, const AttentionPlan& plan,
                  const AttentionTile& tile, const AttentionSpec& spec,
-                 const checks::AttentionSizes& sizes, float* workspace,
-                 const TileKernels& kernels) {
+                 const ops::AttentionSizes& sizes, float* workspace, const TileKernels& kernels) {
   Pieces pieces(workspace);
   const AttentionRow& row = tensors.rows[tile.row];
   const Tile t{tensors, tile, sizes, row, sizes.heads / sizes.kv_heads};
@@ -293,7 +292,7 @@ void attend_tile(const AttentionTensors& tensors, const AttentionPlan& plan,
 }
 
 void merge_tiles(const AttentionTensors& tensors, const AttentionMerge& merge,
-                 const checks::AttentionSizes& sizes) {
+                 const ops::AttentionSizes& sizes) {
   const AttentionTile all{merge.row, merge.kv_head, 0, merge.columns, 0, 0, -1};
   const Tile t{tensors, all, sizes, tensors.rows[merge.row], sizes.heads / sizes.kv_heads};
   const std::int64_t d = sizes.value_dim;

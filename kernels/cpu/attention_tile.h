@@ -5,11 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/backend.h"
-#include "kernels/checks.h"
 #include "kernels/cpu/attention_plan.h"
 #include "kernels/cpu/dropout.h"
 #include "kernels/cpu/relative_bias.h"
+#include "kernels/ops/attention.h"
 
 namespace gist::cpu {
 
@@ -84,13 +83,13 @@ struct TileKernels {
   Transpose transpose;
 };
 
-std::size_t workspace_floats(const checks::AttentionSizes& sizes);
+std::size_t workspace_floats(const ops::AttentionSizes& sizes);
 
 void attend_tile(const AttentionTensors& tensors, const AttentionPlan& plan,
                  const AttentionTile& tile, const AttentionSpec& spec,
-                 const checks::AttentionSizes& sizes, float* workspace, const TileKernels& kernels);
+                 const ops::AttentionSizes& sizes, float* workspace, const TileKernels& kernels);
 
 void merge_tiles(const AttentionTensors& tensors, const AttentionMerge& merge,
-                 const checks::AttentionSizes& sizes);
+                 const ops::AttentionSizes& sizes);
 
 }  // namespace gist::cpu

@@ -54,143 +54,11 @@ class CpuBackend final : public Backend {
     return std::make_unique<cpu::PlainMatrix>(weight);
   }
 
-  void gemm(const Tensor& x, const Matrix& w, const Tensor& bias, const Tensor& y) override {
-    checks::gemm(x, w, bias, y);
-    gemm_.run(x, w, bias, y);
-  }
-  void embedding(const Tensor& table, const Tensor& ids, const Tensor& y) override {
-    checks::embedding(table, ids, y);
-    cpu::embedding(table, ids, y, threads_);
-  }
-  void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y) override {
-    checks::rms_norm(x, weight, eps, y);
-    cpu::rms_norm(x, weight, eps, y, threads_);
-  }
-  void add(const Tensor& a, const Tensor& b, const Tensor& y) override {
-    checks::add(a, b, y);
-    cpu::add(a, b, y, threads_);
-  }
-  void activation(Activation activation, const Tensor& x, const Tensor& y) override {
-    checks::activation(x, y);
-    cpu::activation(activation, x, y, threads_);
-  }
-  void gated_activation(Activation activation, const Tensor& gate, const Tensor& up,
-                        const Tensor& y) override {
-    checks::gated_activation(gate, up, y);
-    cpu::gated_activation(activation, gate, up, y, threads_);
-  }
-  void rotation(const Tensor& positions, const Tensor& inv_freq, float scale,
-                const Tensor& rotation) override {
-    checks::rotation(positions, inv_freq, scale, rotation);
-    cpu::rotation(positions, inv_freq, scale, rotation, threads_);
-  }
-  void rotate(const Tensor& x, const Tensor& rotation, RopePairs pairs, RotateDirection direction,
-              const Tensor& y) override {
-    checks::rotate(x, rotation, y);
-    cpu::rotate(x, rotation, pairs, direction, y, threads_);
-  }
-  void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y) override {
-    checks::gather_rows(x, rows, y);
-    cpu::gather_rows(x, rows, y, threads_);
-  }
-  void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& y) override {
-    checks::scatter_rows(x, rows, y);
-    cpu::scatter_rows(x, rows, y, threads_);
-  }
-  void attention(const Tensor& q, const Tensor& keys, const Tensor& values,
-                 const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
-                 const Tensor& log_sum_exp) override {
-    const auto sizes = checks::attention(q, keys, values, visible, spec, y, log_sum_exp);
-    attention_.run(q, keys, values, visible, spec, sizes, y, log_sum_exp);
-  }
-  void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias,
-                            float scale, float soft_cap, const Tensor& labels, const Tensor& loss,
-                            const Tensor& best) override {
-    checks::linear_cross_entropy(hidden, head, bias, scale, soft_cap, labels, loss, best);
-    cpu::linear_cross_entropy(hidden, head, bias, scale, soft_cap, labels, loss, best, threads_,
-                              gemm_, scratch_);
-  }
-  void scale_and_cap(const Tensor& x, float scale, float soft_cap) override {
-    checks::scale_and_cap(x, scale, soft_cap);
-    cpu::scale_and_cap(x, scale, soft_cap, threads_);
-  }
-  void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& uniform,
-              const Tensor& ids) override {
-    checks::sample(logits, options, uniform, ids);
-    cpu::sample(logits, options, uniform, ids, threads_, scratch_);
-  }
-
-  void zero(const Tensor& x) override {
-    checks::zero(x);
-    if (x.bytes() > 0) std::memset(x.data, 0, x.bytes());
-  }
-  void dropout(const Tensor& x, const Dropout& dropout, const Tensor& y) override {
-    checks::dropout(x, dropout, y);
-    cpu::dropout(x, dropout, y, threads_);
-  }
-  void gemm_input_gradient(const Tensor& dy, const Tensor& w, bool accumulate,
-                           const Tensor& dx) override {
-    const auto s = checks::gemm_input_gradient(dy, w, dx);
-    gemm_.plain().run({static_cast<const float*>(dy.data)}, {static_cast<const float*>(w.data)},
-                      s.m, s.k, s.n, accumulate, static_cast<float*>(dx.data));
-  }
-  void gemm_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw,
-                            const Tensor& dbias) override {
-    checks::gemm_weight_gradient(dy, x, dw, dbias);
-    cpu::gemm_weight_gradient(dy, x, dw, dbias, threads_, gemm_);
-  }
-  void embedding_backward(const Tensor& ids, const Tensor& dy, const Tensor& dtable) override {
-    checks::embedding_backward(ids, dy, dtable);
-    cpu::embedding_backward(ids, dy, dtable, threads_);
-  }
-  void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const Tensor& dy,
-                         const Tensor& dx, const Tensor& dweight) override {
-    checks::rms_norm_backward(x, weight, eps, dy, dx, dweight);
-    cpu::rms_norm_backward(x, weight, eps, dy, dx, dweight, threads_, scratch_);
-  }
-  void activation_backward(Activation activation, const Tensor& x, const Tensor& dy,
-                           const Tensor& dx) override {
-    checks::activation_backward(x, dy, dx);
-    cpu::activation_backward(activation, x, dy, dx, threads_);
-  }
-  void gated_activation_backward(Activation activation, const Tensor& gate, const Tensor& up,
-                                 const Tensor& dy, const Tensor& dgate,
-                                 const Tensor& dup) override {
-    checks::gated_activation_backward(gate, up, dy, dgate, dup);
-    cpu::gated_activation_backward(activation, gate, up, dy, dgate, dup, threads_);
-  }
-  void attention_backward(const Tensor& q, const Tensor& keys, const Tensor& values,
-                          const AttentionKeys& visible, const AttentionSpec& spec, const Tensor& y,
-                          const Tensor& log_sum_exp, const Tensor& dy, const Tensor& dq,
-                          const Tensor& dkeys, const Tensor& dvalues,
-                          const Tensor& dtable) override {
-    const auto sizes = checks::attention_backward(q, keys, values, visible, spec, y, log_sum_exp,
-                                                  dy, dq, dkeys, dvalues, dtable);
-    attention_backward_.run(q, keys, values, visible, spec, sizes, y, log_sum_exp, dy,
-                            {dq, dkeys, dvalues, dtable});
-  }
-  void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
-                                     const CrossEntropySpec& spec, const Tensor& labels,
-                                     const Tensor& loss, const Tensor& dhidden, const Tensor& dhead,
-                                     const Tensor& dbias) override {
-    checks::linear_cross_entropy_gradient(hidden, head, bias, spec, labels, loss, dhidden, dhead,
-                                          dbias);
-    cpu::linear_cross_entropy_gradient(hidden, head, bias, spec, labels, loss, dhidden, dhead,
-                                       dbias, threads_, gemm_, scratch_);
-  }
-  void norm(const Tensor& x, const Tensor& y) override {
-    checks::norm(x, y);
-    cpu::norm(x, y, threads_, scratch_);
-  }
-  void adamw(const AdamwOptions& options, const Tensor& gradient, const Tensor& norm,
-             const Tensor& weight, const Tensor& first_moment,
-             const Tensor& second_moment) override {
-    checks::adamw(options, gradient, norm, weight, first_moment, second_moment);
-    cpu::adamw(options, gradient, norm, weight, first_moment, second_moment, threads_);
-  }
-
  protected:
   void release(void* data, std::size_t bytes) noexcept override { account_.release(data, bytes); }
+  void compute(const Operation& operation) override {
+    std::visit([this](const auto* op) { cpu::compute(*op, context_); }, operation);
+  }
 
  private:
   cpu::ThreadPool threads_;
@@ -199,6 +67,7 @@ class CpuBackend final : public Backend {
   cpu::Attention attention_;
   cpu::AttentionBackward attention_backward_;
   cpu::Scratch scratch_;
+  cpu::Context context_{threads_, gemm_, attention_, attention_backward_, scratch_};
 };
 
 }  // namespace

@@ -130,33 +130,33 @@ std::int64_t chunk_rows(std::int64_t rows, std::int64_t vocabulary) {
 
 }  // namespace
 
-void scale_and_cap(const Tensor& x, float scale, float soft_cap, ThreadPool& threads) {
-  auto* values = static_cast<float*>(x.data);
+void compute(const ops::ScaleAndCap& op, Context& context) {
+  auto* values = static_cast<float*>(op.x.data);
   const auto apply = HWY_DYNAMIC_DISPATCH(scale_and_cap_values);
-  parallel_ranges(threads, x.shape.elements(), 16384, [&](std::int64_t begin, std::int64_t end) {
-    apply(values + begin, end - begin, scale, soft_cap);
-  });
+  parallel_ranges(context.threads, op.x.shape.elements(), 16384,
+                  [&](std::int64_t begin, std::int64_t end) {
+                    apply(values + begin, end - begin, op.scale, op.soft_cap);
+                  });
 }
 
-void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor& bias, float scale,
-                          float soft_cap, const Tensor& labels, const Tensor& loss,
-                          const Tensor& best, ThreadPool& threads, Gemm& gemm, Scratch& scratch) {
-  const std::int64_t m = hidden.shape[0];
-  const std::int64_t vocabulary = head.n();
-  require_within("linear_cross_entropy", "labels", labels, vocabulary);
+void compute(const ops::LinearCrossEntropy& op, Context& context) {
+  const std::int64_t m = op.hidden.shape[0];
+  const std::int64_t vocabulary = op.head.n();
+  require_within(op.name, "labels", op.labels, vocabulary);
   const std::int64_t chunk = chunk_rows(m, vocabulary);
-  auto* logits = scratch.reserve_array<float>(static_cast<std::size_t>(chunk * vocabulary));
-  const auto* label = static_cast<const std::int32_t*>(labels.data);
-  auto* losses = static_cast<float*>(loss.data);
-  auto* best_ids = static_cast<std::int32_t*>(best.data);
+  auto* logits = context.scratch.reserve_array<float>(static_cast<std::size_t>(chunk * vocabulary));
+  const auto* label = static_cast<const std::int32_t*>(op.labels.data);
+  auto* losses = static_cast<float*>(op.loss.data);
+  const float scale = op.scale, soft_cap = op.soft_cap;
+  auto* best_ids = static_cast<std::int32_t*>(op.best.data);
   const auto cap = HWY_DYNAMIC_DISPATCH(scale_and_cap_values);
   const auto largest = HWY_DYNAMIC_DISPATCH(largest_value);
   const auto sum = HWY_DYNAMIC_DISPATCH(sum_of_exponentials);
   for (std::int64_t first = 0; first < m; first += chunk) {
     const std::int64_t rows = std::min(chunk, m - first);
-    gemm.run(hidden.rows(first, first + rows), head, bias,
-             Tensor{logits, Dtype::f32, {rows, vocabulary}});
-    parallel_ranges(threads, rows, 16384 / vocabulary + 1,
+    context.gemm.run(op.hidden.rows(first, first + rows), op.head, op.bias,
+                     Tensor{logits, Dtype::f32, {rows, vocabulary}});
+    parallel_ranges(context.threads, rows, 16384 / vocabulary + 1,
                     [&](std::int64_t begin, std::int64_t end) {
                       for (std::int64_t i = begin; i < end; ++i) {
                         float* row = logits + i * vocabulary;
@@ -172,33 +172,29 @@ void linear_cross_entropy(const Tensor& hidden, const Matrix& head, const Tensor
   }
 }
 
-void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, const Tensor& bias,
-                                   const CrossEntropySpec& spec, const Tensor& labels,
-                                   const Tensor& loss, const Tensor& dhidden, const Tensor& dhead,
-                                   const Tensor& dbias, ThreadPool& threads, Gemm& gemm,
-                                   Scratch& scratch) {
-  const std::int64_t m = hidden.shape[0];
-  const std::int64_t vocabulary = head.shape[0];
-  require_within("linear_cross_entropy_gradient", "labels", labels, vocabulary);
-  const PlainMatrix matrix(head);
+void compute(const ops::LinearCrossEntropyGradient& op, Context& context) {
+  const std::int64_t m = op.hidden.shape[0];
+  const std::int64_t vocabulary = op.head.shape[0];
+  require_within(op.name, "labels", op.labels, vocabulary);
+  const PlainMatrix matrix(op.head);
   const std::int64_t chunk = chunk_rows(m, vocabulary);
-  auto* logits = scratch.reserve_array<float>(static_cast<std::size_t>(chunk * vocabulary));
-  const auto* label = static_cast<const std::int32_t*>(labels.data);
-  auto* losses = static_cast<float*>(loss.data);
+  auto* logits = context.scratch.reserve_array<float>(static_cast<std::size_t>(chunk * vocabulary));
+  const auto* label = static_cast<const std::int32_t*>(op.labels.data);
+  auto* losses = static_cast<float*>(op.loss.data);
   const auto cap = HWY_DYNAMIC_DISPATCH(scale_and_cap_values);
   const auto largest = HWY_DYNAMIC_DISPATCH(largest_value);
   const auto sum = HWY_DYNAMIC_DISPATCH(sum_of_exponentials);
   const auto sum_values = HWY_DYNAMIC_DISPATCH(sum_of_values);
   const auto gradient = HWY_DYNAMIC_DISPATCH(softmax_gradient);
-  const float scale = spec.scale, soft_cap = spec.soft_cap;
-  const float of_label = 1 - spec.label_smoothing;
-  const float of_each = spec.label_smoothing / static_cast<float>(vocabulary);
+  const float scale = op.spec.scale, soft_cap = op.spec.soft_cap;
+  const float of_label = 1 - op.spec.label_smoothing;
+  const float of_each = op.spec.label_smoothing / static_cast<float>(vocabulary);
   for (std::int64_t first = 0; first < m; first += chunk) {
     const std::int64_t rows = std::min(chunk, m - first);
-    const Tensor states = hidden.rows(first, first + rows);
+    const Tensor states = op.hidden.rows(first, first + rows);
     const Tensor values{logits, Dtype::f32, {rows, vocabulary}};
-    gemm.run(states, matrix, bias, values);
-    parallel_ranges(threads, rows, 16384 / vocabulary + 1,
+    context.gemm.run(states, matrix, op.bias, values);
+    parallel_ranges(context.threads, rows, 16384 / vocabulary + 1,
                     [&](std::int64_t begin, std::int64_t end) {
                       for (std::int64_t i = begin; i < end; ++i) {
                         float* row = logits + i * vocabulary;
@@ -209,15 +205,18 @@ void linear_cross_entropy_gradient(const Tensor& hidden, const Tensor& head, con
                         losses[first + i] = log_sum - of_label * wanted;
                         if (of_each > 0) losses[first + i] -= of_each * sum_values(row, vocabulary);
                         const float ratio = soft_cap > 0 ? wanted / soft_cap : 0;
-                        gradient(row, vocabulary, log_sum, of_each, spec);
-                        wanted -= of_label * spec.factor * scale * (1 - ratio * ratio);
+                        gradient(row, vocabulary, log_sum, of_each, op.spec);
+                        wanted -= of_label * op.spec.factor * scale * (1 - ratio * ratio);
                       }
                     });
-    gemm.plain().run({logits}, {static_cast<const float*>(head.data)}, rows, head.shape[1],
-                     vocabulary, false,
-                     static_cast<float*>(dhidden.rows(first, first + rows).data));
-    gemm_weight_gradient(values, states, dhead, bias.data == nullptr ? Tensor{} : dbias, threads,
-                         gemm);
+    context.gemm.plain().run({logits}, {static_cast<const float*>(op.head.data)}, rows,
+                             op.head.shape[1], vocabulary, false,
+                             static_cast<float*>(op.dhidden.rows(first, first + rows).data));
+    compute(ops::GemmWeightGradient{.dy = values,
+                                    .x = states,
+                                    .dw = op.dhead,
+                                    .dbias = op.bias.data == nullptr ? Tensor{} : op.dbias},
+            context);
   }
 }
 

@@ -51,17 +51,17 @@ namespace gist::cpu {
 
 HWY_EXPORT(drop);
 
-void dropout(const Tensor& x, const Dropout& dropout, const Tensor& y, ThreadPool& threads) {
-  if (dropout.probability == 0) {
-    if (x.bytes() > 0) std::memmove(y.data, x.data, x.bytes());
+void compute(const ops::Dropout& op, Context& context) {
+  if (op.dropout.probability == 0) {
+    if (op.x.bytes() > 0) std::memmove(op.y.data, op.x.data, op.x.bytes());
     return;
   }
-  const auto* in = static_cast<const float*>(x.data);
-  auto* out = static_cast<float*>(y.data);
-  const std::int64_t n = x.shape.elements();
-  const DropoutDraw draw = dropout_draw(dropout);
+  const auto* in = static_cast<const float*>(op.x.data);
+  auto* out = static_cast<float*>(op.y.data);
+  const std::int64_t n = op.x.shape.elements();
+  const DropoutDraw draw = dropout_draw(op.dropout);
   const auto apply = HWY_DYNAMIC_DISPATCH(drop);
-  parallel_ranges(threads, (n + 3) / 4, 2048, [&](std::int64_t begin, std::int64_t end) {
+  parallel_ranges(context.threads, (n + 3) / 4, 2048, [&](std::int64_t begin, std::int64_t end) {
     apply(draw, in, n, begin, end, out);
   });
 }

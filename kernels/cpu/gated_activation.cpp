@@ -43,30 +43,29 @@ namespace gist::cpu {
 HWY_EXPORT(apply_gate);
 HWY_EXPORT(apply_gate_backward);
 
-void gated_activation(Activation activation, const Tensor& gate, const Tensor& up, const Tensor& y,
-                      ThreadPool& threads) {
-  const auto* gates = static_cast<const float*>(gate.data);
-  const auto* ups = static_cast<const float*>(up.data);
-  auto* out = static_cast<float*>(y.data);
+void compute(const ops::GatedActivation& op, Context& context) {
+  const auto* gates = static_cast<const float*>(op.gate.data);
+  const auto* ups = static_cast<const float*>(op.up.data);
+  auto* out = static_cast<float*>(op.y.data);
   const auto apply = HWY_DYNAMIC_DISPATCH(apply_gate);
-  parallel_ranges(threads, y.shape.elements(), 8192, [&](std::int64_t begin, std::int64_t end) {
-    apply(activation, gates + begin, ups + begin, end - begin, out + begin);
-  });
+  parallel_ranges(context.threads, op.y.shape.elements(), 8192,
+                  [&](std::int64_t begin, std::int64_t end) {
+                    apply(op.activation, gates + begin, ups + begin, end - begin, out + begin);
+                  });
 }
 
-void gated_activation_backward(Activation activation, const Tensor& gate, const Tensor& up,
-                               const Tensor& dy, const Tensor& dgate, const Tensor& dup,
-                               ThreadPool& threads) {
-  const auto* gates = static_cast<const float*>(gate.data);
-  const auto* ups = static_cast<const float*>(up.data);
-  const auto* dout = static_cast<const float*>(dy.data);
-  auto* dgates = static_cast<float*>(dgate.data);
-  auto* dups = static_cast<float*>(dup.data);
+void compute(const ops::GatedActivationBackward& op, Context& context) {
+  const auto* gates = static_cast<const float*>(op.gate.data);
+  const auto* ups = static_cast<const float*>(op.up.data);
+  const auto* dout = static_cast<const float*>(op.dy.data);
+  auto* dgates = static_cast<float*>(op.dgate.data);
+  auto* dups = static_cast<float*>(op.dup.data);
   const auto apply = HWY_DYNAMIC_DISPATCH(apply_gate_backward);
-  parallel_ranges(threads, dy.shape.elements(), 8192, [&](std::int64_t begin, std::int64_t end) {
-    apply(activation, gates + begin, ups + begin, dout + begin, end - begin, dgates + begin,
-          dups + begin);
-  });
+  parallel_ranges(context.threads, op.dy.shape.elements(), 8192,
+                  [&](std::int64_t begin, std::int64_t end) {
+                    apply(op.activation, gates + begin, ups + begin, dout + begin, end - begin,
+                          dgates + begin, dups + begin);
+                  });
 }
 
 }  // namespace gist::cpu

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/cpu/library_threads.h"
+#include "kernels/cpu/operations.h"
 #include "kernels/cpu/pack_weight.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
@@ -315,6 +316,10 @@ void Gemm::run(const Tensor& x, const Matrix& w, const Tensor& bias, const Tenso
            to_string(x.shape), w.n(), w.k());
     }
   }
+}
+
+void compute(const ops::Gemm& op, Context& context) {
+  context.gemm.run(op.x, op.w, op.bias, op.y);
 }
 
 }  // namespace gist::cpu

@@ -37,18 +37,25 @@ namespace gist::cpu {
 
 HWY_EXPORT(add_rows);
 
-void gemm_weight_gradient(const Tensor& dy, const Tensor& x, const Tensor& dw, const Tensor& dbias,
-                          ThreadPool& threads, Gemm& gemm) {
-  const std::int64_t m = dy.shape[0];
-  const std::int64_t n = dw.shape[0];
-  const auto* rows = static_cast<const float*>(dy.data);
-  gemm.plain().run({rows, true}, {static_cast<const float*>(x.data)}, n, dw.shape[1], m, true,
-                   static_cast<float*>(dw.data));
-  if (dbias.data == nullptr) return;
+void compute(const ops::GemmInputGradient& op, Context& context) {
+  const ops::GemmSizes s = op.sizes();
+  context.gemm.plain().run({static_cast<const float*>(op.dy.data)},
+                           {static_cast<const float*>(op.w.data)}, s.m, s.k, s.n, op.accumulate,
+                           static_cast<float*>(op.dx.data));
+}
+
+void compute(const ops::GemmWeightGradient& op, Context& context) {
+  const std::int64_t m = op.dy.shape[0];
+  const std::int64_t n = op.dw.shape[0];
+  const auto* rows = static_cast<const float*>(op.dy.data);
+  context.gemm.plain().run({rows, true}, {static_cast<const float*>(op.x.data)}, n, op.dw.shape[1],
+                           m, true, static_cast<float*>(op.dw.data));
+  if (op.dbias.data == nullptr) return;
   const auto add = HWY_DYNAMIC_DISPATCH(add_rows);
-  parallel_ranges(threads, n, 32768 / (m + 1) + 16, [&](std::int64_t begin, std::int64_t end) {
-    add(rows, m, n, begin, end, static_cast<float*>(dbias.data));
-  });
+  parallel_ranges(context.threads, n, 32768 / (m + 1) + 16,
+                  [&](std::int64_t begin, std::int64_t end) {
+                    add(rows, m, n, begin, end, static_cast<float*>(op.dbias.data));
+                  });
 }
 
 }  // namespace gist::cpu

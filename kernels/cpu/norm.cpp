@@ -39,21 +39,21 @@ HWY_EXPORT(sum_of_squares);
 
 /// Blocks are summed in f32 and added in f64, in their order: no digits are lost, and the result
 /// doesn't depend on the number of threads.
-void norm(const Tensor& x, const Tensor& y, ThreadPool& threads, Scratch& scratch) {
+void compute(const ops::Norm& op, Context& context) {
   constexpr std::int64_t block = 4096;
-  const std::int64_t n = x.shape.elements();
+  const std::int64_t n = op.x.shape.elements();
   const std::int64_t blocks = (n + block - 1) / block;
-  const auto* values = static_cast<const float*>(x.data);
-  auto* sums = scratch.reserve_array<float>(static_cast<std::size_t>(blocks));
+  const auto* values = static_cast<const float*>(op.x.data);
+  auto* sums = context.scratch.reserve_array<float>(static_cast<std::size_t>(blocks));
   const auto sum = HWY_DYNAMIC_DISPATCH(sum_of_squares);
-  parallel_ranges(threads, blocks, 8, [&](std::int64_t begin, std::int64_t end) {
+  parallel_ranges(context.threads, blocks, 8, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
       sums[b] = sum(values + b * block, std::min(block, n - b * block));
     }
   });
   double total = 0;
   for (std::int64_t b = 0; b < blocks; ++b) total += sums[b];
-  *static_cast<float*>(y.data) = static_cast<float>(std::sqrt(total));
+  *static_cast<float*>(op.y.data) = static_cast<float>(std::sqrt(total));
 }
 
 }  // namespace gist::cpu

@@ -70,7 +70,7 @@ void load_bias_columns(const std::int32_t* positions, std::int64_t first_column,
   }
 }
 
-BiasTables BiasTableMaker::make(const RelativeBias& bias, const checks::AttentionSizes& sizes) {
+BiasTables BiasTableMaker::make(const RelativeBias& bias, const ops::AttentionSizes& sizes) {
   if (bias.table.data == nullptr) return {};
   check_positions("query", bias.query_positions);
   check_positions("key", bias.key_positions);

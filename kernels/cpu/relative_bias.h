@@ -7,10 +7,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/backend.h"
-#include "kernels/checks.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/cpu/workspace_pieces.h"
+#include "kernels/ops/attention.h"
 
 namespace gist::cpu {
 
@@ -67,7 +66,7 @@ class BiasTableMaker {
 
   /// The tables of a call, valid until the next one; none where there is no bias. Throws
   /// Error(internal) for positions whose differences could overflow.
-  BiasTables make(const RelativeBias& bias, const checks::AttentionSizes& sizes);
+  BiasTables make(const RelativeBias& bias, const ops::AttentionSizes& sizes);
 
  private:
   std::vector<std::int32_t> buckets_;

@@ -85,48 +85,45 @@ namespace gist::cpu {
 HWY_EXPORT(normalise_row);
 HWY_EXPORT(normalise_row_backward);
 
-void rms_norm(const Tensor& x, const Tensor& weight, float eps, const Tensor& y,
-              ThreadPool& threads) {
-  const std::int64_t d = weight.shape[0];
+void compute(const ops::RmsNorm& op, Context& context) {
+  const std::int64_t d = op.weight.shape[0];
   if (d == 0) return;
-  const auto* in = static_cast<const float*>(x.data);
-  const auto* w = static_cast<const float*>(weight.data);
-  auto* out = static_cast<float*>(y.data);
+  const auto* in = static_cast<const float*>(op.x.data);
+  const auto* w = static_cast<const float*>(op.weight.data);
+  auto* out = static_cast<float*>(op.y.data);
   const auto normalise = HWY_DYNAMIC_DISPATCH(normalise_row);
-  parallel_ranges(threads, x.shape.elements() / d, 16384 / d + 1,
+  parallel_ranges(context.threads, op.x.shape.elements() / d, 16384 / d + 1,
                   [&](std::int64_t begin, std::int64_t end) {
                     for (std::int64_t i = begin; i < end; ++i) {
-                      normalise(in + i * d, w, eps, d, out + i * d);
+                      normalise(in + i * d, w, op.eps, d, out + i * d);
                     }
                   });
 }
 
 /// Each block of rows sums dweight on its own, and the blocks are added in order: the result
 /// doesn't depend on the number of threads, and no sum is long enough to lose digits.
-void rms_norm_backward(const Tensor& x, const Tensor& weight, float eps, const Tensor& dy,
-                       const Tensor& dx, const Tensor& dweight, ThreadPool& threads,
-                       Scratch& scratch) {
+void compute(const ops::RmsNormBackward& op, Context& context) {
   constexpr std::int64_t block_rows = 64;
-  const std::int64_t d = weight.shape[0];
+  const std::int64_t d = op.weight.shape[0];
   if (d == 0) return;
-  const std::int64_t m = x.shape.elements() / d;
+  const std::int64_t m = op.x.shape.elements() / d;
   const std::int64_t blocks = (m + block_rows - 1) / block_rows;
-  auto* sums = scratch.reserve_array<float>(static_cast<std::size_t>(blocks * d));
-  const auto* in = static_cast<const float*>(x.data);
-  const auto* w = static_cast<const float*>(weight.data);
-  const auto* dout = static_cast<const float*>(dy.data);
-  auto* din = static_cast<float*>(dx.data);
+  auto* sums = context.scratch.reserve_array<float>(static_cast<std::size_t>(blocks * d));
+  const auto* in = static_cast<const float*>(op.x.data);
+  const auto* w = static_cast<const float*>(op.weight.data);
+  const auto* dout = static_cast<const float*>(op.dy.data);
+  auto* din = static_cast<float*>(op.dx.data);
   const auto backward = HWY_DYNAMIC_DISPATCH(normalise_row_backward);
-  parallel_ranges(threads, blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_ranges(context.threads, blocks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t b = begin; b < end; ++b) {
       float* sum = sums + b * d;
       std::fill_n(sum, d, 0.0F);
       for (std::int64_t i = b * block_rows; i < std::min(m, (b + 1) * block_rows); ++i) {
-        backward(in + i * d, w, eps, dout + i * d, d, din + i * d, sum);
+        backward(in + i * d, w, op.eps, dout + i * d, d, din + i * d, sum);
       }
     }
   });
-  auto* total = static_cast<float*>(dweight.data);
+  auto* total = static_cast<float*>(op.dweight.data);
   for (std::int64_t b = 0; b < blocks; ++b) {
     for (std::int64_t i = 0; i < d; ++i) total[i] += sums[b * d + i];
   }

@@ -57,39 +57,37 @@ void rotate_neighbours(const float* x, const float* cosine, const float* sine, f
 
 }  // namespace
 
-void rotation(const Tensor& positions, const Tensor& inv_freq, float scale, const Tensor& rotation,
-              ThreadPool& threads) {
-  const std::int64_t pairs = inv_freq.shape[0];
-  const auto* position = static_cast<const std::int32_t*>(positions.data);
-  const auto* frequency = static_cast<const float*>(inv_freq.data);
-  auto* out = static_cast<float*>(rotation.data);
-  parallel_ranges(threads, positions.shape[0], 512 / (pairs + 1) + 1,
+void compute(const ops::Rotation& op, Context& context) {
+  const std::int64_t pairs = op.inv_freq.shape[0];
+  const auto* position = static_cast<const std::int32_t*>(op.positions.data);
+  const auto* frequency = static_cast<const float*>(op.inv_freq.data);
+  auto* out = static_cast<float*>(op.rotation.data);
+  parallel_ranges(context.threads, op.positions.shape[0], 512 / (pairs + 1) + 1,
                   [&](std::int64_t begin, std::int64_t end) {
                     for (std::int64_t i = begin; i < end; ++i) {
                       float* cosine = out + 2 * pairs * i;
                       float* sine = cosine + pairs;
                       for (std::int64_t p = 0; p < pairs; ++p) {
                         const float angle = static_cast<float>(position[i]) * frequency[p];
-                        cosine[p] = std::cos(angle) * scale;
-                        sine[p] = std::sin(angle) * scale;
+                        cosine[p] = std::cos(angle) * op.scale;
+                        sine[p] = std::sin(angle) * op.scale;
                       }
                     }
                   });
 }
 
-void rotate(const Tensor& x, const Tensor& rotation, RopePairs rope_pairs,
-            RotateDirection direction, const Tensor& y, ThreadPool& threads) {
-  const std::int64_t m = x.shape[0];
-  const std::int64_t heads = x.shape[1];
-  const std::int64_t dim = x.shape[2];
-  const std::int64_t pairs = rotation.shape[2];
-  const float sign = direction == RotateDirection::forward ? 1.0F : -1.0F;
-  const auto* in = static_cast<const float*>(x.data);
-  const auto* table = static_cast<const float*>(rotation.data);
-  auto* out = static_cast<float*>(y.data);
+void compute(const ops::Rotate& op, Context& context) {
+  const std::int64_t m = op.x.shape[0];
+  const std::int64_t heads = op.x.shape[1];
+  const std::int64_t dim = op.x.shape[2];
+  const std::int64_t pairs = op.rotation.shape[2];
+  const float sign = op.direction == RotateDirection::forward ? 1.0F : -1.0F;
+  const auto* in = static_cast<const float*>(op.x.data);
+  const auto* table = static_cast<const float*>(op.rotation.data);
+  auto* out = static_cast<float*>(op.y.data);
   const auto apply =
-      rope_pairs == RopePairs::half ? HWY_DYNAMIC_DISPATCH(rotate_halves) : rotate_neighbours;
-  parallel_ranges(threads, m, 16384 / (heads * dim + 1) + 1,
+      op.pairs == RopePairs::half ? HWY_DYNAMIC_DISPATCH(rotate_halves) : rotate_neighbours;
+  parallel_ranges(context.threads, m, 16384 / (heads * dim + 1) + 1,
                   [&](std::int64_t begin, std::int64_t end) {
                     for (std::int64_t i = begin; i < end; ++i) {
                       const float* cosine = table + 2 * pairs * i;

@@ -30,32 +30,34 @@ void require_within(std::string_view op, std::string_view name, const Tensor& in
   }
 }
 
-void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& y, ThreadPool& threads) {
-  require_within("gather_rows", "rows", rows, x.shape[0]);
-  const auto* from = static_cast<const std::byte*>(x.data);
-  auto* to = static_cast<std::byte*>(y.data);
-  const auto* row = static_cast<const std::int32_t*>(rows.data);
-  const std::size_t bytes = row_bytes(y);
-  parallel_ranges(threads, y.shape[0], grain(bytes), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      std::memcpy(to + static_cast<std::size_t>(i) * bytes,
-                  from + static_cast<std::size_t>(row[i]) * bytes, bytes);
-    }
-  });
+void compute(const ops::GatherRows& op, Context& context) {
+  require_within(op.name, "rows", op.rows, op.x.shape[0]);
+  const auto* from = static_cast<const std::byte*>(op.x.data);
+  auto* to = static_cast<std::byte*>(op.y.data);
+  const auto* row = static_cast<const std::int32_t*>(op.rows.data);
+  const std::size_t bytes = row_bytes(op.y);
+  parallel_ranges(context.threads, op.y.shape[0], grain(bytes),
+                  [&](std::int64_t begin, std::int64_t end) {
+                    for (std::int64_t i = begin; i < end; ++i) {
+                      std::memcpy(to + static_cast<std::size_t>(i) * bytes,
+                                  from + static_cast<std::size_t>(row[i]) * bytes, bytes);
+                    }
+                  });
 }
 
-void scatter_rows(const Tensor& x, const Tensor& rows, const Tensor& y, ThreadPool& threads) {
-  require_within("scatter_rows", "rows", rows, y.shape[0]);
-  const auto* from = static_cast<const std::byte*>(x.data);
-  auto* to = static_cast<std::byte*>(y.data);
-  const auto* row = static_cast<const std::int32_t*>(rows.data);
-  const std::size_t bytes = row_bytes(x);
-  parallel_ranges(threads, x.shape[0], grain(bytes), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      std::memcpy(to + static_cast<std::size_t>(row[i]) * bytes,
-                  from + static_cast<std::size_t>(i) * bytes, bytes);
-    }
-  });
+void compute(const ops::ScatterRows& op, Context& context) {
+  require_within(op.name, "rows", op.rows, op.y.shape[0]);
+  const auto* from = static_cast<const std::byte*>(op.x.data);
+  auto* to = static_cast<std::byte*>(op.y.data);
+  const auto* row = static_cast<const std::int32_t*>(op.rows.data);
+  const std::size_t bytes = row_bytes(op.x);
+  parallel_ranges(context.threads, op.x.shape[0], grain(bytes),
+                  [&](std::int64_t begin, std::int64_t end) {
+                    for (std::int64_t i = begin; i < end; ++i) {
+                      std::memcpy(to + static_cast<std::size_t>(row[i]) * bytes,
+                                  from + static_cast<std::size_t>(i) * bytes, bytes);
+                    }
+                  });
 }
 
 }  // namespace gist::cpu

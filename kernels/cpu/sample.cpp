@@ -100,31 +100,32 @@ std::int32_t draw(const float* logits, std::int64_t vocabulary, const SamplingOp
 
 }  // namespace
 
-void sample(const Tensor& logits, const SamplingOptions& options, const Tensor& uniform,
-            const Tensor& ids, ThreadPool& threads, Scratch& scratch) {
-  const std::int64_t m = logits.shape[0];
-  const std::int64_t vocabulary = logits.shape[1];
-  const auto* rows = static_cast<const float*>(logits.data);
-  const auto* draws = static_cast<const float*>(uniform.data);
-  auto* chosen = static_cast<std::int32_t*>(ids.data);
+void compute(const ops::Sample& op, Context& context) {
+  const std::int64_t m = op.logits.shape[0];
+  const std::int64_t vocabulary = op.logits.shape[1];
+  const auto* rows = static_cast<const float*>(op.logits.data);
+  const auto* draws = static_cast<const float*>(op.uniform.data);
+  auto* chosen = static_cast<std::int32_t*>(op.ids.data);
   const auto finite = [&](std::int64_t i) {
     return !first_not_finite(
         std::span(rows + i * vocabulary, static_cast<std::size_t>(vocabulary)));
   };
-  if (options.temperature == 0) {
-    parallel_ranges(threads, m, 65536 / vocabulary + 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        chosen[i] = finite(i) ? largest(rows + i * vocabulary, vocabulary, options.banned) : -1;
-      }
-    });
+  if (op.options.temperature == 0) {
+    parallel_ranges(
+        context.threads, m, 65536 / vocabulary + 1, [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i) {
+            chosen[i] =
+                finite(i) ? largest(rows + i * vocabulary, vocabulary, op.options.banned) : -1;
+          }
+        });
     return;
   }
-  auto* candidates =
-      scratch.reserve_array<Candidate>(static_cast<std::size_t>(threads.count() * vocabulary));
+  auto* candidates = context.scratch.reserve_array<Candidate>(
+      static_cast<std::size_t>(context.threads.count() * vocabulary));
   constexpr double nanoseconds = 10;  // of a logit's exponential, in double precision
-  parallel_items(threads, m, nanoseconds * static_cast<double>(m * vocabulary),
+  parallel_items(context.threads, m, nanoseconds * static_cast<double>(m * vocabulary),
                  [&](std::int64_t i, int thread) {
-                   chosen[i] = finite(i) ? draw(rows + i * vocabulary, vocabulary, options,
+                   chosen[i] = finite(i) ? draw(rows + i * vocabulary, vocabulary, op.options,
                                                 draws[i], candidates + thread * vocabulary)
                                          : -1;
                  });

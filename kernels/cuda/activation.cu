@@ -52,40 +52,42 @@ void with_curve(Activation activation, Body body) {
 
 }  // namespace
 
-void activation(Device& device, Activation activation, const Tensor& x, const Tensor& y) {
-  const std::int64_t n = y.shape.elements();
-  with_curve(activation, [&](auto curve) {
-    launch(device, elementwise_grid(device, n), activation_kernel<decltype(curve)>,
-           data_of<const float>(x), n, data_of<float>(y));
+void compute(const ops::Activation& op, Context& context) {
+  if (!context.begin(op.name, op.y)) return;
+  const std::int64_t n = op.y.shape.elements();
+  with_curve(op.activation, [&](auto curve) {
+    launch(context.device, elementwise_grid(context.device, n), activation_kernel<decltype(curve)>,
+           data_of<const float>(op.x), n, data_of<float>(op.y));
   });
 }
 
-void activation_backward(Device& device, Activation activation, const Tensor& x, const Tensor& dy,
-                         const Tensor& dx) {
-  const std::int64_t n = dx.shape.elements();
-  with_curve(activation, [&](auto curve) {
-    launch(device, elementwise_grid(device, n), activation_backward_kernel<decltype(curve)>,
-           data_of<const float>(x), data_of<const float>(dy), n, data_of<float>(dx));
+void compute(const ops::ActivationBackward& op, Context& context) {
+  if (!context.begin(op.name, op.dx)) return;
+  const std::int64_t n = op.dx.shape.elements();
+  with_curve(op.activation, [&](auto curve) {
+    launch(context.device, elementwise_grid(context.device, n),
+           activation_backward_kernel<decltype(curve)>, data_of<const float>(op.x),
+           data_of<const float>(op.dy), n, data_of<float>(op.dx));
   });
 }
 
-void gated_activation(Device& device, Activation activation, const Tensor& gate, const Tensor& up,
-                      const Tensor& y) {
-  const std::int64_t n = y.shape.elements();
-  with_curve(activation, [&](auto curve) {
-    launch(device, elementwise_grid(device, n), gated_kernel<decltype(curve)>,
-           data_of<const float>(gate), data_of<const float>(up), n, data_of<float>(y));
+void compute(const ops::GatedActivation& op, Context& context) {
+  if (!context.begin(op.name, op.y)) return;
+  const std::int64_t n = op.y.shape.elements();
+  with_curve(op.activation, [&](auto curve) {
+    launch(context.device, elementwise_grid(context.device, n), gated_kernel<decltype(curve)>,
+           data_of<const float>(op.gate), data_of<const float>(op.up), n, data_of<float>(op.y));
   });
 }
 
-void gated_activation_backward(Device& device, Activation activation, const Tensor& gate,
-                               const Tensor& up, const Tensor& dy, const Tensor& dgate,
-                               const Tensor& dup) {
-  const std::int64_t n = dy.shape.elements();
-  with_curve(activation, [&](auto curve) {
-    launch(device, elementwise_grid(device, n), gated_backward_kernel<decltype(curve)>,
-           data_of<const float>(gate), data_of<const float>(up), data_of<const float>(dy), n,
-           data_of<float>(dgate), data_of<float>(dup));
+void compute(const ops::GatedActivationBackward& op, Context& context) {
+  if (!context.begin(op.name, op.dy)) return;
+  const std::int64_t n = op.dy.shape.elements();
+  with_curve(op.activation, [&](auto curve) {
+    launch(context.device, elementwise_grid(context.device, n),
+           gated_backward_kernel<decltype(curve)>, data_of<const float>(op.gate),
+           data_of<const float>(op.up), data_of<const float>(op.dy), n, data_of<float>(op.dgate),
+           data_of<float>(op.dup));
   });
 }
 

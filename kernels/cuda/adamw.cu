@@ -26,13 +26,14 @@ __global__ void adamw_kernel(AdamwStep step, std::int64_t decayed, float max_nor
 
 }  // namespace
 
-void adamw(Device& device, const AdamwOptions& options, const Tensor& gradient, const Tensor& norm,
-           const Tensor& weight, const Tensor& first_moment, const Tensor& second_moment) {
-  const std::int64_t n = weight.shape.elements();
-  launch(device, elementwise_grid(device, n), adamw_kernel, adamw_step(options), options.decayed,
-         static_cast<float>(options.max_norm), data_of<const float>(gradient),
-         data_of<const float>(norm), n, data_of<float>(weight), data_of<float>(first_moment),
-         data_of<float>(second_moment));
+void compute(const ops::Adamw& op, Context& context) {
+  if (!context.begin(op.name, op.weight)) return;
+  const std::int64_t n = op.weight.shape.elements();
+  launch(context.device, elementwise_grid(context.device, n), adamw_kernel, adamw_step(op.options),
+         op.options.decayed, static_cast<float>(op.options.max_norm),
+         data_of<const float>(op.gradient), data_of<const float>(op.norm), n,
+         data_of<float>(op.weight), data_of<float>(op.first_moment),
+         data_of<float>(op.second_moment));
 }
 
 }  // namespace gist::cuda

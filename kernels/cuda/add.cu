@@ -10,10 +10,11 @@ __global__ void add_kernel(const float* a, const float* b, std::int64_t n, float
 
 }  // namespace
 
-void add(Device& device, const Tensor& a, const Tensor& b, const Tensor& y) {
-  const std::int64_t n = y.shape.elements();
-  launch(device, elementwise_grid(device, n), add_kernel, data_of<const float>(a),
-         data_of<const float>(b), n, data_of<float>(y));
+void compute(const ops::Add& op, Context& context) {
+  if (!context.begin(op.name, op.y)) return;
+  const std::int64_t n = op.y.shape.elements();
+  launch(context.device, elementwise_grid(context.device, n), add_kernel,
+         data_of<const float>(op.a), data_of<const float>(op.b), n, data_of<float>(op.y));
 }
 
 }  // namespace gist::cuda

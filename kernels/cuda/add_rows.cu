@@ -1,5 +1,5 @@
 #include "kernels/cuda/elementwise.h"
-#include "kernels/cuda/operations.h"
+#include "kernels/cuda/products.h"
 
 namespace gist::cuda {
 namespace {
@@ -29,16 +29,16 @@ __global__ void add_parts_kernel(const float* sums, std::int64_t parts, std::int
 
 }  // namespace
 
-void add_rows(Device& device, Scratch& scratch, const float* x, std::int64_t rows,
-              std::int64_t columns, float* sum) {
+void add_rows(Context& context, const float* x, std::int64_t rows, std::int64_t columns,
+              float* sum) {
   const std::int64_t parts = (rows + part_rows - 1) / part_rows;
-  float* sums = scratch.reserve_array<float>(static_cast<std::size_t>(parts * columns));
+  float* sums = context.sums.reserve_array<float>(static_cast<std::size_t>(parts * columns));
   const auto blocks =
       static_cast<unsigned>((columns + elementwise_threads - 1) / elementwise_threads);
-  launch(device, {dim3(blocks, static_cast<unsigned>(parts)), dim3(elementwise_threads)},
+  launch(context.device, {dim3(blocks, static_cast<unsigned>(parts)), dim3(elementwise_threads)},
          sum_parts_kernel, x, rows, columns, sums);
-  launch(device, {dim3(blocks), dim3(elementwise_threads)}, add_parts_kernel, sums, parts, columns,
-         sum);
+  launch(context.device, {dim3(blocks), dim3(elementwise_threads)}, add_parts_kernel, sums, parts,
+         columns, sum);
 }
 
 }  // namespace gist::cuda

@@ -123,10 +123,10 @@ __global__ void __launch_bounds__(tile_threads)
 
 }  // namespace
 
-void attention(Device& device, Scratch& scratch, Dtype dtype, const Tensor& q, const Tensor& keys,
-               const Tensor& values, const AttentionKeys& visible, const AttentionSpec& spec,
-               const checks::AttentionSizes& sizes, const Tensor& y, const Tensor& log_sum_exp) {
-  AttentionInputs in = attention_inputs(device, q, keys, values, visible, spec, sizes);
+void compute(const ops::Attention& op, Context& context) {
+  if (!context.begin(op.name, op.y)) return;
+  Device& device = context.device;
+  AttentionInputs in = attention_inputs(device, op);
   if (in.queries == 0) return;
   with_head_dim(in, [&](auto dim) {
     using Tile = ForwardTile<decltype(dim)::value>;
@@ -136,23 +136,23 @@ void attention(Device& device, Scratch& scratch, Dtype dtype, const Tensor& q, c
     const PlanMemory plan_memory(
         in, {in.group, Tile::columns, Tile::keys, Tile::keys, tiles, 0, splits}, pieces);
     const auto partials = pieces.add<float>(partial_floats(in, splits));
-    const BiasMemory bias(spec.bias, in.heads, pieces);
+    const BiasMemory bias(op.spec.bias, in.heads, pieces);
     std::optional<StagingMemory> staging;
-    if (dtype == Dtype::bf16) staging.emplace(in, Tile::dim, pieces);
-    auto* memory = scratch.reserve(pieces.bytes());
-    in.bias = bias.make(device, spec.bias, in.heads, memory);
-    const AttentionPlan plan = plan_memory.make(device, in, visible.rows, memory);
+    if (context.dtype == Dtype::bf16) staging.emplace(in, Tile::dim, pieces);
+    auto* memory = context.scratch.reserve(pieces.bytes());
+    in.bias = bias.make(device, op.spec.bias, in.heads, memory);
+    const AttentionPlan plan = plan_memory.make(device, in, op.visible.rows, memory);
     StagedInputs staged{};
     if (staging) staged = staging->make(device, in, plan, memory);  // before y, which may be q
-    float* to = data_of<float>(y);
-    float* log_sum = data_of<float>(log_sum_exp);
+    float* to = data_of<float>(op.y);
+    float* log_sum = data_of<float>(op.log_sum_exp);
     clear_others(device, in, plan, std::int64_t{in.heads} * in.value_dim, to, log_sum);
     attend_single_queries(device, in, plan, splits, partials.in(memory), to, log_sum);
     if (tiles == 0) return;
     if (staging) return attend_tiles_in_bf16(device, in, staged, plan, tiles, to, log_sum);
     launch(device,
            {dim3(static_cast<unsigned>(tiles), static_cast<unsigned>(in.kv_heads)),
-            dim3(tile_threads), shared_of_tile<Tile::dim>(spec.dropout.probability > 0)},
+            dim3(tile_threads), shared_of_tile<Tile::dim>(op.spec.dropout.probability > 0)},
            attention_kernel<Tile::dim>, in, plan, to, log_sum);
   });
 }

@@ -187,53 +187,53 @@ void sum_by_slot(Device& device, const AttentionInputs& in, const AttentionPlan&
 
 }  // namespace
 
-void attention_backward(Device& device, Scratch& scratch, Dtype dtype, const Tensor& q,
-                        const Tensor& keys, const Tensor& values, const AttentionKeys& visible,
-                        const AttentionSpec& spec, const checks::AttentionSizes& sizes,
-                        const Tensor& y, const Tensor& log_sum_exp, const Tensor& dy,
-                        const Tensor& dq, const Tensor& dkeys, const Tensor& dvalues,
-                        const Tensor& dtable) {
-  AttentionInputs in = attention_inputs(device, q, keys, values, visible, spec, sizes);
-  in.value_fours = in.value_fours && read_in_fours(dy, sizes.value_dim);
-  const bool biased = spec.bias.table.data != nullptr && dtable.data != nullptr;
-  const int buckets = biased ? static_cast<int>(spec.bias.table.shape[0]) : 0;
+void compute(const ops::AttentionBackward& op, Context& context) {
+  context.begin(op.name, op.dq);  // where no query is, keys and values have gradients still
+  Device& device = context.device;
+  const ops::Attention& forward = op.forward;
+  const ops::AttentionSizes sizes = forward.sizes();
+  AttentionInputs in = attention_inputs(device, forward);
+  in.value_fours = in.value_fours && read_in_fours(op.dy, sizes.value_dim);
+  const bool biased = forward.spec.bias.table.data != nullptr && op.dtable.data != nullptr;
+  const int buckets = biased ? static_cast<int>(forward.spec.bias.table.shape[0]) : 0;
   const int pack = biased ? 1 : in.group;
   with_head_dim(in, [&](auto dim) {
     using Tile = GradientTile<decltype(dim)::value>;
     const int query_tiles = most_query_tiles(in, pack, Tile::own);
     const int key_tiles = static_cast<int>(in.list / Tile::own) + in.rows;
-    const BackwardMemory at(in, spec, sizes.slots,
+    const BackwardMemory at(in, forward.spec, sizes.slots,
                             {pack, Tile::own, Tile::own, Tile::other, query_tiles, key_tiles, 0},
-                            buckets, dtype == Dtype::bf16 ? dim : 0);
-    auto* memory = scratch.reserve(at.pieces.bytes());
-    in.bias = at.bias.make(device, spec.bias, in.heads, memory);
-    const AttentionPlan plan = at.plan.make(device, in, visible.rows, memory);
-    const auto* gradient = data_of<const float>(dy);
+                            buckets, context.dtype == Dtype::bf16 ? dim : 0);
+    auto* memory = context.scratch.reserve(at.pieces.bytes());
+    in.bias = at.bias.make(device, forward.spec.bias, in.heads, memory);
+    const AttentionPlan plan = at.plan.make(device, in, forward.visible.rows, memory);
+    const auto* gradient = data_of<const float>(op.dy);
     float* mean = at.mean.in(memory);
-    GradientInputs from{in, {data_of<const float>(log_sum_exp), gradient, mean}, plan, {}, nullptr};
+    GradientInputs from{
+        in, {data_of<const float>(forward.log_sum_exp), gradient, mean}, plan, {}, nullptr};
     if (at.staging) {
       from.staged = at.staging->make(device, in, plan, memory);
       from.dy = at.dy->make(device, gradient, in.value_dim, in.value_fours, memory);
-      find_means(device, in, from.dy, dim, data_of<const float>(y), mean);
+      find_means(device, in, from.dy, dim, data_of<const float>(forward.y), mean);
     } else {
-      find_means(device, in, gradient, in.value_dim, data_of<const float>(y), mean);
+      find_means(device, in, gradient, in.value_dim, data_of<const float>(forward.y), mean);
     }
     if (key_tiles > 0) {
-      (dtype == Dtype::bf16 ? key_gradients_bf16 : key_gradients_f32)(
+      (context.dtype == Dtype::bf16 ? key_gradients_bf16 : key_gradients_f32)(
           device, from, key_tiles, at.dkeys.in(memory), at.dvalues.in(memory));
     }
     if (query_tiles > 0) {  // after the keys' gradients, as dq may be q
       find_query_gradients(device, from,
-                           {pack, query_tiles, {at.partials.in(memory)}, data_of<float>(dq)}, dtype,
-                           buckets, data_of<float>(dtable));
+                           {pack, query_tiles, {at.partials.in(memory)}, data_of<float>(op.dq)},
+                           context.dtype, buckets, data_of<float>(op.dtable));
     }
     if (in.queries > 0) {
-      clear_others(device, in, plan, std::int64_t{in.heads} * in.key_dim, data_of<float>(dq),
+      clear_others(device, in, plan, std::int64_t{in.heads} * in.key_dim, data_of<float>(op.dq),
                    nullptr);
     }
     sum_by_slot(device, in, plan, Tile::own, key_tiles, sizes.slots, at.marks.in(memory),
-                {{at.dkeys.in(memory), in.kv_heads * in.key_dim, data_of<float>(dkeys)},
-                 {at.dvalues.in(memory), in.kv_heads * in.value_dim, data_of<float>(dvalues)}});
+                {{at.dkeys.in(memory), in.kv_heads * in.key_dim, data_of<float>(op.dkeys)},
+                 {at.dvalues.in(memory), in.kv_heads * in.value_dim, data_of<float>(op.dvalues)}});
   });
 }
 

@@ -7,12 +7,11 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "kernels/backend.h"
-#include "kernels/checks.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/fault.h"
 #include "kernels/cuda/relative_bias.h"
 #include "kernels/dropout_draw.h"
+#include "kernels/ops/attention.h"
 
 namespace gist::cuda {
 
@@ -71,22 +70,20 @@ inline void require_below(const char* what, std::int64_t size, std::int64_t limi
   throw_fault(fault);
 }
 
-inline AttentionInputs attention_inputs(const Device& device, const Tensor& q, const Tensor& keys,
-                                        const Tensor& values, const AttentionKeys& visible,
-                                        const AttentionSpec& spec,
-                                        const checks::AttentionSizes& sizes) {
+inline AttentionInputs attention_inputs(const Device& device, const ops::Attention& op) {
+  const ops::AttentionSizes sizes = op.sizes();
   require_below("attention: expected the largest dim of a head",
                 std::max(sizes.key_dim, sizes.value_dim), widest_head + 1);
   require_below("attention: expected the number of query heads", sizes.queries * sizes.heads,
                 INT32_MAX);
   require_below("attention: expected the number of slots", sizes.slots, INT32_MAX);
   require_below("attention: expected the length of the key list", sizes.list, INT32_MAX);
-  return {data_of<const float>(q),
-          data_of<const float>(keys),
-          data_of<const float>(values),
-          data_of<const std::int32_t>(visible.slot),
-          data_of<const std::int32_t>(visible.begin),
-          data_of<const std::int32_t>(visible.end),
+  return {data_of<const float>(op.q),
+          data_of<const float>(op.keys),
+          data_of<const float>(op.values),
+          data_of<const std::int32_t>(op.visible.slot),
+          data_of<const std::int32_t>(op.visible.begin),
+          data_of<const std::int32_t>(op.visible.end),
           sizes.list,
           static_cast<int>(sizes.queries),
           static_cast<int>(sizes.rows),
@@ -95,12 +92,12 @@ inline AttentionInputs attention_inputs(const Device& device, const Tensor& q, c
           static_cast<int>(sizes.heads / sizes.kv_heads),
           static_cast<int>(sizes.key_dim),
           static_cast<int>(sizes.value_dim),
-          read_in_fours(q, sizes.key_dim) && read_in_fours(keys, sizes.key_dim),
-          read_in_fours(values, sizes.value_dim),
-          spec.scale,
-          spec.soft_cap,
+          read_in_fours(op.q, sizes.key_dim) && read_in_fours(op.keys, sizes.key_dim),
+          read_in_fours(op.values, sizes.value_dim),
+          op.spec.scale,
+          op.spec.soft_cap,
           {},
-          dropout_draw(spec.dropout),
+          dropout_draw(op.spec.dropout),
           IndexCheck(device, "attention: expected slots", sizes.slots)};
 }
 

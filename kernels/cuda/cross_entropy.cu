@@ -3,7 +3,9 @@
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/factor.h"
 #include "kernels/cuda/fault.h"
+#include "kernels/cuda/matrix.h"
 #include "kernels/cuda/operations.h"
+#include "kernels/cuda/products.h"
 #include "kernels/cuda/reduce.h"
 
 namespace gist::cuda {
@@ -124,60 +126,60 @@ void lose(Device& device, const Tensor& logits, const LossSpec& spec, const Tens
 
 }  // namespace
 
-void scale_and_cap(Device& device, const Tensor& x, float scale, float soft_cap) {
-  const std::int64_t n = x.shape.elements();
-  launch(device, elementwise_grid(device, n), scale_and_cap_kernel, data_of<float>(x), n, scale,
-         soft_cap);
+void compute(const ops::ScaleAndCap& op, Context& context) {
+  if (!context.begin(op.name, op.x)) return;
+  const std::int64_t n = op.x.shape.elements();
+  launch(context.device, elementwise_grid(context.device, n), scale_and_cap_kernel,
+         data_of<float>(op.x), n, op.scale, op.soft_cap);
 }
 
-void linear_cross_entropy(MatmulContext& context, Scratch& scratch, const Tensor& hidden,
-                          const Tensor& head, const Tensor& bias, float scale, float soft_cap,
-                          const Tensor& labels, const Tensor& loss, const Tensor& best) {
-  const std::int64_t m = hidden.shape[0], vocabulary = head.shape[0];
+void compute(const ops::LinearCrossEntropy& op, Context& context) {
+  if (!context.begin(op.name, op.loss)) return;
+  const Tensor& head = weight_of(op.head);
+  const std::int64_t m = op.hidden.shape[0], vocabulary = head.shape[0];
   const std::int64_t chunk = chunk_rows(m, vocabulary);
   ScratchPieces pieces;
   const auto logits = pieces.add<float>(chunk * vocabulary);
   const FactorMemory head_memory(context, head, pieces);
-  std::byte* memory = scratch.reserve(pieces.bytes());
+  std::byte* memory = context.scratch.reserve(pieces.bytes());
   const Tensor weight = head_memory.make(context.device, head, memory);
   for (std::int64_t first = 0; first < m; first += chunk) {
     const std::int64_t end = std::min(first + chunk, m);
     const Tensor values{logits.in(memory), Dtype::f32, {end - first, vocabulary}};
-    gemm(context, hidden.rows(first, end), weight, bias, values);
-    lose(context.device, values, {scale, soft_cap, 1, 0, 1}, labels.rows(first, end), false,
-         loss.rows(first, end), best.rows(first, end));
+    gemm(context, op.hidden.rows(first, end), weight, op.bias, values);
+    lose(context.device, values, {op.scale, op.soft_cap, 1, 0, 1}, op.labels.rows(first, end),
+         false, op.loss.rows(first, end), op.best.rows(first, end));
   }
 }
 
-void linear_cross_entropy_gradient(MatmulContext& context, Scratch& scratch, Scratch& sums,
-                                   const Tensor& hidden, const Tensor& head, const Tensor& bias,
-                                   const CrossEntropySpec& spec, const Tensor& labels,
-                                   const Tensor& loss, const Tensor& dhidden, const Tensor& dhead,
-                                   const Tensor& dbias) {
-  const std::int64_t m = hidden.shape[0], vocabulary = head.shape[0];
+void compute(const ops::LinearCrossEntropyGradient& op, Context& context) {
+  if (!context.begin(op.name, op.loss)) return;
+  const std::int64_t m = op.hidden.shape[0], vocabulary = op.head.shape[0];
   const std::int64_t chunk = chunk_rows(m, vocabulary);
   ScratchPieces pieces;
   const auto logits = pieces.add<float>(chunk * vocabulary);
   // Each is a factor of two products.
-  const FactorMemory head_memory(context, head, pieces), hidden_memory(context, hidden, pieces),
+  const FactorMemory head_memory(context, op.head, pieces),
+      hidden_memory(context, op.hidden, pieces),
       dlogits_memory(context, {nullptr, Dtype::f32, {chunk, vocabulary}}, pieces);
-  std::byte* memory = scratch.reserve(pieces.bytes());
+  std::byte* memory = context.scratch.reserve(pieces.bytes());
   Device& device = context.device;
-  const Tensor weight = head_memory.make(device, head, memory);
-  const Tensor states = hidden_memory.make(device, hidden, memory);
-  const LossSpec losses{spec.scale, spec.soft_cap, 1 - spec.label_smoothing,
-                        spec.label_smoothing / static_cast<float>(vocabulary), spec.factor};
+  const Tensor weight = head_memory.make(device, op.head, memory);
+  const Tensor states = hidden_memory.make(device, op.hidden, memory);
+  const LossSpec losses{op.spec.scale, op.spec.soft_cap, 1 - op.spec.label_smoothing,
+                        op.spec.label_smoothing / static_cast<float>(vocabulary), op.spec.factor};
   for (std::int64_t first = 0; first < m; first += chunk) {
     const std::int64_t end = std::min(first + chunk, m);
     const Tensor values{logits.in(memory), Dtype::f32, {end - first, vocabulary}};
-    gemm(context, states.rows(first, end), weight, bias, values);
-    lose(device, values, losses, labels.rows(first, end), true, loss.rows(first, end), Tensor{});
+    gemm(context, states.rows(first, end), weight, op.bias, values);
+    lose(device, values, losses, op.labels.rows(first, end), true, op.loss.rows(first, end),
+         Tensor{});
     const Tensor dlogits = dlogits_memory.make(device, values, memory);
-    gemm_input_gradient(context, dlogits, weight, false, dhidden.rows(first, end));
-    gemm_weight_gradient(context, sums, dlogits, states.rows(first, end), dhead, Tensor{});
-    if (bias.data == nullptr) continue;
-    add_rows(device, sums, data_of<const float>(values), end - first, vocabulary,
-             data_of<float>(dbias));
+    input_gradient(context, {.dy = dlogits, .w = weight, .dx = op.dhidden.rows(first, end)});
+    weight_gradient(context, {.dy = dlogits, .x = states.rows(first, end), .dw = op.dhead});
+    if (op.bias.data == nullptr) continue;
+    add_rows(context, data_of<const float>(values), end - first, vocabulary,
+             data_of<float>(op.dbias));
   }
 }
 

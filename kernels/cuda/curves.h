@@ -1,4 +1,4 @@
-// Activations and their slopes (kernels/backend.h).
+// Activations and their slopes (kernels/ops/activation.h).
 #pragma once
 
 #include <cuda_runtime.h>

@@ -17,11 +17,12 @@ __global__ void dropout_kernel(const float* x, std::int64_t n, DropoutDraw draw,
 
 }  // namespace
 
-void dropout(Device& device, const Tensor& x, const Dropout& dropout, const Tensor& y) {
-  const std::int64_t n = x.shape.elements();
-  if (dropout.probability == 0) return device.copy(y.data, x.data, x.bytes());
-  launch(device, elementwise_grid(device, (n + 3) / 4), dropout_kernel, data_of<const float>(x), n,
-         dropout_draw(dropout), data_of<float>(y));
+void compute(const ops::Dropout& op, Context& context) {
+  if (!context.begin(op.name, op.y)) return;
+  const std::int64_t n = op.x.shape.elements();
+  if (op.dropout.probability == 0) return context.device.copy(op.y.data, op.x.data, op.x.bytes());
+  launch(context.device, elementwise_grid(context.device, (n + 3) / 4), dropout_kernel,
+         data_of<const float>(op.x), n, dropout_draw(op.dropout), data_of<float>(op.y));
 }
 
 }  // namespace gist::cuda

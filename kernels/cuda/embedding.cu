@@ -45,26 +45,28 @@ __global__ void embedding_backward_kernel(const std::int32_t* ids, const float* 
 
 }  // namespace
 
-void embedding(Device& device, const Tensor& table, const Tensor& ids, const Tensor& y) {
-  const std::int64_t d = table.shape[1];
-  const Grid grid{dim3(static_cast<unsigned>(ids.shape[0])), dim3(elementwise_threads)};
-  const IndexCheck check(device, "embedding: expected ids", table.shape[0]);
+void compute(const ops::Embedding& op, Context& context) {
+  if (!context.begin(op.name, op.y)) return;
+  const std::int64_t d = op.table.shape[1];
+  const Grid grid{dim3(static_cast<unsigned>(op.ids.shape[0])), dim3(elementwise_threads)};
+  const IndexCheck check(context.device, "embedding: expected ids", op.table.shape[0]);
   const auto look_up = [&]<typename Element>(const Element* rows) {
-    launch(device, grid, embedding_kernel<Element>, rows, data_of<const std::int32_t>(ids), d,
-           check, data_of<float>(y));
+    launch(context.device, grid, embedding_kernel<Element>, rows,
+           data_of<const std::int32_t>(op.ids), d, check, data_of<float>(op.y));
   };
-  if (table.dtype == Dtype::f32) look_up(data_of<const float>(table));
-  if (table.dtype == Dtype::bf16) look_up(data_of<const Bf16>(table));
-  if (table.dtype == Dtype::f16) look_up(data_of<const F16>(table));
+  if (op.table.dtype == Dtype::f32) look_up(data_of<const float>(op.table));
+  if (op.table.dtype == Dtype::bf16) look_up(data_of<const Bf16>(op.table));
+  if (op.table.dtype == Dtype::f16) look_up(data_of<const F16>(op.table));
 }
 
-void embedding_backward(Device& device, const Tensor& ids, const Tensor& dy, const Tensor& dtable) {
-  const Grid grid{dim3(static_cast<unsigned>(ids.shape[0])), dim3(elementwise_threads),
+void compute(const ops::EmbeddingBackward& op, Context& context) {
+  if (!context.begin(op.name, op.dy)) return;
+  const Grid grid{dim3(static_cast<unsigned>(op.ids.shape[0])), dim3(elementwise_threads),
                   shared_bytes<int>(warp_size)};
-  launch(device, grid, embedding_backward_kernel, data_of<const std::int32_t>(ids),
-         data_of<const float>(dy), static_cast<int>(ids.shape[0]), dtable.shape[1],
-         IndexCheck(device, "embedding_backward: expected ids", dtable.shape[0]),
-         data_of<float>(dtable));
+  launch(context.device, grid, embedding_backward_kernel, data_of<const std::int32_t>(op.ids),
+         data_of<const float>(op.dy), static_cast<int>(op.ids.shape[0]), op.dtable.shape[1],
+         IndexCheck(context.device, "embedding_backward: expected ids", op.dtable.shape[0]),
+         data_of<float>(op.dtable));
 }
 
 }  // namespace gist::cuda

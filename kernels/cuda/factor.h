@@ -14,7 +14,7 @@ void round_to_bf16(Device& device, const Tensor& x, Bf16* y);
 class FactorMemory {
  public:
   /// `largest` and all that is made here have the same dtype.
-  FactorMemory(const MatmulContext& context, const Tensor& largest, ScratchPieces& pieces)
+  FactorMemory(const Context& context, const Tensor& largest, ScratchPieces& pieces)
       : dtype_(context.dtype) {
     if (largest.dtype != dtype_) piece_ = pieces.add<Bf16>(largest.shape.elements());
   }

@@ -2,7 +2,9 @@
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/factor.h"
 #include "kernels/cuda/half.h"
+#include "kernels/cuda/matrix.h"
 #include "kernels/cuda/operations.h"
+#include "kernels/cuda/products.h"
 
 namespace gist::cuda {
 namespace {
@@ -26,7 +28,7 @@ struct Factor {
 };
 
 /// Runs `product` of two factors.
-void multiply(MatmulContext& context, const Factor& a, const Factor& b, Product product) {
+void multiply(Context& context, const Factor& a, const Factor& b, Product product) {
   ScratchPieces pieces;
   const FactorMemory a_memory(context, a.tensor, pieces), b_memory(context, b.tensor, pieces);
   std::byte* memory = context.rounded.reserve(pieces.bytes());
@@ -46,8 +48,7 @@ void round_to_bf16(Device& device, const Tensor& x, Bf16* y) {
          data_of<const float>(x), fours, n, y);
 }
 
-void gemm(MatmulContext& context, const Tensor& x, const Tensor& w, const Tensor& bias,
-          const Tensor& y) {
+void gemm(Context& context, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& y) {
   Product product;
   product.m = x.shape[0];
   product.n = w.shape[0];
@@ -57,29 +58,44 @@ void gemm(MatmulContext& context, const Tensor& x, const Tensor& w, const Tensor
   multiply(context, {x}, {w, true}, product);
 }
 
-void gemm_input_gradient(MatmulContext& context, const Tensor& dy, const Tensor& w, bool accumulate,
-                         const Tensor& dx) {
+void input_gradient(Context& context, const ops::GemmInputGradient& op) {
   Product product;
-  product.m = dy.shape[0];
-  product.n = w.shape[1];
-  product.k = w.shape[0];
-  product.accumulate = accumulate;
-  product.y = data_of<float>(dx);
-  multiply(context, {dy}, {w}, product);
+  product.m = op.dy.shape[0];
+  product.n = op.w.shape[1];
+  product.k = op.w.shape[0];
+  product.accumulate = op.accumulate;
+  product.y = data_of<float>(op.dx);
+  multiply(context, {op.dy}, {op.w}, product);
 }
 
-void gemm_weight_gradient(MatmulContext& context, Scratch& scratch, const Tensor& dy,
-                          const Tensor& x, const Tensor& dw, const Tensor& dbias) {
-  const std::int64_t m = dy.shape[0], n = dw.shape[0];
+void weight_gradient(Context& context, const ops::GemmWeightGradient& op) {
+  const std::int64_t m = op.dy.shape[0], n = op.dw.shape[0];
   Product product;
   product.m = n;
-  product.n = dw.shape[1];
+  product.n = op.dw.shape[1];
   product.k = m;
   product.accumulate = true;
-  product.y = data_of<float>(dw);
-  multiply(context, {dy, true}, {x}, product);
-  if (dbias.data == nullptr) return;
-  add_rows(context.device, scratch, data_of<const float>(dy), m, n, data_of<float>(dbias));
+  product.y = data_of<float>(op.dw);
+  multiply(context, {op.dy, true}, {op.x}, product);
+  if (op.dbias.data == nullptr) return;
+  add_rows(context, data_of<const float>(op.dy), m, n, data_of<float>(op.dbias));
+}
+
+void compute(const ops::Gemm& op, Context& context) {
+  if (context.begin(op.name, op.y)) gemm(context, op.x, weight_of(op.w), op.bias, op.y);
+}
+
+void compute(const ops::GemmInputGradient& op, Context& context) {
+  if (!context.begin(op.name, op.dx)) return;
+  if (op.sizes().n > 0) {
+    input_gradient(context, op);
+  } else if (!op.accumulate) {
+    context.device.zero(op.dx.data, op.dx.bytes());
+  }
+}
+
+void compute(const ops::GemmWeightGradient& op, Context& context) {
+  if (context.begin(op.name, op.dw) && op.sizes().m > 0) weight_gradient(context, op);
 }
 
 }  // namespace gist::cuda

@@ -25,11 +25,13 @@ __global__ void root_kernel(const double* sums, float* y) {
 
 }  // namespace
 
-void norm(Device& device, Scratch& scratch, const Tensor& x, const Tensor& y) {
-  double* sums = scratch.reserve_array<double>(norm_blocks);
-  launch(device, {dim3(norm_blocks), dim3(elementwise_threads), shared_bytes<double>(warp_size)},
-         sum_squares_kernel, data_of<const float>(x), x.shape.elements(), sums);
-  launch(device, {dim3(1), dim3(1)}, root_kernel, sums, data_of<float>(y));
+void compute(const ops::Norm& op, Context& context) {
+  context.begin(op.name, op.x);  // an empty x has a norm as well
+  double* sums = context.scratch.reserve_array<double>(norm_blocks);
+  launch(context.device,
+         {dim3(norm_blocks), dim3(elementwise_threads), shared_bytes<double>(warp_size)},
+         sum_squares_kernel, data_of<const float>(op.x), op.x.shape.elements(), sums);
+  launch(context.device, {dim3(1), dim3(1)}, root_kernel, sums, data_of<float>(op.y));
 }
 
 }  // namespace gist::cuda

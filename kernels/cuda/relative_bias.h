@@ -1,5 +1,5 @@
-// T5's relative position bias (kernels/backend.h) as attention reads it: by distance. The biases of
-// all pairs never exist.
+// T5's relative position bias (kernels/ops/attention.h) as attention reads it: by distance. The
+// biases of all pairs never exist.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -1,5 +1,6 @@
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/operations.h"
+#include "kernels/cuda/products.h"
 #include "kernels/cuda/reduce.h"
 
 namespace gist::cuda {
@@ -53,22 +54,23 @@ Grid a_block_a_row(std::int64_t rows) {
 
 }  // namespace
 
-void rms_norm(Device& device, const Tensor& x, const Tensor& weight, float eps, const Tensor& y) {
-  const std::int64_t d = weight.shape[0];
-  launch(device, a_block_a_row(x.shape.elements() / d), rms_norm_kernel, data_of<const float>(x),
-         data_of<const float>(weight), d, eps, data_of<float>(y));
+void compute(const ops::RmsNorm& op, Context& context) {
+  if (!context.begin(op.name, op.y)) return;
+  const std::int64_t d = op.weight.shape[0];
+  launch(context.device, a_block_a_row(op.x.shape.elements() / d), rms_norm_kernel,
+         data_of<const float>(op.x), data_of<const float>(op.weight), d, op.eps,
+         data_of<float>(op.y));
 }
 
-void rms_norm_backward(Device& device, Scratch& products, Scratch& sums, const Tensor& x,
-                       const Tensor& weight, float eps, const Tensor& dy, const Tensor& dx,
-                       const Tensor& dweight) {
-  const std::int64_t d = weight.shape[0];
-  const std::int64_t rows = x.shape.elements() / d;
-  float* product = products.reserve_array<float>(static_cast<std::size_t>(rows * d));
-  launch(device, a_block_a_row(rows), rms_norm_backward_kernel, data_of<const float>(x),
-         data_of<const float>(weight), data_of<const float>(dy), d, eps, data_of<float>(dx),
-         product);
-  add_rows(device, sums, product, rows, d, data_of<float>(dweight));
+void compute(const ops::RmsNormBackward& op, Context& context) {
+  if (!context.begin(op.name, op.dx)) return;
+  const std::int64_t d = op.weight.shape[0];
+  const std::int64_t rows = op.x.shape.elements() / d;
+  float* product = context.scratch.reserve_array<float>(static_cast<std::size_t>(rows * d));
+  launch(context.device, a_block_a_row(rows), rms_norm_backward_kernel, data_of<const float>(op.x),
+         data_of<const float>(op.weight), data_of<const float>(op.dy), d, op.eps,
+         data_of<float>(op.dx), product);
+  add_rows(context, product, rows, d, data_of<float>(op.dweight));
 }
 
 }  // namespace gist::cuda

@@ -43,21 +43,22 @@ __global__ void rotate_kernel(const float* x, const float* rotation, RotateSizes
 
 }  // namespace
 
-void rotation(Device& device, const Tensor& positions, const Tensor& inv_freq, float scale,
-              const Tensor& rotation) {
-  const std::int64_t m = positions.shape[0], pairs = inv_freq.shape[0];
-  launch(device, elementwise_grid(device, m * pairs), rotation_kernel,
-         data_of<const std::int32_t>(positions), data_of<const float>(inv_freq), m, pairs, scale,
-         data_of<float>(rotation));
+void compute(const ops::Rotation& op, Context& context) {
+  if (!context.begin(op.name, op.rotation)) return;
+  const std::int64_t m = op.positions.shape[0], pairs = op.inv_freq.shape[0];
+  launch(context.device, elementwise_grid(context.device, m * pairs), rotation_kernel,
+         data_of<const std::int32_t>(op.positions), data_of<const float>(op.inv_freq), m, pairs,
+         op.scale, data_of<float>(op.rotation));
 }
 
-void rotate(Device& device, const Tensor& x, const Tensor& rotation, RopePairs pairs,
-            RotateDirection direction, const Tensor& y) {
-  const RotateSizes sizes{x.shape[0], x.shape[1], x.shape[2], rotation.shape[2]};
-  launch(device, elementwise_grid(device, sizes.m * sizes.heads * (sizes.dim - sizes.pairs)),
-         rotate_kernel, data_of<const float>(x), data_of<const float>(rotation), sizes,
-         pairs == RopePairs::half, direction == RotateDirection::forward ? 1.0F : -1.0F,
-         data_of<float>(y));
+void compute(const ops::Rotate& op, Context& context) {
+  if (!context.begin(op.name, op.y)) return;
+  const RotateSizes sizes{op.x.shape[0], op.x.shape[1], op.x.shape[2], op.rotation.shape[2]};
+  launch(context.device,
+         elementwise_grid(context.device, sizes.m * sizes.heads * (sizes.dim - sizes.pairs)),
+         rotate_kernel, data_of<const float>(op.x), data_of<const float>(op.rotation), sizes,
+         op.pairs == RopePairs::half, op.direction == RotateDirection::forward ? 1.0F : -1.0F,
+         data_of<float>(op.y));
 }
 
 }  // namespace gist::cuda

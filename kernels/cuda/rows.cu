@@ -40,12 +40,15 @@ void copy_rows(Device& device, const Tensor& from, const Tensor& rows, const Ten
 
 }  // namespace
 
-void gather_rows(Device& device, const Tensor& x, const Tensor& rows, const Tensor& y) {
-  copy_rows(device, x, rows, y, true, "gather_rows: expected rows", x.shape[0]);
+void compute(const ops::GatherRows& op, Context& context) {
+  if (!context.begin(op.name, op.y)) return;
+  copy_rows(context.device, op.x, op.rows, op.y, true, "gather_rows: expected rows", op.x.shape[0]);
 }
 
-void scatter_rows(Device& device, const Tensor& x, const Tensor& rows, const Tensor& y) {
-  copy_rows(device, x, rows, y, false, "scatter_rows: expected rows", y.shape[0]);
+void compute(const ops::ScatterRows& op, Context& context) {
+  if (!context.begin(op.name, op.x)) return;
+  copy_rows(context.device, op.x, op.rows, op.y, false, "scatter_rows: expected rows",
+            op.y.shape[0]);
 }
 
 }  // namespace gist::cuda

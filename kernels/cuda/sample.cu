@@ -155,14 +155,14 @@ __global__ void sample_kernel(const float* logits, int vocabulary, SamplingOptio
 
 }  // namespace
 
-void sample(Device& device, const Tensor& logits, const SamplingOptions& options,
-            const Tensor& uniform, const Tensor& ids) {
-  const Grid grid{dim3(static_cast<unsigned>(logits.shape[0])), dim3(sample_threads),
+void compute(const ops::Sample& op, Context& context) {
+  if (!context.begin(op.name, op.ids)) return;
+  const Grid grid{dim3(static_cast<unsigned>(op.logits.shape[0])), dim3(sample_threads),
                   shared_bytes<double>(warp_size) + shared_bytes<int>(sample_threads) +
                       shared_bytes<unsigned>(warp_size)};
-  launch(device, grid, sample_kernel, data_of<const float>(logits),
-         static_cast<int>(logits.shape[1]), options, data_of<const float>(uniform),
-         data_of<std::int32_t>(ids));
+  launch(context.device, grid, sample_kernel, data_of<const float>(op.logits),
+         static_cast<int>(op.logits.shape[1]), op.options, data_of<const float>(op.uniform),
+         data_of<std::int32_t>(op.ids));
 }
 
 }  // namespace gist::cuda

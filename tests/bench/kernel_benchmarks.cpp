@@ -68,8 +68,9 @@ void gemm(benchmark::State& state, const Machine& machine, Dtype dtype, std::int
   const Tensor x = device.floats({m, size});
   const Tensor y = device.floats({m, size});
   std::size_t next = 0;
-  time_calls(state, machine, device,
-             [&] { device.backend().gemm(x, *weights[next++ % weights.size()], {}, y); });
+  time_calls(state, machine, device, [&] {
+    device.backend().run(ops::Gemm{.x = x, .w = *weights[next++ % weights.size()], .y = y});
+  });
   report(state, 2.0 * static_cast<double>(m * size * size),
          static_cast<double>(weights[0]->bytes()), dtype, machine.limits);
 }
@@ -161,8 +162,13 @@ void attention(benchmark::State& state, const Machine& machine, Dtype dtype, con
   const AttentionSpec spec = spec_of(extras, c, device);
   const Tensor log_sum_exp = training ? call.log_sum_exp : Tensor{};
   time_calls(state, machine, device, [&] {
-    device.backend().attention(call.q, call.keys, call.values, call.visible, spec, call.y,
-                               log_sum_exp);
+    device.backend().run(ops::Attention{.q = call.q,
+                                        .keys = call.keys,
+                                        .values = call.values,
+                                        .visible = call.visible,
+                                        .spec = spec,
+                                        .y = call.y,
+                                        .log_sum_exp = log_sum_exp});
   });
   report(state, 4.0 * static_cast<double>(call.visible.visible_pairs * c.heads * c.dim),
          static_cast<double>(call.keys.bytes() + call.values.bytes()), dtype, machine.limits);
@@ -180,11 +186,21 @@ void attention_backward(benchmark::State& state, const Machine& machine, Dtype d
   const Tensor dkeys = device.floats(call.keys.shape);
   const Tensor dvalues = device.floats(call.values.shape);
   const Tensor dtable = extras == Extras::bias ? device.floats(spec.bias.table.shape) : Tensor{};
-  device.backend().attention(call.q, call.keys, call.values, call.visible, spec, call.y,
-                             call.log_sum_exp);
+  const ops::Attention forward{.q = call.q,
+                               .keys = call.keys,
+                               .values = call.values,
+                               .visible = call.visible,
+                               .spec = spec,
+                               .y = call.y,
+                               .log_sum_exp = call.log_sum_exp};
+  device.backend().run(forward);
   time_calls(state, machine, device, [&] {
-    device.backend().attention_backward(call.q, call.keys, call.values, call.visible, spec, call.y,
-                                        call.log_sum_exp, dy, dq, dkeys, dvalues, dtable);
+    device.backend().run(ops::AttentionBackward{.forward = forward,
+                                                .dy = dy,
+                                                .dq = dq,
+                                                .dkeys = dkeys,
+                                                .dvalues = dvalues,
+                                                .dtable = dtable});
   });
   report(state, 10.0 * static_cast<double>(call.visible.visible_pairs * c.heads * c.dim),
          static_cast<double>(2 * (call.keys.bytes() + call.values.bytes())), dtype, machine.limits);
@@ -198,8 +214,16 @@ void rotate(benchmark::State& state, const Machine& machine, const AttentionCase
   const Tensor of_keys = device.floats({call.keys.shape[0], 2, c.dim / 2});
   const auto forward = RotateDirection::forward;
   time_calls(state, machine, device, [&] {
-    device.backend().rotate(call.q, of_queries, RopePairs::half, forward, call.q);
-    device.backend().rotate(call.keys, of_keys, RopePairs::half, forward, call.keys);
+    device.backend().run(ops::Rotate{.x = call.q,
+                                     .rotation = of_queries,
+                                     .pairs = RopePairs::half,
+                                     .direction = forward,
+                                     .y = call.q});
+    device.backend().run(ops::Rotate{.x = call.keys,
+                                     .rotation = of_keys,
+                                     .pairs = RopePairs::half,
+                                     .direction = forward,
+                                     .y = call.keys});
   });
 }
 

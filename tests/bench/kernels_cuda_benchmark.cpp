@@ -57,7 +57,7 @@ double product_flops(Dtype dtype, std::int64_t size) {
   const auto w =
       backend->pack({reinterpret_cast<const std::byte*>(values.data()), Dtype::f32, {size, size}});
   const double seconds = fastest([&] {
-    backend->gemm(x, *w, {}, y);
+    backend->run(ops::Gemm{.x = x, .w = *w, .y = y});
     backend->synchronize();
   });
   return 2.0 * static_cast<double>(size * size * size) / seconds;
@@ -71,7 +71,7 @@ double bandwidth(std::int64_t floats) {
   const Buffer to = backend->allocate(bytes);
   const Tensor source{from.data(), Dtype::f32, {floats}};
   const Tensor target{to.data(), Dtype::f32, {floats}};
-  backend->zero(source);
+  backend->run(ops::Zero{.x = source});
   const double seconds = fastest([&] {
     backend->copy(source, target);
     backend->synchronize();

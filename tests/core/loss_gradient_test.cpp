@@ -217,7 +217,7 @@ TEST_P(FamilyGradient, APackedBatchEqualsItsRowsOneByOne) {
   const auto labels = static_cast<float>(3 + 1 + 7 + 4);
   TrainingScratch scratch(*training_.backend);
   for (const std::size_t size : {1, 2, 3}) {
-    training_.backend->zero(training_.parameters->all(Kind::gradient));
+    training_.backend->run(ops::Zero{.x = training_.parameters->all(Kind::gradient)});
     for (std::size_t i = 0; i < rows_.size(); i += size) {
       const auto part = std::span(rows_).subspan(i, std::min(size, rows_.size() - i));
       add_loss_gradient(*training_.model, part, {1 / labels, false, std::nullopt}, scratch);
@@ -255,7 +255,7 @@ TEST_P(FamilyGradient, IsTheSameBitsInEveryRunWhateverTheScratchHeld) {
   const auto others = training_rows(Condition::pos);
   add_loss_gradient(*training_.model, std::span(others).subspan(1), {1, true, std::nullopt},
                     scratch);
-  training_.backend->zero(training_.parameters->all(Kind::gradient));
+  training_.backend->run(ops::Zero{.x = training_.parameters->all(Kind::gradient)});
   add_loss_gradient(*training_.model, rows_, {1.0F / 15, false, std::nullopt}, scratch);
   EXPECT_EQ(gradients(), first);
 }

@@ -58,7 +58,7 @@ TEST_F(TapeTest, SharedGradientsAreNeverWrittenTo) {
       case 3: {
         const auto [target, accumulate] = gradients.target(x_);
         EXPECT_TRUE(accumulate);
-        backend_->add(target, other, target);
+        backend_->run(ops::Add{.a = target, .b = other, .y = target});
       }
     }
     EXPECT_EQ(values_of(gradients.of(x_)), round == 2 ? (Floats{12, 24}) : (Floats{11, 22}))

@@ -67,7 +67,7 @@ std::vector<LabelledSequence> training_rows(Condition condition) {
 
 double take_gradient(const TrainingModel& training, std::span<const LabelledSequence> sequences,
                      bool recompute) {
-  training.backend->zero(training.parameters->all(Parameters::Kind::gradient));
+  training.backend->run(ops::Zero{.x = training.parameters->all(Parameters::Kind::gradient)});
   std::int32_t labels = 0;
   for (const LabelledSequence& each : sequences) labels += each.labels;
   TrainingScratch scratch(*training.backend);

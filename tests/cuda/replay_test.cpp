@@ -31,14 +31,14 @@ class Replay : public testing::Test {
     });
   }
   void add_x(const Key& key = {1}) {
-    replay(key, [&] { backend_->add(sum_, x_, sum_); });
+    replay(key, [&] { backend_->run(ops::Add{.a = sum_, .b = x_, .y = sum_}); });
   }
   void set_x(float value) { backend_->upload(x_, std::vector<float>(4, value).data()); }
   /// What the second call of work that `does` something says.
   std::string second_error(const std::function<void()>& does) {
     const Key key{static_cast<std::uint64_t>(calls_)};
     const auto work = [&] {
-      backend_->add(sum_, x_, sum_);
+      backend_->run(ops::Add{.a = sum_, .b = x_, .y = sum_});
       does();
     };
     replay(key, work);
@@ -74,7 +74,7 @@ TEST_F(Replay, BringsTheConstantsThatTheWorkUploaded) {
     replay({1}, [&] {
       const std::vector<float> constant{1, 2, 3, 4};  // gone when the work has been called
       backend_->upload(x_, constant.data());
-      backend_->add(sum_, x_, sum_);
+      backend_->run(ops::Add{.a = sum_, .b = x_, .y = sum_});
     });
   }
   EXPECT_EQ(arrays_.floats(sum_), (std::vector<float>{4, 8, 12, 16}));
@@ -89,8 +89,8 @@ TEST_F(Replay, CopiesZeroesAndMultipliesAgain) {
     set_x(value);
     replay({1}, [&] {
       backend_->copy(x_, copied.reshaped({4}));
-      backend_->zero(x_);
-      backend_->gemm(copied, *identity, {}, product);
+      backend_->run(ops::Zero{.x = x_});
+      backend_->run(ops::Gemm{.x = copied, .w = *identity, .y = product});
     });
     EXPECT_THAT(arrays_.floats(product), Each(value));
     EXPECT_THAT(arrays_.floats(x_), Each(0.0F));
@@ -120,11 +120,14 @@ TEST_F(Replay, WorkIsCalledAgainWhereScratchMemoryHasMoved) {
   const auto weight = backend_->pack(host_tensor({1, 4}, {1, 1, 1, 1}));
   const Tensor product = arrays_.empty({1, 1});
   const auto multiply = [&] {  // rounds x in scratch memory
-    replay({1}, [&] { backend_->gemm(x_.reshaped({1, 4}), *weight, {}, product); });
+    replay({1}, [&] {
+      backend_->run(ops::Gemm{.x = x_.reshaped({1, 4}), .w = *weight, .y = product});
+    });
   };
   for (int i = 0; i < 3; ++i) multiply();
   EXPECT_EQ(calls_, 2);
-  backend_->gemm(arrays_.filled({rows, 4}, 1), *weight, {}, arrays_.empty({rows, 1}));
+  backend_->run(
+      ops::Gemm{.x = arrays_.filled({rows, 4}, 1), .w = *weight, .y = arrays_.empty({rows, 1})});
   set_x(3);
   for (int i = 0; i < 3; ++i) multiply();
   EXPECT_EQ(calls_, 4);
@@ -159,7 +162,7 @@ TEST_F(Replay, AnErrorWhileRecordingLeavesNothingBehind) {
   add_x();
   EXPECT_THROW(replay({1},
                       [&] {
-                        backend_->add(sum_, x_, sum_);
+                        backend_->run(ops::Add{.a = sum_, .b = x_, .y = sum_});
                         throw std::runtime_error("the work's own");
                       }),
                std::runtime_error);
@@ -173,7 +176,9 @@ TEST_F(Replay, AFaultOfAReplayShowsAtTheNextDownload) {
   const Tensor table = arrays_.filled({3, 4}, 1);
   const Tensor ids = arrays_.of({1}, std::vector<std::int32_t>{2});
   const auto look_up = [&] {
-    replay({1}, [&] { backend_->embedding(table, ids, x_.reshaped({1, 4})); });
+    replay({1}, [&] {
+      backend_->run(ops::Embedding{.table = table, .ids = ids, .y = x_.reshaped({1, 4})});
+    });
   };
   for (int i = 0; i < 3; ++i) look_up();
   backend_->synchronize();

@@ -62,18 +62,20 @@ void expect_curve_equals_oracle(Backend& backend, std::int64_t n) {
     const Tensor dout = arrays.of({n}, dy);
     const Tensor ups = arrays.of({n}, up);
     const Tensor y = arrays.empty({n});
-    backend.activation(activation, in, y);
+    backend.run(ops::Activation{.activation = activation, .x = in, .y = y});
     EXPECT_LT(relative_error(arrays.floats(y), value), 1e-6);
-    backend.gated_activation(activation, in, ups, y);
+    backend.run(ops::GatedActivation{.activation = activation, .gate = in, .up = ups, .y = y});
     EXPECT_LT(relative_error(arrays.floats(y), product(value, up)), 1e-6);
     const Tensor dgate = arrays.empty({n});
     const Tensor dup = arrays.empty({n});
-    backend.gated_activation_backward(activation, in, ups, dout, dgate, dup);
+    backend.run(ops::GatedActivationBackward{
+        .activation = activation, .gate = in, .up = ups, .dy = dout, .dgate = dgate, .dup = dup});
     EXPECT_LT(relative_error(arrays.floats(dgate), product(product(slope, up), dy)), 1e-6);
     EXPECT_LT(relative_error(arrays.floats(dup), product(value, dy)), 1e-6);
-    backend.activation_backward(activation, in, dout, dout);  // in place
+    backend.run(ops::ActivationBackward{
+        .activation = activation, .x = in, .dy = dout, .dx = dout});  // in place
     EXPECT_LT(relative_error(arrays.floats(dout), product(slope, dy)), 1e-6);
-    backend.activation(activation, in, in);
+    backend.run(ops::Activation{.activation = activation, .x = in, .y = in});
     EXPECT_LT(relative_error(arrays.floats(in), value), 1e-6);
   }
 }
@@ -99,7 +101,8 @@ TEST(ActivationTest, TailsAreExact) {
   for (const float x : {-3.0F, -4.5F, -5.0F, 9.0F, 11.0F}) {
     const Tensor y = arrays.empty({1});
     for (const Activation activation : all_activations) {
-      backend->activation(activation, arrays.of({1}, Floats{x}), y);
+      backend->run(
+          ops::Activation{.activation = activation, .x = arrays.of({1}, Floats{x}), .y = y});
       double expected = activation_oracle(activation, x);
       if (activation == Activation::gelu_new) {  // without 1 + tanh's cancellation
         const double u = std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
@@ -117,13 +120,14 @@ TEST(ActivationTest, LargeInputsSaturateAndNanStays) {
   for (const Activation activation : all_activations) {
     const Tensor x = arrays.of({4}, Floats{1e30F, -1e30F, 0, nan});
     const Tensor y = arrays.empty({4});
-    backend->activation(activation, x, y);
+    backend->run(ops::Activation{.activation = activation, .x = x, .y = y});
     const Floats values = arrays.floats(y);
     EXPECT_EQ(values[0], 1e30F);
     EXPECT_NEAR(values[1], 0, 1e-6);
     EXPECT_EQ(values[2], 0);
     EXPECT_TRUE(std::isnan(values[3]));
-    backend->activation_backward(activation, x, arrays.of({4}, Floats(4, 1.0F)), y);
+    backend->run(ops::ActivationBackward{
+        .activation = activation, .x = x, .dy = arrays.of({4}, Floats(4, 1.0F)), .dx = y});
     const Floats slopes = arrays.floats(y);
     EXPECT_EQ(slopes[0], 1);
     EXPECT_NEAR(slopes[1], 0, 1e-6);
@@ -135,15 +139,20 @@ TEST(ActivationTest, IsCountedAndCheckedByMeta) {
   const auto meta = make_meta_backend();
   DeviceArrays arrays(*meta);
   const Tensor x = arrays.empty({3, 8});
-  meta->activation(Activation::relu, x, x);
+  meta->run(ops::Activation{.activation = Activation::relu, .x = x, .y = x});
   EXPECT_EQ(meta->costs().at("activation").flops, 24);
   EXPECT_EQ(meta->costs().at("activation").bytes_read, 96);
-  meta->activation_backward(Activation::relu, x, x, x);
+  meta->run(ops::ActivationBackward{.activation = Activation::relu, .x = x, .dy = x, .dx = x});
   EXPECT_EQ(meta->costs().at("activation_backward").flops, 5 * 24);
   const Tensor other = arrays.empty({24});
-  EXPECT_THROW(meta->activation(Activation::relu, x, other), Error);
-  EXPECT_THROW(meta->activation_backward(Activation::relu, x, other, x), Error);
-  EXPECT_THROW(meta->activation_backward(Activation::relu, x, x, other), Error);
+  EXPECT_THROW(meta->run(ops::Activation{.activation = Activation::relu, .x = x, .y = other}),
+               Error);
+  EXPECT_THROW(meta->run(ops::ActivationBackward{
+                   .activation = Activation::relu, .x = x, .dy = other, .dx = x}),
+               Error);
+  EXPECT_THROW(meta->run(ops::ActivationBackward{
+                   .activation = Activation::relu, .x = x, .dy = x, .dx = other}),
+               Error);
 }
 
 }  // namespace

@@ -212,9 +212,17 @@ TEST_P(AttentionBackwardRules, GradientsMayOverwriteTheQueriesAndTheOutput) {
     const Tensor log_sum_exp = arrays.of({p.queries, p.heads}, expected.log_sum_exp);
     const Tensor y = arrays.of(t.y.shape, expected.y);
     const Tensor dq = over_queries ? t.q : y;
-    backend_->attention_backward(t.q, t.keys, t.values, t.visible, p.spec, y, log_sum_exp,
-                                 arrays.of(y.shape, dy), dq, arrays.empty(t.keys.shape),
-                                 arrays.empty(t.values.shape), {});
+    backend_->run(ops::AttentionBackward{.forward = {.q = t.q,
+                                                     .keys = t.keys,
+                                                     .values = t.values,
+                                                     .visible = t.visible,
+                                                     .spec = p.spec,
+                                                     .y = y,
+                                                     .log_sum_exp = log_sum_exp},
+                                         .dy = arrays.of(y.shape, dy),
+                                         .dq = dq,
+                                         .dkeys = arrays.empty(t.keys.shape),
+                                         .dvalues = arrays.empty(t.values.shape)});
     EXPECT_EQ(arrays.floats(dq), expected.dq);
   }
 }

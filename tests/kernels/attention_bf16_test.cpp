@@ -55,7 +55,7 @@ TEST_P(AttentionInBf16, IsAsExactAsThePlainComputation) {
   DeviceArrays arrays(*backend_);
   const AttentionTensors t = upload(a.p, arrays);
   const Tensor log_sum_exp = arrays.empty({a.p.queries, a.p.heads});
-  backend_->attention(t.q, t.keys, t.values, t.visible, upload_spec(a, arrays), t.y, log_sum_exp);
+  backend_->run(attention_of(t, upload_spec(a, arrays), log_sum_exp));
 
   const Floats y = arrays.floats(t.y), dy(y.size());
   BiasedAttentionResult expected = biased_attention_oracle(a, dy);

@@ -58,10 +58,21 @@ inline AttentionTensors upload(const AttentionProblem& p, DeviceArrays& arrays) 
   return t;
 }
 
+inline ops::Attention attention_of(const AttentionTensors& t, const AttentionSpec& spec,
+                                   const Tensor& log_sum_exp = {}) {
+  return {.q = t.q,
+          .keys = t.keys,
+          .values = t.values,
+          .visible = t.visible,
+          .spec = spec,
+          .y = t.y,
+          .log_sum_exp = log_sum_exp};
+}
+
 inline Floats attend(Backend& backend, const AttentionProblem& p) {
   DeviceArrays arrays(backend);
   const AttentionTensors t = upload(p, arrays);
-  backend.attention(t.q, t.keys, t.values, t.visible, p.spec, t.y, {});
+  backend.run(attention_of(t, p.spec));
   return arrays.floats(t.y);
 }
 
@@ -81,9 +92,12 @@ inline AttentionResult attend_and_back(Backend& backend, const AttentionProblem&
   const Tensor dq = filled(t.q.shape);
   const Tensor dkeys = filled(t.keys.shape);
   const Tensor dvalues = filled(t.values.shape);
-  backend.attention(t.q, t.keys, t.values, t.visible, p.spec, t.y, log_sum_exp);
-  backend.attention_backward(t.q, t.keys, t.values, t.visible, p.spec, t.y, log_sum_exp,
-                             arrays.of(t.y.shape, dy), dq, dkeys, dvalues, {});
+  backend.run(attention_of(t, p.spec, log_sum_exp));
+  backend.run(ops::AttentionBackward{.forward = attention_of(t, p.spec, log_sum_exp),
+                                     .dy = arrays.of(t.y.shape, dy),
+                                     .dq = dq,
+                                     .dkeys = dkeys,
+                                     .dvalues = dvalues});
   return {arrays.floats(t.y), arrays.floats(log_sum_exp), arrays.floats(dq), arrays.floats(dkeys),
           arrays.floats(dvalues)};
 }

@@ -124,7 +124,12 @@ TEST_P(AttentionRules, TheOutputMayBeTheQueries) {
   fill(p, random);
   DeviceArrays arrays(*backend_);
   const AttentionTensors t = upload(p, arrays);
-  backend_->attention(t.q, t.keys, t.values, t.visible, p.spec, t.q, {});
+  backend_->run(ops::Attention{.q = t.q,
+                               .keys = t.keys,
+                               .values = t.values,
+                               .visible = t.visible,
+                               .spec = p.spec,
+                               .y = t.q});
   EXPECT_EQ(arrays.floats(t.q), attend(*backend_, p));
 }
 

@@ -61,9 +61,13 @@ inline BiasedAttentionFound attend_and_back(Backend& backend, const BiasedAttent
   const bool biased = !a.table.empty();
   const Tensor dtable =
       biased ? arrays.of(spec.bias.table.shape, Floats(a.table.size())) : Tensor{};
-  backend.attention(t.q, t.keys, t.values, t.visible, spec, t.y, log_sum_exp);
-  backend.attention_backward(t.q, t.keys, t.values, t.visible, spec, t.y, log_sum_exp,
-                             arrays.of(t.y.shape, dy), dq, dkeys, dvalues, dtable);
+  backend.run(attention_of(t, spec, log_sum_exp));
+  backend.run(ops::AttentionBackward{.forward = attention_of(t, spec, log_sum_exp),
+                                     .dy = arrays.of(t.y.shape, dy),
+                                     .dq = dq,
+                                     .dkeys = dkeys,
+                                     .dvalues = dvalues,
+                                     .dtable = dtable});
   return {arrays.floats(t.y),     arrays.floats(log_sum_exp),
           arrays.floats(dq),      arrays.floats(dkeys),
           arrays.floats(dvalues), biased ? arrays.floats(dtable) : Floats{}};

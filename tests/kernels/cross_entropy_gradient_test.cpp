@@ -31,10 +31,16 @@ Gradients take(Backend& backend, const CrossEntropyProblem& p) {
   const Tensor dhidden = arrays.of({p.m, p.d}, Floats(p.hidden.size(), 99.0F));
   const Tensor dhead = arrays.of({p.vocabulary, p.d}, Floats(p.head.size()));
   const Tensor dbias = bias ? arrays.of({p.vocabulary}, Floats(p.bias.size())) : Tensor{};
-  backend.linear_cross_entropy_gradient(arrays.of({p.m, p.d}, p.hidden),
-                                        arrays.of({p.vocabulary, p.d}, p.head),
-                                        bias ? arrays.of({p.vocabulary}, p.bias) : Tensor{}, p.spec,
-                                        arrays.of({p.m}, p.labels), loss, dhidden, dhead, dbias);
+  backend.run(
+      ops::LinearCrossEntropyGradient{.hidden = arrays.of({p.m, p.d}, p.hidden),
+                                      .head = arrays.of({p.vocabulary, p.d}, p.head),
+                                      .bias = bias ? arrays.of({p.vocabulary}, p.bias) : Tensor{},
+                                      .spec = p.spec,
+                                      .labels = arrays.of({p.m}, p.labels),
+                                      .loss = loss,
+                                      .dhidden = dhidden,
+                                      .dhead = dhead,
+                                      .dbias = dbias});
   return {arrays.floats(loss), arrays.floats(dhidden), arrays.floats(dhead),
           bias ? arrays.floats(dbias) : Floats{}};
 }
@@ -109,9 +115,14 @@ TEST(CrossEntropyGradient, TheLossIsThatOfLinearCrossEntropy) {
   const CrossEntropyProblem p = problem(9, 20, 77, true, 0.5F, 3);
   const Tensor loss = arrays.empty({p.m}), best = arrays.empty(Dtype::i32, {p.m});
   const auto head = backend->plain(arrays.of({p.vocabulary, p.d}, p.head));
-  backend->linear_cross_entropy(arrays.of({p.m, p.d}, p.hidden), *head,
-                                arrays.of({p.vocabulary}, p.bias), p.spec.scale, p.spec.soft_cap,
-                                arrays.of({p.m}, p.labels), loss, best);
+  backend->run(ops::LinearCrossEntropy{.hidden = arrays.of({p.m, p.d}, p.hidden),
+                                       .head = *head,
+                                       .bias = arrays.of({p.vocabulary}, p.bias),
+                                       .scale = p.spec.scale,
+                                       .soft_cap = p.spec.soft_cap,
+                                       .labels = arrays.of({p.m}, p.labels),
+                                       .loss = loss,
+                                       .best = best});
   EXPECT_EQ(take(*backend, p).loss, arrays.floats(loss));
 }
 
@@ -123,8 +134,15 @@ TEST(CrossEntropyGradient, IsAddedToThoseOfTheWeights) {
   const Tensor head = arrays.of({5, 2}, p.head), bias = arrays.of({5}, p.bias);
   const Tensor dhead = arrays.of({5, 2}, Floats(10, 8.0F)), dbias = arrays.of({5}, Floats(5, 8.0F));
   const Tensor loss = arrays.empty({3}), dhidden = arrays.empty({3, 2});
-  backend->linear_cross_entropy_gradient(arrays.of({3, 2}, p.hidden), head, bias, p.spec,
-                                         arrays.of({3}, p.labels), loss, dhidden, dhead, dbias);
+  backend->run(ops::LinearCrossEntropyGradient{.hidden = arrays.of({3, 2}, p.hidden),
+                                               .head = head,
+                                               .bias = bias,
+                                               .spec = p.spec,
+                                               .labels = arrays.of({3}, p.labels),
+                                               .loss = loss,
+                                               .dhidden = dhidden,
+                                               .dhead = dhead,
+                                               .dbias = dbias});
   const Floats heads = arrays.floats(dhead), biases = arrays.floats(dbias);
   for (std::size_t i = 0; i < heads.size(); ++i) EXPECT_NEAR(heads[i], 8 + alone.dhead[i], 1e-6);
   for (std::size_t i = 0; i < biases.size(); ++i) EXPECT_NEAR(biases[i], 8 + alone.dbias[i], 1e-6);

@@ -30,9 +30,14 @@ TEST_P(LinearCrossEntropy, EqualsTheOracle) {
   const auto packed = backend->pack(host_tensor({c.vocabulary, c.d}, head));
   const Tensor loss = arrays.empty({c.m});
   const Tensor best = arrays.empty(Dtype::i32, {c.m});
-  backend->linear_cross_entropy(arrays.of({c.m, c.d}, hidden), *packed,
-                                c.bias ? arrays.of({c.vocabulary}, bias) : Tensor{}, c.scale,
-                                c.soft_cap, arrays.of({c.m}, labels), loss, best);
+  backend->run(ops::LinearCrossEntropy{.hidden = arrays.of({c.m, c.d}, hidden),
+                                       .head = *packed,
+                                       .bias = c.bias ? arrays.of({c.vocabulary}, bias) : Tensor{},
+                                       .scale = c.scale,
+                                       .soft_cap = c.soft_cap,
+                                       .labels = arrays.of({c.m}, labels),
+                                       .loss = loss,
+                                       .best = best});
 
   const Doubles logits = gemm_oracle(hidden, head, bias, c.m, c.vocabulary, c.d);
   const CrossEntropy expected = cross_entropy_oracle(logits, labels, {c.scale, c.soft_cap});
@@ -65,8 +70,11 @@ TEST(CrossEntropy, FindsTheFirstOfEqualLogits) {
   const auto packed = backend->pack(host_tensor({4, 1}, head));
   const Tensor loss = arrays.empty({1});
   const Tensor best = arrays.empty(Dtype::i32, {1});
-  backend->linear_cross_entropy(arrays.of({1, 1}, Floats{1}), *packed, {}, 1, 0,
-                                arrays.of({1}, Integers{0}), loss, best);
+  backend->run(ops::LinearCrossEntropy{.hidden = arrays.of({1, 1}, Floats{1}),
+                                       .head = *packed,
+                                       .labels = arrays.of({1}, Integers{0}),
+                                       .loss = loss,
+                                       .best = best});
   EXPECT_EQ(arrays.integers(best)[0], 1);
 }
 
@@ -80,8 +88,11 @@ TEST(CrossEntropy, RefusesLabelsOutsideTheVocabulary) {
   for (const std::int32_t label : {-1, 4}) {
     EXPECT_THROW(
         {
-          backend->linear_cross_entropy(arrays.of({1, 1}, Floats{1}), *packed, {}, 1, 0,
-                                        arrays.of({1}, Integers{label}), out, best);
+          backend->run(ops::LinearCrossEntropy{.hidden = arrays.of({1, 1}, Floats{1}),
+                                               .head = *packed,
+                                               .labels = arrays.of({1}, Integers{label}),
+                                               .loss = out,
+                                               .best = best});
           backend->synchronize();
         },
         Error);

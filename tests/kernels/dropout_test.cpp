@@ -15,7 +15,7 @@ namespace {
 Floats dropped(Backend& backend, const Floats& x, const Dropout& dropout) {
   DeviceArrays arrays(backend);
   const Tensor y = arrays.of({static_cast<std::int64_t>(x.size())}, x);
-  backend.dropout(y, dropout, y);  // in place
+  backend.run(ops::Dropout{.x = y, .dropout = dropout, .y = y});  // in place
   return arrays.floats(y);
 }
 
@@ -101,7 +101,7 @@ TEST(DropoutTest, ProbabilityZeroIsACopy) {
   DeviceArrays arrays(*backend);
   const Floats x = {1, -2, std::numeric_limits<float>::infinity()};
   const Tensor y = arrays.empty({3});
-  backend->dropout(arrays.of({3}, x), {0, 5, 5}, y);
+  backend->run(ops::Dropout{.x = arrays.of({3}, x), .dropout = {0, 5, 5}, .y = y});
   EXPECT_EQ(arrays.floats(y), x);
 }
 
@@ -111,14 +111,15 @@ TEST(DropoutTest, IsCountedAndChecked) {
   for (Backend* backend : {static_cast<Backend*>(meta.get()), cpu.get()}) {
     DeviceArrays arrays(*backend);
     const Tensor x = arrays.empty({6});
-    EXPECT_THROW(backend->dropout(x, {0.5F, 0, 0}, arrays.empty({5})), Error);
+    EXPECT_THROW(
+        backend->run(ops::Dropout{.x = x, .dropout = {0.5F, 0, 0}, .y = arrays.empty({5})}), Error);
     for (const float p : {-0.1F, 1.0F, std::numeric_limits<float>::quiet_NaN()}) {
-      EXPECT_THROW(backend->dropout(x, {p, 0, 0}, x), Error);
+      EXPECT_THROW(backend->run(ops::Dropout{.x = x, .dropout = {p, 0, 0}, .y = x}), Error);
     }
   }
   DeviceArrays arrays(*meta);
   const Tensor x = arrays.empty({6});
-  meta->dropout(x, {0.5F, 0, 0}, x);
+  meta->run(ops::Dropout{.x = x, .dropout = {0.5F, 0, 0}, .y = x});
   EXPECT_EQ(meta->costs().at("dropout").flops, 6);
 }
 
@@ -218,9 +219,12 @@ TEST(AttentionDropout, IsCountedAndChecked) {
   const Tensor log_sum_exp = arrays.empty({3, 2});
   const auto flops_of_both = [&] {
     meta->reset_costs();
-    meta->attention(t.q, t.keys, t.values, t.visible, p.spec, t.y, log_sum_exp);
-    meta->attention_backward(t.q, t.keys, t.values, t.visible, p.spec, t.y, log_sum_exp, t.y, t.q,
-                             arrays.empty(t.keys.shape), arrays.empty(t.values.shape), {});
+    meta->run(attention_of(t, p.spec, log_sum_exp));
+    meta->run(ops::AttentionBackward{.forward = attention_of(t, p.spec, log_sum_exp),
+                                     .dy = t.y,
+                                     .dq = t.q,
+                                     .dkeys = arrays.empty(t.keys.shape),
+                                     .dvalues = arrays.empty(t.values.shape)});
     return meta->total_flops();
   };
   const std::int64_t plain = flops_of_both();

@@ -22,7 +22,8 @@ TEST_F(Elementwise, RmsNormEqualsTheOracle) {
     const Floats weight = random_.floats(d);
     const Doubles expected = rms_norm_oracle(doubles(x), doubles(weight), 1e-5);
     const Tensor y = arrays_.of({m, d}, x);
-    backend_->rms_norm(y, arrays_.of({d}, weight), 1e-5F, y);  // in place
+    backend_->run(
+        ops::RmsNorm{.x = y, .weight = arrays_.of({d}, weight), .eps = 1e-5F, .y = y});  // in place
     EXPECT_LT(relative_error(arrays_.floats(y), expected), 1e-6) << m << " x " << d;
   }
 }
@@ -34,7 +35,7 @@ TEST_F(Elementwise, AddMayWriteToItsInput) {
   Doubles expected;
   for (std::size_t i = 0; i < a.size(); ++i) expected.push_back(a[i] + b[i]);
   const Tensor y = arrays_.of({n}, a);
-  backend_->add(y, arrays_.of({n}, b), y);
+  backend_->run(ops::Add{.a = y, .b = arrays_.of({n}, b), .y = y});
   EXPECT_EQ(relative_error(arrays_.floats(y), expected), 0);
 }
 
@@ -48,8 +49,10 @@ TEST_F(Elementwise, SiluGateEqualsTheOracle) {
   up[0] /= 500;  // its size would hide the errors of the others
   const Doubles expected = silu_gate_oracle(doubles(gate), doubles(up));
   const Tensor y = arrays_.empty({20011});
-  backend_->gated_activation(Activation::silu, arrays_.of({20011}, gate), arrays_.of({20011}, up),
-                             y);
+  backend_->run(ops::GatedActivation{.activation = Activation::silu,
+                                     .gate = arrays_.of({20011}, gate),
+                                     .up = arrays_.of({20011}, up),
+                                     .y = y});
   EXPECT_LT(relative_error(arrays_.floats(y), expected), 1e-6);
 }
 
@@ -62,7 +65,7 @@ TEST_F(Elementwise, ScaleAndCapEqualsTheOracle) {
     Doubles expected;
     for (const float each : x) expected.push_back(scaled_and_capped(each, 1.5, cap));
     const Tensor y = arrays_.of({20011}, x);
-    backend_->scale_and_cap(y, 1.5F, cap);
+    backend_->run(ops::ScaleAndCap{.x = y, .scale = 1.5F, .soft_cap = cap});
     EXPECT_LT(relative_error(arrays_.floats(y), expected), 1e-6) << cap;
   }
 }
@@ -110,20 +113,33 @@ TEST_F(Elementwise, RotateEqualsTheOracle) {
     const Tensor out = arrays_.empty({c.m, c.heads, c.dim});
     const Tensor at = arrays_.of({c.m}, positions);
     const Tensor rotation = arrays_.empty({c.m, 2, c.rotary_dims / 2});
-    backend_->rotation(at, arrays_.of({c.rotary_dims / 2}, inv_freq), 1.25F, rotation);
-    backend_->rotate(in, rotation, pairs, RotateDirection::forward, out);
+    backend_->run(ops::Rotation{.positions = at,
+                                .inv_freq = arrays_.of({c.rotary_dims / 2}, inv_freq),
+                                .scale = 1.25F,
+                                .rotation = rotation});
+    backend_->run(ops::Rotate{.x = in,
+                              .rotation = rotation,
+                              .pairs = pairs,
+                              .direction = RotateDirection::forward,
+                              .y = out});
     EXPECT_LT(relative_error(arrays_.floats(out), expected), 1e-6);
-    backend_->rotate(in, rotation, pairs, RotateDirection::forward, in);  // in place
+    backend_->run(ops::Rotate{.x = in,
+                              .rotation = rotation,
+                              .pairs = pairs,
+                              .direction = RotateDirection::forward,
+                              .y = in});  // in place
     EXPECT_EQ(arrays_.floats(in), arrays_.floats(out));
   }
 }
 
 TEST_F(Elementwise, OperationsTakeNoRows) {
   const Tensor none = arrays_.empty({0, 4});
-  backend_->add(none, none, none);
-  backend_->rms_norm(none, arrays_.of({4}, Floats(4)), 1e-5F, none);
-  backend_->gated_activation(Activation::silu, none, none, none);
-  backend_->scale_and_cap(none, 1, 0);
+  backend_->run(ops::Add{.a = none, .b = none, .y = none});
+  backend_->run(
+      ops::RmsNorm{.x = none, .weight = arrays_.of({4}, Floats(4)), .eps = 1e-5F, .y = none});
+  backend_->run(
+      ops::GatedActivation{.activation = Activation::silu, .gate = none, .up = none, .y = none});
+  backend_->run(ops::ScaleAndCap{.x = none, .scale = 1, .soft_cap = 0});
   EXPECT_TRUE(arrays_.floats(none).empty());
 }
 

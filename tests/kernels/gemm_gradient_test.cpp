@@ -28,10 +28,11 @@ TEST_F(GemmGradient, ByItsInput) {
     });
     const Tensor gradient = arrays_.of({m, n}, dy), weight = arrays_.of({n, k}, w);
     const Tensor dx = arrays_.filled({m, k}, 99);
-    backend_->gemm_input_gradient(gradient, weight, false, dx);
+    backend_->run(ops::GemmInputGradient{.dy = gradient, .w = weight, .dx = dx});
     const Floats overwritten = arrays_.floats(dx);
     EXPECT_LT(relative_l2(overwritten, expected), gradient_tolerance) << m;
-    backend_->gemm_input_gradient(gradient, weight, true, dx);
+    backend_->run(
+        ops::GemmInputGradient{.dy = gradient, .w = weight, .accumulate = true, .dx = dx});
     EXPECT_LT(relative_l2(difference(arrays_.floats(dx), overwritten), expected),
               gradient_tolerance)
         << m;
@@ -45,7 +46,7 @@ TEST_F(GemmGradient, ByItsWeightIsAdded) {
     const Floats w_before = random_.floats(n * k), b_before = random_.floats(n);
     const Tensor dw = arrays_.of({n, k}, w_before), db = arrays_.of({n}, b_before);
     const Tensor gradient = arrays_.of({m, n}, dy), input = arrays_.of({m, k}, x);
-    backend_->gemm_weight_gradient(gradient, input, dw, db);
+    backend_->run(ops::GemmWeightGradient{.dy = gradient, .x = input, .dw = dw, .dbias = db});
     const auto by_weight = numerical_gradient(w, dy, [&, m = m, n = n, k = k](const auto& at) {
       return gemm_oracle(doubles(x), at, {}, m, n, k);
     });
@@ -58,7 +59,7 @@ TEST_F(GemmGradient, ByItsWeightIsAdded) {
     EXPECT_LT(relative_l2(difference(arrays_.floats(db), b_before), by_bias), gradient_tolerance)
         << m;
     const Floats bias_gradient = arrays_.floats(db);
-    backend_->gemm_weight_gradient(gradient, input, dw, {});
+    backend_->run(ops::GemmWeightGradient{.dy = gradient, .x = input, .dw = dw});
     EXPECT_LT(relative_l2(difference(arrays_.floats(dw), first), by_weight), gradient_tolerance)
         << m << ", without bias";
     EXPECT_EQ(arrays_.floats(db), bias_gradient);
@@ -69,8 +70,10 @@ TEST_F(GemmGradient, ByABiasOfManyRowsAndColumns) {
   constexpr std::int64_t m = 501, n = 1003;
   const Floats dy = random_.floats(m * n);
   const Tensor db = arrays_.of({n}, Floats(n)), dw = arrays_.of({n, 1}, Floats(n));
-  backend_->gemm_weight_gradient(arrays_.of({m, n}, dy), arrays_.of({m, 1}, Floats(m, 1.0F)), dw,
-                                 db);
+  backend_->run(ops::GemmWeightGradient{.dy = arrays_.of({m, n}, dy),
+                                        .x = arrays_.of({m, 1}, Floats(m, 1.0F)),
+                                        .dw = dw,
+                                        .dbias = db});
   const Doubles sums = gemm_oracle(Floats(m, 1.0F), transposed(dy, m, n), {}, 1, n, m);
   EXPECT_LT(relative_l2(arrays_.floats(db), sums), gradient_tolerance);
   EXPECT_LT(relative_l2(arrays_.floats(dw), sums), gradient_tolerance);
@@ -78,9 +81,11 @@ TEST_F(GemmGradient, ByABiasOfManyRowsAndColumns) {
 
 TEST_F(GemmGradient, OfNoColumnsIsZero) {
   const Tensor dx = arrays_.filled({2, 4}, 99);
-  backend_->gemm_input_gradient(arrays_.empty({2, 0}), arrays_.empty({0, 4}), true, dx);
+  backend_->run(ops::GemmInputGradient{
+      .dy = arrays_.empty({2, 0}), .w = arrays_.empty({0, 4}), .accumulate = true, .dx = dx});
   EXPECT_EQ(arrays_.floats(dx), Floats(8, 99.0F));
-  backend_->gemm_input_gradient(arrays_.empty({2, 0}), arrays_.empty({0, 4}), false, dx);
+  backend_->run(
+      ops::GemmInputGradient{.dy = arrays_.empty({2, 0}), .w = arrays_.empty({0, 4}), .dx = dx});
   EXPECT_EQ(arrays_.floats(dx), Floats(8));
 }
 
@@ -88,8 +93,9 @@ TEST_F(GemmGradient, OfNoRowsIsNothing) {
   const Floats before = random_.floats(12);
   const Tensor none = arrays_.empty({0, 4}), weight = arrays_.of({3, 4}, before);
   const Tensor bias = arrays_.filled({3}, 2);
-  backend_->gemm_input_gradient(arrays_.empty({0, 3}), weight, false, none);
-  backend_->gemm_weight_gradient(arrays_.empty({0, 3}), none, weight, bias);
+  backend_->run(ops::GemmInputGradient{.dy = arrays_.empty({0, 3}), .w = weight, .dx = none});
+  backend_->run(
+      ops::GemmWeightGradient{.dy = arrays_.empty({0, 3}), .x = none, .dw = weight, .dbias = bias});
   EXPECT_EQ(arrays_.floats(weight), before);
   EXPECT_EQ(arrays_.floats(bias), Floats(3, 2.0F));
 }
@@ -105,7 +111,10 @@ TEST_F(GemmGradient, APlainWeightIsReadAsItIsNow) {
   backend_->upload(weight, now.data());
   const Tensor y = arrays_.filled({m, n}, 99);
   for (const bool with_bias : {false, true}) {
-    backend_->gemm(arrays_.of({m, k}, x), *plain, with_bias ? arrays_.of({n}, bias) : Tensor{}, y);
+    backend_->run(ops::Gemm{.x = arrays_.of({m, k}, x),
+                            .w = *plain,
+                            .bias = with_bias ? arrays_.of({n}, bias) : Tensor{},
+                            .y = y});
     EXPECT_LT(relative_error(arrays_.floats(y),
                              gemm_oracle(x, now, with_bias ? bias : Floats{}, m, n, k)),
               1e-6);
@@ -129,17 +138,17 @@ TEST(Bf16Products, HaveTheErrorOfPlainRounding) {
           << "factors are bf16";
     };
     const Tensor y = arrays.empty({m, n}), weight = arrays.of({n, k}, w);
-    backend->gemm(arrays.of({m, k}, x), *backend->plain(weight), {}, y);
+    backend->run(ops::Gemm{.x = arrays.of({m, k}, x), .w = *backend->plain(weight), .y = y});
     expect_error(y, x, w, m, n, k);
     const Tensor dx = arrays.empty({m, k});
-    backend->gemm_input_gradient(gradient, weight, false, dx);
+    backend->run(ops::GemmInputGradient{.dy = gradient, .w = weight, .dx = dx});
     expect_error(dx, dy, transposed(w, n, k), m, k, n);
     const Tensor dw = arrays.of({n, k}, Floats(w.size()));
-    backend->gemm_weight_gradient(gradient, arrays.of({m, k}, x), dw, {});
+    backend->run(ops::GemmWeightGradient{.dy = gradient, .x = arrays.of({m, k}, x), .dw = dw});
     expect_error(dw, transposed(dy, m, n), transposed(x, m, k), n, k, m);
 
     const Floats once = arrays.floats(dx);
-    backend->gemm_input_gradient(gradient, weight, true, dx);
+    backend->run(ops::GemmInputGradient{.dy = gradient, .w = weight, .accumulate = true, .dx = dx});
     Doubles twice;
     for (const float each : once) twice.push_back(2.0 * each);
     EXPECT_LT(relative_l2(arrays.floats(dx), twice), gradient_tolerance) << "sums are f32";

@@ -56,7 +56,10 @@ TEST_P(Gemm, EqualsTheOracle) {
   EXPECT_EQ(packed->k(), c.k);
   EXPECT_GE(packed->bytes(), static_cast<std::size_t>(c.n * c.k) * size_of(dtype));
   const Tensor y = arrays.empty({c.m, c.n});
-  backend_->gemm(arrays.of({c.m, c.k}, x), *packed, c.bias ? arrays.of({c.n}, bias) : Tensor{}, y);
+  backend_->run(ops::Gemm{.x = arrays.of({c.m, c.k}, x),
+                          .w = *packed,
+                          .bias = c.bias ? arrays.of({c.n}, bias) : Tensor{},
+                          .y = y});
 
   const Doubles expected = gemm_oracle(x, w, bias, c.m, c.n, c.k);
   const double error = relative_error(arrays.floats(y), expected);
@@ -99,7 +102,7 @@ TEST(Pack, TakesAnyFloatDtypeAtAnyAddress) {
     convert_to_f32(bytes.data() + 1, dtype, n * k, w.data());
     const auto packed = backend->pack({bytes.data() + 1, dtype, {n, k}});
     const Tensor y = arrays.empty({m, n});
-    backend->gemm(input, *packed, {}, y);
+    backend->run(ops::Gemm{.x = input, .w = *packed, .y = y});
     EXPECT_LT(relative_error(arrays.floats(y), gemm_oracle(x, w, {}, m, n, k)), 1e-6)
         << name_of(dtype);
   }
@@ -125,7 +128,7 @@ TEST(GemmResult, IsTheSameBitsInEveryCall) {
     DeviceArrays arrays(*backend);
     const auto packed = backend->pack(host_tensor({n, k}, w));
     const Tensor y = arrays.empty({m, n});
-    backend->gemm(arrays.of({m, k}, x), *packed, {}, y);
+    backend->run(ops::Gemm{.x = arrays.of({m, k}, x), .w = *packed, .y = y});
     const Floats result = arrays.floats(y);
     if (run == 0) first = result;
     EXPECT_EQ(std::memcmp(first.data(), result.data(), first.size() * sizeof(float)), 0);
@@ -145,7 +148,7 @@ TEST(GemmProducts, AreCompiledAnewAfterManyNumbersOfRows) {
   const Doubles expected = gemm_oracle(x, w, {}, most, n, k);
   for (int round = 0; round < 2; ++round) {
     for (std::int64_t m = 1; m <= most; ++m) {
-      backend->gemm(input.rows(0, m), *packed, {}, y.rows(0, m));
+      backend->run(ops::Gemm{.x = input.rows(0, m), .w = *packed, .y = y.rows(0, m)});
     }
     EXPECT_LT(relative_error(arrays.floats(y), expected), 1e-6);
   }
@@ -160,7 +163,7 @@ TEST(GemmWeight, OfAnotherBackendIsRefused) {
   const auto backend = backend_under_test();
   DeviceArrays arrays(*backend);
   const Tensor x = arrays.of({1, 2}, Floats{1, 2});
-  EXPECT_THROW(backend->gemm(x, Foreign(), {}, x), Error);
+  EXPECT_THROW(backend->run(ops::Gemm{.x = x, .w = Foreign(), .y = x}), Error);
 }
 
 TEST(CpuBackend, RefusesDtypesItCannotMultiplyIn) {

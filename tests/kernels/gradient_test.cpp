@@ -26,7 +26,8 @@ TEST_F(Gradient, OfEmbeddingAddsUpTheRowsOfAnId) {
     expected[static_cast<std::size_t>(ids[i / d]) * d + i % d] += dy[i];
   }
   const Tensor dtable = arrays_.of({rows, d}, before);
-  backend_->embedding_backward(arrays_.of({m}, ids), arrays_.of({m, d}, dy), dtable);
+  backend_->run(ops::EmbeddingBackward{
+      .ids = arrays_.of({m}, ids), .dy = arrays_.of({m, d}, dy), .dtable = dtable});
   EXPECT_LT(relative_l2(arrays_.floats(dtable), expected), 1e-6);
   EXPECT_EQ(arrays_.floats(dtable.rows(1, 2)), Floats(before.begin() + d, before.begin() + 2 * d));
 }
@@ -36,8 +37,9 @@ TEST_F(Gradient, OfEmbeddingRefusesIdsOutsideTheTable) {
   for (const std::int32_t id : {-1, 3}) {
     EXPECT_THROW(
         {
-          backend_->embedding_backward(arrays_.of({2}, Integers{0, id}),
-                                       arrays_.of({2, 2}, Floats(4, 1.0F)), dtable);
+          backend_->run(ops::EmbeddingBackward{.ids = arrays_.of({2}, Integers{0, id}),
+                                               .dy = arrays_.of({2, 2}, Floats(4, 1.0F)),
+                                               .dtable = dtable});
           backend_->synchronize();
         },
         Error);
@@ -52,8 +54,12 @@ TEST_F(Gradient, OfRmsNormByItsInputAndWeight) {
     const Floats x = random_.floats(m * d, 0.5F), dy = random_.floats(m * d);
     const Floats weight = random_.floats(d), before = random_.floats(d);
     const Tensor dx = arrays_.filled({m, d}, 99), dweight = arrays_.of({d}, before);
-    backend_->rms_norm_backward(arrays_.of({m, d}, x), arrays_.of({d}, weight), eps,
-                                arrays_.of({m, d}, dy), dx, dweight);
+    backend_->run(ops::RmsNormBackward{.x = arrays_.of({m, d}, x),
+                                       .weight = arrays_.of({d}, weight),
+                                       .eps = eps,
+                                       .dy = arrays_.of({m, d}, dy),
+                                       .dx = dx,
+                                       .dweight = dweight});
     EXPECT_LT(relative_l2(arrays_.floats(dx), numerical_gradient(x, dy,
                                                                  [&](const Doubles& at) {
                                                                    return rms_norm_oracle(
@@ -73,8 +79,12 @@ TEST_F(Gradient, OfRmsNormByItsInputAndWeight) {
 
 TEST_F(Gradient, OfRmsNormOfZerosIsFinite) {
   const Tensor dx = arrays_.filled({1, 3}, 99), dweight = arrays_.of({3}, Floats(3));
-  backend_->rms_norm_backward(arrays_.of({1, 3}, Floats(3)), arrays_.of({3}, Floats(3, 1.0F)),
-                              0.25F, arrays_.of({1, 3}, Floats{1, 2, 3}), dx, dweight);
+  backend_->run(ops::RmsNormBackward{.x = arrays_.of({1, 3}, Floats(3)),
+                                     .weight = arrays_.of({3}, Floats(3, 1.0F)),
+                                     .eps = 0.25F,
+                                     .dy = arrays_.of({1, 3}, Floats{1, 2, 3}),
+                                     .dx = dx,
+                                     .dweight = dweight});
   EXPECT_EQ(arrays_.floats(dx), (Floats{2, 4, 6}));  // dy / sqrt(eps)
   EXPECT_EQ(arrays_.floats(dweight), Floats(3));
 }
@@ -91,8 +101,12 @@ TEST_F(Gradient, OfTheSiluGateByGateAndUp) {
   up[0] /= 500;  // its size would hide the errors of the others
   const Floats dy = random_.floats(n);
   const Tensor dgate = arrays_.filled({n}, 99), dup = arrays_.filled({n}, 99);
-  backend_->gated_activation_backward(Activation::silu, arrays_.of({n}, gate), arrays_.of({n}, up),
-                                      arrays_.of({n}, dy), dgate, dup);
+  backend_->run(ops::GatedActivationBackward{.activation = Activation::silu,
+                                             .gate = arrays_.of({n}, gate),
+                                             .up = arrays_.of({n}, up),
+                                             .dy = arrays_.of({n}, dy),
+                                             .dgate = dgate,
+                                             .dup = dup});
   const auto by_gate = numerical_gradient(
       gate, dy, [&](const Doubles& at) { return silu_gate_oracle(at, doubles(up)); });
   auto by_up = numerical_gradient(
@@ -119,25 +133,43 @@ TEST_F(Gradient, OfRotateIsTheRotationBack) {
       Integers positions;
       for (std::int64_t i = 0; i < c.m; ++i) positions.push_back(random_.below(100));
       const auto rotation_with_scale = [&](float scale) {
-        backend_->rotation(arrays_.of({c.m}, positions), arrays_.of({c.pairs}, frequencies), scale,
-                           rotation);
+        backend_->run(ops::Rotation{.positions = arrays_.of({c.m}, positions),
+                                    .inv_freq = arrays_.of({c.pairs}, frequencies),
+                                    .scale = scale,
+                                    .rotation = rotation});
       };
       rotation_with_scale(1.25F);
       const Floats table = arrays_.floats(rotation);
       const Tensor dx = arrays_.filled({c.m, c.heads, c.dim}, 99);
       const Tensor gradient = arrays_.of({c.m, c.heads, c.dim}, dy);
-      backend_->rotate(gradient, rotation, pairs, RotateDirection::backward, dx);
+      backend_->run(ops::Rotate{.x = gradient,
+                                .rotation = rotation,
+                                .pairs = pairs,
+                                .direction = RotateDirection::backward,
+                                .y = dx});
       const auto expected = numerical_gradient(x, dy, [&](const Doubles& at) {
         return rotate_oracle(at, table, c.heads, c.dim, c.pairs, pairs);
       });
       EXPECT_LT(relative_l2(arrays_.floats(dx), expected), gradient_tolerance) << c.dim;
-      backend_->rotate(gradient, rotation, pairs, RotateDirection::backward, gradient);
+      backend_->run(ops::Rotate{.x = gradient,
+                                .rotation = rotation,
+                                .pairs = pairs,
+                                .direction = RotateDirection::backward,
+                                .y = gradient});
       EXPECT_EQ(arrays_.floats(gradient), arrays_.floats(dx)) << "in place";
 
       rotation_with_scale(1);
       const Tensor there = arrays_.of({c.m, c.heads, c.dim}, x);
-      backend_->rotate(there, rotation, pairs, RotateDirection::forward, there);
-      backend_->rotate(there, rotation, pairs, RotateDirection::backward, there);
+      backend_->run(ops::Rotate{.x = there,
+                                .rotation = rotation,
+                                .pairs = pairs,
+                                .direction = RotateDirection::forward,
+                                .y = there});
+      backend_->run(ops::Rotate{.x = there,
+                                .rotation = rotation,
+                                .pairs = pairs,
+                                .direction = RotateDirection::backward,
+                                .y = there});
       EXPECT_LT(relative_l2(arrays_.floats(there), doubles(x)), 1e-6) << c.dim;
     }
   }
@@ -146,9 +178,15 @@ TEST_F(Gradient, OfRotateIsTheRotationBack) {
 TEST_F(Gradient, OfNoRowsIsNothing) {
   const Tensor none = arrays_.empty({0, 4}), ids = arrays_.empty(Dtype::i32, {0});
   const Tensor table = arrays_.filled({3, 4}, 1), weight = arrays_.filled({4}, 2);
-  backend_->embedding_backward(ids, none, table);
-  backend_->rms_norm_backward(none, weight, 1e-5F, none, none, weight);
-  backend_->gated_activation_backward(Activation::silu, none, none, none, none, none);
+  backend_->run(ops::EmbeddingBackward{.ids = ids, .dy = none, .dtable = table});
+  backend_->run(ops::RmsNormBackward{
+      .x = none, .weight = weight, .eps = 1e-5F, .dy = none, .dx = none, .dweight = weight});
+  backend_->run(ops::GatedActivationBackward{.activation = Activation::silu,
+                                             .gate = none,
+                                             .up = none,
+                                             .dy = none,
+                                             .dgate = none,
+                                             .dup = none});
   EXPECT_EQ(arrays_.floats(table), Floats(12, 1.0F));
   EXPECT_EQ(arrays_.floats(weight), Floats(4, 2.0F));
 }
@@ -160,12 +198,24 @@ TEST_F(Gradient, MayOverwriteThatOfTheResult) {
   const Tensor dx = arrays_.filled({m, d}, 99), dup = arrays_.filled({m, d}, 99),
                sink = arrays_.of({d}, Floats(d));
   Tensor gradient = arrays_.of({m, d}, dy);
-  backend_->rms_norm_backward(in, weight, 1e-5F, gradient, dx, sink);
-  backend_->rms_norm_backward(in, weight, 1e-5F, gradient, gradient, sink);
+  backend_->run(ops::RmsNormBackward{
+      .x = in, .weight = weight, .eps = 1e-5F, .dy = gradient, .dx = dx, .dweight = sink});
+  backend_->run(ops::RmsNormBackward{
+      .x = in, .weight = weight, .eps = 1e-5F, .dy = gradient, .dx = gradient, .dweight = sink});
   EXPECT_EQ(arrays_.floats(gradient), arrays_.floats(dx));
   gradient = arrays_.of({m, d}, dy);
-  backend_->gated_activation_backward(Activation::silu, in, in, gradient, dx, dup);
-  backend_->gated_activation_backward(Activation::silu, in, in, gradient, gradient, dup);
+  backend_->run(ops::GatedActivationBackward{.activation = Activation::silu,
+                                             .gate = in,
+                                             .up = in,
+                                             .dy = gradient,
+                                             .dgate = dx,
+                                             .dup = dup});
+  backend_->run(ops::GatedActivationBackward{.activation = Activation::silu,
+                                             .gate = in,
+                                             .up = in,
+                                             .dy = gradient,
+                                             .dgate = gradient,
+                                             .dup = dup});
   EXPECT_EQ(arrays_.floats(gradient), arrays_.floats(dx));
 }
 
@@ -182,9 +232,14 @@ TEST(GradientThreads, DoNotChangeABit) {
     const Tensor dx = arrays.empty({m, d}), gradient = arrays.of({m, d}, dy);
     const Tensor dweight = arrays.of({d}, Floats(d, 0.5F));
     const Tensor dtable = arrays.of({rows, d}, Floats(rows * d, 0.5F));
-    backend->rms_norm_backward(arrays.of({m, d}, x), arrays.of({d}, weight), 1e-5F, gradient, dx,
-                               dweight);
-    backend->embedding_backward(arrays.of({m}, ids), gradient, dtable);
+    backend->run(ops::RmsNormBackward{.x = arrays.of({m, d}, x),
+                                      .weight = arrays.of({d}, weight),
+                                      .eps = 1e-5F,
+                                      .dy = gradient,
+                                      .dx = dx,
+                                      .dweight = dweight});
+    backend->run(
+        ops::EmbeddingBackward{.ids = arrays.of({m}, ids), .dy = gradient, .dtable = dtable});
     const std::vector<Floats> found{arrays.floats(dx), arrays.floats(dweight),
                                     arrays.floats(dtable)};
     if (first.empty()) first = found;

@@ -85,14 +85,18 @@ void step(Backend& backend, DeviceArrays& arrays, const Matrix& w, std::int64_t 
   const Tensor x = arrays.of({m, d}, Floats(static_cast<std::size_t>(m * d), 0.5F));
   const Tensor weight = arrays.of({d}, Floats(d, 1.0F));
   const Tensor y = arrays.empty({m, d});
-  backend.rms_norm(x, weight, 1e-5F, y);
-  backend.gemm(y, w, weight, x);
+  backend.run(ops::RmsNorm{.x = x, .weight = weight, .eps = 1e-5F, .y = y});
+  backend.run(ops::Gemm{.x = y, .w = w, .bias = weight, .y = x});
   const Tensor inv_freq = arrays.of({4}, Floats{1, 0.1F, 0.01F, 0.001F});
   const Tensor rotation = arrays.empty({m, 2, 4});
   const Tensor positions = arrays.of({m}, Integers(static_cast<std::size_t>(m), 3));
   const Tensor heads = x.reshaped({m, 8, 8});
-  backend.rotation(positions, inv_freq, 1, rotation);
-  backend.rotate(heads, rotation, RopePairs::half, RotateDirection::forward, heads);
+  backend.run(ops::Rotation{.positions = positions, .inv_freq = inv_freq, .rotation = rotation});
+  backend.run(ops::Rotate{.x = heads,
+                          .rotation = rotation,
+                          .pairs = RopePairs::half,
+                          .direction = RotateDirection::forward,
+                          .y = heads});
   Integers rows;
   Integers slots;
   for (std::int32_t i = 0; i < m; ++i) {
@@ -103,11 +107,14 @@ void step(Backend& backend, DeviceArrays& arrays, const Matrix& w, std::int64_t 
   const AttentionKeys keys{arrays.of({m, 5}, rows), arrays.of({list}, slots),
                            arrays.of({list}, Integers(static_cast<std::size_t>(list), 0)),
                            arrays.of({list}, Integers(static_cast<std::size_t>(list), 9)), list};
-  backend.attention(heads, heads, heads, keys, {}, y.reshaped({m, 8, 8}), {});
+  backend.run(ops::Attention{
+      .q = heads, .keys = heads, .values = heads, .visible = keys, .y = y.reshaped({m, 8, 8})});
   const Tensor loss = arrays.empty({m});
   const Tensor ids = arrays.empty(Dtype::i32, {m});
-  backend.linear_cross_entropy(y, w, {}, 1, 0, positions, loss, ids);
-  backend.sample(y, {.temperature = 1, .top_p = 0.9F}, loss, ids);
+  backend.run(ops::LinearCrossEntropy{
+      .hidden = y, .head = w, .labels = positions, .loss = loss, .best = ids});
+  backend.run(ops::Sample{
+      .logits = y, .options = {.temperature = 1, .top_p = 0.9F}, .uniform = loss, .ids = ids});
 }
 
 TEST(Memory, DoesNotGrowFromStepToStep) {

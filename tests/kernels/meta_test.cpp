@@ -2,23 +2,40 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
 #include "tests/kernels/device_arrays.h"
 #include "tests/kernels/oracle.h"
 
 namespace gist::test {
 namespace {
 
+template <std::size_t... I>
+std::vector<std::string> names_of_operations(std::index_sequence<I...>) {
+  return {std::remove_pointer_t<std::variant_alternative_t<I, Operation>>::name...};
+}
+
+TEST(Meta, CountsEachOperationUnderANameOfItsOwn) {
+  const auto names =
+      names_of_operations(std::make_index_sequence<std::variant_size_v<Operation>>());
+  EXPECT_EQ(std::set(names.begin(), names.end()).size(), names.size());
+}
+
 TEST(Meta, CountsProductsExactly) {
   const auto meta = make_meta_backend();
   DeviceArrays arrays(*meta);
   const auto w = meta->pack({nullptr, Dtype::bf16, {7, 5}});
-  meta->gemm(arrays.empty({3, 5}), *w, {}, arrays.empty({3, 7}));
+  meta->run(ops::Gemm{.x = arrays.empty({3, 5}), .w = *w, .y = arrays.empty({3, 7})});
   const OpCost& cost = meta->costs().at("gemm");
   EXPECT_EQ(cost.calls, 1);
   EXPECT_EQ(cost.flops, 2 * 3 * 7 * 5);
   EXPECT_EQ(cost.bytes_read, 4 * (3 * 5 + 7 * 5));
   EXPECT_EQ(cost.bytes_written, 4 * 3 * 7);
-  meta->gemm(arrays.empty({3, 5}), *w, arrays.empty({7}), arrays.empty({3, 7}));
+  meta->run(ops::Gemm{
+      .x = arrays.empty({3, 5}), .w = *w, .bias = arrays.empty({7}), .y = arrays.empty({3, 7})});
   EXPECT_EQ(cost.flops, 2 * (2 * 3 * 7 * 5) + 3 * 7);
   EXPECT_EQ(cost.dense_flops, cost.flops);
 }
@@ -32,8 +49,11 @@ TEST(Meta, CountsAttentionByVisiblePairsAndByListedOnes) {
                               arrays.empty(Dtype::i32, {6}),
                               21,
                               36};
-  meta->attention(arrays.empty({6, 4, 8}), arrays.empty({6, 2, 8}), arrays.empty({6, 2, 16}),
-                  visible, {}, arrays.empty({6, 4, 16}), {});
+  meta->run(ops::Attention{.q = arrays.empty({6, 4, 8}),
+                           .keys = arrays.empty({6, 2, 8}),
+                           .values = arrays.empty({6, 2, 16}),
+                           .visible = visible,
+                           .y = arrays.empty({6, 4, 16})});
   EXPECT_EQ(meta->total_flops(), 21 * 4 * (2 * 8 + 2 * 16));
   EXPECT_EQ(meta->costs().at("attention").dense_flops, 36 * 4 * (2 * 8 + 2 * 16));
 }
@@ -42,11 +62,11 @@ TEST(Meta, CountsElementsAndOperations) {
   const auto meta = make_meta_backend();
   DeviceArrays arrays(*meta);
   const Tensor x = arrays.empty({3, 8});
-  meta->add(x, x, x);
+  meta->run(ops::Add{.a = x, .b = x, .y = x});
   EXPECT_EQ(meta->costs().at("add").flops, 24);
-  meta->gated_activation(Activation::silu, x, x, x);
+  meta->run(ops::GatedActivation{.activation = Activation::silu, .gate = x, .up = x, .y = x});
   EXPECT_EQ(meta->costs().at("gated_activation").flops, 48);
-  meta->rms_norm(x, arrays.empty({8}), 1e-5F, x);
+  meta->run(ops::RmsNorm{.x = x, .weight = arrays.empty({8}), .eps = 1e-5F, .y = x});
   EXPECT_EQ(meta->costs().at("rms_norm").flops, 96);
   EXPECT_EQ(meta->total_flops(), 24 + 48 + 96);
   meta->reset_costs();
@@ -59,22 +79,23 @@ TEST(Meta, CountsGradientsOfProductsExactly) {
   DeviceArrays arrays(*meta);
   const Tensor dy = arrays.empty({3, 7}), w = arrays.empty({7, 5}), x = arrays.empty({3, 5});
   constexpr std::int64_t product = 2 * 3 * 7 * 5;
-  meta->gemm_input_gradient(dy, w, false, x);
+  meta->run(ops::GemmInputGradient{.dy = dy, .w = w, .dx = x});
   const OpCost& by_input = meta->costs().at("gemm_input_gradient");
   EXPECT_EQ(by_input.flops, product);
   EXPECT_EQ(by_input.bytes_read, 4 * (3 * 7 + 7 * 5));
-  meta->gemm_input_gradient(dy, w, true, x);
+  meta->run(ops::GemmInputGradient{.dy = dy, .w = w, .accumulate = true, .dx = x});
   EXPECT_EQ(by_input.flops, 2 * product);
   EXPECT_EQ(by_input.bytes_read, 4 * (2 * (3 * 7 + 7 * 5) + 3 * 5));
   EXPECT_EQ(by_input.bytes_written, 4 * 2 * 3 * 5);
-  meta->gemm_weight_gradient(dy, x, w, {});
+  meta->run(ops::GemmWeightGradient{.dy = dy, .x = x, .dw = w});
   const OpCost& by_weight = meta->costs().at("gemm_weight_gradient");
   EXPECT_EQ(by_weight.flops, product);
-  meta->gemm_weight_gradient(dy, x, w, arrays.empty({7}));
+  meta->run(ops::GemmWeightGradient{.dy = dy, .x = x, .dw = w, .dbias = arrays.empty({7})});
   EXPECT_EQ(by_weight.flops, 2 * product + 3 * 7);
   // Three products: the logits, and the gradients of hidden states and head.
   const Tensor labels = arrays.empty(Dtype::i32, {3}), loss = arrays.empty({3});
-  meta->linear_cross_entropy_gradient(x, w, {}, {}, labels, loss, x, w, {});
+  meta->run(ops::LinearCrossEntropyGradient{
+      .hidden = x, .head = w, .labels = labels, .loss = loss, .dhidden = x, .dhead = w});
   EXPECT_EQ(meta->costs().at("linear_cross_entropy_gradient").flops, 3 * product + 5 * 3 * 7);
 }
 
@@ -89,8 +110,16 @@ TEST(Meta, CountsTheGradientOfAttentionLikewise) {
                               36};
   const Tensor q = arrays.empty({6, 4, 8}), keys = arrays.empty({6, 2, 8});
   const Tensor values = arrays.empty({6, 2, 16}), y = arrays.empty({6, 4, 16});
-  meta->attention_backward(q, keys, values, visible, {}, y, arrays.empty({6, 4}), y, q, keys,
-                           values, {});
+  meta->run(ops::AttentionBackward{.forward = {.q = q,
+                                               .keys = keys,
+                                               .values = values,
+                                               .visible = visible,
+                                               .y = y,
+                                               .log_sum_exp = arrays.empty({6, 4})},
+                                   .dy = y,
+                                   .dq = q,
+                                   .dkeys = keys,
+                                   .dvalues = values});
   EXPECT_EQ(meta->total_flops(), 2 * 21 * 4 * (3 * 8 + 2 * 16));
   EXPECT_EQ(meta->costs().at("attention_backward").dense_flops, 2 * 36 * 4 * (3 * 8 + 2 * 16));
 }
@@ -100,17 +129,25 @@ TEST(Meta, CountsElementsAndOperationsOfGradients) {
   DeviceArrays arrays(*meta);
   const Tensor x = arrays.empty({3, 8}), weight = arrays.empty({8}), norm = arrays.empty({1});
   const auto flops = [&](const char* op) { return meta->costs().at(op).flops; };
-  meta->zero(x);
+  meta->run(ops::Zero{.x = x});
   EXPECT_EQ(flops("zero"), 0);
-  meta->embedding_backward(arrays.empty(Dtype::i32, {3}), x, arrays.empty({50, 8}));
+  meta->run(ops::EmbeddingBackward{
+      .ids = arrays.empty(Dtype::i32, {3}), .dy = x, .dtable = arrays.empty({50, 8})});
   EXPECT_EQ(flops("embedding_backward"), 24);
-  meta->rms_norm_backward(x, weight, 1e-5F, x, x, weight);
+  meta->run(ops::RmsNormBackward{
+      .x = x, .weight = weight, .eps = 1e-5F, .dy = x, .dx = x, .dweight = weight});
   EXPECT_EQ(flops("rms_norm_backward"), 240);
-  meta->gated_activation_backward(Activation::silu, x, x, x, x, x);
+  meta->run(ops::GatedActivationBackward{
+      .activation = Activation::silu, .gate = x, .up = x, .dy = x, .dgate = x, .dup = x});
   EXPECT_EQ(flops("gated_activation_backward"), 7 * 24);
-  meta->norm(x, norm);
+  meta->run(ops::Norm{.x = x, .y = norm});
   EXPECT_EQ(flops("norm"), 48);
-  meta->adamw({}, x, norm, x, x, x);
+  meta->run(ops::Adamw{.options = {},
+                       .gradient = x,
+                       .norm = norm,
+                       .weight = x,
+                       .first_moment = x,
+                       .second_moment = x});
   EXPECT_EQ(flops("adamw"), 12 * 24);
   EXPECT_EQ(meta->costs().at("adamw").bytes_written, 4 * 3 * 24);
 }

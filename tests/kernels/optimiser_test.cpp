@@ -15,7 +15,8 @@ class Optimiser : public testing::Test {
  protected:
   float norm_of(const Floats& values) {
     const Tensor y = arrays_.empty({1});
-    backend_->norm(arrays_.of({static_cast<std::int64_t>(values.size())}, values), y);
+    backend_->run(
+        ops::Norm{.x = arrays_.of({static_cast<std::int64_t>(values.size())}, values), .y = y});
     return arrays_.floats(y)[0];
   }
 
@@ -27,8 +28,8 @@ class Optimiser : public testing::Test {
 TEST_F(Optimiser, ZeroClearsTensorsOfAnyDtype) {
   const Tensor floats = arrays_.of({2, 3}, Floats(6, 1.0F));
   const Tensor integers = arrays_.of({3}, Integers(3, 1));
-  backend_->zero(floats.rows(1, 2));
-  backend_->zero(integers);
+  backend_->run(ops::Zero{.x = floats.rows(1, 2)});
+  backend_->run(ops::Zero{.x = integers});
   EXPECT_EQ(arrays_.floats(floats), (Floats{1, 1, 1, 0, 0, 0}));
   EXPECT_EQ(arrays_.integers(integers), Integers(3));
 }
@@ -67,7 +68,7 @@ TEST(NormThreads, DoNotChangeABit) {
     const auto backend = make_cpu_backend({.threads = threads});
     DeviceArrays arrays(*backend);
     const Tensor y = arrays.empty({1});
-    backend->norm(arrays.of({200'003}, values), y);
+    backend->run(ops::Norm{.x = arrays.of({200'003}, values), .y = y});
     norms.push_back(arrays.floats(y)[0]);
   }
   EXPECT_EQ(norms, Floats(4, norms[0]));
@@ -87,8 +88,12 @@ void expect_adamw(Backend& backend, AdamwOptions options, std::int64_t n, float 
   const Tensor first = arrays.of({n}, zeros), second = arrays.of({n}, zeros);
   for (options.step = 1; options.step <= 3; ++options.step) {
     const Floats gradient = random.floats(n, 2);
-    backend.adamw(options, arrays.of({n}, gradient), arrays.of({1}, Floats{norm}), weight, first,
-                  second);
+    backend.run(ops::Adamw{.options = options,
+                           .gradient = arrays.of({n}, gradient),
+                           .norm = arrays.of({1}, Floats{norm}),
+                           .weight = weight,
+                           .first_moment = first,
+                           .second_moment = second});
     for (std::size_t i = 0; i < gradient.size(); ++i) {
       expected[i] = adamw_oracle(options, gradient[i], norm, expected[i]);
     }
@@ -136,8 +141,12 @@ TEST_F(Optimiser, AdamwDecaysTheFirstValuesAlone) {
     options.decayed = decayed;
     const Tensor weight = arrays_.filled({n}, 4);
     const Tensor zeros = arrays_.filled({n}, 0);
-    backend_->adamw(options, zeros, arrays_.of({1}, Floats{0}), weight, arrays_.filled({n}, 0),
-                    arrays_.filled({n}, 0));
+    backend_->run(ops::Adamw{.options = options,
+                             .gradient = zeros,
+                             .norm = arrays_.of({1}, Floats{0}),
+                             .weight = weight,
+                             .first_moment = arrays_.filled({n}, 0),
+                             .second_moment = arrays_.filled({n}, 0)});
     Floats expected(n, 4.0F);
     std::fill_n(expected.begin(), decayed, 3.0F);
     EXPECT_EQ(arrays_.floats(weight), expected) << decayed;
@@ -151,8 +160,12 @@ TEST_F(Optimiser, AdamwOfAZeroGradientOnlyDecays) {
   options.max_norm = 1;
   const Tensor weight = arrays_.of({3}, Floats{1, 2, -4});
   const Tensor first = arrays_.of({3}, Floats(3)), second = arrays_.of({3}, Floats(3));
-  backend_->adamw(options, arrays_.of({3}, Floats(3)), arrays_.of({1}, Floats{0}), weight, first,
-                  second);
+  backend_->run(ops::Adamw{.options = options,
+                           .gradient = arrays_.of({3}, Floats(3)),
+                           .norm = arrays_.of({1}, Floats{0}),
+                           .weight = weight,
+                           .first_moment = first,
+                           .second_moment = second});
   EXPECT_EQ(arrays_.floats(weight), (Floats{0.75, 1.5, -3}));
   EXPECT_EQ(arrays_.floats(first), Floats(3));
   EXPECT_EQ(arrays_.floats(second), Floats(3));

@@ -204,8 +204,18 @@ TEST_F(BiasedRules, TheTablesGradientIsAddedAndMayBeLeftOut) {
   const Tensor dkeys = arrays.empty(t.keys.shape);
   const Tensor dvalues = arrays.empty(t.values.shape);
   const auto back = [&](const Tensor& dtable) {
-    backend_->attention_backward(t.q, t.keys, t.values, t.visible, spec, y, log_sum_exp, dout, dq,
-                                 dkeys, dvalues, dtable);
+    backend_->run(ops::AttentionBackward{.forward = {.q = t.q,
+                                                     .keys = t.keys,
+                                                     .values = t.values,
+                                                     .visible = t.visible,
+                                                     .spec = spec,
+                                                     .y = y,
+                                                     .log_sum_exp = log_sum_exp},
+                                         .dy = dout,
+                                         .dq = dq,
+                                         .dkeys = dkeys,
+                                         .dvalues = dvalues,
+                                         .dtable = dtable});
   };
   back({});
   EXPECT_EQ(arrays.floats(dq), expected.dq);
@@ -235,9 +245,7 @@ TEST_F(BiasedRules, WhatDoesNotFitIsRefused) {
     DeviceArrays arrays(*backend);
     const AttentionTensors t = upload(a.p, arrays);
     const AttentionSpec good = upload_spec(a, arrays);
-    const auto attend = [&](const AttentionSpec& spec) {
-      backend->attention(t.q, t.keys, t.values, t.visible, spec, t.y, {});
-    };
+    const auto attend = [&](const AttentionSpec& spec) { backend->run(attention_of(t, spec)); };
     attend(good);
     AttentionSpec bad = good;
     bad.bias.table = arrays.empty({32, 3});
@@ -254,10 +262,19 @@ TEST_F(BiasedRules, WhatDoesNotFitIsRefused) {
     bad = good;
     bad.bias.query_positions = {};
     EXPECT_THROW(attend(bad), Error);
-    EXPECT_THROW(backend->attention_backward(t.q, t.keys, t.values, t.visible, good, t.y,
-                                             arrays.empty({a.p.queries, a.p.heads}), t.y, t.q,
-                                             arrays.empty(t.keys.shape),
-                                             arrays.empty(t.values.shape), arrays.empty({31, 4})),
+    EXPECT_THROW(backend->run(ops::AttentionBackward{
+                     .forward = {.q = t.q,
+                                 .keys = t.keys,
+                                 .values = t.values,
+                                 .visible = t.visible,
+                                 .spec = good,
+                                 .y = t.y,
+                                 .log_sum_exp = arrays.empty({a.p.queries, a.p.heads})},
+                     .dy = t.y,
+                     .dq = t.q,
+                     .dkeys = arrays.empty(t.keys.shape),
+                     .dvalues = arrays.empty(t.values.shape),
+                     .dtable = arrays.empty({31, 4})}),
                  Error);
   }
   for (const std::int32_t far : {1 << 30, -(1 << 30)}) {
@@ -278,9 +295,13 @@ TEST_F(BiasedRules, MetaCountsAnAdditionAPairAndHead) {
   const Tensor log_sum_exp = arrays.empty({a.p.queries, a.p.heads});
   const auto flops_of_both = [&](const AttentionSpec& each, const Tensor& dtable) {
     meta->reset_costs();
-    meta->attention(t.q, t.keys, t.values, t.visible, each, t.y, log_sum_exp);
-    meta->attention_backward(t.q, t.keys, t.values, t.visible, each, t.y, log_sum_exp, t.y, t.q,
-                             arrays.empty(t.keys.shape), arrays.empty(t.values.shape), dtable);
+    meta->run(attention_of(t, each, log_sum_exp));
+    meta->run(ops::AttentionBackward{.forward = attention_of(t, each, log_sum_exp),
+                                     .dy = t.y,
+                                     .dq = t.q,
+                                     .dkeys = arrays.empty(t.keys.shape),
+                                     .dvalues = arrays.empty(t.values.shape),
+                                     .dtable = dtable});
     return meta->total_flops();
   };
   const std::int64_t plain = flops_of_both(a.p.spec, {});

@@ -20,7 +20,8 @@ TEST_F(Rows, EmbeddingReadsTablesOfAnyFloatDtype) {
     convert_from_f32(values.data(), 6, dtype, bytes.data());
     backend_->upload(table, bytes.data());
     const Tensor y = arrays_.empty({4, 2});
-    backend_->embedding(table, arrays_.of({4}, Integers{2, 0, 2, 1}), y);
+    backend_->run(
+        ops::Embedding{.table = table, .ids = arrays_.of({4}, Integers{2, 0, 2, 1}), .y = y});
     EXPECT_EQ(arrays_.floats(y), (Floats{-2, -2.5, 0, 0.5, -2, -2.5, 1, 1.5})) << name_of(dtype);
   }
 }
@@ -30,13 +31,13 @@ TEST_F(Rows, EmbeddingRefusesIdsOutsideTheTable) {
   const Tensor y = arrays_.empty({1, 2});
   EXPECT_THROW(
       {
-        backend_->embedding(table, arrays_.of({1}, Integers{3}), y);
+        backend_->run(ops::Embedding{.table = table, .ids = arrays_.of({1}, Integers{3}), .y = y});
         backend_->synchronize();
       },
       Error);
   EXPECT_THROW(
       {
-        backend_->embedding(table, arrays_.of({1}, Integers{-1}), y);
+        backend_->run(ops::Embedding{.table = table, .ids = arrays_.of({1}, Integers{-1}), .y = y});
         backend_->synchronize();
       },
       Error);
@@ -45,11 +46,12 @@ TEST_F(Rows, EmbeddingRefusesIdsOutsideTheTable) {
 TEST_F(Rows, GatherTakesRowsOfAnyDtypeAndRank) {
   const Tensor x = arrays_.of({3, 1, 2}, Integers{0, 1, 2, 3, 4, 5});
   const Tensor y = arrays_.empty(Dtype::i32, {4, 1, 2});
-  backend_->gather_rows(x, arrays_.of({4}, Integers{1, 1, 0, 2}), y);
+  backend_->run(ops::GatherRows{.x = x, .rows = arrays_.of({4}, Integers{1, 1, 0, 2}), .y = y});
   EXPECT_EQ(arrays_.integers(y), (Integers{2, 3, 2, 3, 0, 1, 4, 5}));
   EXPECT_THROW(
       {
-        backend_->gather_rows(x, arrays_.of({4}, Integers{0, 0, 0, 3}), y);
+        backend_->run(
+            ops::GatherRows{.x = x, .rows = arrays_.of({4}, Integers{0, 0, 0, 3}), .y = y});
         backend_->synchronize();
       },
       Error);
@@ -58,11 +60,11 @@ TEST_F(Rows, GatherTakesRowsOfAnyDtypeAndRank) {
 TEST_F(Rows, ScatterLeavesOtherRowsAlone) {
   const Tensor x = arrays_.of({2, 2}, Floats{1, 2, 3, 4});
   const Tensor y = arrays_.of({3, 2}, Floats{9, 9, 9, 9, 9, 9});
-  backend_->scatter_rows(x, arrays_.of({2}, Integers{2, 0}), y);
+  backend_->run(ops::ScatterRows{.x = x, .rows = arrays_.of({2}, Integers{2, 0}), .y = y});
   EXPECT_EQ(arrays_.floats(y), (Floats{3, 4, 9, 9, 1, 2}));
   EXPECT_THROW(
       {
-        backend_->scatter_rows(x, arrays_.of({2}, Integers{0, 3}), y);
+        backend_->run(ops::ScatterRows{.x = x, .rows = arrays_.of({2}, Integers{0, 3}), .y = y});
         backend_->synchronize();
       },
       Error);
@@ -79,8 +81,8 @@ TEST_F(Rows, GatherUndoesScatterOverManyRows) {
   const Tensor scattered = arrays_.empty({m, 48});
   const Tensor back = arrays_.empty({m, 48});
   const Tensor rows = arrays_.of({m}, order);
-  backend_->scatter_rows(x, rows, scattered);
-  backend_->gather_rows(scattered, rows, back);
+  backend_->run(ops::ScatterRows{.x = x, .rows = rows, .y = scattered});
+  backend_->run(ops::GatherRows{.x = scattered, .rows = rows, .y = back});
   EXPECT_EQ(arrays_.floats(back), values);
 }
 

@@ -15,8 +15,10 @@ class Sample : public testing::Test {
                   const Floats& uniform) {
     const auto vocabulary = static_cast<std::int64_t>(logits.size()) / rows;
     const Tensor ids = arrays_.empty(Dtype::i32, {rows});
-    backend_->sample(arrays_.of({rows, vocabulary}, logits), options, arrays_.of({rows}, uniform),
-                     ids);
+    backend_->run(ops::Sample{.logits = arrays_.of({rows, vocabulary}, logits),
+                              .options = options,
+                              .uniform = arrays_.of({rows}, uniform),
+                              .ids = ids});
     return arrays_.integers(ids);
   }
   std::int32_t sample_one(const Floats& logits, const SamplingOptions& options, float uniform) {

@@ -71,12 +71,14 @@ TEST_P(SimdTarget, NormalisesGatesAndCaps) {
   }
   const Tensor in = arrays_.of({1, d}, x);
   const Tensor out = arrays_.empty({1, d});
-  backend_->rms_norm(in, arrays_.of({d}, Floats(d, 1.0F)), 1e-6F, out);
+  backend_->run(
+      ops::RmsNorm{.x = in, .weight = arrays_.of({d}, Floats(d, 1.0F)), .eps = 1e-6F, .y = out});
   EXPECT_LT(relative_error(arrays_.floats(out), normal), 1e-6);
-  backend_->gated_activation(Activation::silu, in, in, out);
+  backend_->run(
+      ops::GatedActivation{.activation = Activation::silu, .gate = in, .up = in, .y = out});
   EXPECT_LT(relative_error(arrays_.floats(out), gated), 1e-6);
   backend_->copy(in, out);
-  backend_->scale_and_cap(out, 2, 3);
+  backend_->run(ops::ScaleAndCap{.x = out, .scale = 2, .soft_cap = 3});
   EXPECT_LT(relative_error(arrays_.floats(out), capped), 1e-6);
 }
 
@@ -88,8 +90,11 @@ TEST_P(SimdTarget, TakesCrossEntropy) {
   const auto packed = backend_->pack(host_tensor({vocabulary, d}, head));
   const Tensor loss = arrays_.empty({m});
   const Tensor best = arrays_.empty(Dtype::i32, {m});
-  backend_->linear_cross_entropy(arrays_.of({m, d}, hidden), *packed, {}, 1, 0,
-                                 arrays_.of({m}, labels), loss, best);
+  backend_->run(ops::LinearCrossEntropy{.hidden = arrays_.of({m, d}, hidden),
+                                        .head = *packed,
+                                        .labels = arrays_.of({m}, labels),
+                                        .loss = loss,
+                                        .best = best});
   const CrossEntropy expected =
       cross_entropy_oracle(gemm_oracle(hidden, head, {}, m, vocabulary, d), labels, {});
   EXPECT_LT(relative_error(arrays_.floats(loss), expected.loss), 1e-6);
@@ -105,18 +110,31 @@ TEST_P(SimdTarget, TakesTheGradientsOfNormsGatesAndRotations) {
   const auto expect = [&](const Tensor& found, const Floats& at, const auto& forward) {
     EXPECT_LT(relative_l2(arrays_.floats(found), numerical_gradient(at, dy, forward)), 1e-5);
   };
-  backend_->rms_norm_backward(in, arrays_.of({d}, weight), 1e-6F, gradient, dx, dweight);
+  backend_->run(ops::RmsNormBackward{.x = in,
+                                     .weight = arrays_.of({d}, weight),
+                                     .eps = 1e-6F,
+                                     .dy = gradient,
+                                     .dx = dx,
+                                     .dweight = dweight});
   expect(dx, x, [&](const auto& at) { return rms_norm_oracle(at, doubles(weight), 1e-6); });
   expect(dweight, weight, [&](const auto& at) { return rms_norm_oracle(doubles(x), at, 1e-6); });
-  backend_->gated_activation_backward(Activation::silu, in, other, gradient, dx, dup);
+  backend_->run(ops::GatedActivationBackward{.activation = Activation::silu,
+                                             .gate = in,
+                                             .up = other,
+                                             .dy = gradient,
+                                             .dgate = dx,
+                                             .dup = dup});
   expect(dx, x, [&](const auto& at) { return silu_gate_oracle(at, doubles(weight)); });
   expect(dup, weight, [&](const auto& at) { return silu_gate_oracle(doubles(x), at); });
 
   constexpr std::int64_t pairs = 37;
   const Floats table = random_.floats(2 * pairs);
   const Tensor rotation = arrays_.of({1, 2, pairs}, table);
-  backend_->rotate(gradient.reshaped({1, 1, d}), rotation, RopePairs::half,
-                   RotateDirection::backward, dx.reshaped({1, 1, d}));
+  backend_->run(ops::Rotate{.x = gradient.reshaped({1, 1, d}),
+                            .rotation = rotation,
+                            .pairs = RopePairs::half,
+                            .direction = RotateDirection::backward,
+                            .y = dx.reshaped({1, 1, d})});
   expect(dx, x,
          [&](const auto& at) { return rotate_oracle(at, table, 1, d, pairs, RopePairs::half); });
 }
@@ -130,10 +148,15 @@ TEST_P(SimdTarget, TakesTheGradientOfCrossEntropy) {
     const Tensor loss = arrays_.empty({p.m}), dhidden = arrays_.empty({p.m, p.d});
     const Tensor dhead = arrays_.of({p.vocabulary, p.d}, Floats(p.head.size()));
     const Tensor dbias = arrays_.of({p.vocabulary}, Floats(p.bias.size()));
-    backend_->linear_cross_entropy_gradient(
-        arrays_.of({p.m, p.d}, p.hidden), arrays_.of({p.vocabulary, p.d}, p.head),
-        arrays_.of({p.vocabulary}, p.bias), p.spec, arrays_.of({p.m}, p.labels), loss, dhidden,
-        dhead, dbias);
+    backend_->run(ops::LinearCrossEntropyGradient{.hidden = arrays_.of({p.m, p.d}, p.hidden),
+                                                  .head = arrays_.of({p.vocabulary, p.d}, p.head),
+                                                  .bias = arrays_.of({p.vocabulary}, p.bias),
+                                                  .spec = p.spec,
+                                                  .labels = arrays_.of({p.m}, p.labels),
+                                                  .loss = loss,
+                                                  .dhidden = dhidden,
+                                                  .dhead = dhead,
+                                                  .dbias = dbias});
     const CrossEntropyGradients expected = cross_entropy_gradients_oracle(p);
     EXPECT_LT(relative_error(arrays_.floats(loss), expected.loss), 1e-6);
     EXPECT_LT(relative_l2(arrays_.floats(dhidden), expected.dhidden), 1e-5);
@@ -148,7 +171,7 @@ TEST_P(SimdTarget, TakesNormsAndStepsOfAdamw) {
   double squares = 0;
   for (const float each : gradient) squares += double{each} * each;
   const Tensor g = arrays_.of({n}, gradient), norm = arrays_.empty({1});
-  backend_->norm(g, norm);
+  backend_->run(ops::Norm{.x = g, .y = norm});
   EXPECT_NEAR(arrays_.floats(norm)[0], std::sqrt(squares), 1e-6 * std::sqrt(squares));
 
   AdamwOptions options;
@@ -158,7 +181,12 @@ TEST_P(SimdTarget, TakesNormsAndStepsOfAdamw) {
   options.max_norm = 1;
   const Tensor w = arrays_.of({n}, weight);
   const Tensor first = arrays_.of({n}, Floats(n)), second = arrays_.of({n}, Floats(n));
-  backend_->adamw(options, g, norm, w, first, second);
+  backend_->run(ops::Adamw{.options = options,
+                           .gradient = g,
+                           .norm = norm,
+                           .weight = w,
+                           .first_moment = first,
+                           .second_moment = second});
   Doubles expected;
   for (std::size_t i = 0; i < n; ++i) {
     const AdamwValue before{weight[i], 0, 0};
@@ -205,15 +233,26 @@ TEST_P(SimdTarget, LosesNaNWhereALogitIsNotFinite) {
       const Tensor labels = arrays_.of({m}, Integers{7, 8});
       for (const float cap : {0.0F, 3.0F}) {
         if (cap > 0 && std::isinf(bad)) continue;  // the cap makes it a number
-        backend_->linear_cross_entropy(hidden, *backend_->pack(host_tensor({vocabulary, 1}, head)),
-                                       arrays_.of({vocabulary}, bias), 1, cap, labels, loss, best);
+        backend_->run(
+            ops::LinearCrossEntropy{.hidden = hidden,
+                                    .head = *backend_->pack(host_tensor({vocabulary, 1}, head)),
+                                    .bias = arrays_.of({vocabulary}, bias),
+                                    .soft_cap = cap,
+                                    .labels = labels,
+                                    .loss = loss,
+                                    .best = best});
         for (const float each : arrays_.floats(loss)) EXPECT_TRUE(std::isnan(each)) << place;
         for (const std::int32_t each : arrays_.integers(best)) EXPECT_LT(each, vocabulary);
-        backend_->linear_cross_entropy_gradient(hidden, arrays_.of({vocabulary, 1}, head),
-                                                arrays_.of({vocabulary}, bias), {1, cap, 1, 0},
-                                                labels, loss, arrays_.empty({m, 1}),
-                                                arrays_.of({vocabulary, 1}, Floats(vocabulary)),
-                                                arrays_.of({vocabulary}, Floats(vocabulary)));
+        backend_->run(ops::LinearCrossEntropyGradient{
+            .hidden = hidden,
+            .head = arrays_.of({vocabulary, 1}, head),
+            .bias = arrays_.of({vocabulary}, bias),
+            .spec = {1, cap, 1, 0},
+            .labels = labels,
+            .loss = loss,
+            .dhidden = arrays_.empty({m, 1}),
+            .dhead = arrays_.of({vocabulary, 1}, Floats(vocabulary)),
+            .dbias = arrays_.of({vocabulary}, Floats(vocabulary))});
         for (const float each : arrays_.floats(loss)) EXPECT_TRUE(std::isnan(each)) << place;
       }
     }
@@ -227,16 +266,20 @@ TEST_P(SimdTarget, NormsAndCurvesKeepWhatIsNoNumber) {
     x[place] = std::nanf("");
     const Tensor in = arrays_.of({1, d}, x), out = arrays_.empty({1, d});
     for (const Activation each : {Activation::silu, Activation::relu, Activation::gelu_new}) {
-      backend_->activation(each, in, out);
+      backend_->run(ops::Activation{.activation = each, .x = in, .y = out});
       EXPECT_TRUE(std::isnan(arrays_.floats(out)[place]));
     }
-    backend_->rms_norm(in, arrays_.of({d}, Floats(d, 1.0F)), 1e-6F, out);
+    backend_->run(
+        ops::RmsNorm{.x = in, .weight = arrays_.of({d}, Floats(d, 1.0F)), .eps = 1e-6F, .y = out});
     EXPECT_TRUE(std::isnan(arrays_.floats(out)[0]));
     x[place] = 1e30F;  // whose square is none
-    backend_->rms_norm(arrays_.of({1, d}, x), arrays_.of({d}, Floats(d, 1.0F)), 1e-6F, out);
+    backend_->run(ops::RmsNorm{.x = arrays_.of({1, d}, x),
+                               .weight = arrays_.of({d}, Floats(d, 1.0F)),
+                               .eps = 1e-6F,
+                               .y = out});
     EXPECT_TRUE(std::isnan(arrays_.floats(out)[0]));
     x[place] = std::nanf("");
-    backend_->scale_and_cap(in, 2, 3);
+    backend_->run(ops::ScaleAndCap{.x = in, .scale = 2, .soft_cap = 3});
     EXPECT_TRUE(std::isnan(arrays_.floats(in)[place]));
   }
 }

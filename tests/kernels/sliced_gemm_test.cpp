@@ -46,13 +46,13 @@ class SlicedGemm : public testing::TestWithParam<Product> {
     const Tensor bias = p_.bias ? arrays.of({p_.n}, bias_) : Tensor{};
     for (const bool packed : {true, false}) {
       const auto matrix = packed ? backend.pack(host_tensor({p_.n, p_.k}, w_)) : backend.plain(w);
-      backend.gemm(x, *matrix, bias, y);
+      backend.run(ops::Gemm{.x = x, .w = *matrix, .bias = bias, .y = y});
       EXPECT_LE(relative_error(arrays.floats(y), y_), tolerance) << packed;
     }
     const Tensor dx = arrays.empty({p_.m, p_.k}), dw = arrays.of({p_.n, p_.k}, Floats(w_.size()));
-    backend.gemm_input_gradient(dy, w, false, dx);
+    backend.run(ops::GemmInputGradient{.dy = dy, .w = w, .dx = dx});
     EXPECT_LE(relative_error(arrays.floats(dx), dx_), tolerance);
-    backend.gemm_weight_gradient(dy, x, dw, {});
+    backend.run(ops::GemmWeightGradient{.dy = dy, .x = x, .dw = dw});
     EXPECT_LE(relative_error(arrays.floats(dw), dw_), tolerance);
   }
 
@@ -87,7 +87,7 @@ TEST(SlicedWeights, AreNotTakenForWeightsOfTheirShape) {
         const Floats w = random.floats(n * k);
         const auto matrix = backend->pack(host_tensor({n, k}, w));
         const Tensor y = arrays.empty({m, n});
-        backend->gemm(input, *matrix, {}, y);
+        backend->run(ops::Gemm{.x = input, .w = *matrix, .y = y});
         EXPECT_LE(relative_error(arrays.floats(y), gemm_oracle(x, w, {}, m, n, k)), 2e-6)
             << m << " rows, " << n << " columns, " << threads << " threads";
       }

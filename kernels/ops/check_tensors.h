@@ -6,10 +6,11 @@
 #include <string>
 #include <string_view>
 
-#include "kernels/checks.h"
 #include "kernels/error.h"
+#include "kernels/ops/dropout.h"
+#include "kernels/tensor.h"
 
-namespace gist::checks {
+namespace gist::ops {
 
 struct Named {
   std::string_view name;
@@ -62,11 +63,17 @@ inline void require_finite(std::string_view op, std::string_view name, float val
   }
 }
 
-inline void require_probability(std::string_view op, const Dropout& dropout) {
+inline void require_finite_scale(std::string_view op, float scale) {
+  if (!std::isfinite(scale)) {
+    fail(ErrorKind::internal, "{}: expected a finite scale; found {}", op, scale);
+  }
+}
+
+inline void require_probability(std::string_view op, const gist::Dropout& dropout) {
   if (!(dropout.probability >= 0 && dropout.probability < 1)) {
     fail(ErrorKind::internal, "{}: expected a dropout probability within [0, 1); found {}", op,
          dropout.probability);
   }
 }
 
-}  // namespace gist::checks
+}  // namespace gist::ops

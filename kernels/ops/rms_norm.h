@@ -1,0 +1,32 @@
+#pragma once
+
+#include "kernels/ops/cost.h"
+#include "kernels/tensor.h"
+
+namespace gist::ops {
+
+/// y[.., d] = x / sqrt(mean(x^2) + eps) * weight[d] (Zhang and Sennrich 2019).
+struct RmsNorm {
+  static constexpr const char* name = "rms_norm";
+  Tensor x;
+  Tensor weight;
+  float eps;
+  Tensor y;
+};
+
+struct RmsNormBackward {
+  static constexpr const char* name = "rms_norm_backward";
+  Tensor x;
+  Tensor weight;
+  float eps;
+  Tensor dy;
+  Tensor dx;
+  Tensor dweight;
+};
+
+void check(const RmsNorm& op);
+void check(const RmsNormBackward& op);
+OpCost cost(const RmsNorm& op);
+OpCost cost(const RmsNormBackward& op);
+
+}  // namespace gist::ops

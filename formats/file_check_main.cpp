@@ -43,7 +43,8 @@ void limit_resources(const std::string& path) {
   constexpr std::uint64_t bytes_a_second = 10'000'000;
   limit(RLIMIT_CPU, 20 + bytes / bytes_a_second);
   limit(RLIMIT_CORE, 0);
-#if !defined(__SANITIZE_ADDRESS__)  // which reserves address space without end
+// These sanitizers reserve address space without end.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   constexpr std::uint64_t program_and_libraries = std::uint64_t{1} << 30;
   limit(RLIMIT_AS, program_and_libraries + 8 * bytes);
 #endif

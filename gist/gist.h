@@ -95,7 +95,8 @@ typedef struct gist_context_options {
   /* Directories of plugins (model families) to search first, separated by ':'; they are absolute.
    * Then those are searched that lie where libgist.so is installed. NULL for these alone. */
   const char* plugin_path;
-  /* Lines for people, such as which device was chosen. NULL: they are dropped. */
+  /* Lines for people, such as which device was chosen, on the threads of the calls that have
+   * something to say: on several at once, where several call. NULL: they are dropped. */
   void (*log)(void* user, const char* line);
   void* user;
 } gist_context_options;

@@ -1,5 +1,6 @@
 // Answering requests.
 #include <map>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -74,7 +75,7 @@ class RequestReader {
         request.gist != nullptr
             ? open->source.row_of_id(text_of(request.gist, named("gist")))
             : open->source.row_of_instruction(text_of(request.instruction, named("instruction")));
-    const auto [found, is_new] = read_.try_emplace({open.get(), row});
+    const auto [found, is_new] = read_.try_emplace({open, row});
     if (is_new) found->second = open->source.read(row);
     return found->second;
   }
@@ -97,8 +98,18 @@ class RequestReader {
   const gist_context& context_;
   GistModel& model_;
   std::string place_, name_;
-  std::map<std::pair<const OpenStore*, std::uint64_t>, PromptGist> read_;
+  /// By store and row. The stores live on: another thread may close one, and the next one that is
+  /// opened could have its address.
+  std::map<std::pair<std::shared_ptr<OpenStore>, std::uint64_t>, PromptGist> read_;
 };
+
+std::vector<TextRequest> requests_of(const gist_context& context, GistModel& model,
+                                     std::span<const gist_request> given) {
+  std::vector<TextRequest> requests;
+  RequestReader reader(context, model);
+  for (std::size_t i = 0; i < given.size(); ++i) requests.push_back(reader.read(given[i], i));
+  return requests;
+}
 
 std::int32_t number_or(std::int32_t value, std::int32_t otherwise, const char* name) {
   if (value < 0) fail(ErrorKind::usage, "{}: expected 0 or more, found {}", name, value);
@@ -185,9 +196,8 @@ gist_status gist_generate(gist_context* context, gist_model model,
     const gist::c::Turn turn(open->turns);
     const gist::GenerationOptions generation = gist::c::generation_of(open->model, given);
     const std::vector<std::string> stops = gist::c::stops_of(given);
-    std::vector<gist::TextRequest> read;
-    gist::c::RequestReader reader(*context, open->model);
-    for (size_t i = 0; i < count; ++i) read.push_back(reader.read(requests[i], i));
+    std::vector<gist::TextRequest> read =
+        gist::c::requests_of(*context, open->model, {requests, count});
     cancelling.end_if_requested();
     open->model.answer(generation, stops, gist::c::events_of(given, read, cancelling));
     cancelling.end_if_requested();

@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <future>
 #include <string>
 #include <thread>
 #include <vector>
@@ -481,6 +484,174 @@ TEST_F(CInterface, ServesTwoModelsOnTwoThreads) {
   EXPECT_EQ(third.texts, first.texts);
   EXPECT_EQ(second.texts, std::vector<std::string>(4, second.texts[0]));
   EXPECT_NE(second.texts[0], "");
+}
+
+/// A call that waits in its first callback until another thread has done something.
+struct Visit {
+  std::promise<void> inside;
+  std::promise<void> go_on;
+  std::atomic<bool> answered = false;
+  bool waited = false;
+};
+
+int32_t wait_once(void* user, size_t, const char*, size_t) {
+  auto& visit = *static_cast<Visit*>(user);
+  if (visit.waited) return 0;
+  visit.waited = true;
+  visit.inside.set_value();
+  visit.go_on.get_future().wait();
+  return 0;
+}
+
+int32_t note_answer(void* user, size_t, const gist_completion*) {
+  static_cast<Visit*>(user)->answered = true;
+  return 0;
+}
+
+gist_generate_options visited(Visit& visit) {
+  auto options = sized<gist_generate_options>();
+  options.max_new_tokens = 24;
+  options.text = wait_once;
+  options.done = note_answer;
+  options.user = &visit;
+  return options;
+}
+
+TEST_F(CInterface, EndsACallThatAnotherThreadCancels) {
+  Visit visit;
+  const auto options = visited(visit);
+  auto request = sized<gist_request>();
+  request.activations = compressed();
+  request.input = "cat, lake, red";
+  std::thread other([&] {
+    visit.inside.get_future().wait();
+    EXPECT_EQ(gist_cancel(context_, model_, nullptr), GIST_OK);
+    visit.go_on.set_value();
+  });
+  expect(gist_generate(context_, model_, &options, &request, 1, &error_), GIST_CANCELLED,
+         "cancelled");
+  other.join();
+  EXPECT_FALSE(visit.answered);
+  EXPECT_EQ(answer(request), "red lake cat") << error_.message;
+}
+
+TEST_F(CInterface, ClosesAModelWhenTheCallThatUsesItEnds) {
+  Visit visit;
+  const auto options = visited(visit);
+  auto request = sized<gist_request>();
+  request.activations = compressed();
+  request.input = "cat, lake, red";
+  std::thread other([&] {
+    visit.inside.get_future().wait();
+    visit.go_on.set_value();
+    EXPECT_EQ(gist_model_close(context_, model_, nullptr), GIST_OK);
+    EXPECT_TRUE(visit.answered);
+  });
+  EXPECT_EQ(gist_generate(context_, model_, &options, &request, 1, &error_), GIST_OK)
+      << error_.message;
+  other.join();
+  answer(request);
+  expect(status_, GIST_CLOSED, "model");
+}
+
+TEST_F(CInterface, ServesManyThreadsThatShareModelsAndStores) {
+  Prompts prompts{{instruction, "Count the words."}};
+  const std::string path = store_with(prompts);
+  gist_store store = nullptr;
+  ASSERT_EQ(gist_store_open(context_, path.c_str(), nullptr, &store, &error_), GIST_OK);
+  const auto open_model = [this](const char* family, gist_context* context) {
+    const std::string model_directory =
+        std::string(GIST_SOURCE "/examples/models/wordtasks-") + family + "-gist";
+    auto options = sized<gist_model_options>();
+    options.directory = model_directory.c_str();
+    options.device = "cpu";
+    options.threads = 2;  // the model's own, beside those that call
+    gist_model model = nullptr;
+    auto error = sized<gist_error>();
+    EXPECT_EQ(gist_model_open(context, &options, &model, &error), GIST_OK) << error.message;
+    return model;
+  };
+  const gist_model llama = open_model("llama", context_);
+  const gist_model t5 = open_model("t5", context_);
+  std::atomic<int> ended = 0;
+  // A call on a model that is cancelled every now and then.
+  const auto use = [&](gist_model model) {
+    for (int round = 0; round < 4; ++round) {
+      gist_activations gist = nullptr;
+      Answers answers;
+      answers.texts.resize(2);
+      answers.reasons.resize(2);
+      const auto options = generate_options(answers);
+      gist_status status = gist_compress(context_, model, &instruction, 1, &gist, nullptr);
+      if (status == GIST_OK) {
+        std::vector<gist_request> requests(2, sized<gist_request>());
+        requests[0].activations = gist;
+        requests[1].instruction = "Count the words.";
+        for (gist_request& request : requests) request.input = "cat, lake, red";
+        status = gist_generate(context_, model, &options, requests.data(), 2, nullptr);
+        EXPECT_EQ(gist_activations_close(context_, gist, nullptr), GIST_OK);
+      }
+      if (status != GIST_CANCELLED) {
+        EXPECT_EQ(status, GIST_OK);
+        EXPECT_NE(answers.texts[0], "");
+      }
+    }
+    ++ended;
+  };
+  const auto look_up = [&] {
+    for (int round = 0; round < 4; ++round) {
+      uint64_t row = 7;
+      EXPECT_EQ(gist_store_find_prompt(context_, store, "Count the words.", &row, nullptr),
+                GIST_OK);
+      EXPECT_EQ(row, 1U);
+      gist_activations gist = nullptr;
+      EXPECT_EQ(gist_store_read(context_, store, row, &gist, nullptr), GIST_OK);
+      auto view = sized<gist_activations_view>();
+      EXPECT_EQ(gist_activations_read(context_, gist, &view, nullptr), GIST_OK);
+      EXPECT_GT(view.key_count, 0U);
+      EXPECT_EQ(gist_activations_close(context_, gist, nullptr), GIST_OK);
+      gist_store again = nullptr;
+      EXPECT_EQ(gist_store_open(context_, path.c_str(), nullptr, &again, nullptr), GIST_OK);
+      auto request = sized<gist_request>();
+      request.store = again;
+      request.instruction = instruction;
+      request.input = "cat, lake, red";
+      Answers answers;
+      answers.texts.resize(1);
+      answers.reasons.resize(1);
+      const auto options = generate_options(answers);
+      EXPECT_EQ(gist_generate(context_, model_, &options, &request, 1, nullptr), GIST_OK);
+      EXPECT_EQ(answers.texts[0], "red lake cat");
+      EXPECT_EQ(gist_store_close(context_, again, nullptr), GIST_OK);
+    }
+    ++ended;
+  };
+  const auto come_and_go = [&](const char* family) {
+    gist_context* own = nullptr;
+    EXPECT_EQ(gist_context_open(nullptr, &own, nullptr), GIST_OK);
+    for (gist_context* context : {context_, own}) {
+      const gist_model model = open_model(family, context);
+      auto facts = sized<gist_model_facts>();
+      EXPECT_EQ(gist_model_describe(context, model, &facts, nullptr), GIST_OK);
+      EXPECT_STREQ(facts.family, family);
+      EXPECT_EQ(gist_model_close(context, model, nullptr), GIST_OK);
+    }
+    gist_context_close(&own);
+    ++ended;
+  };
+  std::vector<std::thread> threads;
+  for (const gist_model model : {llama, llama, t5}) threads.emplace_back(use, model);
+  for (int i = 0; i < 2; ++i) threads.emplace_back(look_up);
+  for (const char* family : {"llama", "t5"}) threads.emplace_back(come_and_go, family);
+  const int all = static_cast<int>(threads.size());
+  threads.emplace_back([&] {
+    while (ended < all) {
+      EXPECT_EQ(gist_cancel(context_, llama, nullptr), GIST_OK);
+      EXPECT_EQ(gist_cancel(context_, t5, nullptr), GIST_OK);
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  });
+  for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace

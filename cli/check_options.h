@@ -1,4 +1,4 @@
-// How compress --check is asked for.
+// The options of compress --check.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@ namespace gist {
 /// --check, --max-kl, --check-model, --check-report.
 std::vector<OptionSpec> check_options();
 
-/// What the first three say.
+/// CheckRequest is what the first three options say.
 struct CheckRequest {
   CheckTask task;
   std::optional<std::string> model;  // the directory of the one that answers from the whole text

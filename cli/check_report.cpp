@@ -16,8 +16,9 @@ namespace {
 
 constexpr std::size_t named_ids = 5;
 
-/// What gist evaluate --fidelity suggests for the models of the word tasks (README, Compress): up
-/// to it 9 of 10 answers are those to the whole prompt. Other models have other bounds.
+/// This is the bound that gist evaluate --fidelity suggests for the models of the word tasks
+/// (README, Compress): up to it 9 of 10 answers are the same as to the whole prompt. Other models
+/// have other bounds.
 constexpr double yardstick = 0.13;
 
 using Status = StagedRecord::Status;

@@ -1,4 +1,5 @@
-// What compress --check found: a line for each prompt in a file, a summary for all.
+// CheckReport tells what compress --check found: a line for each prompt in a file, a summary for
+// all.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +22,8 @@ class CheckReport {
   /// "ordinal", "kl" (a token; null where it is infinite), "tokens", "agreement", "status"}.
   void add(const StagedRecord& record);
   void flush();
-  /// What was found in all, in one line, and how many prompts are above the bound: --max-kl, or
-  /// without one a yardstick. "" where nothing was checked.
+  /// Returns one line that says what was found in all, and how many prompts are above the bound:
+  /// --max-kl, or without one a yardstick. "" where nothing was checked.
   std::string summary() const;
 
  private:

@@ -121,7 +121,8 @@ void add(const CommandSpec& command, const po::option& given, CommandLine& line)
   }
 }
 
-/// Where a positional argument is short for an option, it becomes its value.
+/// Makes an argument that stands without an option's name the value of the option that it is short
+/// for, if the command has such an option.
 void place_positional(const CommandSpec& command, CommandLine& line) {
   if (line.positional.empty() || !command.positional.empty()) return;
   if (command.positional_option.empty()) {

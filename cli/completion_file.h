@@ -38,7 +38,7 @@ class CompletionFile {
   /// The lines that were there before this run, one after the other.
   std::optional<std::string> next_written();
   LineWriter& out() { return *out_; }
-  /// What holds the lines of this run, for messages.
+  /// Returns the name of the place where this run's lines stand, for messages.
   std::string where() const;
   /// Whether there is anything to go on with.
   bool has_lines() const;

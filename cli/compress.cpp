@@ -88,7 +88,7 @@ int finish_partial(const Options& options) {
   return rejects ? exit_rejects : exit_ok;
 }
 
-/// What a run shows as it goes on: receipts, the line of progress, what a check found.
+/// RunOutput shows a run as it goes on: receipts, the line of progress, and what a check found.
 class RunOutput {
  public:
   /// `signals` must outlive it.
@@ -102,7 +102,7 @@ class RunOutput {
     progress_.emplace("record");
   }
   bool begun() const { return report_ != nullptr; }
-  /// What may be done with the records that a run left staged; "" where there are none.
+  /// Says what may be done with the records that a run left staged; "" where there are none.
   const std::string& hint() const { return hint_; }
   /// The object must outlive the events.
   CompressEvents events();

@@ -1,4 +1,4 @@
-// What a run of compress would take, for a person.
+// This file prints what a run of compress would take.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What gist compress is asked for.
+// This file turns the options of gist compress into one struct.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ namespace gist {
 
 CommandSpec compress_spec();
 
-/// What the options say, read once. `task.compression` is the model's to say.
+/// CompressRequest holds what the options say. `task.compression` is the model's to say.
 struct CompressRequest {
   std::string model;  // its directory
   std::string input;

@@ -117,7 +117,7 @@ void check(const Options& options) {
   }
 }
 
-/// What the options say of an evaluation, beside its systems and its data.
+/// EvaluateTask holds what the options say of an evaluation, beside its systems and its data.
 struct EvaluateTask {
   BootstrapOptions bootstrap;
   EvaluationMeasures measures;

@@ -1,4 +1,5 @@
-// What answers cost (gist/evaluation_cost.h), for people, as a table, and for programs, as JSON.
+// This file prints what answers cost (gist/evaluation_cost.h): as a table for people, as JSON for
+// programs.
 #pragma once
 
 #include <string>
@@ -10,7 +11,7 @@
 namespace gist {
 
 nlohmann::ordered_json to_json(const CostReport& report);
-/// At most 80 columns wide.
+/// The table is at most 80 columns wide.
 std::string cost_table(const CostReport& report);
 
 }  // namespace gist

@@ -1,4 +1,4 @@
-// What a person sees of an evaluation while it runs.
+// ShownEvaluation shows a person how far an evaluation is.
 #pragma once
 
 #include <optional>

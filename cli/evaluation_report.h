@@ -30,8 +30,9 @@ std::string json_report(const Evaluation& evaluation, const EvaluationSummary& s
 /// low, high, difference, its low, high, p and adjusted p.
 std::string tsv_report(const Evaluation& evaluation, const EvaluationSummary& summary);
 
-/// At most 80 columns wide: a row a metric and a column a system, as many tables as it takes; then
-/// the differences to the reference, and tables of the headline metrics with a row a group.
+/// Returns text at most 80 columns wide: first a row a metric and a column a system, as many tables
+/// as it takes; then the differences to the reference, and tables of the headline metrics with a
+/// row a group.
 std::string table_report(const Evaluation& evaluation, const EvaluationSummary& summary,
                          const std::optional<CostReport>& cost);
 

@@ -51,7 +51,7 @@ std::string with_unit(const Metric& metric) {
                                                : std::string(metric.heading);
 }
 
-/// What all systems' names begin with, up to a hyphen: columns do without it.
+/// Returns what all systems' names begin with, up to a hyphen: the columns' heads do without it.
 std::string common_beginning(const Evaluation& evaluation) {
   std::string common = evaluation.systems.front().system.name;
   if (evaluation.systems.size() == 1) return "";

@@ -13,7 +13,7 @@ std::string percent(double share) {
   return fmt::format("{:.1f}", 100 * share);
 }
 
-/// To three digits, never below: what is at the bound is to be let through.
+/// Rounds up to three digits: a bound that is printed must let through what is at it.
 std::string rounded_up(double kl) {
   if (kl == 0) return "0";
   const double unit = std::pow(10, std::floor(std::log10(kl)) - 2);

@@ -1,4 +1,4 @@
-// What a KL divergence means for a model (gist/fidelity_tenths.h), for people.
+// This file prints what a KL divergence means for a model (gist/fidelity_tenths.h).
 #pragma once
 
 #include <string>

@@ -74,7 +74,7 @@ std::vector<std::string> stop_strings(const Options& options) {
   return stops;
 }
 
-/// What chooses among draws says nothing where none are made.
+/// Warns where options choose among draws though none are made.
 void warn_of_no_draws(const GenerationOptions& generation) {
   const SamplingOptions& sampling = generation.sampling;
   if (sampling.temperature > 0) return;
@@ -87,8 +87,9 @@ void warn_of_no_draws(const GenerationOptions& generation) {
   }
 }
 
-/// What decides the completions: a run that resumes must agree with it. Not among it is what only
-/// decides in what pieces and where they are computed, and can move but the last bits of a sum.
+/// Returns the settings that decide the completions: a run that resumes must agree with them. Left
+/// out is what only decides in what pieces and where they are computed, and can move but the last
+/// bits of a sum.
 nlohmann::ordered_json settings_of(const ModelFiles& files, const ContextReader& contexts,
                                    const GenerationOptions& generation,
                                    const std::vector<std::string>& stops, const Options& options) {

@@ -19,7 +19,7 @@
 
 namespace gist {
 
-/// Where completions go.
+/// CompletionOutput names the files that completions go to.
 struct CompletionOutput {
   LineWriter* out = nullptr;       // null where `file` is finished
   CompletionFile* file = nullptr;  // --output; null for standard output
@@ -37,9 +37,9 @@ class GenerateSession {
   /// Error when those before it are written. Ends early where a signal came or the output was
   /// closed: rows that run then are dropped, what is finished has been written.
   void run(const Model& model, const GenerationOptions& options);
-  /// How many records this run has answered.
+  /// Returns how many records this run has answered.
   std::uint64_t answered() const { return delivered_; }
-  /// For a finished file: checks that its lines are what this input gives. Throws Error(data)
+  /// Checks that the lines of a finished file are those that this input gives. Throws Error(data)
   /// otherwise.
   void check_finished();
 

@@ -1,5 +1,5 @@
-// What a command says of the records that it was told to leave out (formats/records/left_out.h), and
-// where it lists them.
+// This file says which records a command was told to leave out (formats/records/left_out.h), and
+// lists them in a file.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ void warn_of_left_out(const std::vector<LeftOut>& left_out, std::uint64_t used,
 /// --max-tokens and --left-out, for commands that make no directory where the list could stand.
 std::vector<OptionSpec> left_out_options();
 
-/// What such a command leaves out of an input.
+/// LeftOutList collects the records that such a command leaves out of an input.
 class LeftOutList {
  public:
   /// Opens the file of --left-out, if it is given. Throws Error(cannot_create).

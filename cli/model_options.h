@@ -1,4 +1,4 @@
-// From options to a model that is ready to run.
+// The options by which a model is found and run, and the way from them to a model.
 #pragma once
 
 #include <memory>
@@ -14,8 +14,8 @@
 
 namespace gist {
 
-/// How models are found and run: --plugin-path, --family, --device, --dtype, --threads and
-/// others.
+/// Returns the options that say how models are found and run: --plugin-path, --family, --device,
+/// --dtype, --threads and others.
 std::vector<OptionSpec> setup_options();
 /// The options of commands that run one model: --model and these.
 std::vector<OptionSpec> model_options();
@@ -28,7 +28,7 @@ std::vector<OptionSpec> joined(std::initializer_list<std::vector<OptionSpec>> ta
 PluginSearch plugin_search(const Options& options);
 /// --dtype.
 Dtype compute_dtype(const Options& options);
-/// What setup_options() say.
+/// Returns what the options of setup_options() say.
 ModelSetup setup_of(const Options& options);
 /// Opens the setup's device, and says which one "auto" chose. Errors name the options.
 std::unique_ptr<Backend> open_backend(const ModelSetup& setup);
@@ -36,8 +36,8 @@ std::unique_ptr<Backend> open_backend(const ModelSetup& setup);
 /// Throws as ModelFiles.
 ModelFiles open_model_and_tell(const std::string& directory, const ModelSetup& setup);
 
-/// What options say about gisting, else gist.json. Throws Error(usage) where neither says it, or k
-/// doesn't fit the condition.
+/// Returns what the options say about gisting, or else gist.json. Throws Error(usage) where neither
+/// says it, or k doesn't fit the condition.
 Gisting gist_options(const ModelFiles& files, const ModelSpec& spec, const Options& options);
 /// The same for a model that has these settings, or none; `model` names it in messages.
 Gisting gist_options(const std::optional<GistSettings>& settings, const std::string& model,

@@ -1,4 +1,4 @@
-// What computes, in words, for the line with which a run begins.
+// The line with which a run begins says in words what computes; this file writes it.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What a person who misspelt a name may have meant.
+// Somebody who misspelt a name is shown the known name that is nearest to it.
 #pragma once
 
 #include <optional>

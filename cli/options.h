@@ -24,7 +24,7 @@ struct OptionSpec {
   std::string help;
 };
 
-/// What a subcommand is, for parsing and for its help text.
+/// CommandSpec describes a subcommand, for parsing its options and for its help text.
 struct CommandSpec {
   std::string name;
   std::string synopsis;  // what follows "gist NAME" in the usage line

@@ -13,8 +13,8 @@
 
 namespace gist {
 
-/// What tells a list of one kind from other files: the option that names it, and the fields that
-/// each of its lines has.
+/// OutputListKind tells a list of one kind from other files: by the option that names it, and the
+/// fields that each of its lines has.
 struct OutputListKind {
   const char* option;
   std::array<std::string_view, 4> fields;

@@ -1,5 +1,5 @@
-// How far a run is: on a terminal a line that is drawn anew as work is done, elsewhere a line of
-// the log a minute.
+// Progress shows how far a run is: on a terminal as a line that is drawn anew as work is done,
+// elsewhere as one line of the log a minute.
 #pragma once
 
 #include <cstdint>
@@ -10,15 +10,15 @@
 
 namespace gist {
 
-/// What is done of a piece of work.
+/// WorkDone counts what is done of a piece of work.
 struct WorkDone {
   std::uint64_t count = 0;
   std::optional<std::uint64_t> total;
   std::optional<double> fraction;  // where the total isn't known; it may be of the input's bytes
 };
 
-/// What is left of work that took `seconds` so far, in seconds, at the pace since `before`; nothing
-/// where that isn't known.
+/// Returns how many seconds the rest of some work will take that took `seconds` so far, at its pace
+/// since `before`; nothing where that isn't known.
 std::optional<double> seconds_left(const WorkDone& before, const WorkDone& now, double seconds);
 
 /// "step 5/20, 2.0/s, 25 %, 14 s left" or "37 records, 2.0/s, 10 %, 3 min left". `noun` is what is
@@ -66,8 +66,8 @@ class Activity {
   Activity& operator=(const Activity&) = delete;
 };
 
-/// Of the rows of a store, whose number is known only when the work has begun: before it and after
-/// the last row stands what is being done.
+/// RowsProgress shows the rows of a store, whose number is known only when the work has begun:
+/// before it and after the last row stands what is being done.
 class RowsProgress {
  public:
   /// "merging 2 stores into all.h5"

@@ -12,7 +12,7 @@
 namespace gist {
 namespace {
 
-/// What gist reads of records, besides what a template asks for.
+/// These are the fields that gist reads of records, besides what a template asks for.
 constexpr std::array<std::string_view, 7> field_names = {
     "id", "gist", "instruction", "input", "output", "completion", "text"};
 

@@ -1,4 +1,4 @@
-// How records are read: --fields and --max-record-bytes.
+// The options by which records are read: --fields and --max-record-bytes.
 #pragma once
 
 #include <cstddef>
@@ -12,11 +12,11 @@ namespace gist {
 
 /// --fields and --max-record-bytes.
 std::vector<OptionSpec> field_options();
-/// What --fields says; without it, nothing. Throws Error(usage) where it maps a name that neither
-/// gist nor the template reads: it would be misspelt.
+/// Returns the map that --fields gives, an empty one without it. Throws Error(usage) where it maps
+/// a name that neither gist nor the template reads: it would be misspelt.
 FieldMap field_map(const Options& options, const PromptTemplate& prompt_template);
 
-/// What --max-record-bytes says; 0 for any length.
+/// Returns what --max-record-bytes says; 0 stands for any length.
 std::size_t max_record_bytes(const Options& options);
 
 }  // namespace gist

@@ -1,4 +1,4 @@
-// What happens to records that can't be used: --keep-going and --errors.
+// The options --keep-going and --errors say what happens to records that can't be used.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ namespace gist {
 /// --keep-going and --errors: what Rejects reads.
 std::vector<OptionSpec> reject_options();
 
-/// What happens to records that can't be used.
+/// Rejects decides what happens to records that can't be used.
 class Rejects {
  public:
-  /// Without --keep-going the first one ends the run. With it each gets a line in the file of
-  /// --errors, {"line", "ordinal", "reason", "record"}, or else a warning.
+  /// Without --keep-going the first such record ends the run. With it each gets a line in the file
+  /// of --errors, {"line", "ordinal", "reason", "record"}, or else a warning.
   explicit Rejects(const Options& options);
   Rejects() = default;  // the first one ends the run
   Rejects(const Rejects&) = delete;

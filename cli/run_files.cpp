@@ -31,7 +31,7 @@ constexpr std::array inputs_of_options = {
     "input", "data",     "eval-data", "exclude", "known", "store",  "tokenizer",   "init",
     "model", "template", "verdicts",  "key",     "only",  "except", "check-model", "config"};
 
-/// What is made beside an output, or in it.
+/// These endings name what is made beside an output, or in it.
 constexpr std::array beside_store = {".partial", ".partial-journal", ".gist-lock"};
 constexpr std::array beside_completions = {".partial", ".settings.json", ".partial.settings.json",
                                            ".gist-lock"};
@@ -225,7 +225,8 @@ void check_place(const Output& output, const Options& options) {
   }
 }
 
-/// What stands under the output's name, where its kind can say that without looking into files.
+/// Refuses what stands under the output's name, as far as its kind can tell without looking into
+/// files.
 void check_what_is_there(const Output& output) {
   using Kind = Output::Kind;
   struct stat status {};

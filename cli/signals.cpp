@@ -33,7 +33,8 @@ bool is_ignored(int signal) {
   return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-/// Those that end gist; a signalfd would get them even where they are ignored.
+/// Returns the signals that end gist. Signals that it was started to ignore are left out: a signalfd
+/// would get them all the same.
 sigset_t ending_signals() {
   sigset_t set;
   sigemptyset(&set);

@@ -9,7 +9,7 @@
 namespace gist {
 
 void fill_standard_descriptors() {
-  // In the order of their numbers: open gives the lowest one that is free.
+  // They stand in the order of their numbers, as open gives the lowest one that is free.
   constexpr std::array modes{std::pair(STDIN_FILENO, O_WRONLY), std::pair(STDOUT_FILENO, O_RDONLY),
                              std::pair(STDERR_FILENO, O_WRONLY)};
   for (const auto& [descriptor, mode] : modes) {

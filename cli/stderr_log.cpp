@@ -16,7 +16,7 @@ constexpr std::chrono::milliseconds between_drawings{200};
 constexpr std::chrono::minutes between_log_lines{1};
 constexpr std::string_view clear_line = "\r\033[K";
 
-/// What can't be written to standard error can't be told anywhere.
+/// Errors are ignored: what can't be written to standard error can't be told anywhere.
 void write_all(std::string_view text) {
   while (!text.empty()) {
     const ssize_t count = ::write(STDERR_FILENO, text.data(), text.size());

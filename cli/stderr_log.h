@@ -20,7 +20,7 @@ class StderrLog : public spdlog::sinks::base_sink<std::mutex> {
   /// Whether it is time for a new line of progress: five times a second on a terminal, once a
   /// minute elsewhere, so that logs stay short and show that a run lives.
   bool progress_due();
-  /// On a terminal: shows the line in place of the one before, cut to the terminal's width; ""
+  /// On a terminal this shows the line in place of the one before, cut to the terminal's width; ""
   /// shows none. Messages of the log stand above it. Elsewhere it is a line of the log, "" none.
   void show_progress(const std::string& line);
   /// Writes a line where nothing holds standard error up; else nothing. For the thread that must

@@ -1,4 +1,4 @@
-// How stores that a command reads are opened.
+// The options by which a command opens the stores that it reads.
 #pragma once
 
 #include "cli/options.h"
@@ -14,7 +14,7 @@ OptionSpec store_cache_option();
 /// Throws Error(usage) where --condition or --gist-tokens stand beside --store, which says both.
 void refuse_gisting_beside_store(const Options& options);
 
-/// What those options say, as far as the command has them.
+/// Returns what those options say, as far as the command has them.
 StoreReading store_reading(const Options& options);
 
 }  // namespace gist

@@ -17,7 +17,7 @@
 namespace gist {
 namespace {
 
-/// Which of the models answers from the store: the only one, or the first that made it.
+/// Returns which of the models answers from the store: the only one, or the first that made it.
 std::optional<std::size_t> model_behind_store(const Options& options) {
   if (!options.has("store")) return std::nullopt;
   const std::vector<std::string> models = options.list("model");
@@ -35,7 +35,8 @@ std::optional<std::size_t> model_behind_store(const Options& options) {
        options.text("store"));
 }
 
-/// What an option says of the i-th model: a list has one value for each model, or one for all.
+/// Returns what an option says of the i-th model: a list has one value for each model, or one for
+/// all.
 std::optional<std::string> value_for(const Options& options, const char* name, std::size_t i,
                                      std::size_t systems) {
   const std::vector<std::string> values = options.list(name);

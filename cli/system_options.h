@@ -1,4 +1,4 @@
-// Which systems an evaluation compares: options, and the systems that they name.
+// The options that say which systems an evaluation compares, and the systems that they name.
 #pragma once
 
 #include <vector>

@@ -13,7 +13,8 @@ namespace gist {
 struct Table {
   std::vector<std::vector<std::string>> rows;  // of one length; the first is the heading
 
-  /// For standard output: as wide as the terminal, and 80 characters where it is none.
+  /// Returns the table for standard output: as wide as the terminal, and 80 characters where it is
+  /// none.
   std::string text() const;
   /// Lines of at most `widest_line` characters.
   std::string text(std::size_t widest_line) const;

@@ -50,7 +50,7 @@ CommandSpec train_spec() {
           "    --gist-tokens 1 --epochs 3 --lr 1e-4 train.jsonl\n"};
 }
 
-/// What a run reads and is asked to do.
+/// Run is what a run reads and is asked to do.
 struct Run {
   TrainFiles files;
   TrainTask task;
@@ -83,7 +83,7 @@ void warn_of_leaks(const TrainData& held_out, const TrainData& data) {
       held_out.name, leaked, held_out.records.size(), data.name, held_out.name);
 }
 
-/// What records are read with.
+/// Reading is what records are read with.
 struct Reading {
   const BaseModel& base;
   const ModelSpec& spec;
@@ -195,7 +195,7 @@ void begin_or_resume(RunState& state, Parameters& parameters, const Run& run,
   }
 }
 
-/// What --report asks for.
+/// Returns what --report asks for.
 std::optional<TrainReport> report_of(const Run& run, const RunState& state, Provenance provenance) {
   if (!run.files.report) return std::nullopt;
   TrainReport report{*run.files.report, std::move(provenance), run.task.training.adamw.max_norm,

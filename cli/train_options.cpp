@@ -81,7 +81,7 @@ void read_optimiser(const Options& options, TrainTask& task) {
   }
 }
 
-/// By default a few where a report shows them.
+/// Returns what --samples says; without it, a few where a report shows them, and else none.
 std::int64_t samples_option(const Options& options) {
   const bool held_out = options.has("eval-data");
   if (!options.has("samples")) return held_out && options.has("report") ? usual_samples : 0;

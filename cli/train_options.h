@@ -16,7 +16,7 @@ namespace gist {
 /// The table of `gist train`'s own options.
 std::vector<OptionSpec> train_options();
 
-/// What a run reads and writes beside its task.
+/// TrainFiles names what a run reads and writes beside its task.
 struct TrainFiles {
   ModelSetup setup;
   std::string data;

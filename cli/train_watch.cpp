@@ -14,8 +14,8 @@
 namespace gist {
 namespace {
 
-/// What stands by while a piece of work is done: a step or an evaluation that a signal lets finish,
-/// files that it must not cut off, a line that says what takes its time.
+/// A WorkGuard stands by while a piece of work is done: a step or an evaluation that a signal lets
+/// finish, files that it must not cut off, a line that says what takes its time.
 struct WorkGuard {
   std::optional<SignalUnit> unit = {};
   std::optional<SignalPatience> patience = {};

@@ -1,4 +1,4 @@
-// What a person sees of a training session, and what signals ask of it.
+// TrainWatch shows a person a training session, and tells the session what signals ask of it.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace gist {
 
-/// Where a run writes, on what it computes, and its length.
+/// WatchedRun says where a run writes, on what it computes, and how long it is.
 struct WatchedRun {
   std::filesystem::path output;
   const Backend& backend;

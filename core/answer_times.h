@@ -1,5 +1,5 @@
-// How long answers take, measured: one row after the other, so that each has the machine for
-// itself.
+// This file measures how long answers take, one row after the other, so that each has the machine
+// for itself.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What a prompt could be kept as without training: baselines that a gist should beat.
+// A baseline is what a prompt could be kept as without training: a gist should beat it.
 #pragma once
 
 #include <cstdint>

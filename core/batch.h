@@ -43,7 +43,7 @@ struct Batch {
   void clear();
 };
 
-/// Which of a row's n queries see each of its n tokens, in a stack of this kind.
+/// Returns for each of a row's n tokens which of its n queries see it, in a stack of this kind.
 std::vector<Interval> visibility(StackKind stack, std::int32_t n, std::span<const Interval> gists,
                                  Condition condition);
 

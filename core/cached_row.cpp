@@ -66,7 +66,7 @@ void extend_row(CachedRow& row, std::span<const std::int32_t> ids, std::span<con
   Batch& target = batch.batch;
   const auto n = static_cast<std::int32_t>(ids.size());
   const std::int32_t first = target.tokens();
-  // With one query more than there are: what that one sees, later tokens see, too.
+  // One query more than there are is asked about: what it sees, later tokens see, too.
   const std::vector<Interval> visible = visibility(stack, n + 1, gists, condition);
   for (std::int32_t j = 0; j < n; ++j) {
     const Interval own = visible[static_cast<std::size_t>(j)];

@@ -1,5 +1,6 @@
-// What answering costs: FLOPs, which the engine's own passes count over shapes, and what is stored
-// of a prompt (Mu, Li and Goodman 2023, "Compute, memory, and storage efficiency").
+// This file counts what answering costs: FLOPs, which the engine's own passes count over shapes,
+// and what is stored of a prompt (Mu, Li and Goodman 2023, "Compute, memory, and storage
+// efficiency").
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,7 @@
 
 namespace gist {
 
-/// What is kept of a prompt from one answer to the next.
+/// Caching is what is kept of a prompt from one answer to the next.
 enum class Caching : std::uint8_t {
   none,         // nothing: all is read again, and all of it is seen (condition pos)
   instruction,  // activations of the prompt and of its gist tokens, likewise under pos
@@ -54,9 +55,9 @@ using FlopsByOp = std::map<std::string, Flops>;  // by the operation's name
 
 Flops total(const FlopsByOp& by_op);
 
-/// For which tokens that a decoder reads logits are computed: the last, as the engine does, or
-/// every one, as the paper's implementation did. (An encoder-decoder reads one token, the start of
-/// its answer, in its decoder.)
+/// LogitRows says for which of the tokens that a decoder reads logits are computed: the last, as
+/// the engine does, or every one, as the paper's implementation did. (An encoder-decoder reads one
+/// token, the start of its answer, in its decoder.)
 enum class LogitRows : std::uint8_t { last, every };
 
 /// Sums over rows.
@@ -86,7 +87,7 @@ FlopsByOp count_compression(const Model& model, CountingBackend& backend,
 /// gists stand, and the hidden state.
 std::size_t stored_token_bytes(const ModelSpec& spec, Dtype dtype);
 
-/// What a set of prompts takes in a store; `rows` are one for each.
+/// StorageCost is what a set of prompts takes in a store, a row for each of them.
 struct StorageCost {
   double prompt_bytes = 0;                   // the mean
   std::optional<double> prompts_per_gib;     // where anything is stored
@@ -95,8 +96,8 @@ struct StorageCost {
 StorageCost storage_cost(const ModelSpec& spec, std::span<const RowLengths> rows, Caching caching,
                          Dtype dtype);
 
-/// After how many uses a prompt's compression has paid: the least n with once + n * with <= n *
-/// without, in any unit (FLOPs, seconds); nothing where it never does.
+/// Returns after how many uses a prompt's compression has paid: the least n with once + n * with <=
+/// n * without, in any unit (FLOPs, seconds); nothing where it never does.
 std::optional<std::int64_t> uses_until_paid(double once, double without, double with);
 
 }  // namespace gist

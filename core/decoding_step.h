@@ -17,8 +17,8 @@ bool only_decodes(const CachedBatch& batch);
 /// length for many steps.
 void pad_lists(Batch& batch);
 
-/// What the operations of a decoding step follow from, where model, options and stack stay the
-/// same. `pass` is that of the step, and all that its operations read has been uploaded.
+/// Returns a key of all that decides a decoding step's operations, where model, options and stack
+/// stay the same. `pass` is that of the step, and all that its operations read has been uploaded.
 std::vector<std::uint64_t> replay_key(const Pass& pass, const Scratch& scratch);
 
 }  // namespace gist

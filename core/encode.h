@@ -20,8 +20,8 @@ struct EncoderInput {
   std::int32_t stored_position = 0;
 };
 
-/// What the decoder sees of each input: rows of the encoder's output, those of stored gists before
-/// those of the input.
+/// Encoded is what the decoder sees of each input: rows of the encoder's output, those of stored
+/// gists before those of the input.
 struct Encoded {
   Tensor rows;                        // [m, d_model], until the scratch's next pass
   std::vector<std::int32_t> row_end;  // [inputs] input i has rows [row_end[i - 1], row_end[i])

@@ -44,7 +44,7 @@ class HostLogits {
     return !first_not_finite(std::span(values_).subspan(row * vocabulary_, vocabulary_));
   }
 
-  /// Those of label `row` that count; the gist token can't be chosen.
+  /// Returns those logits of label `row` that count; the gist token can't be chosen.
   std::span<const float> of(std::size_t row, const Choices& choices) {
     const std::span<float> counting = std::span(values_).subspan(row * vocabulary_, choices.shared);
     const auto banned = static_cast<std::size_t>(choices.gist_token);

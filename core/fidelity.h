@@ -27,9 +27,9 @@ struct AnsweringRun {
   Scratch& scratch;
 };
 
-/// How many token ids the two models have in common: all of the smaller one. Their vocabularies
-/// (the heads' rows) must be equal, or differ by the row of the gist token, which a model gets as
-/// its last when it is trained to gist. Throws Error(data) with both sizes otherwise.
+/// Returns how many token ids the two models have in common, which is all of the smaller one. Their
+/// vocabularies (the heads' rows) must be equal, or differ by the row of the gist token, which a
+/// model gets as its last when it is trained to gist. Throws Error(data) with both sizes otherwise.
 std::int32_t shared_vocabulary(const ModelSpec& reference, const ModelSpec& gist,
                                std::int32_t gist_token);
 

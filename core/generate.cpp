@@ -27,7 +27,7 @@ struct Running {
   std::int32_t room = 0;              // tokens that may still come
   std::int32_t reserved_blocks = 0;   // the most it can hold at once
   std::int32_t reserved_cross = 0;    // likewise
-  /// What goes through the model before the first new token.
+  /// Returns how many tokens go through the model before the first new one.
   std::int32_t first_tokens() const {
     return std::max(request.sequence.tokens(), static_cast<std::int32_t>(pending.size()));
   }
@@ -196,7 +196,7 @@ class Generator {
     }
   }
 
-  /// What the rows' next tokens are drawn by, and where they go.
+  /// Draw holds what the rows' next tokens are drawn by, and where they go.
   struct Draw {
     Tensor last_tokens, uniform, ids;
   };

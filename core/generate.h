@@ -43,10 +43,11 @@ struct Completion {
   std::int32_t end = -1;  // with the reason eos: that token
 };
 
-/// What a caller hears while rows run. `next` gives the next request, or nothing at the end of the
-/// input, and is asked whenever there may be room. `token` hears of each new token of the request
-/// with this number (counted from 0 in the order of `next`) and answers whether to go on: false
-/// ends the row with reason `stop`. `done` hears of rows in the order in which they end.
+/// GenerationEvents are what a caller hears while rows run. `next` gives the next request, or
+/// nothing at the end of the input, and is asked whenever there may be room. `token` hears of each
+/// new token of the request with this number (counted from 0 in the order of `next`) and answers
+/// whether to go on: false ends the row with reason `stop`. `done` hears of rows in the order in
+/// which they end.
 struct GenerationEvents {
   std::function<std::optional<GenerationRequest>()> next;
   std::function<bool(std::uint64_t request, const std::vector<std::int32_t>& ids)> token;

@@ -6,8 +6,8 @@
 
 namespace gist {
 
-/// In host memory, f32. Keys are unrotated. Where a backend only counts, keys and values may be
-/// left out.
+/// GistActivations lie in host memory, as f32. Keys are unrotated. Where a backend only counts,
+/// keys and values may be left out.
 struct GistActivations {
   std::int32_t tokens = 0;
   std::vector<float> key;     // [tokens, layers, kv_heads, key_dim]

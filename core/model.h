@@ -14,14 +14,14 @@
 
 namespace gist {
 
-/// How a weight is used, which decides how it is kept.
+/// WeightUse says how a weight is used, which decides how it is kept.
 enum class WeightUse : std::uint8_t {
   matrix,  // [n, k], the right side of `linear`: packed
   table,   // [rows, d]: the embedding is kept as the file has it, a relative bias in f32
   vector,  // norms and biases: f32
 };
 
-/// How a new weight starts when a model is trained from scratch.
+/// An initializer says how a new weight starts when a model is trained from scratch.
 struct Initializer {
   enum class Kind : std::uint8_t { normal, constant };
   Kind kind = Kind::normal;
@@ -89,7 +89,7 @@ struct ModelSpec {
 
 /// The name of a weight of scope layer in one layer.
 std::string weight_name(const WeightSpec& spec, int layer);
-/// How many of a weight there are: one, or one for each layer of its stack.
+/// Returns how many of a weight there are: one, or one for each layer of its stack.
 int copies_of(const WeightSpec& weight, const ModelSpec& spec);
 
 class Pass;
@@ -104,12 +104,12 @@ class Family {
   /// The hidden states [n, d_model] that enter the stack.
   virtual Tensor enter(Pass& pass, int stack) = 0;
   virtual Tensor layer(Pass& pass, int stack, int layer, const Tensor& hidden) = 0;
-  /// What the head reads (for an encoder: what cross-attention reads).
+  /// Returns what the head reads (for an encoder: what cross-attention reads).
   virtual Tensor leave(Pass& pass, int stack, const Tensor& hidden) = 0;
 };
 
-/// Where weights come from. `find` returns the tensor of that name, or nothing where the source
-/// lacks it; `done` says that its memory will not be read again.
+/// A WeightSource is where weights come from. `find` returns the tensor of that name, or nothing
+/// where the source lacks it; `done` says that its memory will not be read again.
 struct WeightSource {
   std::function<std::optional<HostTensor>(const std::string& name)> find;
   std::function<void(const std::string& name)> done;

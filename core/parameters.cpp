@@ -15,7 +15,7 @@ std::int64_t round_up(std::int64_t elements) {
   return (elements + alignment_floats - 1) / alignment_floats * alignment_floats;
 }
 
-/// Those that decay, or the others.
+/// Returns the parameters that decay, or the others.
 std::vector<Parameter> parameters_of(const ModelSpec& spec, bool decaying) {
   std::vector<Parameter> list;
   for (const WeightSpec& weight : spec.weights) {

@@ -1,6 +1,6 @@
-// What training changes: every weight of a model once (tied weights share one), with its gradient
-// and AdamW's state, all in f32. Each of the four kinds lies in one array, so that the optimiser
-// and the gradient's norm are one call.
+// Parameters are what training changes: every weight of a model once (tied weights share one), with
+// its gradient and AdamW's state, all in f32. Each of the four kinds lies in one array, so that the
+// optimiser and the gradient's norm are one call.
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,7 @@ struct PlacedGist {
   std::vector<std::int32_t> slots;  // [tokens] in the cache
 };
 
-/// What the cross-attention of a pass reads.
+/// CrossInput is what the cross-attention of a pass reads.
 struct CrossInput {
   Tensor rows;  // [m, d_model]: rows of the encoder's output that get keys and values in this pass
   KeyValueCache* cache = nullptr;         // where these go, and others stand; none: rows alone
@@ -37,7 +37,7 @@ struct PassDropout {
   std::uint32_t pass = 0;  // of the step
 };
 
-/// What may be asked of a pass.
+/// PassOptions are what may be asked of a pass.
 struct PassOptions {
   int stack = 0;
   KeyValueCache* cache = nullptr;  // keys are read from and written to it; none: the batch's own
@@ -88,8 +88,8 @@ class Pass {
     Tensor positions, slots, key, value;
   };
   const Placed& placed() const { return placed_; }
-  /// Where the pass leaves the unrotated keys and values of the captured tokens: [layers, tokens,
-  /// heads, dim]; `tokens` may be 0.
+  /// Captured is where the pass leaves the unrotated keys and values of the captured tokens:
+  /// [layers, tokens, heads, dim]; `tokens` may be 0.
   struct Captured {
     Tensor tokens, key, value;
   };
@@ -104,7 +104,7 @@ class Pass {
   /// runs, until that has run backwards.
   Workspace& layer_memory() { return *layer_memory_; }
   int layer() const { return layer_; }
-  /// Where operations record their gradients; null outside training.
+  /// Returns where operations record their gradients; null outside training.
   Tape* tape() const { return tape_; }
   /// A dropout of its own for the next operation that asks; with probability 0 outside training. A
   /// layer that is computed again asks in the same order, and gets the same.

@@ -9,8 +9,8 @@
 namespace gist {
 namespace {
 
-/// Which hidden states of a decoder's batch predict its labels. A row whose labels begin with its
-/// first token is predicted from its stored gist.
+/// DecoderPredictions say which hidden states of a decoder's batch predict its labels. A row whose
+/// labels begin with its first token is predicted from its stored gist.
 struct DecoderPredictions {
   std::vector<std::int32_t> tokens;          // of the batch
   std::vector<std::int32_t> rows;            // [tokens] which label each predicts

@@ -1,4 +1,5 @@
-// What predicts the tokens of given answers: their loss, training and fidelity stand on it.
+// This file finds the hidden states that predict the tokens of given answers: their loss, training
+// and fidelity stand on it.
 #pragma once
 
 #include <cstdint>
@@ -26,13 +27,13 @@ struct LabelledSequence {
 
 std::span<const std::int32_t> answer_of(const LabelledSequence& sequence);
 
-/// What an encoder-decoder's encoder reads of each sequence: all up to the answer.
+/// Returns what an encoder-decoder's encoder reads of each sequence: all up to the answer.
 std::vector<EncoderInput> encoder_inputs(std::span<const LabelledSequence> sequences);
 /// The batch of its decoder, for answers that are known: each row is decoder_start and the answer
 /// but its last token, so that token i predicts label i.
 Batch decoder_batch(const ModelSpec& spec, std::span<const LabelledSequence> sequences);
 
-/// What predicts the labels of some sequences, in their order.
+/// Predictions are the states that predict the labels of some sequences, in their order.
 struct Predictions {
   Tensor hidden;                      // [labels, d_model]: what the head reads, in scratch memory
   std::vector<std::int32_t> labels;   // [labels]

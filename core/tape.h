@@ -29,7 +29,7 @@ class Gradients {
   void give(const Tensor& x, const Tensor& gradient);
   /// The same for a gradient that others have, too: it is never written to.
   void share(const Tensor& x, const Tensor& gradient);
-  /// Where an operation that can add to what is there writes the gradient of x.
+  /// A Target is where an operation that can add to what is there writes the gradient of x.
   struct Target {
     Tensor tensor;
     bool accumulate;

@@ -19,7 +19,8 @@ struct TrainingOptions {
   std::uint64_t seed = 0;      // of dropout
 };
 
-/// What one step found. The loss is the mean over all labels of the step, however it was split.
+/// StepResult is what one step found. The loss is the mean over all labels of the step, however it
+/// was split.
 struct StepResult {
   double loss = 0;
   double gradient_norm = 0;  // before clipping

@@ -31,7 +31,7 @@ void require_gist(std::span<const Interval> gists, Condition condition) {
        name_of(condition));
 }
 
-/// For each of n keys, the query from which on it is hidden: n where it never is.
+/// Returns for each of n keys the query from which on it is hidden: n where it never is.
 std::vector<std::int32_t> hidden_from(std::int32_t n, std::span<const Interval> gists,
                                       Condition condition) {
   std::vector<std::int32_t> ends(static_cast<std::size_t>(n), n);

@@ -1,5 +1,5 @@
-// Which queries see which keys. Gisting (Mu, Li and Goodman 2023, section 3.2) is nothing but a
-// choice of these intervals: one half-open interval of queries per key.
+// Visibility says which queries see which keys. Gisting (Mu, Li and Goodman 2023, section 3.2) is
+// nothing but a choice of these intervals: one half-open interval of queries per key.
 #pragma once
 
 #include <cstdint>
@@ -28,11 +28,11 @@ struct Interval {
   bool operator==(const Interval&) const = default;
 };
 
-/// For each of a causal row's n tokens as a key: the queries that see it. Key j is seen from j on;
-/// it is hidden again from the end of the first gist that begins (condition gist) or ends (neg)
-/// after it, and after `window` queries, j .. j + window - 1, where window is not 0. `gists` are
-/// the row's gists, in order, without overlap. Throws Error(data) where gists is empty in the gist
-/// and neg conditions.
+/// Returns, for each of a causal row's n tokens as a key, the queries that see it. Key j is seen
+/// from j on; it is hidden again from the end of the first gist that begins (condition gist) or
+/// ends (neg) after it, and after `window` queries, j .. j + window - 1, where window is not 0.
+/// `gists` are the row's gists, in order, without overlap. Throws Error(data) where gists is empty
+/// in the gist and neg conditions.
 std::vector<Interval> causal_visibility(std::int32_t n, std::span<const Interval> gists,
                                         Condition condition, std::int32_t window = 0);
 

@@ -50,7 +50,7 @@ void limit_resources(const std::string& path) {
 #endif
 }
 
-/// What the C library says of a heap that was overrun is the parent's to say.
+/// Keeps the C library from printing that a heap was overrun: to say so is the parent's part.
 void be_quiet() {
   const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   if (nowhere < 0) return;
@@ -123,7 +123,7 @@ int run(const std::vector<std::string>& arguments) {
   be_quiet();
   limit_resources(arguments[1]);
   const bool written = report(report_on(arguments[0], arguments[1]));
-  // Without HDF5's own clean-up, which can stumble over what a damaged file left.
+  // This leaves out HDF5's own clean-up, which can stumble over what a damaged file left.
   ::_exit(written ? 0 : 74);
 }
 

@@ -1,4 +1,4 @@
-// What a run that compresses into a store tells its caller.
+// These events are what a run that compresses into a store tells its caller.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace gist {
 
 class Compressor;
 
-/// What a run must finish once it has begun: a batch, from its computation until it is durable, and
-/// writing the store.
+/// CompressStep names what a run must finish once it has begun: a batch, from its computation until
+/// it is durable, and writing the store.
 enum class CompressStep : std::uint8_t { batch, publishing };
 
 /// Each function may be empty. All are called on the thread that called the library.
@@ -26,8 +26,8 @@ struct CompressEvents {
   /// A step begins, and is done, or ended by an error. `ends` must not throw.
   std::function<void(CompressStep step)> begins = {};
   std::function<void(CompressStep step)> ends = {};
-  /// What has become of a record, in the order of the input; of a stored one it is durable. Of an
-  /// interrupted run that goes on, records come again.
+  /// `record` is told what has become of a record, in the order of the input. A stored record is
+  /// durable by then. An interrupted run that goes on tells its earlier records again.
   std::function<void(const StagedRecord& record)> record = {};
   /// So many records were staged by an interrupted run, and are told again now. `fraction` of the
   /// input, where it is known, here and below.

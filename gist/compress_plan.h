@@ -1,4 +1,4 @@
-// What a run of compress would take: the same batches over the meta backend.
+// A plan says what a run of compress would take; it runs the same batches over the meta backend.
 #pragma once
 
 #include <cstddef>

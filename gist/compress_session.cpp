@@ -103,7 +103,7 @@ bool CompressSession::run() {
     batch_fraction_ = prompts_.fraction();
     batch_tokens_ += prompt->sequence.tokens();
     batch_.push_back(std::move(*prompt));
-    // With one record a batch, the receipt comes before the next record is read.
+    // Where a batch has one record, the receipt comes before the next record is read.
     if (limits_.records == 1) flush();
   }
   if (events_.run.stops()) return false;
@@ -135,7 +135,7 @@ void CompressSession::check_staged(const Prompt& prompt, const StagedRecord& sta
   prompts_.reject(prompt.source, Error(ErrorKind::data, staged.reason));
 }
 
-/// What is staged must be what this run makes: max_kl may change where that changes nothing.
+/// Checks that what is staged is what this run makes: max_kl may change where that changes nothing.
 void CompressSession::check_limit(const StagedRecord& staged) const {
   const PromptChecker* checker = compressor_.checker();
   if (checker == nullptr || !staged.checked) return;
@@ -176,7 +176,8 @@ void CompressSession::settle_stored(const Prompt& prompt, CompressedPrompt& comp
                                     Settled& settled) {
   StagedRecord record = prompt.record;
   if (!compressed.objection.empty()) {
-    // What compresses badly is not tried again with another input: that would depend on batches.
+    // A prompt that compresses badly is not tried again with another input: the result would depend
+    // on how the records were batched.
     if (!compressed.checked) prompts_.forget(record.id);
     return settle_rejected(prompt, compressed.objection, settled, compressed.checked);
   }

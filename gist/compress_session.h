@@ -38,7 +38,7 @@ class CompressSession {
   CompressSession(Compressor& compressor, PromptReader& prompts, Staging& staging,
                   const BatchLimits& limits, const CompressEvents& events);
 
-  /// What has become of the records.
+  /// Returns what has become of the records.
   const CompressTally& tally() const { return tally_; }
 
   /// Goes through the whole input: what is staged already is checked against it and told again, the
@@ -52,7 +52,7 @@ class CompressSession {
   void check_limit(const StagedRecord& staged) const;
   void flush();
 
-  /// What has become of a batch's prompts so far.
+  /// Settled counts what has become of a batch's prompts so far.
   struct Settled {
     std::vector<StagedRecord> records;
     std::vector<StagedRow> rows;
@@ -80,9 +80,10 @@ class CompressSession {
 /// Why a prompt was rejected when it had been compressed; nothing where it was not.
 using LateRejection = std::function<std::optional<std::string>(const Prompt& prompt)>;
 
-/// For a run that resumes where the store is finished: checks the input against it and tells its
-/// records, those that were not rejected. `rejection` is asked about prompts that the store lacks.
-/// False: the caller stopped it early. Throws Error(data) where the store is of another input.
+/// Serves a run that resumes where the store is finished: checks the input against the store and
+/// tells its records, without those that were rejected. `rejection` is asked about prompts that the
+/// store lacks. False: the caller stopped it early. Throws Error(data) where the store is of
+/// another input.
 bool tell_finished_store(const GistStore& store, PromptReader& prompts,
                          const LateRejection& rejection, const CompressEvents& events);
 

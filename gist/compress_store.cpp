@@ -21,8 +21,8 @@ namespace {
 constexpr const char* replace_key = "force";
 constexpr const char* max_kl_key = "max-kl";
 
-/// What a resumed run must agree with, besides the store's header. The names and values are those of
-/// the options of gist compress, so that it can go on with what another program began.
+/// Returns what a resumed run must agree with, besides the store's header. The names and values are
+/// those of the options of gist compress, so that it can go on with what another program began.
 nlohmann::ordered_json settings_of(const StoreTask& task, const CompressRun& run) {
   const CheckReference* check = run.check;
   std::vector<std::string> ignored = run.files.ignored_tensors;
@@ -124,7 +124,8 @@ void check_made_alike(const GistStore& store, const StoreHeader& header, bool wi
        difference);
 }
 
-/// What is staged stays for a run that resumes; a partial without any record is not worth keeping.
+/// Records that are staged stay for a run that resumes; a partial without any record is not worth
+/// keeping.
 void keep_or_discard(Staging& staging, const CompressEvents& events) {
   if (staging.records() == 0) return staging.discard();
   if (events.left_staged) events.left_staged(staging.records());

@@ -35,14 +35,15 @@
 
 namespace gist {
 
-/// What compress makes of prompts under such gisting, each as a gist or, for the instruction-cache
-/// baseline, with every token. Throws Error(usage) where the model can't do it: `model` names it.
+/// Returns what compress makes of prompts under such gisting: of each a gist or, for the
+/// instruction-cache baseline, with every token. Throws Error(usage) where the model can't do it:
+/// `model` names it.
 CompressionTask compression_task(const Gisting& gisting, bool full_prompt, const ModelSpec& spec,
                                  const std::string& model);
 /// The same as the model's gist.json says. Throws Error(usage) where it has none, too.
 CompressionTask compression_task(const ModelFiles& files, const ModelSpec& spec);
 
-/// What happens where the store, or an unfinished run of it, is there already.
+/// StoreBegin says what happens where the store, or an unfinished run of it, is there already.
 enum class StoreBegin : std::uint8_t {
   create,   // Error(cannot_create)
   resume,   // an unfinished run goes on; a finished store is compared with the input
@@ -61,7 +62,7 @@ struct StoreTask {
   std::string fields;    // how the records' fields were mapped, as a resumed run must map them
 };
 
-/// What became of a run.
+/// CompressOutcome says what became of a run.
 struct CompressOutcome {
   enum class End : std::uint8_t {
     published,        // the store is there
@@ -98,7 +99,8 @@ struct CompressRun {
 CompressOutcome compress_to_store(const StoreTask& task, const CompressRun& run,
                                   const CompressEvents& events);
 
-/// What a caller learns as an unfinished run is published. Each function may be empty.
+/// FinishEvents are what a caller learns as an unfinished run is published. Each function may be
+/// empty.
 struct FinishEvents {
   /// The staging file is open; `max_kl` is that of the run's CheckTask.
   std::function<void(std::optional<double> max_kl)> opened = {};

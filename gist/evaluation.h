@@ -1,4 +1,4 @@
-// What an evaluation measures of each record, for each of the systems that answer it.
+// An evaluation measures these things of each record, for each of the systems that answer it.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@
 
 namespace gist {
 
-/// How many characters of each text of a sample a run keeps, and a report shows.
+/// A run keeps so many characters of each text of a sample, and a report shows them.
 constexpr std::size_t most_sample_characters = 1500;
 
 /// A record to evaluate, as text.
@@ -41,7 +41,7 @@ struct EvaluationItem {
   }
 };
 
-/// How near a completion is to its reference.
+/// AnswerScores say how near a completion is to its reference.
 struct AnswerScores {
   bool exact = false;
   double f1 = 0;
@@ -60,12 +60,14 @@ struct RecordResult {
   std::int64_t completion_tokens = 0;
   std::int64_t prompt_tokens = 0;  // read to answer; what a store holds is not read
   std::int64_t kept_tokens = 0;    // of prompt and gist, that the answer sees
-  /// What a store of what the answer sees before the input takes: prompt and gist under pos, gist
-  /// alone under gist, nothing under neg. As stored_token_bytes (core/cost.h), as everywhere.
+  /// `kept_bytes` is the size in a store of what the answer sees before the input: prompt and gist
+  /// under pos, the gist alone under gist, nothing under neg. As stored_token_bytes (core/cost.h),
+  /// as everywhere.
   std::int64_t kept_bytes = 0;
 };
 
-/// What answers: a model under a condition, or a baseline of one, or completions of any origin.
+/// A system is what answers: a model under a condition, or a baseline of one, or completions of any
+/// origin.
 struct SystemDescription {
   std::string name;
   std::string model;  // its directory; "" for completions
@@ -82,7 +84,7 @@ struct SystemResults {
   double generation_seconds = 0;
 };
 
-/// What answering cost, without times.
+/// SystemCost is what answering cost, without times.
 struct SystemCost {
   std::int64_t generated_tokens = 0;
   double prompt_tokens = 0;  // a record

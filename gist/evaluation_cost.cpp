@@ -19,7 +19,7 @@ constexpr double timing_seconds = 60;
 
 using Items = std::vector<const EvaluationItem*>;
 
-/// At most so many of them, evenly spread.
+/// Returns at most so many of the items, evenly spread.
 Items some_of(const Items& items, std::size_t most) {
   if (items.size() <= most) return items;
   Items result;
@@ -39,7 +39,7 @@ RowLengths lengths_of(const EvaluationItem& item, std::int32_t most_new_tokens) 
           answer_tokens(item, most_new_tokens)};
 }
 
-/// What is asked of a model about a record, and what is stored of its prompt.
+/// TimedRecord is what is asked of a model about a record, and what is stored of its prompt.
 struct TimedRecord {
   Sequence sequence;
   Condition condition = Condition::pos;
@@ -105,14 +105,15 @@ void measure_times(const Items& items, const Model& model, GenerationOptions opt
   });
 }
 
-/// Which records are timed, and how long that will take in all ways.
+/// Timing says which records are timed, and how long that will take in all ways.
 struct Timing {
   Items items;
   std::int32_t tokens = 1;  // of each answer
   double seconds = 0;
 };
 
-/// From the time of the first two tokens of one answer, with nothing cached, and the ways' FLOPs.
+/// Plans by the time of the first two tokens of one answer, with nothing cached, and by the ways'
+/// FLOPs.
 Timing plan_timing(const Items& items, const Model& model, const GenerationOptions& generation,
                    const CostReport& counted) {
   Timing timing{some_of(items, most_timed_records), 1, 0};

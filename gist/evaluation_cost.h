@@ -1,5 +1,5 @@
-// What answers cost with nothing, the instruction or its gist cached: counted, and measured on this
-// machine.
+// This file tells what answers cost with nothing, the instruction or its gist cached: counted, and
+// measured on this machine.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace gist {
 
-/// What one way of caching costs, over the same records.
+/// CachingCost is what one way of caching costs, over the same records.
 struct CachingCost {
   Caching caching = Caching::none;
   double read_tokens = 0;  // a record
@@ -34,7 +34,8 @@ struct CostReport {
   std::int64_t timed_records = 0;  // some of them, evenly spread
   std::int32_t timed_tokens = 0;   // of each timed answer
   std::vector<CachingCost> ways;   // first: nothing is cached
-  /// After how many uses of a prompt its storing has paid, by FLOPs (visible) and by seconds.
+  /// Returns after how many uses of a prompt its storing has paid, by FLOPs (visible) and by
+  /// seconds.
   std::optional<std::int64_t> uses_by_flops(const CachingCost& way) const;
   std::optional<std::int64_t> uses_by_time(const CachingCost& way) const;
 };

@@ -46,7 +46,7 @@ void EvaluationData::read(Evaluation& evaluation, const EvaluationDataEvents& ev
       EvaluationRecord result = texts_of(each);
       const std::string group = group_of(each);
       if (!action(each)) return;
-      // After all that may reject it: a record that is rejected makes no group.
+      // This comes after all that may reject the record: a record that is rejected makes no group.
       result.group = index_of(group, evaluation.groups);
       evaluation.records.push_back(std::move(result));
     });

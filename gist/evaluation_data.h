@@ -18,7 +18,7 @@ namespace gist {
 /// The texts of a record that has an "output".
 EvaluationRecord texts_of(const Record& record);
 
-/// Which records there are, and how they are read.
+/// EvaluationDataSetup says which records there are, and how they are read.
 struct EvaluationDataSetup {
   std::string path;  // "-": standard input
   FieldMap fields = {};
@@ -27,8 +27,9 @@ struct EvaluationDataSetup {
   std::string group_by = "";    // the field that groups have in common; "": there are no groups
 };
 
-/// What becomes of records that are not measured. Either may be empty: then the error of a record
-/// that can't be used is thrown on, and nobody hears of those that are left out.
+/// EvaluationDataEvents decide what becomes of records that are not measured. Either may be empty:
+/// then the error of a record that can't be used is thrown on, and nobody hears of those that are
+/// left out.
 struct EvaluationDataEvents {
   RejectRecord reject = {};
   std::function<void(const LeftOut& record)> left_out = {};

@@ -1,4 +1,4 @@
-// What an evaluation tells its caller while it runs.
+// These events are what an evaluation tells its caller while it runs.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ enum class EvaluationPhase : std::uint8_t {
   cost,        // ways of caching
 };
 
-/// What is done of a phase. It is told once with nothing done, and then as pieces are done; a phase
-/// ends where all are.
+/// EvaluationProgress says what is done of a phase. It is told once with nothing done, and then as
+/// pieces are done; a phase ends where all are.
 struct EvaluationProgress {
   EvaluationPhase phase = EvaluationPhase::loss;
   std::string system;  // its name
@@ -29,7 +29,7 @@ struct EvaluationProgress {
   std::uint64_t total = 0;
 };
 
-/// What measuring the cost is about to do, and how long it will take.
+/// CostTiming says what measuring the cost is about to do, and how long it will take.
 struct CostTiming {
   std::int64_t records = 0;          // that FLOPs are counted of
   std::uint64_t records_in_all = 0;  // of the evaluation

@@ -39,11 +39,11 @@ void read_completions(EvaluationData& data, const EvaluationDataEvents& events, 
 /// How, and what is measured beside losses and completions.
 struct EvaluationMeasures {
   GenerationOptions generation = {};  // its limits: see EvaluatedSystem::generation
-  /// How near next-token distributions are to the reference's, which stays loaded meanwhile. Needs
-  /// a system under pos, and another one.
+  /// Measures how near next-token distributions are to the reference's, which stays loaded
+  /// meanwhile. This needs a system under pos, and another one.
   bool fidelity = false;
-  /// What an answer of the first system under gist costs (gist/evaluation_cost.h). Needs one that
-  /// reads whole records, behind no store.
+  /// Measures what an answer of the first system under gist costs (gist/evaluation_cost.h). This
+  /// needs one that reads whole records, behind no store.
   bool cost = false;
   BackendOpener open_backend = {};
 };

@@ -1,4 +1,4 @@
-// What answers the records of an evaluation: models under conditions, and baselines.
+// A system answers the records of an evaluation: a model under a condition, or a baseline.
 #pragma once
 
 #include <functional>
@@ -14,14 +14,14 @@
 
 namespace gist {
 
-/// How a model answers.
+/// SystemSetup says how a model answers.
 struct SystemSetup {
   ModelSetup model;  // how the model is found and run
-  /// What records are read as. Where it names no store and no gisting, gist.json says it, if there
-  /// is one.
+  /// `contexts` says what records are read as. Where it names no store and no gisting, gist.json
+  /// says it, if there is one.
   ContextSource contexts;
-  /// What the model makes of k tokens without training; then the condition is pos, and
-  /// `kept_tokens`, at least 1, is the k that the prompt is cut or pooled to.
+  /// `baseline` is what the model makes of k tokens without training; then the condition is pos,
+  /// and `kept_tokens`, at least 1, is the k that the prompt is cut or pooled to.
   std::optional<Baseline> baseline;
   std::int32_t kept_tokens = 0;
   std::uint64_t seed = 0;  // of a random baseline
@@ -52,14 +52,14 @@ class EvaluatedSystem {
   /// Bytes of a token's activations in a store: in the dtype of the given one, else in f32.
   std::size_t token_bytes() const { return stored_token_bytes(shapes_, contexts_.store_dtype()); }
 
-  /// How many tokens answers may have is the caller's to say: `limits` with the model's end tokens,
-  /// and its gist token banned.
+  /// Returns `limits`, in which the caller says how many tokens answers may have, with the model's
+  /// end tokens, and its gist token banned.
   GenerationOptions generation(const GenerationOptions& limits) const;
 
   /// Loads the weights, onto what `open_backend` opens; without it, open_device. Call it once.
   LoadedModel load(const BackendOpener& open_backend);
   const ModelSetup& setup() const { return setup_.model; }
-  /// For the model that `load` gave, which must outlive the function.
+  /// Compresses with the model that `load` gave, which must outlive the function.
   StoredGists stored(const Model& model);
 
  private:

@@ -22,7 +22,7 @@ namespace gist {
 /// count. An input that is missing is empty. Throws Error(data) where the instruction is missing.
 Sha256 question_sha256(const Record& record);
 
-/// For unordered containers: a hash is random as it is.
+/// Sha256Hash serves unordered containers: a hash is random as it is.
 struct Sha256Hash {
   std::size_t operator()(const Sha256& digest) const {
     std::size_t value = 0;
@@ -47,8 +47,8 @@ class ExcludedRecords {
   /// Reads them. A record that can't be used goes to `reject`. Throws as RecordReader does.
   ExcludedRecords(const ExcludedFiles& files, const FieldMap& map, const RejectRecord& reject);
 
-  /// Where a record that asks the same stands. Throws as question_sha256 does, where there are
-  /// files at all.
+  /// Returns where a record stands that asks the same. Throws as question_sha256 does, where there
+  /// are files at all.
   std::optional<RecordPlace> find(const Record& record) const;
 
  private:

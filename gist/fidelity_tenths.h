@@ -1,6 +1,6 @@
-// What a KL divergence means for a model: records in tenths by how near their answers are to the
-// reference's, how many of each tenth are answered alike, and the bound that follows for compress
-// --max-kl.
+// This file tells what a KL divergence means for a model. It puts records into tenths by how near
+// their answers are to the reference's, and tells how many of each tenth are answered alike, and
+// the bound that follows for compress --max-kl.
 #pragma once
 
 #include <cstddef>

@@ -26,7 +26,7 @@
 
 namespace gist {
 
-/// What made a gist: only that model can read it.
+/// GistOrigin says what made a gist: only that model can read it.
 struct GistOrigin {
   std::string name;  // of the store or of the model, for messages
   StoreHeader header;
@@ -75,21 +75,22 @@ class GistModel {
   const Model& model() const { return loaded_.model; }
   const LoadedModel& loaded() const { return loaded_; }
   Dtype compute_dtype() const { return setup_.compute.dtype; }
-  /// How prompts are gisted; nothing where neither gist.json nor the constructor says it.
+  /// Returns how prompts are gisted; nothing where neither gist.json nor the constructor says it.
   const std::optional<Gisting>& gisting() const { return gisting_; }
-  /// What it makes of prompts. Throws Error(usage) where how they are gisted isn't known, or the
-  /// model doesn't compress: it was trained under another condition, or has no gist tokens.
+  /// Returns what the model makes of prompts. Throws Error(usage) where how they are gisted isn't
+  /// known, or the model doesn't compress: it was trained under another condition, or has no gist
+  /// tokens.
   CompressionTask compressing() const;
 
   /// Compresses prompts, as compress_prompts does.
   std::vector<PromptGist> compress(std::span<const std::string> instructions);
 
-  /// What answers an input behind a gist. Throws Error(data), `place` first, where another model
-  /// made the gist, or there is no room for an answer.
+  /// Returns the request that answers an input behind a gist. Throws Error(data), `place` first,
+  /// where another model made the gist, or there is no room for an answer.
   TextRequest behind(const PromptGist& gist, const std::string& input, std::uint64_t ordinal = 0,
                      const std::string& place = "request");
-  /// What answers a record without a stored gist (ContextReader): {"instruction", "input"} or
-  /// {"text"}. Its place is `place` and the record's line.
+  /// Returns the request that answers a record without a stored gist (ContextReader):
+  /// {"instruction", "input"} or {"text"}. Its place is `place` and the record's line.
   TextRequest reading(const Record& record, const std::string& place = "request") const;
 
   /// Greedy, with the gist token banned and the model's end tokens.

@@ -14,7 +14,7 @@
 
 namespace gist {
 
-/// How a model is found and run.
+/// ModelSetup says how a model is found and run.
 struct ModelSetup {
   PluginSearch plugins;         // where families are looked for
   std::string family;           // the id of the one to use where several serve a model; "": any

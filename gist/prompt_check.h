@@ -21,8 +21,8 @@ struct CheckTask {
   std::optional<double> max_kl;       // nats a label, in the mean of a prompt; nothing: any
 };
 
-/// What a check asks for, and the model that answers from the whole prompt, under pos: another one,
-/// or the one that compresses. It is not loaded yet.
+/// CheckReference is what a check asks for, and the model that answers from the whole prompt, under
+/// pos: another model, or the one that compresses. It is not loaded yet.
 class CheckReference {
  public:
   /// `files`, `spec` and `task` are those of the model that compresses; they must outlive it.

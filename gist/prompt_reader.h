@@ -25,7 +25,7 @@ struct Shard {
   std::uint64_t count = 1;
 };
 
-/// What compress is to make of each prompt.
+/// CompressionTask says what compress is to make of each prompt.
 struct CompressionTask {
   Condition condition = Condition::gist;  // pos for full prompts
   std::int32_t gist_tokens = 0;
@@ -46,7 +46,8 @@ struct Prompt {
   std::optional<Question> question;  // of a stored one that is to be checked
 };
 
-/// What becomes of records that are not compressed. Both are called on the thread that reads.
+/// PromptEvents decide what becomes of records that are not compressed. Both are called on the
+/// thread that reads.
 struct PromptEvents {
   /// A record can't be used. It may throw the error on, which ends the run. Where it is empty, the
   /// first such record ends the run.
@@ -72,7 +73,7 @@ class PromptReader {
   /// that is known already never is. A record that can't be used comes with
   /// status rejected where the run keeps going, and ends it otherwise.
   std::optional<Prompt> next();
-  /// How many prompts it has given that were not rejected.
+  /// Returns how many prompts it has given that were not rejected.
   std::uint64_t used() const { return used_; }
   /// Says that a prompt that was to be stored was rejected after all: the same id may come again.
   void forget(const std::string& id) { seen_.erase(id); }
@@ -82,7 +83,7 @@ class PromptReader {
   bool may_reject() const { return events_.reject != nullptr; }
   /// The input's name, for messages.
   const std::string& name() const { return records_.name; }
-  /// How much of the input is done, from 0 to 1; nothing where that isn't known.
+  /// Returns how much of the input is done, from 0 to 1; nothing where that isn't known.
   std::optional<double> fraction() const;
 
  private:

@@ -1,4 +1,4 @@
-// Where records come from: an input file, or a program's own memory.
+// A record source says where records come from: an input file, or a program's own memory.
 #pragma once
 
 #include <functional>
@@ -19,7 +19,7 @@ struct RecordSource {
   std::function<std::optional<Record>()> next;
   /// Parses what `next` gave. An Error(data) rejects the record alone.
   std::function<Record(Record record)> parse;
-  /// How much of the input `next` has given, from 0 to 1. It may be empty, and may not know.
+  /// Tells how much of the input `next` has given, from 0 to 1. It may be empty, and may not know.
   std::function<std::optional<double>()> fraction = {};
 };
 

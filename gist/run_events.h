@@ -1,4 +1,4 @@
-// What a long run tells its caller, and what it asks.
+// RunEvents are what a long run tells its caller, and what it asks.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// What decided the results of a run, kept with what it has done: a run that resumes it must agree.
+// Settings that decided the results of a run are kept with what it has done: a run that resumes it
+// must agree with them.
 #pragma once
 
 #include <string>

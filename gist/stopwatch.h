@@ -1,4 +1,4 @@
-// How long something takes.
+// A stopwatch says how long something takes.
 #pragma once
 
 #include <chrono>

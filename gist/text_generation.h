@@ -28,15 +28,15 @@ struct TextCompletion {
   std::int64_t tokens = 0;  // those of the stop string counted
 };
 
-/// What a caller hears while contexts are answered; requests are numbered from 0 in the order of
-/// `next`. `next` and `done` must be set.
+/// TextEvents are what a caller hears while contexts are answered. Requests are numbered from 0 in
+/// the order of `next`. `next` and `done` must be set.
 struct TextEvents {
   /// The next request, or nothing at the end of the input; asked whenever there may be room.
   std::function<std::optional<TextRequest>()> next;
   /// Whether `text` wants to hear of this request, as it stands now; unset: of each.
   std::function<bool(std::uint64_t request)> follows = {};
-  /// After each token: the text so far that will stay as it is. False ends the request with the
-  /// reason `stop`.
+  /// `text` hears after each token the text so far that will stay as it is. False ends the request
+  /// with the reason `stop`.
   std::function<bool(std::uint64_t request, std::string_view settled)> text = {};
   /// Requests come in the order in which they end.
   std::function<void(std::uint64_t request, TextCompletion completion)> done;

@@ -85,7 +85,7 @@ std::vector<NumberedDirectory> numbered(const fs::path& parent, std::string_view
   return found;
 }
 
-/// What can't be removed is no reason to stop a run.
+/// Removes a directory; one that can't be removed is no reason to stop a run.
 void remove_or_warn(const fs::path& directory, const RunEvents& events) {
   std::error_code error;
   fs::remove_all(directory, error);

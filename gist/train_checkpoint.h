@@ -59,9 +59,9 @@ void save_checkpoint(const Parameters& parameters, const BaseModel& base, const 
 void remove_old_checkpoints(const TrainTask& task, const RunEvents& events);
 /// The last checkpoint in DIR.
 std::optional<std::filesystem::path> last_checkpoint(const std::filesystem::path& output);
-/// Where the last checkpoint in DIR stands; its bytes are those that were written. Throws
-/// Error(data) where they aren't, or it is none: which file and tensor, and which checkpoint
-/// remains.
+/// Reads the state of the last checkpoint in DIR, and checks that its bytes are those that were
+/// written. Throws Error(data) where they aren't, or it is none: which file and tensor, and which
+/// checkpoint remains.
 RunState read_last_checkpoint(const std::filesystem::path& output, const RunEvents& events);
 /// Reads weights and optimiser state.
 void load_checkpoint(Parameters& parameters, const std::filesystem::path& checkpoint);

@@ -45,7 +45,7 @@ void check_length(std::int32_t tokens, const Record& record, const ModelSpec& sp
        record.where, record.line, tokens, spec.max_positions, spec.max_positions);
 }
 
-/// What can be said of a record without the others.
+/// Prepared is what can be said of a record without the others.
 struct Prepared {
   bool left_out = false;
   std::optional<RecordPlace> stands_in;  // of one that is excluded

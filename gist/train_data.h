@@ -29,9 +29,10 @@ struct TrainData {
   std::string sha256;  // of all records' tokens: whether another run reads the same
 };
 
-/// What is asked and told while records are read. Each function may be empty.
+/// TrainDataEvents are what is asked and told while records are read. Each function may be empty.
 struct TrainDataEvents {
-  /// What becomes of a record that can't be used; where this is empty, its error is thrown.
+  /// `reject` decides what becomes of a record that can't be used; where it is empty, the record's
+  /// error is thrown.
   RejectRecord reject = {};
   /// Whether a record is to be left out, because one that stands there asks the same. It is called
   /// on several threads at once; its Error(data) rejects the record.
@@ -50,11 +51,12 @@ std::optional<TrainData> read_train_data(RecordReader& reader, const BaseModel& 
                                          const ModelSpec& spec, const TrainTask& task,
                                          std::size_t texts, const TrainDataEvents& events = {});
 
-/// How many of the held-out records stand in the data, too: they ask the same
+/// Returns how many of the held-out records stand in the data, too: they ask the same
 /// (gist/excluded_records.h).
 std::size_t leaked_records(const TrainData& held_out, const TrainData& data);
 
-/// Which records a step is made of. Each epoch has an order of its own, drawn from the seed.
+/// RecordOrder says which records a step is made of. Each epoch has an order of its own, drawn from
+/// the seed.
 class RecordOrder {
  public:
   RecordOrder(const TrainTask& task, std::size_t records)

@@ -1,4 +1,4 @@
-// What a training session tells its caller as it goes, and what it asks.
+// These events are what a training session tells its caller as it goes, and what it asks.
 #pragma once
 
 #include <cstddef>
@@ -46,7 +46,7 @@ struct LossAlarm {
 /// Each function may be empty. All are called on the thread that runs the session, and what one
 /// throws ends the session.
 struct TrainEvents {
-  /// Where lines for people go. `run.stop_requested` is asked after each step: the session then
+  /// `run` gets lines for people. `run.stop_requested` is asked after each step: the session then
   /// saves a checkpoint and ends.
   RunEvents run = {};
   /// A piece of work begins. What the function returns lives until the work has ended, in whichever

@@ -1,4 +1,4 @@
-// What a run writes down as it goes: JSON lines, one a step.
+// A run writes down as it goes what happens: JSON lines, one a step.
 #pragma once
 
 #include <cstdint>

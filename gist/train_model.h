@@ -51,7 +51,8 @@ void fit_vocabulary(BaseModel& base, bool with_gist_token);
 void fill(Parameters& parameters, const BaseModel& base, const ModelSpec& spec,
           bool with_gist_token, std::uint64_t seed);
 
-/// What a run starts from, for comparison: the hash of weights, configuration and tokenizer.
+/// Returns a name of what a run starts from, for comparison: the hash of weights, configuration and
+/// tokenizer.
 std::string fingerprint_of(const BaseModel& base);
 
 }  // namespace gist

@@ -1,4 +1,4 @@
-// What a training run takes: counted on shapes alone, before any memory is asked for.
+// A plan says what a training run takes, counted on shapes alone, before any memory is asked for.
 #pragma once
 
 #include <cstddef>
@@ -37,7 +37,7 @@ TrainPlan plan_training(std::unique_ptr<Family> family, const TrainData& data,
 /// Throws Error(unavailable), with the numbers and what would help, where the plan doesn't fit.
 void require_memory(const TrainPlan& plan, const TrainTask& task);
 
-/// What `gist train --dry-run` prints.
+/// Returns what `gist train --dry-run` prints.
 nlohmann::ordered_json to_json(const TrainPlan& plan, const TrainData& data);
 
 }  // namespace gist

@@ -14,7 +14,7 @@
 namespace gist {
 namespace {
 
-/// What stands before the record's answer.
+/// Returns what stands before the record's answer.
 Context context_of(const LabelledSequence& record) {
   Context context;
   context.sequence = record.sequence;
@@ -24,8 +24,8 @@ Context context_of(const LabelledSequence& record) {
   return context;
 }
 
-/// As `generate` and `evaluate` would answer with the model that training leaves, in passes no
-/// larger than training's.
+/// Returns options with which samples are answered as `generate` and `evaluate` would answer with
+/// the model that training leaves, in passes no larger than training's.
 GenerationOptions greedy_options(const std::vector<Context>& contexts, const BaseModel& base,
                                  const TrainTask& task) {
   GenerationOptions options;

@@ -15,10 +15,10 @@ namespace gist {
 
 constexpr std::int32_t most_sample_tokens = 64;  // of an answer
 
-/// What the model answers, as it stands, to the held-out records whose texts are kept, all in one
-/// go: greedily, so that it draws nothing, and with memory of its own, so that training goes on as
-/// if nothing had been asked. An object a record, with its texts and the answer, for metrics.jsonl.
-/// `alive`, which may be empty, is called between the tokens. Throws as `generate`.
+/// Returns what the model answers, as it stands, to the held-out records whose texts are kept, all
+/// in one go: greedily, so that it draws nothing, and with memory of its own, so that training goes
+/// on as if nothing had been asked. An object a record, with its texts and the answer, for
+/// metrics.jsonl. `alive`, which may be empty, is called between the tokens. Throws as `generate`.
 nlohmann::ordered_json answered_samples(const Model& model, const TrainData& held_out,
                                         const BaseModel& base, const TrainTask& task,
                                         const std::function<void()>& alive);

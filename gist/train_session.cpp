@@ -150,7 +150,7 @@ void TrainSession::give_up(const StepResult& result) {
        (task_.output / spikes_name).string(), diverged_hint());
 }
 
-/// What is left, and what to do: the same run would end in the same way.
+/// Says what is left, and what to do: the same run would end in the same way.
 std::string TrainSession::diverged_hint() const {
   const auto checkpoint = last_checkpoint(task_.output);
   return fmt::format(

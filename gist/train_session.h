@@ -18,7 +18,7 @@
 
 namespace gist {
 
-/// What a session works on. All of it must outlive the session.
+/// TrainInputs are what a session works on. All of it must outlive the session.
 struct TrainInputs {
   const TrainTask& task;
   const BaseModel& base;
@@ -26,7 +26,7 @@ struct TrainInputs {
   const TrainData* held_out = nullptr;  // null: nothing is evaluated
 };
 
-/// How a session ended.
+/// TrainResult says how a session ended.
 struct TrainResult {
   std::int64_t step = 0;  // after so many steps
   bool stopped = false;   // before the last one, as it was asked to

@@ -1,4 +1,5 @@
-// Where a training run begins: anew, or where an earlier process of it has left off.
+// This file finds where a training run begins: anew, or where an earlier process of it has left
+// off.
 #pragma once
 
 #include <cstdint>

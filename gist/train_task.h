@@ -1,4 +1,4 @@
-// What a training run is asked to do.
+// TrainTask is what a training run is asked to do.
 #pragma once
 
 #include <cstdint>
@@ -37,11 +37,12 @@ struct TrainTask {
 
   /// Steps of an epoch over so many records: its last one may have fewer records than the others.
   std::int64_t epoch_steps(std::size_t records) const;
-  /// Of the whole run.
+  /// Returns the number of steps of the whole run.
   std::int64_t total_steps(std::size_t records) const;
 };
 
-/// What decides the numbers of a run: kept in its checkpoints, and compared when one is resumed.
+/// Returns the settings that decide the numbers of a run. They are kept in its checkpoints, and
+/// compared when one is resumed.
 nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t total_steps,
                                          Dtype dtype);
 

@@ -40,7 +40,7 @@ struct KeyEntry {
   bool judged = false;
 };
 
-/// What the judge said of a system, a value a verdict.
+/// Outcomes are what the judge said of a system, a value a verdict.
 using Outcomes = std::vector<double>;  // 1: it won, 0.5: a tie, 0: it lost
 
 }  // namespace

@@ -22,7 +22,7 @@ struct BlindedPair {
 /// on the seed alone.
 std::vector<BlindedPair> blinded_pairs(const Evaluation& evaluation, std::uint64_t seed);
 
-/// How often the judge preferred a system to the reference.
+/// WinRate says how often the judge preferred a system to the reference.
 struct WinRate {
   std::string system, reference;
   std::uint64_t wins = 0, ties = 0, losses = 0;

@@ -29,8 +29,8 @@ std::string scientific(double value) {
   return fmt::format("{:.3g}e{}", value / std::pow(10, exponent), exponent);
 }
 
-/// With as many digits as tell neighbours `step` apart from each other, and the thousands or
-/// millions of the axis's greatest value.
+/// Writes a value with as many digits as tell neighbours `step` apart from each other, and with the
+/// thousands or millions of the axis's greatest value.
 std::string tick_text(double value, double step, double greatest, Quantity quantity) {
   if (quantity == Quantity::bytes || quantity == Quantity::flops ||
       quantity == Quantity::duration) {

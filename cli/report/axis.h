@@ -1,4 +1,4 @@
-// Where values stand on a chart's axis, and which of them are written at it.
+// An axis says where values stand on a chart, and which of them are written at it.
 #pragma once
 
 #include <cstdint>

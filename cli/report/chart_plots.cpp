@@ -17,7 +17,7 @@ std::vector<Point2> placed(std::span<const LineChart::Point> points, const Axis&
   return at;
 }
 
-/// From the lows there to the highs back.
+/// Draws a line along the lows and then back along the highs.
 Html envelope(const LineChart::Line& line, const Axis& x, const Axis& y) {
   std::vector<Point2> border, back;
   for (const LineChart::Point& point : line.points) {
@@ -56,7 +56,8 @@ Html drawn(const LineChart::Line& line, const Axis& x, const Axis& y) {
   return parts;
 }
 
-/// What the page's script shows under the pointer: of each point where it stands, and its values.
+/// Writes what the page's script shows under the pointer: for each point where it stands, and its
+/// values.
 Html values_of(const LineChart::Line& line, const LineChart& chart, const Axis& x, const Axis& y) {
   std::string points;
   for (const LineChart::Point& point : line.points) {

@@ -60,7 +60,7 @@ std::string compression_note(const EvaluationView& view) {
       view.reference_name(), shown(most_points, Quantity::count));
 }
 
-/// How many answers had a logit that is no number.
+/// Returns how many answers had a logit that is no number.
 std::uint64_t infinite_divergences(const Evaluation& evaluation) {
   std::uint64_t count = 0;
   for (const SystemResults& system : evaluation.systems) {
@@ -94,8 +94,8 @@ Html lead(const EvaluationView& view) {
                      count(view.systems()), view.reference_name());
 }
 
-/// How much of the reference's quality a system keeps, by the first metric that the reference has
-/// any of.
+/// Returns how much of the reference's quality a system keeps, by the first metric that the
+/// reference has any of.
 std::optional<KeyFigure> kept_quality(const EvaluationView& view, std::size_t system) {
   for (const Metric* metric : headlines(view)) {
     if (metric->unit != Metric::Unit::fraction) continue;
@@ -115,7 +115,8 @@ Html from_to(double from, double to, Quantity quantity) {
   return number(from, quantity) + Html{" → "} + number(to, quantity);
 }
 
-/// What the first gist keeps of the reference's quality, and saves; of other evaluations nothing.
+/// Says how much of the reference's quality the first gist keeps, and what it saves; says nothing
+/// where an evaluation has no gist.
 Html headline_of(const EvaluationView& view) {
   const std::vector<SystemResults>& systems = view.evaluation.systems;
   const SystemResults& whole = systems[view.evaluation.reference];
@@ -159,8 +160,8 @@ PageSection provenance_of_evaluation(const EvaluationView& view, const Provenanc
   return section;
 }
 
-/// What --json and --tsv print; without groups where these are so many that the page would be
-/// large.
+/// Embeds the files that --json and --tsv print; without groups where these are so many that the
+/// page would be large.
 Html files_of(const Evaluation& evaluation, const EvaluationSummary& summary,
               const std::optional<CostReport>& cost) {
   constexpr std::size_t most_group_systems = 64;

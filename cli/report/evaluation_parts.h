@@ -22,7 +22,7 @@ struct SystemMeasure {
   std::vector<double> values;  // [systems]; not a number where there is none
 };
 
-/// What all parts are made from.
+/// EvaluationView is what all parts are made from.
 struct EvaluationView {
   const Evaluation& evaluation;
   const EvaluationSummary& summary;
@@ -41,14 +41,14 @@ Quantity quantity_of(const Metric& metric);
 std::string title_of(const Metric& metric);
 /// The metrics that any system has, in their order.
 std::vector<const Metric*> measured(const EvaluationView& view);
-/// Those of them that are also shown by group.
+/// Returns the metrics that are also shown by group.
 std::vector<const Metric*> headlines(const EvaluationView& view);
 
 // --- evaluation_tables.cpp ---
 
 Html systems_table(const EvaluationView& view);
 Html metrics_table(const EvaluationView& view);
-/// With the controls that filter it; of the groups with most records.
+/// Returns a table of the groups with most records, and the controls that filter it.
 Html groups_table(const EvaluationView& view);
 Html costs_table(const EvaluationView& view);
 

@@ -45,7 +45,7 @@ Html difference_html(const MetricSummary& summary, double confidence) {
               number_with_sign(interval.high, quantity), word.empty() ? word : " " + word);
 }
 
-/// With the difference to the reference where `confidence` says when it is sure.
+/// Shows a metric, and its difference to the reference where `confidence` says when that is sure.
 Html metric_cell(const MetricSummary* summary, std::optional<double> confidence) {
   if (summary == nullptr) return number_cell(Html{"–"});
   const Quantity quantity = quantity_of(*summary->metric);

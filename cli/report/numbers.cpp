@@ -39,7 +39,7 @@ constexpr auto flop_units =
     std::to_array<Unit>({{1, ""}, {1e3, " k"}, {1e6, " M"}, {1e9, " G"}, {1e12, " T"}});
 constexpr auto time_units = std::to_array<Unit>({{1e-6, " µs"}, {1e-3, " ms"}, {1, " s"}});
 
-/// In the largest unit that the scale has one of.
+/// Writes a value in the largest unit that `scale` has at least one of.
 std::string in_unit(double value, double scale, std::span<const Unit> units) {
   Unit unit = units.front();
   for (const Unit& each : units) {

@@ -8,7 +8,7 @@
 
 namespace gist {
 
-/// What a number counts: how many digits it is shown with, and its unit.
+/// A quantity is what a number counts: it decides the number's digits and its unit.
 enum class Quantity : std::uint8_t {
   number,
   count,    // of things; a mean of counts has a decimal

@@ -73,8 +73,9 @@ Html files_html(const std::vector<PageFile>& files);
 /// Charts side by side: as many as the screen has room for, or larger and two at most.
 Html chart_row(const std::vector<Html>& charts, bool in_pairs = false);
 
-/// What people change the items of a list by: shown where the script runs. `list` is the id of the
-/// list, whose items have the attribute data-item, and one for each control: data-NAME.
+/// A control lets people change which items of a list they see; it is shown where the script runs.
+/// `list` is the id of the list, whose items have the attribute data-item, and one for each
+/// control: data-NAME.
 struct Control {
   enum class Kind : std::uint8_t {
     filter,  // items whose data-NAME is the choice's value

@@ -14,7 +14,7 @@
 namespace gist {
 namespace {
 
-/// As a shell reads it as one word.
+/// Quotes a text so that a shell reads it as one word.
 std::string shell_word(const std::string& text) {
   constexpr std::string_view plain = "-_./=:,+@%";
   const bool needs_none = !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {

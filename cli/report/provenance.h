@@ -1,4 +1,4 @@
-// Where a report comes from: what somebody needs to make it again, or to doubt it.
+// Provenance is where a report comes from: what somebody needs to make it again, or to doubt it.
 #pragma once
 
 #include <string>

@@ -15,7 +15,7 @@ constexpr double least_divergence = 1e-6;  // less is as good as nothing
 
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
-/// How many times more bytes the reference keeps of a record's prompt.
+/// Returns how many times more bytes the reference keeps of a record's prompt.
 double compression(const EvaluationView& view, std::size_t system, std::size_t record) {
   const auto kept = [&](std::size_t each) {
     return static_cast<double>(view.evaluation.systems[each].records[record].kept_bytes);

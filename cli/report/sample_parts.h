@@ -1,4 +1,4 @@
-// What samples are made of, in every page that has them: a record's texts, and answers beside its
+// Every page with samples makes them of these parts: a record's texts, and answers beside its
 // reference.
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace gist {
 
-/// What was asked. A text that is empty is left out; nothing where both are.
+/// Shows what was asked. A text that is empty is left out; nothing where both are.
 Html sample_prompt(const std::string& instruction, const std::string& input);
 
 /// An answer among others: <div> with its name, what is said of it, and `text`, which may be empty.

@@ -21,8 +21,8 @@ double rouge(const EvaluationView& view, std::size_t system, std::size_t record)
   return result_of(view, system, record).scores.rouge.rougeL.f;
 }
 
-/// How far the worst answer's ROUGE-L lies below the reference system's; of one system alone, below
-/// the best there is.
+/// Returns how far the worst answer's ROUGE-L lies below the reference system's; where there is one
+/// system alone, below the best there is.
 double fall(const EvaluationView& view, std::size_t record) {
   const double best = view.systems() > 1 ? rouge(view, view.evaluation.reference, record) : 1;
   double worst = 2;

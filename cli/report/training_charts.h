@@ -11,7 +11,7 @@
 
 namespace gist {
 
-/// What is measured at each step.
+/// StepMeasure is something that is measured at each step.
 struct StepMeasure {
   const char* id;
   const char* name;

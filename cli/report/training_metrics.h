@@ -1,4 +1,5 @@
-// What a training run wrote into metrics.jsonl, and fewer points of it for a chart.
+// This file reads what a training run wrote into metrics.jsonl, and thins its points out for a
+// chart.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +27,7 @@ struct HeldOutLoss {
   double loss = 0;
 };
 
-/// What the model answered to a sample, as it stood after a step.
+/// SampleAnswer is what the model answered to a sample, as it stood after a step.
 struct SampleAnswer {
   std::int64_t step = 0;
   std::string completion;
@@ -63,9 +64,9 @@ struct TrainingTotals {
 TrainingTotals totals_of(const TrainingMetrics& metrics);
 double tokens_per_second(const TrainingStep& step);
 
-/// At most `most` points: of stretches of equal length in x, those with points give their mean,
-/// with the least and the greatest y. Fewer points than stretches stay as they are. `points` are in
-/// the order of x.
+/// Returns at most `most` points: x is cut into stretches of equal length, and each that has points
+/// gives their mean, with the least and the greatest y. Fewer points than stretches stay as they
+/// are. `points` are in the order of x.
 std::vector<LineChart::Point> thinned(const std::vector<LineChart::Point>& points,
                                       std::size_t most);
 

@@ -10,7 +10,7 @@
 
 namespace gist {
 
-/// How far a run is, and what isn't in its metrics.
+/// TrainingRun says how far a run is, and what isn't in its metrics.
 struct TrainingRun {
   std::string output;  // the directory
   std::int64_t step = 0;

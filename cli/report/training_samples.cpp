@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t most_followed_samples = 16;
 constexpr std::size_t most_answers = 11;  // of a sample; with its reference, whole rows of boxes
 
-/// Which of the answers are shown, by number.
+/// Returns the numbers of the answers that are shown.
 std::set<std::size_t> chosen(const std::vector<SampleAnswer>& answers, const HeldOutLoss* best) {
   std::set<std::size_t> numbers;
   const auto of_best = std::find_if(answers.begin(), answers.end(), [&](const SampleAnswer& each) {

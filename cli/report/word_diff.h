@@ -1,4 +1,4 @@
-// Where a text differs from another, word by word.
+// A word diff marks where a text differs from another, word by word.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// How near a completion is to its reference as a whole: exact match and token F1; and its length.
-// Texts are UTF-8; what isn't counts as U+FFFD.
+// This file measures how near a completion is to its reference as a whole (exact match, token F1),
+// and how long it is. Texts are UTF-8; what isn't counts as U+FFFD.
 #pragma once
 
 #include <cstddef>

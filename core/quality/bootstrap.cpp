@@ -263,7 +263,7 @@ double quantile(std::span<const double> sorted, double q) {
   const double low = sorted[below];
   const double high = sorted[std::min(below + 1, sorted.size() - 1)];
   const double part = place - static_cast<double>(below);
-  // From the nearer end, so that both are met exactly.
+  // It is computed from the nearer end, so that both ends are met exactly.
   return part < 0.5 ? low + (high - low) * part : high - (high - low) * (1 - part);
 }
 

@@ -1,4 +1,5 @@
-// What of a reference's numbers and names stands in a completion: what gists lose first.
+// Copy accuracy is the share of a reference's numbers and names that stand in a completion, too:
+// gists lose these first.
 #pragma once
 
 #include <cstdint>

@@ -27,7 +27,7 @@ class RougeWords {
   /// Forgets all words, so that numbers begin at 0 again.
   void clear();
   void read(std::string_view text, NumberedText& result);
-  /// How many different words were read since `clear`.
+  /// Returns how many different words were read since `clear`.
   std::size_t size() const { return words_.size(); }
 
  private:

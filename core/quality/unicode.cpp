@@ -79,7 +79,7 @@ char32_t take_code_point(std::string_view& text) {
   return c;
 }
 
-/// What may stand between a word's letters: apostrophes, stops, combining marks.
+/// Says whether c may stand between a word's letters: apostrophes, stops, combining marks.
 bool is_inner_mark(char32_t c) {
   return c == '\'' || c == '.' || c == ':' || c == '^' || c == '`' || c == 0xA8 || c == 0xAD ||
          c == 0xB7 || c == 0x2018 || c == 0x2019 || (c >= 0x300 && c <= 0x36F);

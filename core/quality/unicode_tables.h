@@ -1,5 +1,4 @@
-// What unicode.h says of code points from U+0080 on, as tables. unicode_tables.cpp is made by
-// unicode_tables.py from Python's copy of the Unicode Character Database.
+// These tables hold what unicode.h says of code points from U+0080 on.
 #pragma once
 
 #include <cstdint>

@@ -7,8 +7,8 @@
 namespace gist {
 namespace {
 
-/// How many standard deviations around its mean hold this share of a normal distribution: the z
-/// with erf(z / sqrt(2)) = confidence, by bisection.
+/// Returns how many standard deviations around its mean hold this share of a normal distribution:
+/// the z with erf(z / sqrt(2)) = confidence, by bisection.
 double deviations(double confidence) {
   if (confidence >= 1) return std::numeric_limits<double>::infinity();
   double low = 0, high = 9;  // erf(9 / sqrt(2)) is 1 in f64

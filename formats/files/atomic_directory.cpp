@@ -20,7 +20,7 @@ constexpr const char* mark_name = "unfinished-by-gist";
 constexpr const char* fresh_name = "new";
 constexpr const char* aside_name = "old";
 
-/// Without the slash that a user may type at the end.
+/// Removes the slash that a user may type at the end.
 std::filesystem::path plain(const std::filesystem::path& path) {
   const std::filesystem::path normal = path.lexically_normal();
   return normal.has_filename() ? normal : normal.parent_path();
@@ -73,7 +73,8 @@ AtomicDirectory::AtomicDirectory(const std::filesystem::path& path, Existing exi
 }
 
 AtomicDirectory::~AtomicDirectory() {
-  // What was moved aside may be the only copy: then it stays, for the next run to put back.
+  // The directory that was moved aside may be the only copy: then it stays, for the next run to put
+  // back.
   if (!is_taken(workspace_ / aside_name) || is_taken(path_)) remove_whole(workspace_);
   ::close(descriptor_);
 }

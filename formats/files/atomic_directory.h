@@ -25,7 +25,7 @@ class AtomicDirectory {
   AtomicDirectory& operator=(const AtomicDirectory&) = delete;
   ~AtomicDirectory();
 
-  /// Where files are written.
+  /// Returns the directory in which the caller writes its files.
   const std::filesystem::path& path() const { return fresh_; }
   /// Throws Error(cannot_create) where PATH exists and is not to be replaced, Error(io) where
   /// syncing or renaming fails; PATH is then what it was.

@@ -19,7 +19,7 @@ constexpr std::string_view gzip_magic = "\x1F\x8B";
 constexpr std::string_view zstd_magic = "\x28\xB5\x2F\xFD";
 constexpr std::string_view skippable_magic = "\x2A\x4D\x18";  // RFC 8878, 3.1.2: behind 50 to 5F
 
-/// What a step has done.
+/// StepResult is what a step has done.
 struct StepResult {
   std::size_t taken = 0;  // bytes of input
   std::size_t given = 0;  // bytes of output
@@ -89,8 +89,8 @@ class Zstd {
   ZSTD_DStream* stream_;
 };
 
-/// What a file that isn't what its name says is, by its first bytes; nothing where that can't be
-/// told.
+/// Tells by its first bytes what kind a file is that isn't what its name says; returns nothing
+/// where that can't be told.
 std::optional<const char*> other_kind(std::string_view bytes) {
   switch (compression_in(bytes)) {
     case Compression::gzip:

@@ -11,9 +11,9 @@ namespace gist {
 
 enum class Compression : std::uint8_t { none, gzip, zstd };
 
-/// By a path's end: .gz, .zst, or none of them.
+/// Tells the compression by a path's end: .gz, .zst, or none of them.
 Compression compression_of(std::string_view path);
-/// By a file's first bytes.
+/// Tells the compression by a file's first bytes.
 Compression compression_in(std::string_view bytes);
 /// The path without such an end: what the file is a compressed form of.
 std::string_view without_compression(std::string_view path);
@@ -35,7 +35,7 @@ class Decompressor {
   void step(std::string_view& input, std::string& out);
   /// Whether another step may give something without more input.
   bool has_more() const;
-  /// To be called at the end of the file. Throws Error(data) where it lacks its end.
+  /// Must be called at the end of the file. Throws Error(data) where it lacks its end.
   void finish() const;
 
  private:

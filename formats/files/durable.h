@@ -1,4 +1,4 @@
-// What it takes for a file to survive a crash, and how its failing is told.
+// A file survives a crash if it is written by these functions; they also tell how writing failed.
 #pragma once
 
 #include <filesystem>

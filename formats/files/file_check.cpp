@@ -70,7 +70,7 @@ void take_rows_done(std::string& text, const RowsDone& rows_done) {
   }
 }
 
-/// Where it is remembered that a file passed, and as what.
+/// Remembered names the entry by which it is remembered that a file passed, and as what.
 struct Remembered {
   fs::path path;
   std::string content;

@@ -20,7 +20,7 @@ enum class FileCheck : std::uint8_t {
 
 /// The name by which the child knows what it checks.
 const char* name_of(FileCheck check);
-/// What begins a line by which the child says, before its report, how far it is: "rows DONE ALL".
+/// The child tells before its report how far it is, by lines that begin with this: "rows DONE ALL".
 inline constexpr std::string_view rows_done_prefix = "rows ";
 
 /// Returns where the file passes; throws what reading it in the child threw, or Error(data) where

@@ -44,7 +44,7 @@ std::string plain_message(const std::string& what) {
   return "not valid JSON: " + what.substr(start, what.find("; last read:", start) - start);
 }
 
-/// What other languages write and JSON doesn't have.
+/// ForeignWord is a word that other languages write and JSON doesn't have.
 struct ForeignWord {
   std::string_view word;
   const char* instead;
@@ -61,8 +61,8 @@ constexpr auto foreign_words = std::to_array<ForeignWord>({
     {"undefined", "null"},
 });
 
-/// What is wrong where such a word stands at `offset`, or strings stand between other quotes; ""
-/// where that isn't so.
+/// Says what is wrong where such a word stands at `offset`, or a string between other quotes; ""
+/// where neither is so.
 std::string foreign_word(std::string_view text, std::size_t offset) {
   if (offset < text.size() && text[offset] == '\'') {
     return "not valid JSON: a string stands between \", not \'; Python's json.dumps writes JSON";
@@ -156,7 +156,7 @@ class Builder {
     return false;
   }
 
-  /// Where a number ended that no double can hold; parsing stopped there.
+  /// Returns where a number ended that no double can hold, at which parsing stopped.
   std::optional<std::size_t> overflow() const { return overflow_; }
   Json take() { return std::move(root_); }
 
@@ -180,7 +180,7 @@ class Builder {
     open_.pop_back();
     return true;
   }
-  /// Where the next value goes.
+  /// Returns where the next value goes.
   Json* place() {
     if (open_.empty()) return &root_;
     if (open_.back()->is_object()) return slot_;

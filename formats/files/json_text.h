@@ -15,7 +15,8 @@ namespace gist {
 
 constexpr std::size_t max_json_depth = 256;
 
-/// What an integer becomes that no 64 bits hold: the nearest double, or a string that spells it.
+/// LongIntegers says what an integer becomes that no 64 bits hold: the nearest double, or a string
+/// that spells it.
 enum class LongIntegers : std::uint8_t { as_double, as_text };
 
 /// Parses one JSON value that takes the whole text. Throws Error(data), "WHERE:LINE:COLUMN: what is

@@ -41,7 +41,7 @@ int rename_to_free_name(const std::filesystem::path& source, const std::filesyst
     return 0;
   }
   if (errno != EINVAL && errno != ENOSYS) return errno;
-  // Not every file system can do that.
+  // Not every file system has hard links.
   if (::link(source.c_str(), target.c_str()) != 0) return errno;
   return ::unlink(source.c_str()) == 0 ? 0 : errno;
 }

@@ -16,8 +16,8 @@
 
 namespace gist {
 
-/// What happens where an output's name is taken: it is refused, unless by an empty file, or it is
-/// replaced.
+/// Existing says what happens where an output's name is taken: it is refused, unless by an empty
+/// file, or it is replaced.
 enum class Existing : std::uint8_t { refuse, replace };
 
 /// Tells files apart, whatever they are called.
@@ -43,7 +43,7 @@ bool is_pipe_or_device(const std::filesystem::path& path);
 
 /// Digits that no other process chooses: 16, hexadecimal.
 std::string random_digits();
-/// What stands between the name of an output and these digits while it is written.
+/// While an output is written, this and some digits stand behind its name.
 constexpr const char* temporary_infix = ".tmp-";
 /// Whether the text is PREFIX and such digits.
 bool has_random_digits(std::string_view text, std::string_view prefix);

@@ -1,4 +1,4 @@
-// How far work on the rows of a store is.
+// RowsDone tells how far work on the rows of a store is.
 #pragma once
 
 #include <cstdint>

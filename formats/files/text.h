@@ -20,7 +20,7 @@ std::string_view next_character(std::string_view& text, char32_t& c);
 /// Whether the bytes are well-formed UTF-8 (no overlong forms, no surrogates).
 bool valid_utf8(std::string_view text);
 
-/// What stands between the separators: one part more than there are separators.
+/// Returns what stands between the separators: one part more than there are separators.
 std::vector<std::string> split(std::string_view text, char separator);
 
 /// Throws Error(data), naming the line, where the text starts with a byte order mark.
@@ -31,14 +31,15 @@ void refuse_byte_order_mark(std::string_view text, const std::string& where, std
 /// them (\n, \u001b), bytes that are no UTF-8 become \xNN. Those of `allowed` stay.
 std::string printable(std::string_view text, std::string_view allowed = "");
 
-/// For messages: the text as a JSON string on one line, cut after about a hundred bytes.
+/// Returns a text as messages quote it: as a JSON string on one line, cut after about a hundred
+/// bytes.
 std::string in_quotes(std::string_view text);
 
 /// "1 record", "2 records", "12,000 records".
 std::string counted(std::uint64_t count, std::string_view noun);
 
-/// At most `most` characters of a text, and "…" where that isn't all. Bytes that are not UTF-8 are
-/// characters of their own.
+/// Returns at most `most` characters of a text, and "…" where that isn't all. Bytes that are not
+/// UTF-8 are characters of their own.
 std::string shortened(std::string_view text, std::size_t most);
 
 /// The first four, and how many more there are: "a, b, c, d and 3 more".

@@ -1,5 +1,5 @@
-// Where gist remembers, for one user, what takes time to find out again. What stands there may go
-// at any time.
+// In this cache gist remembers, for one user, what takes time to find out again. What stands there
+// may go at any time.
 #pragma once
 
 #include <filesystem>

@@ -20,7 +20,7 @@ using nlohmann::json;
 constexpr std::int32_t t5_extra_ids = 100;
 constexpr std::int32_t max_extra_ids = 1 << 20;
 
-/// In the order in which transformers gives ids to those that no file lists.
+/// The roles stand in the order in which transformers gives ids to tokens that no file lists.
 constexpr std::array roles = {"bos_token", "eos_token", "unk_token", "sep_token",
                               "pad_token", "cls_token", "mask_token"};
 /// Lists of tokens without a role of their own; the latter is what newer versions write.
@@ -65,7 +65,8 @@ class ListedTokens {
   std::map<std::string, AddedToken> by_text_;
 };
 
-/// What is neither true nor false, as null, leaves the matter to the default.
+/// Returns the flag of this name. A value that is neither true nor false, as null, counts as left
+/// out.
 bool flag(const json& object, const char* name, bool otherwise = false) {
   const auto found = object.find(name);
   return found != object.end() && found->is_boolean() ? found->get<bool>() : otherwise;

@@ -21,7 +21,7 @@ struct AddedToken {
   bool single_word = false;  // it isn't found inside of words
 };
 
-/// What the directory says of its tokenizer beside the vocabulary.
+/// TokenizerSettings are what the directory says of its tokenizer beside the vocabulary.
 struct TokenizerSettings {
   std::vector<AddedToken> listed;  // with their ids, in the order of these
   std::vector<std::string>

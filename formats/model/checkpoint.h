@@ -27,8 +27,9 @@ class Checkpoint {
   const std::map<std::string, const SafetensorsEntry*>& tensors() const { return tensors_; }
   const std::vector<SafetensorsFile>& files() const { return files_; }
 
-  /// For Model: f32, f16 and bf16 tensors (Error(data) naming the tensor for other dtypes); pages
-  /// are let go when a tensor is done. The checkpoint must outlive the source.
+  /// Returns the weights as Model takes them: f32, f16 and bf16 tensors (Error(data) naming the
+  /// tensor for other dtypes). Pages are let go when a tensor is done. The checkpoint must outlive
+  /// the source.
   WeightSource source() const;
 
  private:

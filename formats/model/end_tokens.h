@@ -1,4 +1,4 @@
-// Which tokens end a text.
+// End tokens are those with which a text ends.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ namespace gist {
 
 struct EndTokens {
   std::vector<std::int32_t> ids;  // each ends a text; none: nothing does
-  /// What a model learns to write behind its answers: the eos that the tokenizer writes, or, where
-  /// that ends nothing, the first of `ids` that the embedding table has.
+  /// `written` is what a model learns to write behind its answers: the eos that the tokenizer
+  /// writes, or, where that ends nothing, the first of `ids` that the embedding table has.
   std::optional<std::int32_t> written;
 };
 

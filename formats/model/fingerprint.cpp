@@ -24,7 +24,7 @@ constexpr const char* cache_name = ".gist-fingerprint.json";
 /// clock.
 constexpr std::int64_t settling_ns = 2'000'000'000;
 
-/// What the cached value was computed from.
+/// Returns what the cached value was computed from: it holds as long as that is the same.
 json key_of(const Checkpoint& checkpoint) {
   json key = json::array();
   for (const SafetensorsFile& file : checkpoint.files()) {

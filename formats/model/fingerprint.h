@@ -1,5 +1,6 @@
-// Which model a store belongs to: a SHA-256 over all tensors in byte order of their names, each as
-// NAME\0DTYPE\0D0,D1,...\0 (as safetensors spells them) and its little-endian bytes.
+// A fingerprint says which model a store belongs to. It is a SHA-256 over all tensors in byte order
+// of their names, each as NAME\0DTYPE\0D0,D1,...\0 (as safetensors spells them) and its
+// little-endian bytes.
 #pragma once
 
 #include <chrono>

@@ -37,7 +37,7 @@ void write_gist_json(const std::filesystem::path& directory, const GistSettings&
 /// none, Error(data) with line and column where it is not a JSON object.
 nlohmann::json read_config_json(const std::filesystem::path& directory);
 
-/// What a model's directory is made of.
+/// ModelContent is what a model's directory is made of.
 struct ModelContent {
   nlohmann::json config;             // config.json
   std::vector<NamedTensor> tensors;  // views: what they point to must outlive the call
@@ -48,7 +48,7 @@ struct ModelContent {
   std::filesystem::path source;  // has the generation_config.json to copy, if any; "" for none
 };
 
-/// Where Hugging Face cuts weights into files, in bytes.
+/// Hugging Face cuts weights into files of this many bytes.
 constexpr std::size_t default_shard_bytes = 5'000'000'000;
 
 /// Writes a directory that transformers loads: config.json, weights, tokenizer, gist.json and

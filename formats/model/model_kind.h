@@ -1,5 +1,5 @@
-// What a path is that is given for a model's directory and isn't one that gist reads: said before
-// anything in it is read.
+// A path that is given for a model's directory may be something that gist doesn't read: this file
+// tells what it is, before anything in it is read.
 #pragma once
 
 #include <filesystem>

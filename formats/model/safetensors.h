@@ -24,8 +24,8 @@ struct SafetensorsEntry {
   std::size_t bytes = 0;
 };
 
-/// What tells a file from others, and from itself after a change: no write leaves all of it as it
-/// was, though a copy may restore size and time of modification.
+/// FileIdentity tells a file from others, and from itself after a change: no write leaves all of it
+/// as it was, though a copy may restore size and time of modification.
 struct FileIdentity {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
@@ -49,7 +49,7 @@ class SafetensorsFile {
   std::size_t size() const { return size_; }                  // of the file, in bytes
   const FileIdentity& identity() const { return identity_; }  // of the mapped file
   const std::map<std::string, SafetensorsEntry>& tensors() const { return tensors_; }
-  /// What stands before the tensors' bytes: the length, the JSON text.
+  /// Returns what stands before the tensors' bytes: the length and the JSON text.
   std::span<const std::byte> header() const { return {mapping_, header_end_}; }
   /// Says that the tensor's pages need not stay in memory.
   void release(const SafetensorsEntry& entry) const;

@@ -49,8 +49,8 @@ void check(const std::vector<NamedTensor>& tensors) {
   }
 }
 
-/// As transformers does it: in the given order, a shard is closed when the next tensor would not
-/// fit.
+/// Cuts tensors into shards as transformers does: in the given order, a shard is closed when the
+/// next tensor would not fit.
 std::vector<Shard> split(const std::vector<NamedTensor>& tensors, std::size_t max_shard_bytes) {
   std::vector<Shard> shards(1);
   std::size_t filled = 0;

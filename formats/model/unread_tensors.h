@@ -1,5 +1,6 @@
-// What of a checkpoint a model doesn't read. A tensor that changes the model's answers and that
-// nothing reads is the sign of another architecture than config.json names.
+// This file finds the tensors of a checkpoint that a model doesn't read. A tensor that changes the
+// model's answers and that nothing reads is the sign of another architecture than config.json
+// names.
 #pragma once
 
 #include <string>

@@ -118,7 +118,7 @@ void read_piece(std::string_view message, ModelSettings& settings) {
   }
 }
 
-/// Of a serialized model. Where it doesn't say that spaces stay, they don't.
+/// Reads the settings of a serialized model. Where it doesn't say that spaces stay, they don't.
 ModelSettings settings_of(std::string_view model) {
   ModelSettings settings;
   while (const std::optional<Field> field = take_field(model)) {
@@ -194,8 +194,8 @@ std::vector<int> WordEncoder::encode_part(std::string_view part) const {
   return ids;
 }
 
-/// Where SentencePiece adds a space, `word` is without the one before it; what begins with a line
-/// end has none, so the id of that is dropped.
+/// Encodes a word and appends its ids. Where SentencePiece adds a space, `word` is without the one
+/// before it; a word that begins with a line end has none, so the id of that space is dropped.
 void WordEncoder::append_word(std::string_view word, Words& words,
                               std::vector<std::int32_t>& ids) const {
   const auto append = [&](const std::vector<int>& found) {
@@ -230,7 +230,8 @@ std::vector<std::int32_t> WordEncoder::encode(std::string_view text) const {
   }
   std::vector<std::int32_t> ids;
   std::unique_ptr<Words> words = borrow();
-  // As if a space stood before the text, which a word has off; behind a line end there is one.
+  // The text is encoded as if a space stood before it, which words are given without; a line end
+  // has a space before it.
   if (cuts_.space_before_text && cuts_.at_line_ends && text.front() == '\n') {
     ids.push_back(space_);
   }

@@ -22,16 +22,16 @@ class SentencePieceProcessor;
 
 namespace gist {
 
-/// Where texts may be cut for a vocabulary.
+/// TextCuts says where texts may be cut for a vocabulary.
 struct TextCuts {
   bool at_spaces = false;  // before a run of spaces behind something else
   bool at_line_ends = false;
   bool space_before_text = true;  // SentencePiece puts a space before what it encodes
 };
 
-/// What a SentencePiece model, serialized, allows. Only BPE without a normalisation of its own is
-/// ever cut: Unigram adds up scores from the text's beginning, whose rounding decides between
-/// equals.
+/// Returns where a SentencePiece model, serialized, allows cuts. Only BPE without a normalisation
+/// of its own is ever cut: Unigram adds up scores from the text's beginning, whose rounding decides
+/// between equals.
 TextCuts text_cuts(std::string_view model);
 
 /// The same model, but for the space that SentencePiece puts before each text: what transformers
@@ -48,8 +48,8 @@ class WordEncoder {
   /// `processor` has loaded `model`, and must outlive the encoder.
   WordEncoder(const sentencepiece::SentencePieceProcessor& processor, std::string_view model);
 
-  /// What SentencePiece gives for the whole text (well-formed UTF-8). May be called by several
-  /// threads at once. Throws Error(data) where a part is longer than longest_part.
+  /// Returns what SentencePiece gives for the whole text (well-formed UTF-8). May be called by
+  /// several threads at once. Throws Error(data) where a part is longer than longest_part.
   std::vector<std::int32_t> encode(std::string_view text) const;
 
  private:
@@ -70,8 +70,8 @@ class WordEncoder {
   const sentencepiece::SentencePieceProcessor* processor_;
   TextCuts cuts_;
   std::int32_t space_ = -1;  // the id of a lone space
-  // What encode_part gave. Each call borrows one of the dictionaries, so that threads don't wait
-  // for each other: there are as many as calls have run at once.
+  // The dictionaries hold what encode_part gave. Each call borrows one of the dictionaries, so that
+  // threads don't wait for each other: there are as many as calls have run at once.
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Words>> idle_;
 };

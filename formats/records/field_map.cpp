@@ -15,7 +15,7 @@ namespace {
 
 using json = nlohmann::json;
 
-/// How a message spells who says it, and what.
+/// MessageKeys are the names under which a message says who speaks, and what.
 struct MessageKeys {
   const char* role;
   const char* content;
@@ -27,7 +27,7 @@ const json* member(const json& object, std::string_view name) {
   return at == object.end() ? nullptr : &*at;
 }
 
-/// What the message says, if it is one of that role. `list` is the path of its list.
+/// Returns what the message says, if it is one of that role. `list` is the path of its list.
 const json* content_of(const json& message, std::string_view role, const std::string& list,
                        const std::string& place) {
   for (const MessageKeys& keys : message_keys) {

@@ -24,7 +24,7 @@ constexpr const char* from_parquet =
     "write it as JSON lines, as with Python's "
     "pandas.read_parquet(FILE).to_json(OUT, orient=\"records\", lines=True)";
 
-// Where one begins another, the longer stands first.
+// Where the mark of one kind begins that of another, the longer stands first.
 constexpr auto kinds = std::to_array<Kind>({
     {"\xFF\xFE\0\0"sv, "text in UTF-32", "write it as UTF-8: iconv -f UTF-32 -t UTF-8 FILE"},
     {"\0\0\xFE\xFF"sv, "text in UTF-32", "write it as UTF-8: iconv -f UTF-32 -t UTF-8 FILE"},
@@ -48,7 +48,8 @@ constexpr auto kinds = std::to_array<Kind>({
     {"<html", "a page, not data", "was the download refused?"},
 });
 
-/// Without its byte order mark: of two bytes that begin a text of ASCII one is zero.
+/// Says whether these bytes are UTF-16 without a byte order mark: then one of the first two bytes
+/// is zero, if the text begins in ASCII.
 bool is_utf16(std::string_view bytes) {
   return bytes.size() >= 2 && (bytes[0] == '\0') != (bytes[1] == '\0');
 }

@@ -8,7 +8,7 @@
 
 namespace gist {
 
-/// With so many bytes every kind is told.
+/// So many bytes suffice to tell every kind.
 constexpr std::size_t foreign_file_bytes = 64;
 
 /// Throws Error(data), "WHERE:1: what it is, and what makes records of it", where a file's first

@@ -31,7 +31,7 @@ class ArraySplitter {
   /// "WHERE:LINE:COLUMN: what is wrong", where commas, brackets or quotes don't make an array, or
   /// something follows it. What an element is made of is checked no further: parse_json does that.
   std::optional<ArrayElement> next(std::string_view& text);
-  /// To be called at the end of the input. Throws Error(data) where the array lacks its end.
+  /// Must be called at the end of the input. Throws Error(data) where the array lacks its end.
   void finish() const;
 
  private:

@@ -11,7 +11,7 @@
 namespace gist {
 namespace {
 
-/// Where --fields has the record's field; null where it doesn't say.
+/// Returns where --fields has the record's field; null where it doesn't say.
 const FieldPath* path_of(const Record& record, std::string_view name) {
   if (record.map == nullptr) return nullptr;
   const auto entry = record.map->find(name);

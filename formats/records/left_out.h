@@ -13,7 +13,7 @@
 
 namespace gist {
 
-/// Where a record stands.
+/// RecordPlace says where a record stands.
 struct RecordPlace {
   std::string data;           // the input's name
   std::uint64_t line = 0;     // from 1

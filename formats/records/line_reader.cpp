@@ -86,7 +86,7 @@ struct LineReader::Impl {
     return !ended;
   }
 
-  /// What was read; nothing at the end of the input.
+  /// Takes what was read, which is nothing at the end of the input.
   void take(std::string_view read) {
     ended = read.empty();
     if (decompressor) {

@@ -26,9 +26,9 @@ class LineReader {
   /// The first byte that next() has not given and that is no white space; it stays. Nothing at the
   /// end of the input or where the reading was ended. Throws as next() does.
   std::optional<char> peek();
-  /// What next() would give from here on, as far as it is at hand, and at least a byte of it; it
-  /// stays until `skip`. Empty at the end of the input or where the reading was ended. Throws as
-  /// next() does.
+  /// Returns what next() would give from here on, as far as it is at hand, and at least a byte of
+  /// it. It stays until `skip`. Empty at the end of the input or where the reading was ended.
+  /// Throws as next() does.
   std::string_view unread();
   /// Leaves out so many bytes of `unread`.
   void skip(std::size_t bytes);
@@ -36,8 +36,8 @@ class LineReader {
   bool at_end() const;
   /// The input's name for messages: its path, or "standard input".
   const std::string& name() const;
-  /// How much of a regular file next() has given, from 0 to 1; nothing where that isn't known. Of a
-  /// compressed file it is an estimate.
+  /// Returns how much of a regular file next() has given, from 0 to 1; nothing where that isn't
+  /// known. Of a compressed file it is an estimate.
   std::optional<double> fraction() const;
 
  private:

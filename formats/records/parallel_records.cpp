@@ -36,7 +36,7 @@ void for_each_index(std::size_t items, const std::function<void(std::size_t)>& b
   try {
     while (others.size() + 1 < threads) others.emplace_back(work);
   } catch (const std::system_error&) {
-    // What a thread that can't be started would do, the others do.
+    // Where a thread can't be started, the others do its work.
   }
   work();
 }

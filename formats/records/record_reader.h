@@ -17,7 +17,7 @@
 
 namespace gist {
 
-/// How long a record may be where nobody says it.
+/// A record may be this long where nobody says otherwise.
 constexpr std::size_t default_record_bytes = std::size_t{16} << 20;
 
 /// The next record's text, or nothing behind the last one.
@@ -47,7 +47,7 @@ class RecordReader {
   Error placed(const Error& error, const Record& record) const;
 
   const std::string& name() const { return name_; }
-  /// How much of the input is done, from 0 to 1; nothing where that isn't known.
+  /// Returns how much of the input is done, from 0 to 1; nothing where that isn't known.
   std::optional<double> fraction() const { return lines_ ? lines_->fraction() : std::nullopt; }
 
  private:
@@ -77,8 +77,8 @@ class RecordReader {
 /// given texts alone can't know that. `input` is the file's name.
 Error placed(const Error& error, const std::string& input, const Record& record);
 
-/// What becomes of a record that can't be used: it throws the error on, or the run does without the
-/// record. The error names the record's place.
+/// A RejectRecord decides what becomes of a record that can't be used: it throws the error on, or
+/// returns, and the run does without the record. The error names the record's place.
 using RejectRecord = std::function<void(const Record& record, const Error& error)>;
 
 /// Parses what reader.next() gave, in place, and runs `action` on it. An Error(data) of either

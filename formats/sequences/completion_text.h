@@ -12,16 +12,17 @@
 
 namespace gist {
 
-/// What the ids add to the context's text: of a {"text"} record exactly what follows it, of others
-/// the decoded ids.
+/// Returns what the ids add to the context's text: of a {"text"} record exactly what follows it, of
+/// others the decoded ids.
 std::string completion_text(const Tokenizer& tokenizer, const Context& context,
                             std::span<const std::int32_t> ids);
 
-/// Where the first of the stop strings begins; npos where the text has none.
+/// Returns where the first of the stop strings begins; npos where the text has none.
 std::size_t find_stop(std::string_view text, std::span<const std::string> stops);
 
-/// How many bytes of an unfinished text will stay as they are: neither an incomplete character at
-/// the end (which decodes to U+FFFD), nor what may be the beginning of a stop string.
+/// Returns how many bytes of an unfinished text will stay as they are. Not among them are an
+/// incomplete character at the end (which decodes to U+FFFD), nor what may be the beginning of a
+/// stop string.
 std::size_t settled_bytes(std::string_view text, std::span<const std::string> stops);
 
 }  // namespace gist

@@ -1,5 +1,5 @@
-// What stands before an answer: a record's prompt and input as tokens, perhaps behind a stored
-// gist.
+// A context is what stands before an answer: a record's prompt and input as tokens, perhaps behind
+// a stored gist.
 #pragma once
 
 #include <cstdint>
@@ -43,12 +43,13 @@ void check_tokens(const Context& context, const std::string& place);
 /// Throws Error(data), `place` first, where the model has no position left for an answer.
 void check_room(const Context& context, const ModelSpec& spec, const std::string& place);
 
-/// What contexts are made of: a store, or else what is known about gisting.
+/// ContextSource is what contexts are made of: a store, or else what is known about gisting.
 struct ContextSource {
   std::optional<std::filesystem::path> store;
   StoreReading reading;         // how the store is opened
   bool allow_mismatch = false;  // the store may be another model's of the same shape
-  /// Without a store, how "instruction" is read; nothing where only {"text"} will come.
+  /// `gisting` says, where there is no store, how "instruction" is read; it is empty where only
+  /// {"text"} will come.
   std::optional<Gisting> gisting;
 };
 
@@ -74,7 +75,7 @@ class ContextReader {
   std::shared_ptr<const GistActivations> stored(const Context& context);
 
   const PromptTemplate& prompt_template() const { return template_; }
-  /// How "instruction" is read; nothing where that isn't known, or a store is used.
+  /// Returns how "instruction" is read; nothing where that isn't known, or a store is used.
   const std::optional<Gisting>& gisting_used() const { return gisting_; }
   /// Lower-case hex (formats/store/store_digest.h); "" without a store.
   std::string store_digest() const;

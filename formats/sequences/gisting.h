@@ -1,4 +1,5 @@
-// How prompts are gisted: under which condition, with how many gist tokens, in which layout.
+// Gisting says how prompts are gisted: under which condition, with how many gist tokens, in which
+// layout.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// How a compressed prompt is checked: with what input it is answered, and with what answer.
+// A question is what a compressed prompt is checked with: the input with which it is answered, and
+// perhaps the answer.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,7 @@ struct Question {
   std::int32_t room = 0;             // labels for which both models have positions
 };
 
-/// How a model reads a record.
+/// Reading says how a model reads a record.
 struct Reading {
   const ModelFiles* files = nullptr;
   const ModelSpec* spec = nullptr;

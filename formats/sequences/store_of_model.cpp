@@ -45,7 +45,7 @@ void check_made_with(const StoreHeader& header, const std::string& name, const M
       files.settings ? files.settings->prompt_template : default_template(spec, files.tokenizer);
   const StoreHeader model = store_header(files, spec, Condition::gist, 0, ours);
   StoreHeader found = header;
-  // What a store may choose: how many tokens a row has, and under which condition they were made.
+  // A store may choose how many tokens a row has, and under which condition they were made.
   found.condition = model.condition;
   found.gist_tokens = model.gist_tokens;
   if (parse_json(found.prompt_template, name + ": attribute template") == ours.json()) {

@@ -1,4 +1,4 @@
-// Which model made a store: what its header says, and whether it is this model.
+// This file says which model made a store, by the store's header, and whether it is a given model.
 #pragma once
 
 #include <cstdint>

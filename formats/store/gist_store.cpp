@@ -70,7 +70,8 @@ std::vector<std::byte> read_raw(const hdf5::File& file, const OpenArray& open, D
   return bytes;
 }
 
-/// As f32. HDF5's own conversion from 16 bits is slow: it is left to files of other types.
+/// Reads values as f32. HDF5's own conversion from 16 bits is slow: it is left to files of other
+/// types.
 std::vector<float> read_floats(const hdf5::File& file, const OpenArray& open, Dtype dtype,
                                std::uint64_t begin, std::uint64_t count) {
   std::vector<float> floats(count * open.array.token_values());
@@ -129,7 +130,7 @@ struct GistStore::Impl {
          open.array.name, row, in_quotes(index.id(row)));
   }
 
-  /// How many tokens of an array are verified at once: whole chunks, where these are small.
+  /// Returns how many tokens of an array are verified at once: whole chunks, where these are small.
   std::uint64_t tokens_at_once(const OpenArray& open) const {
     const std::uint64_t token_bytes = open.array.token_values() * size_of(header.dtype);
     const std::uint64_t least = std::max<std::uint64_t>(1, store_block_bytes / token_bytes);

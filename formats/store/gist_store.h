@@ -61,10 +61,10 @@ struct StoreRow {
   Sha256 prompt_sha256{};
 };
 
-/// How a store is read.
+/// StoreReading says how a store is read.
 struct StoreReading {
-  /// Without it a process of its own reads headers and index first (formats/files/file_check.h),
-  /// once for each file: HDF5 can't be trusted with a damaged one.
+  /// Unless it is set, a process of its own reads headers and index first
+  /// (formats/files/file_check.h), once for each file: HDF5 can't be trusted with a damaged one.
   bool trusted = false;
   /// The bytes of decompressed chunks of activations that are kept in memory; at least one chunk of
   /// each array is.
@@ -128,8 +128,8 @@ class GistStoreWriter {
   /// Activations are bytes in the header's dtype, [row.gist_tokens, ...]. `hidden` is empty in all
   /// rows or in none. Ids are distinct: `publish` throws Error(data) naming one that is not.
   void append(const StoreRow& row, const GistStore::RawActivations& activations);
-  /// Where the path is taken and not to be replaced, it throws Error(cannot_create), unless it is
-  /// this very store: its last run was killed when all was done.
+  /// Gives the store its name. Where the path is taken and not to be replaced, it throws
+  /// Error(cannot_create), unless it is this very store: its last run was killed when all was done.
   void publish(Existing existing = Existing::refuse);
 
  private:
@@ -140,7 +140,8 @@ class GistStoreWriter {
 /// A row's activations in the store's dtype. Throws Error(data) where a value overflows it or is
 /// not finite: what, and the value.
 GistStore::RawActivations to_raw(const GistActivations& activations, Dtype dtype);
-/// What a reader of the store gets of them: a row's `tokens` gist tokens, as f32.
+/// Returns what a reader of the store gets of raw activations: a row's `tokens` gist tokens, as
+/// f32.
 GistActivations from_raw(const GistStore::RawActivations& raw, std::int32_t tokens, Dtype dtype);
 
 }  // namespace gist

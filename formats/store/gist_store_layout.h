@@ -1,4 +1,4 @@
-// What stands where in a gist store: shared by its reader and its writer.
+// The layout says what stands where in a gist store; its reader and its writer share it.
 #pragma once
 
 #include <cstddef>

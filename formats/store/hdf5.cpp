@@ -18,7 +18,7 @@
 namespace gist::hdf5 {
 namespace {
 
-/// What HDF5's error stack says, from the innermost failure out.
+/// Failure is what HDF5's error stack says, from the innermost failure out.
 struct Failure {
   bool not_hdf5 = false;
   bool truncated = false;
@@ -84,8 +84,8 @@ Handle float_type(std::size_t bytes, std::size_t sign, std::size_t exponent_at,
 }  // namespace
 
 QuietErrors::QuietErrors() {
-  // At exit HDF5 would complain on stderr of the damaged files of which it can't let go. Nothing is
-  // left to it there: all files are closed by their handles.
+  // Otherwise HDF5 would complain at exit on stderr of the damaged files of which it can't let go.
+  // Nothing is left to it there: all files are closed by their handles.
   H5dont_atexit();
   H5Eget_auto2(H5E_DEFAULT, &print_, &data_);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);

@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::uint64_t deflate_limit = 1032;  // zlib's greatest ratio
 constexpr std::uint64_t default_cache_bytes = std::uint64_t{1} << 20;
-/// Of an array that is written from front to back, more than are in use at a time.
+/// An array that is written from front to back has this many chunks in memory, more than are in use
+/// at a time.
 constexpr std::uint64_t chunks_at_once = 64;
 
 std::uint64_t product_or_fail(const File& file, const std::string& name,
@@ -33,8 +34,8 @@ std::vector<std::uint64_t> dims_of(const File& file, const std::string& name, hi
   return {dims.begin(), dims.end()};
 }
 
-/// How many bytes the data may be larger than they are stored. Filters are those that gist and
-/// users of h5py write: checksums, shuffled bytes, gzip, each once.
+/// Returns by how many bytes the data may be larger than they are stored. Filters are those that
+/// gist and users of h5py write: checksums, shuffled bytes, gzip, each once.
 std::uint64_t expansion_limit(const File& file, const std::string& name, hid_t creation) {
   const int filters = H5Pget_nfilters(creation);
   if (filters < 0) file.fail_reading(name);

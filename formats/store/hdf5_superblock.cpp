@@ -10,7 +10,7 @@ namespace {
 constexpr std::array<unsigned char, 8> signature = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 constexpr std::uint64_t undefined_address = ~std::uint64_t{0};
 
-/// Where fields stand in a version of the superblock.
+/// Layout says where the fields stand in a version of the superblock.
 struct Layout {
   std::size_t offset_width = 0;
   std::size_t length_width = 0;

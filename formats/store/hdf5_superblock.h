@@ -13,9 +13,9 @@ inline constexpr std::size_t longest_superblock = 100;
 /// Whether the file begins with HDF5's signature.
 bool has_signature(std::span<const std::byte> start);
 
-/// What in the superblock a gist store never has: a user block before the data, addresses of
-/// another width than 8 bytes, a driver's own information. "" where there is none of it. `start` is
-/// the file's first longest_superblock bytes, or all of it.
+/// Says what the superblock has that a gist store never has: a user block before the data,
+/// addresses of another width than 8 bytes, a driver's own information. "" where there is none of
+/// it. `start` is the file's first longest_superblock bytes, or all of it.
 std::string superblock_fault(std::span<const std::byte> start);
 
 }  // namespace gist::hdf5

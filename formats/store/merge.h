@@ -23,7 +23,7 @@ struct MergeOptions {
   /// Chooses rows by their ids, before anything is compared; all where it is empty.
   std::function<bool(const std::string& id)> keep = {};
   StoreReading reading = {};
-  /// What becomes of what stands under the output's name.
+  /// `existing` says what becomes of a file that has the output's name.
   Existing existing = Existing::refuse;
   /// Hears how many rows of the output are done.
   RowsDone rows_done = {};

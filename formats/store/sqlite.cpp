@@ -173,7 +173,7 @@ Transaction::Transaction(Database& database) : database_(database) {
 }
 
 Transaction::~Transaction() {
-  // After some failures SQLite has rolled back by itself: then this one fails, which is fine.
+  // SQLite rolls back by itself after some failures. Then this statement fails, which is fine.
   if (open_) sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
 }
 

@@ -16,7 +16,7 @@
 
 namespace gist {
 
-/// What became of one input record.
+/// StagedRecord is what became of one input record.
 struct StagedRecord {
   enum class Status : std::uint8_t { stored, duplicate, known, rejected };
   std::uint64_t ordinal = 0;
@@ -47,8 +47,8 @@ class Staging {
   /// `settings` is what a resumed run must agree with, as JSON text of an object.
   static Staging create(const std::filesystem::path& path, const StoreHeader& header,
                         const std::string& settings);
-  /// What an unfinished run left, locked; nothing where there is no file, or one that a run left
-  /// which was killed before its first commit. Throws as open does.
+  /// Opens and locks what an unfinished run left. Returns nothing where there is no file, or the
+  /// run was killed before its first commit. Throws as open does.
   static std::optional<Staging> find(const std::filesystem::path& path);
   /// Opens an existing file, locks it and reads it whole, since a checksum that is wrong should be
   /// known before the run goes on. Throws Error(busy), Error(no_input), or Error(data) where it is

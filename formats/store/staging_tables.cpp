@@ -116,7 +116,7 @@ std::optional<StagingCounts> counts_in(const std::string& text) {
   return at == end ? std::optional(counts) : std::nullopt;
 }
 
-/// What SQLite keeps of the statements that made a file's tables and indexes.
+/// Returns what SQLite keeps of the statements that made a file's tables and indexes.
 std::vector<std::string> schema_of(const sqlite::Database& database) {
   std::vector<std::string> entries;
   sqlite::Statement all(database, "SELECT type, name, tbl_name, sql FROM sqlite_schema");

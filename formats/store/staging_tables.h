@@ -20,7 +20,7 @@
 
 namespace gist {
 
-/// How many rows the tables hold.
+/// StagingCounts says how many rows the tables hold.
 struct StagingCounts {
   std::uint64_t records = 0;
   std::uint64_t rows = 0;

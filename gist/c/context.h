@@ -1,4 +1,4 @@
-// What stands behind the handles of the C interface.
+// This file holds what stands behind the handles of the C interface.
 #pragma once
 
 #include <atomic>
@@ -27,7 +27,7 @@ class Turns {
   std::atomic<std::thread::id> owner_{};
 };
 
-/// Whose turn it is, until the end of the scope.
+/// A Turn lets one call at a time run, until the end of the scope.
 class Turn {
  public:
   explicit Turn(Turns& turns) : turns_(turns) { turns_.take(); }
@@ -84,7 +84,7 @@ struct gist_context {
   std::shared_ptr<gist::c::OpenStore> get(gist_store store) const;
   std::shared_ptr<const gist::PromptGist> get(gist_activations activations) const;
 
-  /// As `get`; afterwards there is no such handle.
+  /// Returns the model as `get` does; afterwards there is no such handle.
   void remove(gist_model model);
   void remove(gist_store store);
   void remove(gist_activations activations);

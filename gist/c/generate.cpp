@@ -44,7 +44,7 @@ class RequestReader {
     return name_.c_str();
   }
 
-  /// What a request is answered from is one thing.
+  /// A request must say exactly one thing that it is answered from.
   void check_sources(const gist_request& request) const {
     const bool in_store = request.store != nullptr;
     const int sources = (request.activations != nullptr ? 1 : 0) + (in_store ? 1 : 0) +

@@ -1,4 +1,4 @@
-// What every function of the C interface does around its work: exceptions become a status and a
+// Every function of the C interface does this around its work: exceptions become a status and a
 // message, arguments are looked at, structs are taken by their size.
 #pragma once
 

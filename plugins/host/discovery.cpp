@@ -1,4 +1,4 @@
-// Where plugins are searched, and what is found there, without loading any.
+// This file says where plugins are searched, and what is found there, without loading any.
 #include <algorithm>
 #include <map>
 #include <system_error>

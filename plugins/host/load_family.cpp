@@ -1,4 +1,4 @@
-// From a configuration to the one family that serves it.
+// This file goes from a configuration to the one family that serves it.
 #include <algorithm>
 #include <cctype>
 #include <set>
@@ -71,7 +71,7 @@ std::vector<std::string> architectures_of(const nlohmann::json& config, const st
   return found->get<std::vector<std::string>>();
 }
 
-/// What was searched, and what was refused there and why.
+/// Says what was searched, and what was refused there and why.
 std::string searched(const std::vector<PluginDirectory>& directories,
                      const std::vector<PluginEntry>& entries) {
   std::vector<std::string> places;

@@ -75,7 +75,7 @@ Manifest read_manifest(const fs::path& path) {
 }
 
 std::string abi_mismatch(int major, int minor) {
-  // Before version 1 a minor number may change anything.
+  // A minor number may change anything before version 1.
   const bool usable =
       major == GIST_ABI_MAJOR && (major == 0 ? minor == GIST_ABI_MINOR : minor <= GIST_ABI_MINOR);
   if (usable) return "";

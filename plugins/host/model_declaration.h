@@ -1,4 +1,4 @@
-// What a plugin's `configure` filled in, checked and copied.
+// A model declaration is what a plugin's `configure` filled in, checked and copied.
 #pragma once
 
 #include "core/model.h"

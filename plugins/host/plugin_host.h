@@ -14,7 +14,7 @@
 
 namespace gist {
 
-/// Where plugins are looked for, before the place where gist is installed: what the caller says.
+/// PluginSearch says where plugins are looked for before the place where gist is installed.
 struct PluginSearch {
   std::vector<std::string> first = {};   // each a directory, or a list of them separated by ':'
   std::string variable = {};             // such a list, of GIST_PLUGIN_PATH
@@ -29,7 +29,8 @@ struct PluginDirectory {
                         // where it is
 };
 
-/// What a manifest NAME.gist.json says, and whether the library beside it may be loaded.
+/// PluginEntry is what a manifest NAME.gist.json says, and whether the library beside it may be
+/// loaded.
 struct PluginEntry {
   std::string name;
   std::filesystem::path manifest;

@@ -92,8 +92,8 @@ const char* words_for(int signal) {
 
 void on_signal(int signal, siginfo_t* info, void*) {
   if (innermost != nullptr && !innermost->in_host) die_of(*innermost, words_for(signal));
-  // Not a plugin's: as if this handler weren't there. A fault of the processor's comes again, as
-  // the same instruction runs again.
+  // No code of a plugin's runs: the signal is handled as if this handler weren't there. A fault of
+  // the processor's comes again, as the same instruction runs again.
   for (std::size_t i = 0; i < handled.size(); ++i) {
     if (handled[i] == signal) ::sigaction(signal, &before[i], nullptr);
   }

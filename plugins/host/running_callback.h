@@ -1,5 +1,5 @@
-// Which code of a plugin runs now: for the last words about one that takes the process with it, and
-// for whoever waits for one that doesn't return.
+// This file knows which code of a plugin runs now: for the last words about a plugin that takes the
+// process with it, and for whoever waits for one that doesn't return.
 #pragma once
 
 #include <array>
@@ -46,8 +46,8 @@ class HostOperation {
 /// handlers.
 std::array<char, 512> running_callback();
 
-/// From here on a plugin's code that ends the process, by a signal (SEGV, FPE, ABRT, ILL, BUS), by
-/// `exit` or by `quick_exit`, ends it with this status, after a line on standard error that says
+/// After this call a plugin's code that ends the process, by a signal (SEGV, FPE, ABRT, ILL, BUS),
+/// by `exit` or by `quick_exit`, ends it with this status, after a line on standard error that says
 /// what ran. Signals that come while no plugin's code runs go to whoever took them before, and
 /// children of the process may end as they like.
 void report_deaths_in_callbacks(int status);

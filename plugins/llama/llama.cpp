@@ -10,7 +10,7 @@ namespace {
 
 using namespace gist::sdk;
 
-/// What later architectures added to this one, under the names of their configurations.
+/// Refuses what later architectures added to this one, under the names of their configurations.
 void reject_what_is_not_computed(const Config& config) {
   if (config.boolean("use_sliding_window", true)) config.reject_if_there({"sliding_window"});
   config.reject_unless_one({"partial_rotary_factor", "rope_parameters.partial_rotary_factor",

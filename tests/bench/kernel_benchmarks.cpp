@@ -94,7 +94,7 @@ AttentionSpec spec_of(Extras extras, const AttentionCase& c, Device& device) {
   return spec;
 }
 
-/// What an attention call reads and writes.
+/// AttentionCall counts what an attention call reads and writes.
 struct AttentionCall {
   AttentionCall(const AttentionCase& c, Device& device);
   AttentionKeys visible;

@@ -25,7 +25,7 @@ struct AttentionCase {
   std::int64_t heads, kv_heads, dim;
 };
 
-/// What attention does besides its products.
+/// Extras are what attention does besides its products.
 enum class Extras : std::uint8_t { none, bias, dropout };
 
 /// n values of either sign: what a device draws, and with it its clock, depends on the bits.
@@ -39,7 +39,8 @@ void register_attention(const std::string& name, const Machine& machine, Dtype d
                         const AttentionCase& c, bool training, Extras extras);
 void register_attention_backward(const std::string& name, const Machine& machine, Dtype dtype,
                                  const AttentionCase& c, Extras extras);
-/// What positions cost where they are rotated into queries and keys: biases stand in for it.
+/// Measures what positions cost where they are rotated into queries and keys: biases stand in for
+/// it.
 void register_rotate(const std::string& name, const Machine& machine, const AttentionCase& c);
 
 }  // namespace gist::bench

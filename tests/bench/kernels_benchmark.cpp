@@ -34,7 +34,7 @@ const AttentionCase training_cases[] = {
     {"causal 2048, dim 128", 1, 2048, 2048, 0, 8, 8, 128},
 };
 
-/// Without groups, as T5's.
+/// These cases have no groups, like T5's.
 const AttentionCase bias_cases[] = {
     {"decode 1 x 2048, dim 64", 1, 1, 2048, 0, 16, 16, 64},
     {"decode 16 x 128, dim 64", 16, 1, 128, 0, 16, 16, 64},

@@ -1,4 +1,5 @@
-// What the machine can do at best, measured: benchmarks report their figures as fractions of it.
+// Machine limits are what the machine can do at best, measured: benchmarks report their figures as
+// fractions of it.
 #pragma once
 
 namespace gist::bench {
@@ -9,7 +10,7 @@ struct MachineLimits {
   double bytes_read = 0;  // a second, from memory
 };
 
-/// Of the processor: oneDNN's products.
+/// Measures the processor's limits by oneDNN's products.
 MachineLimits measure_machine();
 
 }  // namespace gist::bench

@@ -44,7 +44,7 @@ std::vector<double> numbers(const std::string& html) {
   return all;
 }
 
-/// From each < to the next >.
+/// Returns the tags of a page, each from its < to its >.
 std::vector<std::string> tags(const std::string& html) {
   std::vector<std::string> all;
   for (std::size_t at = html.find('<'); at != std::string::npos; at = html.find('<', at + 1)) {

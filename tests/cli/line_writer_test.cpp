@@ -11,7 +11,7 @@
 namespace gist {
 namespace {
 
-/// What stands at the other end after `text` was written to a descriptor, at most 4 KiB.
+/// Returns what stands at the other end after `text` was written to a descriptor, at most 4 KiB.
 std::string read_back(int from, int to, std::string_view text) {
   LineWriter writer(to, "it");
   writer.line(text);

@@ -26,7 +26,7 @@ Evaluation made_up_evaluation(const MadeUpOptions& options);
 /// One system without a model, and texts that try to break a page.
 Evaluation hostile_evaluation();
 
-/// Of three ways of caching.
+/// The report has three ways of caching.
 CostReport made_up_cost();
 
 Provenance made_up_provenance();

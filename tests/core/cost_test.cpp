@@ -66,7 +66,7 @@ std::vector<RowLengths> paper_rows(const std::string& model) {
 /// That a gist's readers score gist and input, not the whole sequence, is a difference of 0.09 %.
 constexpr double cost_tolerance = 2e-4;
 
-/// Of one forward pass, in the paper's convention.
+/// Returns the mean GFLOPs of one forward pass, in the paper's convention.
 double mean_gflops(Shapes& shapes, std::span<const RowLengths> rows, Caching caching) {
   const AnswerFlops flops = shapes.answers(rows, caching, LogitRows::every);
   return static_cast<double>(total(flops.reading).dense) / static_cast<double>(rows.size()) / 1e9;
@@ -275,7 +275,7 @@ TEST(InstructionCost, OfARowWithoutInputIsTheHeadAlone) {
   Shapes shapes("wordtasks-llama-gist");
   const Flops flops = total(shapes.answer({20, 1, 0, 1}, Caching::instruction).reading);
   const std::int64_t head = 2 * 901 * 128;
-  // And the stored keys' rotation.
+  // This also counts the rotation of the stored keys.
   EXPECT_GE(flops.visible, head);
   EXPECT_LT(flops.visible, 2 * head);
 }

@@ -1,4 +1,4 @@
-// Which tokens are drawn, checked against the model's own logits.
+// These tests check against the model's own logits which tokens are drawn.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ class GenerateSampling : public testing::Test {
     options_.sampling.temperature = 1;
   }
 
-  /// What the token after the prompt is drawn from.
+  /// Returns the probabilities by which the token after the prompt is drawn.
   std::vector<double> probabilities(double temperature) {
     Scratch scratch(*loaded_.backend);
     LabelledSequence row;
@@ -52,7 +52,7 @@ class GenerateSampling : public testing::Test {
     });
     return ids;
   }
-  /// How often each id follows the prompt.
+  /// Returns how often each id follows the prompt.
   std::vector<double> counts() {
     std::vector<GenerationRequest> requests;
     for (std::size_t i = 0; i < draws; ++i) requests.push_back(request_for(prompt_, i));
@@ -129,7 +129,7 @@ TEST_F(GenerateSampling, TheBannedIdIsNeverDrawn) {
 }
 
 TEST_F(GenerateSampling, EachTokenIsDrawnByItsSeedOrdinalAndStep) {
-  // With one id likelier than the draw or not, the draw is known: top-k 2 leaves two.
+  // Where one id is likelier than the draw or not, the draw is known: top-k 2 leaves two.
   options_.sampling.top_k = 2;
   const auto ids = ranking();
   const auto p = probabilities(1);

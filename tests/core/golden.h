@@ -41,8 +41,8 @@ std::int32_t gist_token_of(const std::string& set);
 /// Prompt number `prompt` of a set with k gist tokens.
 Golden load_golden(const std::string& set, Condition condition, int k, int prompt);
 
-/// What stands for a whole tensor: its L2 norm and its sum over the flat index n of x[n] sin(n +
-/// 1).
+/// A probe stands for a whole tensor: it is its L2 norm and its sum over the flat index n of x[n]
+/// sin(n + 1).
 struct Probe {
   double norm = 0;
   double sum = 0;

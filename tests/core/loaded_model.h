@@ -23,9 +23,9 @@ struct LoadedModel {
   std::int32_t eos = -1;
 };
 
-/// Where the fixtures' model of this name stands.
+/// Returns where the fixtures' model of this name stands.
 std::filesystem::path directory_of(const std::string& model);
-/// Of a LLaMA.
+/// Returns the sizes of a LLaMA.
 LlamaShape shape_of(const std::string& model);
 /// The family that serves the model, as a plugin.
 std::unique_ptr<Family> plugin_family(const std::string& model);
@@ -36,7 +36,7 @@ using Weights = std::map<std::string, std::vector<float>>;
 Weights weights_of(const std::string& model);
 /// Norms near 1, the rest normal with a deviation of 0.3: deep enough that every token matters.
 Weights random_weights(const ModelSpec& spec, std::uint32_t seed);
-/// With the deviations of the family's initial values; norms near 1.
+/// Draws weights with the deviations of the family's initial values; norms are near 1.
 Weights initial_weights(const ModelSpec& spec, std::uint32_t seed);
 /// `weights` must outlive the source. Shapes are the declared ones.
 WeightSource source_of(const ModelSpec& spec, const Weights& weights);

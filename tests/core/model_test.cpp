@@ -182,7 +182,7 @@ TEST(ShapesOnly, CountsTheWeightsOfLlama7B) {
   EXPECT_EQ(meta.backend->memory().current, meta.model.weight_bytes());
 }
 
-/// Of one pass without the head. `pairs` see each other.
+/// Returns the FLOPs of one pass without the head. `pairs` see each other.
 std::int64_t forward_flops(const LlamaShape& s, std::int64_t n, std::int64_t pairs) {
   const std::int64_t d = s.d_model;
   const std::int64_t products = 2 * d * d + 2 * d * s.kv_dim() + 3 * d * s.mlp_dim;

@@ -1,4 +1,4 @@
-// What tests ask of the engine that its users don't: logits, and many completions at once.
+// Tests ask these things of the engine that its users don't: logits, and many completions at once.
 #pragma once
 
 #include <cstdint>

@@ -21,7 +21,7 @@ struct Plain {
     return values;
   }
 
-  /// What attention's own products are of.
+  /// Attended holds the factors of attention's own products.
   Values attended(const Values& values) const {
     return products == Products::bf16_with_attention ? rounded(values) : values;
   }

@@ -9,11 +9,11 @@
 
 namespace gist {
 
-/// As `options` say, as far as they concern it.
+/// Returns the backend under test, made as `options` say as far as they concern it.
 std::unique_ptr<Backend> test_backend(const CpuOptions& options = {});
 
-/// How many tokens a test generates that would generate `usual`: fewer where a step takes long, as
-/// in emulation.
+/// Returns how many tokens a test generates that would generate `usual`: fewer where a step takes
+/// long, as in emulation.
 std::int32_t generated_tokens(std::int32_t usual);
 
 }  // namespace gist

@@ -28,7 +28,7 @@ class RandomRows {
   std::int32_t below(std::int32_t limit) {
     return static_cast<std::int32_t>(random_() % static_cast<std::uint32_t>(limit));
   }
-  /// Up to three gists, side by side at times.
+  /// Returns up to three gists, side by side at times.
   std::vector<Interval> gists(std::int32_t n, bool at_least_one) {
     std::vector<Interval> result;
     std::int32_t at = 0;

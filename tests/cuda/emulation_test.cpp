@@ -24,7 +24,7 @@ using testing::HasSubstr;
 
 class Emulation : public testing::Test {
  protected:
-  /// What the launch of a kernel that is wrong says.
+  /// Returns the error of a launch of a kernel that is wrong.
   template <typename... Parameters, typename... Arguments>
   std::string error(const Grid& grid, void (*kernel)(Parameters...), Arguments... arguments) {
     device_.begin("the kernel", {});
@@ -137,7 +137,7 @@ TEST_F(Emulation, FindsAccessesOutOfASharedArraysBounds) {
               HasSubstr("takes more shared memory than the launch gave it: 32 of 16"));
 }
 
-/// What a fragment's registers hold: `found[lane][i]`, low and high.
+/// Stores what a fragment's registers hold: `found[lane][i]`, low and high.
 __global__ void matrices_kernel(const Bf16* values, bool transposed, unsigned* found) {
   SharedMemory memory;
   const auto rows = memory.take<Bf16>(32 * 8);

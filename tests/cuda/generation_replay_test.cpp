@@ -12,7 +12,7 @@ namespace {
 using emulation::stream_counts;
 using emulation::StreamCounts;
 
-/// What `run` adds to the counts.
+/// Returns what `run` adds to the counts.
 template <typename Run>
 StreamCounts counts_of(Run run) {
   const StreamCounts before = stream_counts();

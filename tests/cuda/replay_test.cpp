@@ -34,7 +34,7 @@ class Replay : public testing::Test {
     replay(key, [&] { backend_->run(ops::Add{.a = sum_, .b = x_, .y = sum_}); });
   }
   void set_x(float value) { backend_->upload(x_, std::vector<float>(4, value).data()); }
-  /// What the second call of work that `does` something says.
+  /// Returns the error of the second call of work that `does` something.
   std::string second_error(const std::function<void()>& does) {
     const Key key{static_cast<std::uint64_t>(calls_)};
     const auto work = [&] {

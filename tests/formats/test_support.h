@@ -1,4 +1,4 @@
-// What the tests of formats/ share: a directory of their own, and errors as values.
+// The tests of formats/ share this: a directory of their own, and errors as values.
 #pragma once
 
 #include <gmock/gmock.h>

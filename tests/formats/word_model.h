@@ -33,7 +33,7 @@ inline std::unique_ptr<Family> llama_family(const nlohmann::json& config,
 struct WordModel {
   ModelFiles files{(fixtures / "models/wordtasks-llama-gist").string(), llama_family};
   ModelSpec spec = llama_family(files.config, files.path)->spec();
-  /// What the model's gist.json says.
+  /// Returns what the model's gist.json says.
   Gisting gisting() const {
     return {files.settings->condition, files.settings->gist_tokens,
             files.settings->prompt_template};

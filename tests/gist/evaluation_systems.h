@@ -1,4 +1,4 @@
-// What the tests of evaluations share: the small gist model of tests/fixtures as systems, and
+// The tests of evaluations share this: the small gist model of tests/fixtures as systems, and
 // records for it.
 #pragma once
 

@@ -29,7 +29,7 @@ double activation_oracle(Activation activation, double x) {
   return 0.5 * x * (1 + std::tanh(u));
 }
 
-/// By central differences: x is not at relu's corner.
+/// Returns the slope by central differences: x is not at relu's corner.
 double slope_oracle(Activation activation, double x) {
   constexpr double step = 1e-5;
   return (activation_oracle(activation, x + step) - activation_oracle(activation, x - step)) /

@@ -17,7 +17,7 @@ struct AttentionTensors {
   AttentionKeys visible;
 };
 
-/// What the size of a problem's work depends on.
+/// AttentionDims decide the size of a problem's work.
 struct AttentionDims {
   std::int64_t heads, kv_heads, key_dim, value_dim;
   float soft_cap;

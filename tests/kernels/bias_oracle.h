@@ -21,7 +21,7 @@ struct BiasedAttention {
   bool bidirectional = false;
 };
 
-/// What attention and its gradient give for the output's gradient dy.
+/// BiasedAttentionResult is what attention and its gradient give for the output's gradient dy.
 struct BiasedAttentionResult {
   Doubles y, log_sum_exp, dq, dkeys, dvalues, dtable;
 };

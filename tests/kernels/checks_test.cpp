@@ -265,7 +265,7 @@ TEST_P(Checks, RefuseTensorsOfTheLossGradientThatDoNotFit) {
 
 TEST_P(Checks, RefuseTensorsOfTheGradientOfAttentionThatDoNotFit) {
   const AttentionKeys keys{i32({1, 5}), i32({2}), i32({2}), i32({2}), 0};
-  // In order: log_sum_exp, dy, dq, dkeys and dvalues.
+  // The right shapes of log_sum_exp, dy, dq, dkeys and dvalues, in this order.
   const Shape right[] = {{2, 4}, {2, 4, 6}, {2, 4, 4}, {2, 2, 4}, {2, 2, 6}};
   for (int wrong = 1; wrong < 5; ++wrong) {
     const auto each = [&](int i) { return f32(i == wrong ? Shape{2, 4, 5} : right[i]); };

@@ -8,7 +8,7 @@
 
 namespace gist::test {
 
-/// What element `index` is multiplied with.
+/// Returns the factor of element `index`.
 inline double dropout_factor(const Dropout& dropout, std::uint64_t index) {
   if (dropout.probability == 0) return 1;
   const auto words = philox_words(dropout.seed, dropout_counter(dropout.stream, index / 4));

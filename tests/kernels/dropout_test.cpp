@@ -58,7 +58,7 @@ TEST_P(DropoutOnTarget, EqualsTheOracle) {
 INSTANTIATE_TEST_SUITE_P(Here, DropoutOnTarget, testing::ValuesIn(simd_targets_here()),
                          simd_target_name);
 
-/// How many of n ones are kept.
+/// Returns how many of n ones are kept.
 double kept(Backend& backend, std::int64_t n, const Dropout& dropout) {
   double count = 0;
   for (const float y : dropped(backend, Floats(static_cast<std::size_t>(n), 1.0F), dropout)) {
@@ -123,7 +123,7 @@ TEST(DropoutTest, IsCountedAndChecked) {
   EXPECT_EQ(meta->costs().at("dropout").flops, 6);
 }
 
-/// With grouped heads, hidden prompts, splits and rows of few and many queries.
+/// The problem has grouped heads, hidden prompts, splits and rows of few and many queries.
 BiasedAttention attention_problem(Random& random) {
   BiasedAttention a;
   a.p.heads = 6;

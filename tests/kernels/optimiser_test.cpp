@@ -1,4 +1,4 @@
-// What a step of training does with the gradients: zero, norm and adamw.
+// These tests check what a step of training does with the gradients: zero, norm and adamw.
 #include <gtest/gtest.h>
 
 #include <algorithm>

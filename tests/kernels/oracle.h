@@ -54,7 +54,7 @@ struct CrossEntropy {
 CrossEntropy cross_entropy_oracle(const Doubles& logits, const Integers& labels,
                                   const CrossEntropySpec& spec);
 
-/// Of spec.factor * (the sum of the losses of hidden[m, d] and head[v, d]).
+/// The gradients are those of spec.factor * (the sum of the losses of hidden[m, d] and head[v, d]).
 struct CrossEntropyGradients {
   Doubles loss, dhidden, dhead, dbias;
 };
@@ -66,7 +66,8 @@ struct CrossEntropyProblem {
 };
 CrossEntropyGradients cross_entropy_gradients_oracle(const CrossEntropyProblem& p);
 
-/// Of f32 gradients against the oracle's in f64: the relative difference of their L2 norms.
+/// The tolerance of f32 gradients against the oracle's in f64: the relative difference of their L2
+/// norms.
 constexpr double gradient_tolerance = 1e-5;
 
 /// One step of AdamW on one value, with the gradient's norm over all.

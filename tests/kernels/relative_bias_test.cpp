@@ -34,7 +34,7 @@ BiasedAttention problem_of(const BiasDims& d) {
 }
 
 TEST(RelativeBucket, IsTransformers) {
-  // Where each of the logarithmic buckets begins.
+  // Each of the logarithmic buckets begins at one of these distances.
   const Integers both_ways = {8, 12, 16, 23, 32, 46, 64, 91};
   const Integers one_way = {16, 19, 21, 24, 27, 31, 35, 40, 46, 52, 59, 67, 77, 87, 99, 113};
   const auto expected = [](const Integers& begins, std::int32_t n) {

@@ -66,7 +66,7 @@ TEST_F(Sample, TopKAndTopPKeepTheLikeliest) {
   EXPECT_EQ(sample_one(logits, {.temperature = 1, .top_k = 3}, almost_one), 2);
   EXPECT_EQ(sample_one(logits, {.temperature = 1, .top_p = 0.39F}, almost_one), 1);
   EXPECT_EQ(sample_one(logits, {.temperature = 1, .top_p = 0.69F}, almost_one), 3);
-  // Of the two that top_k leaves, 4/7 and 3/7, the first is enough.
+  // The first of the two that top_k leaves, 4/7 and 3/7, is enough.
   EXPECT_EQ(sample_one(logits, {.temperature = 1, .top_k = 2, .top_p = 0.5F}, almost_one), 1);
 }
 

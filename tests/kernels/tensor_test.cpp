@@ -84,8 +84,8 @@ TEST(Conversion, F16ToF32IsExactForAllValues) {
 }
 
 TEST(Conversion, F32ToF16RoundsToNearestEven) {
-  // Between each pair of neighbours: the middle goes to the even one, a little more or less does
-  // not.
+  // Values between each pair of neighbours are tried: the middle goes to the even one, a little
+  // more or less does not.
   for (std::uint16_t bits = 0; bits < 0x7bff; ++bits) {
     const float low = f16_to_f32(bits);
     const float high = f16_to_f32(static_cast<std::uint16_t>(bits + 1));

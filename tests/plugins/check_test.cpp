@@ -22,7 +22,7 @@ std::map<std::string, std::string> results(
   return failures;
 }
 
-/// What the checks say of the test family with this behaviour.
+/// Returns what the checks say of the test family with this behaviour.
 std::map<std::string, std::string> results_of(
     const std::string& behaviour, std::chrono::milliseconds limit = std::chrono::seconds(60)) {
   const Sandbox sandbox;
@@ -49,7 +49,7 @@ TEST(CheckPlugin, FindsStateBetweenCalls) {
 }
 
 TEST(CheckPlugin, SurvivesACrash) {
-  // With a sanitizer a crash is an exit with its report on standard error.
+  // Under a sanitizer a crash is an exit, with its report on standard error.
   const auto died = testing::AnyOf(HasSubstr("was killed by signal"), HasSubstr("exited with"));
   EXPECT_THAT(results_of("crash in layer")["gist invariant"], died);
   EXPECT_THAT(results_of("crash in configure")["configure"], died);

@@ -96,7 +96,7 @@ gist_family sound_family() {
   return {sizeof(gist_family), 1, "family", architectures, configure, destroy, enter, layer, leave};
 }
 
-/// What is said of a plugin whose tables `spoil` has changed.
+/// Returns what is said of a plugin whose tables `spoil` has changed.
 template <typename Spoil>
 std::string spoiled_plugin(const Spoil& spoil) {
   gist_family families[] = {sound_family(), sound_family()};

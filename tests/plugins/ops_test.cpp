@@ -1,4 +1,5 @@
-// What a family does wrong with the operations is found, named and never followed.
+// These tests check that what a family does wrong with the operations is found, named and never
+// followed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -129,6 +129,7 @@ class Config {
     const char* text = nullptr;
     if (host_->get_json(config_, key.c_str(), &text) != GIST_OK) reject(key, expected);
     const std::string json = text;
+    if (json[0] != '[' || json.find('\\') != std::string::npos) reject(key, expected);
     std::vector<std::string> values;
     std::size_t at = 1;  // the host writes ["a","b"], without white space
     while (at < json.size() && json[at] == '"') {
@@ -137,12 +138,11 @@ class Config {
       at = end + 1;
       if (json[at] == ',') ++at;
     }
-    const bool escapes = json.find('\\') != std::string::npos;
-    if (json[0] != '[' || at + 1 != json.size() || escapes) reject(key, expected);
+    if (at + 1 != json.size()) reject(key, expected);
     return values;
   }
 
-  // For keys that would change what a family computes, if it knew them.
+  // Refuses keys that would change what a family computes, if it knew them.
   void reject_if_there(std::initializer_list<const char*> keys) const {
     for (const char* key : keys) {
       if (has(key)) reject(key, "no such key: this family doesn't compute it");
@@ -186,7 +186,7 @@ class Config {
   const gist_config* config_;
 };
 
-/// How training from scratch starts a weight.
+/// Init says how training from scratch starts a weight.
 struct Init {
   std::uint32_t kind = GIST_INIT_NORMAL;
   float value = 0;  // the deviation, or the constant
@@ -219,8 +219,8 @@ struct StackShape {
   std::int32_t window = 0;  // of a causal stack, for attention that is windowed; 0: none
 };
 
-/// What a model consists of. Names are as in the checkpoint; those of a stack's weights contain
-/// "{layer}".
+/// A Declaration says what a model consists of. Names are as in the checkpoint; those of a stack's
+/// weights contain "{layer}".
 class Declaration {
  public:
   std::int32_t d_model = 0;
@@ -245,7 +245,8 @@ class Declaration {
   Weight table(std::string name, std::int64_t rows, std::int64_t d, Init init) {
     return add(Stack{}, std::move(name), GIST_USE_TABLE, {rows, d}, init);
   }
-  /// What some checkpoints call a weight instead, those that matter first. Once for a weight.
+  /// Gives the names that some checkpoints have for a weight instead, those that matter first. It
+  /// may be called once for a weight.
   void also_named(Weight weight, const std::vector<std::string>& names) {
     gist_weight& named = weights_.at(static_cast<std::size_t>(weight.index));
     std::vector<const char*>& kept = other_names_.emplace_back();
@@ -357,7 +358,7 @@ struct Pass {
   const gist_ops* ops = nullptr;
   gist_pass* pass = nullptr;
 
-  /// In a stack that reads another: the rows [m, d_model] to make keys and values for
+  /// Returns, in a stack that reads another, the rows [m, d_model] to make keys and values for
   /// cross-attention of.
   Tensor cross_input() const { return {ops, pass, ops->cross_input(pass)}; }
   /// The rows of a table for the pass' token ids: [n, d].
@@ -401,7 +402,7 @@ inline Tensor activate(Activation activation, Tensor x) {
 inline Tensor silu_gate(Tensor gate, Tensor up) {
   return gated(Activation::silu, gate, up);
 }
-/// In training, x with a share of its values zeroed and the rest scaled up; else x.
+/// Returns in training x with a share of its values zeroed and the rest scaled up; else x.
 inline Tensor dropout(Tensor x, float probability) {
   return {x.ops, x.pass, x.ops->dropout(x.pass, x.handle, probability)};
 }

@@ -54,7 +54,8 @@ TEST(BootstrapMean, HasTheEndsOfANormalDistributionForManyRecords) {
 }
 
 TEST(BootstrapMean, DrawsEachRecordEquallyOften) {
-  // With one record that is 1, n times the mean is how often it was drawn: 1 on average.
+  // If one record is 1 and the others are 0, n times the mean is how often it was drawn: 1 on
+  // average.
   for (const std::size_t n : {2, 3, 5, 8}) {
     for (std::size_t one = 0; one < n; ++one) {
       Values values(n);

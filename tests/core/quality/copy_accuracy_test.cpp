@@ -17,7 +17,7 @@ Counts counts(std::string_view completion, std::string_view reference) {
   return {c.numbers, c.numbers_copied, c.names, c.names_copied};
 }
 
-/// How many names a text has.
+/// Returns how many names a text has.
 std::uint64_t names(std::string_view text) {
   return copy_counts("", text).names;
 }

@@ -1,4 +1,5 @@
-// What Python programs give for the metrics on texts (tests/interop/quality_golden.py).
+// These golden values are what Python programs give for the metrics on texts
+// (tests/interop/quality_golden.py).
 #pragma once
 
 #include <fstream>

@@ -16,7 +16,7 @@ void expect_adjusted(const Values& p, const Values& expected) {
   for (std::size_t i = 0; i < p.size(); ++i) EXPECT_NEAR(adjusted[i], expected[i], 1e-12) << i;
 }
 
-// As by hand, and as R's p.adjust(p, "holm").
+// The expected values are computed by hand, and by R's p.adjust(p, "holm").
 TEST(HolmAdjusted, IsAsByHand) {
   expect_adjusted({0.01, 0.04, 0.03, 0.005}, {0.03, 0.06, 0.06, 0.02});
   expect_adjusted({0.5, 0.6}, {1, 1});

@@ -10,7 +10,8 @@ void expect_interval(const ShareInterval& interval, double low, double high) {
   EXPECT_NEAR(interval.high, high, 5e-5);
 }
 
-// With z = 1.959964: of 0 of n, 0 to z^2 / (n + z^2); of 5 of 10, 0.5 -+ z / (2 sqrt(n + z^2)).
+// With z = 1.959964 the interval is: of 0 of n, 0 to z^2 / (n + z^2); of 5 of 10, 0.5 -+ z / (2
+// sqrt(n + z^2)).
 TEST(WilsonInterval, IsAsByHand) {
   expect_interval(wilson_interval(0, 10, 0.95), 0, 0.2775);
   expect_interval(wilson_interval(1, 10, 0.95), 0.7225, 1);

@@ -123,7 +123,7 @@ void Block::resume(std::size_t index) {
   __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
 }
 
-/// On a fiber: lets the others run until this one is ready again.
+/// Called on a fiber: lets the others run until this one is ready again.
 void Block::wait(State state, const Where& where) {
   const std::size_t own = running_;
   Thread& thread = threads_[own];

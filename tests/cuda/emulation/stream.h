@@ -22,7 +22,7 @@ class Stream {
   std::optional<Operations> recorded_;
 };
 
-/// What all streams did since the program began, for tests.
+/// StreamCounts count what all streams did since the program began, for tests.
 struct StreamCounts {
   std::int64_t recordings = 0;
   std::int64_t replays = 0;

@@ -20,7 +20,7 @@ class AtomicDirectoryTest : public ::testing::Test {
     make(directory.path(), content);
     directory.commit();
   }
-  /// What a killed process leaves.
+  /// Returns what a killed process leaves.
   std::filesystem::path left() {
     const std::filesystem::path workspace = path_.string() + ".tmp-fedcba9876543210";
     std::filesystem::create_directory(workspace);

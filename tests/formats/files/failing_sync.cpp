@@ -22,7 +22,7 @@ Fault& fault() {
 
 }  // namespace
 
-// In place of the C library's.
+// This function stands in place of the C library's.
 extern "C" int fsync(int descriptor) {
   struct stat status {};
   if (fault().set && ::fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) {

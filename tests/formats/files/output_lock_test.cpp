@@ -51,8 +51,8 @@ TEST(OutputLock, EndsWithItsProcess) {
   EXPECT_FALSE(error_of([&] { OutputLock::of_file(directory / "store.h5"); }));
 }
 
-/// In a child process: takes the lock when `begin` is closed, answers whether it got it, and holds
-/// it until `end` is closed.
+/// Runs in a child process: takes the lock when `begin` is closed, answers whether it got it, and
+/// holds it until `end` is closed.
 [[noreturn]] void compete(const std::filesystem::path& output, int begin, int answer, int end) {
   char ignored = 0;
   ssize_t count = ::read(begin, &ignored, 1);

@@ -36,7 +36,7 @@ class Fingerprint : public ::testing::Test {
   void set_age(std::chrono::seconds age) {
     std::filesystem::last_write_time(weights_, std::filesystem::file_time_type::clock::now() - age);
   }
-  /// As if the weights had been there for an hour.
+  /// Returns the fingerprint as if the weights had been there for an hour.
   std::string fingerprint() {
     return model_sha256(Checkpoint(model_), std::chrono::system_clock::now() + 1h);
   }
@@ -81,7 +81,8 @@ TEST_F(Fingerprint, IsComputedAgainForOtherWeightsOfTheSameSizeAndTime) {
   const auto time = std::filesystem::file_time_type::clock::now() - 24h;
   std::filesystem::last_write_time(weights_, time);
   fingerprint();
-  // In place, so that the inode stays, and then as another file in its place.
+  // The file is changed in place, so that the inode stays, and then another file is put in its
+  // place.
   for (const bool in_place : {true, false}) {
     forge(cache_);
     std::this_thread::sleep_for(20ms);  // more than a tick of the file system's clock

@@ -1,4 +1,4 @@
-// What two plugins may both include: an inline variable, which the linker would make one for the
+// Two plugins may both include this: an inline variable, which the linker would make one for the
 // whole process if it were exported or unique.
 #pragma once
 

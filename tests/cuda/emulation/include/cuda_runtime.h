@@ -1,8 +1,8 @@
-// What CUDA C++ adds to C++, for g++: with this folder first among the include directories, kernels
-// compile as plain functions that the emulation (emulation/block.h) runs, each thread of a block on
-// its own fiber. It can show deadlocks, accesses out of bounds and reads of shared memory that
-// nothing wrote. It can't show races between warps that a real device would run at once, occupancy
-// or speed.
+// This header gives g++ what CUDA C++ adds to C++: with this folder first among the include
+// directories, kernels compile as plain functions that the emulation (emulation/block.h) runs, each
+// thread of a block on its own fiber. It can show deadlocks, accesses out of bounds and reads of
+// shared memory that nothing wrote. It can't show races between warps that a real device would run
+// at once, occupancy or speed.
 #pragma once
 
 #include <atomic>
@@ -45,7 +45,7 @@ using Where = std::source_location;
 struct Indices {
   dim3 thread, block, block_dim, grid_dim;
 };
-/// Those of the thread that runs.
+/// Returns the indices of the thread that runs.
 const Indices& indices();
 
 void sync_threads(const Where& where);

@@ -81,7 +81,7 @@ class SharedArray {
     return {data_ + at, written_ + at, count_ - i};
   }
 
-  /// Where the elements [i, i + n) stand, which must start at a multiple of 16 bytes.
+  /// Returns where the elements [i, i + n) stand, which must start at a multiple of 16 bytes.
   emulation::SharedBytes unwritten_bytes(int i, int n) const {
     require_within(i, count_ - 1);
     require_within(i + n - 1, count_ - 1);

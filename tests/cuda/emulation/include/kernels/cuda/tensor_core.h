@@ -13,7 +13,7 @@
 
 namespace gist::emulation {
 
-/// Of the thread that runs.
+/// Queues a copy of the thread that runs.
 void queue_copy(const SharedCopy& copy);
 void commit_copies();
 void complete_copies(std::size_t pending);
@@ -21,7 +21,7 @@ void complete_copies(std::size_t pending);
 inline std::uint64_t both(unsigned low, unsigned high) {
   return low | std::uint64_t{high} << 32;
 }
-/// Which of four 16-bit floats.
+/// Returns the i-th of four 16-bit floats.
 inline cuda::Bf16 part(std::uint64_t bits, unsigned i) {
   return {static_cast<std::uint16_t>(bits >> 16 * i)};
 }

@@ -51,8 +51,7 @@ CommandSpec evaluate_spec() {
            {{"group-by", OptionKind::text, "FIELD", "", "also for each value of this field"},
             {"cost", OptionKind::flag, "", "",
              "also what an answer of the gist model costs with nothing, the instruction or its "
-             "gist "
-             "cached: FLOPs, times, memory, storage"},
+             "gist cached: FLOPs, times, memory, storage"},
             {"fidelity", OptionKind::flag, "", "",
              "also how near next-token distributions are to the pos model's, which stays in "
              "memory"},

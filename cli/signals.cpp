@@ -33,8 +33,8 @@ bool is_ignored(int signal) {
   return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-/// Returns the signals that end gist. Signals that it was started to ignore are left out: a signalfd
-/// would get them all the same.
+/// Returns the signals that end gist, without those that it was started to ignore: a signalfd would
+/// get these, too.
 sigset_t ending_signals() {
   sigset_t set;
   sigemptyset(&set);

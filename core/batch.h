@@ -22,8 +22,8 @@ struct Sequence {
 /// The keys that a batch's queries see (AttentionKeys, on the host).
 struct KeyList {
   std::vector<AttentionRow> rows;
-  std::vector<std::int32_t> slot;  // [list] where a key stands: its token in the batch, or, with
-                                   // a cache, its slot there
+  /// [list] where a key stands: its token in the batch, or, with a cache, its slot there.
+  std::vector<std::int32_t> slot;
   std::vector<std::int32_t> position;  // [list] of the key
   std::vector<std::int32_t> begin;     // [list] queries, by index within the row, that see the key
   std::vector<std::int32_t> end;       // [list]

@@ -28,10 +28,11 @@ struct GenerationOptions {
   std::int32_t max_new_tokens = 256;
   std::vector<std::int32_t> ends;  // tokens each of which ends a row
   std::uint64_t seed = 0;
-  std::int32_t max_rows = 64;         // rows that decode together
-  std::int32_t batch_tokens = 4096;   // tokens of one pass; a longer row has a pass of its own
-  std::int32_t cache_tokens = 32768;  // keys that are kept at once, and at most 4 GiB of them; a
-                                      // row that needs more gets a cache of its own size, alone
+  std::int32_t max_rows = 64;        // rows that decode together
+  std::int32_t batch_tokens = 4096;  // tokens of one pass; a longer row has a pass of its own
+  /// Keys that are kept at once, and at most 4 GiB of them. A row that needs more gets a cache of
+  /// its own size, alone.
+  std::int32_t cache_tokens = 32768;
 };
 
 enum class FinishReason : std::uint8_t { eos, stop, length };

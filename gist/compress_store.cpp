@@ -180,8 +180,7 @@ CompressionTask compression_task(const Gisting& gisting, bool full_prompt, const
   if (gisting.condition != Condition::gist) {
     fail(ErrorKind::usage,
          "{}/gist.json: the model was trained under {}, so its gist tokens hold no prompt; use a "
-         "model "
-         "trained under gist, or --full-prompt",
+         "model trained under gist, or --full-prompt",
          model, name_of(gisting.condition));
   }
   if (task.gist_tokens < 1) {

@@ -91,8 +91,7 @@ Html draw(const BarChart& chart) {
     y += label_height;
     const double width = std::isfinite(bar.value) ? axis.at(bar.value) - left : 0;
     bars += html(
-        "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" "
-        "class=\"bar {}\"/>",
+        "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"bar {}\"/>",
         left, y, std::max(width, 1.0), bar_height, style_class(bar.series.style));
     y += bar_height + row_gap;
   }

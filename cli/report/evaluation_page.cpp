@@ -42,8 +42,7 @@ std::vector<SystemMeasure> costs_of(const Evaluation& evaluation) {
 
 constexpr const char* gist_token_note =
     "Lines join systems that differ in the number of gist tokens alone; what doesn't depend on it "
-    "is "
-    "a broken line from side to side.";
+    "is a broken line from side to side.";
 
 std::string quality_note(const EvaluationView& view) {
   std::string note = "Points are values over all records, lines their intervals.";
@@ -53,10 +52,9 @@ std::string quality_note(const EvaluationView& view) {
 
 std::string compression_note(const EvaluationView& view) {
   return fmt::format(
-      "A point is a record: how many times fewer bytes are stored of its prompt "
-      "than under {}. Lines join means, of an eighth of the records each. Of long evaluations "
-      "every "
-      "n-th record is drawn, {} points at most.",
+      "A point is a record: how many times fewer bytes are stored of its prompt than under {}. "
+      "Lines join means, of an eighth of the records each. Of long evaluations every n-th record "
+      "is drawn, {} points at most.",
       view.reference_name(), shown(most_points, Quantity::count));
 }
 

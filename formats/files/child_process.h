@@ -13,8 +13,8 @@ inline constexpr int report_descriptor = 3;  // which the child writes its repor
 
 struct ChildReport {
   std::string text;  // what it wrote, at most 64 KiB
-  std::string
-      ended;  // "" where it exited with status 0, else how it ended: "was killed by signal 11 ..."
+  /// "" where it exited with status 0, else how it ended: "was killed by signal 11 ...".
+  std::string ended;
 };
 
 /// Runs a program to its end, or kills it at the limit, and with it in either case what it started

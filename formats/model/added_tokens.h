@@ -24,16 +24,16 @@ struct AddedToken {
 /// TokenizerSettings are what the directory says of its tokenizer beside the vocabulary.
 struct TokenizerSettings {
   std::vector<AddedToken> listed;  // with their ids, in the order of these
-  std::vector<std::string>
-      special;  // texts of tokens that have a role, as transformers counts them
+  /// Texts of tokens that have a role, as transformers counts them.
+  std::vector<std::string> special;
   std::optional<std::string> bos, eos, unk;  // texts
   bool adds_bos = true;                      // to each text that is encoded
   bool adds_eos = false;                     // behind each text that is encoded
   bool space_before_text = true;             // "add_prefix_space"
   bool space_behind_words = true;            // "legacy": before the text behind an added token, too
   bool only_in_tokenizer_json = false;       // some listed token stands nowhere else
-  std::int32_t sentinels = 0;  // T5's <extra_id_0> ..., which its class adds though no file lists
-                               // them
+  /// The number of T5's <extra_id_0> ..., which its class adds though no file lists them.
+  std::int32_t sentinels = 0;
 };
 
 constexpr const char* added_tokens_name = "added_tokens.json";

@@ -24,9 +24,9 @@ struct PluginSearch {
 /// A place that is searched.
 struct PluginDirectory {
   std::filesystem::path path;
-  std::string origin;   // "--plugin-path", "GIST_PLUGIN_PATH", "user", "installed"
-  std::string ignored;  // why it isn't searched ("relative path", "empty", "does not exist"); ""
-                        // where it is
+  std::string origin;  // "--plugin-path", "GIST_PLUGIN_PATH", "user", "installed"
+  /// Why it isn't searched ("relative path", "empty", "does not exist"); "" where it is.
+  std::string ignored;
 };
 
 /// PluginEntry is what a manifest NAME.gist.json says, and whether the library beside it may be

@@ -213,7 +213,7 @@ TEST_F(ParametersTest, InitialValuesDependOnSeedAndNameAlone) {
   ModelSpec spec = spec_to_initialise();
   Parameters first(spec, *backend_);
   initialise(first, 1);
-  // The same weights in another order are refused.
+  // The second time the weights stand in another order.
   std::swap(spec.weights.front(), spec.weights.back());
   Parameters again(spec, *backend_);
   initialise(again, 1);

@@ -21,7 +21,7 @@ struct Plain {
     return values;
   }
 
-  /// Attended holds the factors of attention's own products.
+  /// Returns the factors of attention's own products, which may be rounded.
   Values attended(const Values& values) const {
     return products == Products::bf16_with_attention ? rounded(values) : values;
   }

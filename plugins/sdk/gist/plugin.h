@@ -109,10 +109,11 @@ typedef struct gist_model {
   int32_t d_model;
   int32_t vocabulary;    /* rows of the embedding table */
   int32_t max_positions; /* 0: unlimited */
-  int32_t
-      keys_carry_position; /* 1: keys are rotated to their position (RoPE); 0: they carry none */
-  uint32_t n_stacks; /* 1: causal (a decoder); or 2: bidirectional, then causal that reads stack 0
-                        (an encoder-decoder). Other combinations are refused in this version */
+  /* 1: keys are rotated to their position (RoPE); 0: they carry none. */
+  int32_t keys_carry_position;
+  /* 1: causal (a decoder); or 2: bidirectional, then causal that reads stack 0 (an
+   * encoder-decoder). Other combinations are refused in this version. */
+  uint32_t n_stacks;
   const gist_stack* stacks;
   uint32_t n_weights;
   int32_t head_weight;   /* index of the head's matrix [vocabulary, d_model] */

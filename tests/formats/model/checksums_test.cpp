@@ -34,7 +34,7 @@ TEST_F(ChecksumsTest, WhatWasWrittenIsFine) {
 TEST_F(ChecksumsTest, EveryByteCounts) {
   for (const char* name : {"w.safetensors", "config.json", checksums_name}) {
     const std::string whole = content_of(directory_ / name);
-    // The name before "files" is that of the format, in a version that is as good as others.
+    // The text before "files" names the format, in a version that is as good as others.
     const bool all = name != std::string(checksums_name);
     for (std::size_t i = all ? 0 : whole.find("\"files\""); i < whole.size(); ++i) {
       std::string damaged = whole;

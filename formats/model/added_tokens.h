@@ -19,6 +19,7 @@ struct AddedToken {
   bool lstrip = false;       // white space before it belongs to it
   bool rstrip = false;       // white space after it
   bool single_word = false;  // it isn't found inside of words
+  bool normalized = false;   // it is looked for in normalized text (tokenizer.json)
 };
 
 /// TokenizerSettings are what the directory says of its tokenizer beside the vocabulary.

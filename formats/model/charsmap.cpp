@@ -106,19 +106,30 @@ std::string trie_fault(const std::vector<Unit>& units, std::string_view texts) {
   return "";
 }
 
-std::string fault_of_map(std::string_view map) {
-  if (map.empty()) return "";
+/// The two parts of a map.
+struct MapParts {
+  std::vector<Unit> units;
+  std::string_view texts;
+};
+
+/// What is wrong with the map; else its parts.
+std::string read_map(std::string_view map, MapParts& parts) {
   constexpr const char* cut = "its normalisation map is cut off";
   std::uint32_t trie_bytes = 0;
   if (map.size() <= sizeof trie_bytes) return cut;
   std::memcpy(&trie_bytes, map.data(), sizeof trie_bytes);  // little-endian, as this machine is
   map.remove_prefix(sizeof trie_bytes);
   if (trie_bytes % sizeof(Unit) != 0 || trie_bytes >= map.size()) return cut;
-  std::vector<Unit> units(trie_bytes / sizeof(Unit));
-  std::memcpy(units.data(), map.data(), trie_bytes);
-  const std::string_view texts = map.substr(trie_bytes);
-  if (texts.back() != '\0') return cut;  // each text ends with a zero byte
-  return trie_fault(units, texts);
+  parts.units.resize(trie_bytes / sizeof(Unit));
+  std::memcpy(parts.units.data(), map.data(), trie_bytes);
+  parts.texts = map.substr(trie_bytes);
+  if (parts.texts.back() != '\0') return cut;  // each text ends with a zero byte
+  return trie_fault(parts.units, parts.texts);
+}
+
+std::string fault_of_map(std::string_view map) {
+  MapParts parts;
+  return map.empty() ? "" : read_map(map, parts);
 }
 
 }  // namespace
@@ -134,6 +145,30 @@ std::string charsmap_fault(std::string_view model) {
     }
   }
   return "";
+}
+
+std::optional<Charsmap> Charsmap::open(std::string_view bytes, std::string& fault) {
+  MapParts parts;
+  fault = read_map(bytes, parts);
+  if (!fault.empty()) return std::nullopt;
+  Charsmap map;
+  for (const Unit unit : parts.units) map.trie_.push_back(unit.bits);
+  map.texts_ = parts.texts;
+  return map;
+}
+
+// Opening has looked at each place that bytes can lead to.
+std::optional<std::string_view> Charsmap::shortest(std::string_view text) const {
+  std::size_t place = Unit{trie_[0]}.offset();
+  for (const char each : text) {
+    const auto byte = static_cast<unsigned char>(each);
+    if (byte == 0) break;
+    const Unit unit{trie_[place ^ byte]};
+    if (unit.label() != byte) break;
+    place ^= byte ^ unit.offset();
+    if (unit.has_leaf()) return std::string_view(texts_.data() + Unit{trie_[place]}.value());
+  }
+  return std::nullopt;
 }
 
 }  // namespace gist

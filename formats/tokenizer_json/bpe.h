@@ -1,0 +1,68 @@
+// Byte-pair encoding (Sennrich et al., 2016): the neighbours whose merge has the lowest rank are
+// merged first, the leftmost of equal ones.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "formats/tokenizer_json/json_part.h"
+#include "formats/tokenizer_json/word_cache.h"
+
+namespace gist {
+
+/// The most tokens that a vocabulary may have.
+constexpr std::int64_t most_tokens = std::int64_t{1} << 24;
+
+class BpeModel {
+ public:
+  /// `part` is the "model" of a tokenizer.json. Throws Error(data) for what gist doesn't know, ids
+  /// that aren't 0 .. n - 1, and merges of what isn't in the vocabulary.
+  explicit BpeModel(const JsonPart& part);
+
+  const std::vector<std::string>& pieces() const { return pieces_; }
+  std::optional<std::int32_t> find(std::string_view piece) const;
+  std::optional<std::int32_t> unk() const { return unk_; }
+
+  /// These pieces are never the result of text, unless they are one character.
+  void exclude(const std::vector<bool>& ids);
+
+  /// Appends the ids of a word. Throws Error(data) where it has a character that the vocabulary
+  /// can't spell, and no token for that. May be called by several threads at once.
+  void encode(std::string_view word, std::vector<std::int32_t>& ids) const;
+
+ private:
+  struct Merge {
+    std::int32_t rank;
+    std::int32_t id;
+  };
+  struct Symbol {
+    std::int32_t id;
+    std::int32_t previous, next;  // -1 at the ends
+    bool alive;
+  };
+
+  void read_vocabulary(const JsonPart& vocab);
+  void read_merges(const JsonPart& merges);
+  std::optional<std::int32_t> from_text(std::string_view piece) const;
+  std::vector<Symbol> symbols_of(std::string_view word) const;
+  bool append_bytes(std::string_view character, std::vector<Symbol>& symbols) const;
+  const Merge* merge_of(std::int32_t left, std::int32_t right) const;
+  void merge_all(std::vector<Symbol>& symbols) const;
+
+  std::string place_;
+  std::vector<std::string> pieces_;
+  std::unordered_map<std::string, std::int32_t, TextHash, std::equal_to<>> ids_;
+  std::unordered_map<std::uint64_t, Merge> merges_;  // by both ids
+  std::vector<bool> excluded_;                       // empty, or by id
+  std::vector<std::int32_t> bytes_;                  // ids of <0x00> ...; -1 where there is none
+  std::string prefix_, suffix_;  // of what doesn't begin a word, of what ends one
+  std::string unk_name_;
+  std::optional<std::int32_t> unk_;
+  bool fuse_unk_ = false, byte_fallback_ = false, ignore_merges_ = false;
+};
+
+}  // namespace gist

@@ -1,6 +1,6 @@
-// Files of unknown origin are read first in a process of their own, gist-file-check: HDF5 and
-// SentencePiece trust what they read, and a damaged or hostile file can crash them, or take all
-// memory.
+// Files of unknown origin are read first in a process of their own, gist-file-check: HDF5,
+// SentencePiece and Oniguruma trust what they read, and a damaged or hostile file can crash them, or
+// take all memory or time.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace gist {
 enum class FileCheck : std::uint8_t {
   store,         // a gist store's headers and its index
   store_chunks,  // all of a gist store
-  tokenizer,     // a SentencePiece file, and all that text can reach in it
+  tokenizer,     // a vocabulary, and all that text can reach in it
 };
 
 /// The name by which the child knows what it checks.
@@ -31,7 +31,7 @@ inline constexpr std::string_view rows_done_prefix = "rows ";
 void check_file(const std::filesystem::path& path, FileCheck check, const RowsDone& rows_done = {});
 
 /// The same, but a file that passed is remembered in the user's cache: a store by its device,
-/// inode, size and times of change, a SentencePiece file by `sha256`, in hex, of its bytes.
+/// inode, size and times of change, a vocabulary by `sha256`, in hex, of its bytes.
 void check_new_store(const std::filesystem::path& path);
 void check_new_tokenizer(const std::filesystem::path& path, const std::string& sha256);
 

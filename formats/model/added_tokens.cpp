@@ -39,7 +39,8 @@ JsonFile opened(const std::filesystem::path& path) {
 /// Collects the listed tokens, and refuses those that contradict earlier ones.
 class ListedTokens {
  public:
-  void add(AddedToken token, const std::filesystem::path& source) {
+  /// `decides` about normalization: tokenizer.json does, the other files often don't say.
+  void add(AddedToken token, const std::filesystem::path& source, bool decides = false) {
     const auto [found, is_new] = by_text_.try_emplace(token.text, token);
     AddedToken& known = found->second;
     if (known.id != token.id) {
@@ -48,6 +49,7 @@ class ListedTokens {
     }
     known.special = known.special || token.special;
     if (is_new) return;
+    if (decides) known.normalized = token.normalized;
     known.lstrip = known.lstrip || token.lstrip;
     known.rstrip = known.rstrip || token.rstrip;
     known.single_word = known.single_word || token.single_word;
@@ -67,9 +69,14 @@ class ListedTokens {
 
 /// Returns the flag of this name. A value that is neither true nor false, as null, counts as left
 /// out.
-bool flag(const json& object, const char* name, bool otherwise = false) {
+std::optional<bool> stated(const json& object, const char* name) {
   const auto found = object.find(name);
-  return found != object.end() && found->is_boolean() ? found->get<bool>() : otherwise;
+  if (found == object.end() || !found->is_boolean()) return std::nullopt;
+  return found->get<bool>();
+}
+
+bool flag(const json& object, const char* name, bool otherwise = false) {
+  return stated(object, name).value_or(otherwise);
 }
 
 /// {"content": "<x>", "special": true, ...}
@@ -78,9 +85,13 @@ AddedToken described(const json& token, std::uint64_t id, const std::string& pla
   if (!token.is_object() || text == token.end() || !text->is_string()) {
     fail(ErrorKind::data, "{}: token {} should be an object with a text in \"content\"", place, id);
   }
-  return {text->get<std::string>(), id,
-          flag(token, "special"),   flag(token, "lstrip"),
-          flag(token, "rstrip"),    flag(token, "single_word")};
+  return {text->get<std::string>(),
+          id,
+          flag(token, "special"),
+          flag(token, "lstrip"),
+          flag(token, "rstrip"),
+          flag(token, "single_word"),
+          flag(token, "normalized", !flag(token, "special"))};
 }
 
 void list_plain(const JsonFile& file, ListedTokens& tokens) {
@@ -92,6 +103,7 @@ void list_plain(const JsonFile& file, ListedTokens& tokens) {
     AddedToken token;
     token.text = text;
     token.id = id.get<std::uint64_t>();
+    token.normalized = true;
     tokens.add(std::move(token), file.path);
   }
 }
@@ -115,10 +127,10 @@ void list_decoder(const JsonFile& config, ListedTokens& tokens) {
 }
 
 /// Whether it has a token that no other file lists.
-bool list_fast(const JsonFile& fast, ListedTokens& tokens) {
-  const auto list = fast.content.find("added_tokens");
-  if (list == fast.content.end() || list->is_null()) return false;
-  const std::string place = fast.path.string() + ": \"added_tokens\"";
+bool list_fast(const json& fast, const std::filesystem::path& path, ListedTokens& tokens) {
+  const auto list = fast.find("added_tokens");
+  if (list == fast.end() || list->is_null()) return false;
+  const std::string place = path.string() + ": \"added_tokens\"";
   if (!list->is_array()) fail(ErrorKind::data, "{} should be an array", place);
   bool any_new = false;
   for (const json& token : *list) {
@@ -129,7 +141,7 @@ bool list_fast(const JsonFile& fast, ListedTokens& tokens) {
     }
     AddedToken each = described(token, id.get<std::uint64_t>(), place);
     any_new = any_new || !tokens.knows(each.text);
-    tokens.add(std::move(each), fast.path);
+    tokens.add(std::move(each), path, true);
   }
   return any_new;
 }
@@ -196,14 +208,26 @@ std::int32_t sentinels_in(const JsonFile& config, const std::filesystem::path& d
 
 }  // namespace
 
-TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory) {
+TokenizerSettings settings_of_tokenizer_json(const json& fast, const std::filesystem::path& path) {
+  ListedTokens listed;
+  TokenizerSettings settings;
+  settings.only_in_tokenizer_json = list_fast(fast, path, listed);
+  settings.listed = listed.in_order();
+  return settings;
+}
+
+TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory,
+                                          const json* fast) {
   const JsonFile config = opened(directory / tokenizer_config_name);
   const JsonFile special_map = opened(directory / special_tokens_name);
   TokenizerSettings settings;
   ListedTokens listed;
   list_plain(opened(directory / added_tokens_name), listed);
   list_decoder(config, listed);
-  settings.only_in_tokenizer_json = list_fast(opened(directory / fast_tokenizer_name), listed);
+  const std::filesystem::path fast_path = directory / fast_tokenizer_name;
+  const json read_now = fast == nullptr ? opened(fast_path).content : json();
+  settings.only_in_tokenizer_json =
+      list_fast(fast == nullptr ? read_now : *fast, fast_path, listed);
   settings.listed = listed.in_order();
 
   settings.bos = token_of_role("bos_token", config, special_map);
@@ -221,9 +245,9 @@ TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory
                                                token.text) != settings.special.end();
   }
 
-  settings.adds_bos = flag(config.content, "add_bos_token", true);
-  settings.adds_eos = flag(config.content, "add_eos_token");
-  settings.space_before_text = flag(config.content, "add_prefix_space", true);
+  settings.adds_bos = stated(config.content, "add_bos_token");
+  settings.adds_eos = stated(config.content, "add_eos_token");
+  settings.space_before_text = stated(config.content, "add_prefix_space");
   settings.space_behind_words = flag(config.content, "legacy", true);
   settings.sentinels = sentinels_in(config, directory);
   return settings;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,11 +29,12 @@ struct TokenizerSettings {
   /// Texts of tokens that have a role, as transformers counts them.
   std::vector<std::string> special;
   std::optional<std::string> bos, eos, unk;  // texts
-  bool adds_bos = true;                      // to each text that is encoded
-  bool adds_eos = false;                     // behind each text that is encoded
-  bool space_before_text = true;             // "add_prefix_space"
-  bool space_behind_words = true;            // "legacy": before the text behind an added token, too
-  bool only_in_tokenizer_json = false;       // some listed token stands nowhere else
+  // Where the directory doesn't say, the vocabulary does.
+  std::optional<bool> adds_bos;           // to each text that is encoded
+  std::optional<bool> adds_eos;           // behind each text that is encoded
+  std::optional<bool> space_before_text;  // "add_prefix_space"
+  bool space_behind_words = true;         // "legacy": before the text behind an added token, too
+  bool only_in_tokenizer_json = false;    // some listed token stands nowhere else
   /// The number of T5's <extra_id_0> ..., which its class adds though no file lists them.
   std::int32_t sentinels = 0;
 };
@@ -45,7 +47,12 @@ constexpr const char* added_tokens_decoder_key = "added_tokens_decoder";
 constexpr const char* additional_tokens_key = "additional_special_tokens";
 
 /// Throws Error(data), naming the file, for what is none of this, and where two of the files
-/// contradict each other.
-TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory);
+/// contradict each other. `fast` is the content of the directory's tokenizer.json where that was
+/// read before.
+TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory,
+                                          const nlohmann::json* fast = nullptr);
+/// What a tokenizer.json by itself says: its added tokens.
+TokenizerSettings settings_of_tokenizer_json(const nlohmann::json& fast,
+                                             const std::filesystem::path& path);
 
 }  // namespace gist

@@ -1,57 +1,66 @@
 #include "formats/model/tokenizer.h"
 
-#include <sentencepiece_processor.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
 #include <set>
 #include <utility>
+#include <variant>
 
 #include "formats/files/file_check.h"
 #include "formats/files/file_io.h"
+#include "formats/files/json_text.h"
 #include "formats/files/sha256.h"
 #include "formats/files/text.h"
-#include "formats/model/added_words.h"
-#include "formats/model/word_encoder.h"
+#include "formats/model/json_vocabulary.h"
+#include "formats/model/sentencepiece_vocabulary.h"
 #include "kernels/error.h"
 
 namespace gist {
 namespace {
 
-constexpr std::array vocabulary_names = {"tokenizer.model", "spiece.model"};
+/// The first that a directory has is read.
+constexpr std::array vocabulary_names = {"tokenizer.model", "spiece.model", fast_tokenizer_name};
 constexpr const char* first_sentinel = "<extra_id_0>";
 
 std::filesystem::path vocabulary_in(const std::filesystem::path& directory) {
   for (const char* name : vocabulary_names) {
     if (may_exist(directory / name)) return directory / name;
   }
-  const bool has_fast = may_exist(directory / fast_tokenizer_name);
   fail(ErrorKind::no_input,
-       "{}: {} {} nor {} is there; gist reads SentencePiece vocabularies, no tokenizer.json yet: "
-       "copy {} from the base model that this one was made of",
-       directory.string(), has_fast ? "tokenizer.json is there alone, neither" : "neither",
-       vocabulary_names[0], vocabulary_names[1],
-       fmt::format("{} (T5: {})", vocabulary_names[0], vocabulary_names[1]));
+       "{}: none of {}, {} and {} is there: copy the vocabulary from the base model that this one "
+       "was made of",
+       directory.string(), vocabulary_names[0], vocabulary_names[1], vocabulary_names[2]);
 }
 
-/// SentencePiece says -1 for a token that the vocabulary lacks.
-std::optional<std::int32_t> id_or_none(int id) {
-  return id < 0 ? std::nullopt : std::optional<std::int32_t>(id);
-}
+/// Both kinds of vocabulary file say the same things.
+using Vocabulary = std::variant<SentencePieceVocabulary, JsonVocabulary>;
 
-using sentencepiece::SentencePieceProcessor;
+/// A vocabulary file, read.
+struct VocabularyFile {
+  std::filesystem::path path;
+  std::string bytes;
+  std::string sha256;
+  nlohmann::json content;  // of a tokenizer.json; null of others
+
+  VocabularyFile(std::filesystem::path where, const TokenizerReading& reading)
+      : path(std::move(where)), bytes(read_file(path)), sha256(to_hex(gist::sha256(bytes))) {
+    refuse_git_lfs_pointer(bytes, path);
+    if (!reading.trusted) check_new_tokenizer(path, sha256);
+    if (path.extension() == ".json") content = parse_json(bytes, path.string());
+  }
+
+  Vocabulary vocabulary() const {
+    if (content.is_null()) return SentencePieceVocabulary(bytes, path);
+    return JsonVocabulary(content, path);
+  }
+};
 
 }  // namespace
 
 struct Tokenizer::Impl {
-  SentencePieceProcessor processor;
-  std::optional<WordEncoder> encoder;
-  // The same without the space that SentencePiece puts before each text, where the directory has
-  // texts go without: all of them, or those behind an added token.
-  SentencePieceProcessor bare_processor;
-  std::optional<WordEncoder> bare_encoder;
-  bool space_before_text = true;
+  Vocabulary vocabulary;
+  bool is_json;
   std::map<std::string, std::int32_t, std::less<>> added;  // by text, sentinels included
   std::vector<AddedToken> tokens;                          // added_tokens()
   std::set<std::int32_t> special;                          // ids that decode to nothing
@@ -62,59 +71,25 @@ struct Tokenizer::Impl {
   std::filesystem::path path;
   std::string sha256;
 
-  void load(const TokenizerReading& reading) {
-    const std::string bytes = read_file(path);
-    refuse_git_lfs_pointer(bytes, path);
-    sha256 = to_hex(gist::sha256(bytes));
-    if (!reading.trusted) check_new_tokenizer(path, sha256);
-    const auto status = processor.LoadFromSerializedProto(bytes);
-    if (!status.ok()) {
-      fail(ErrorKind::data,
-           "{}: no SentencePiece model, or a damaged one; copy or download it again",
-           path.string());
-    }
-    encoder.emplace(processor, bytes);
-    pieces = processor.GetPieceSize();
-    size = pieces;
-    bos = id_or_none(processor.bos_id());
-    eos = id_or_none(processor.eos_id());
-    unk = id_or_none(processor.unk_id());
-  }
-
-  /// As transformers' fast tokenizers for LLaMA (its slow one asks for "legacy": false beside
-  /// "add_prefix_space": false).
-  void load_bare(const TokenizerSettings& settings, const std::filesystem::path& directory) {
-    const bool behind_words =
-        std::any_of(tokens.begin(), tokens.end(), [](const AddedToken& t) { return !t.special; });
-    if (settings.space_before_text && (settings.space_behind_words || !behind_words)) return;
-    const std::optional<std::string> bare = without_space_before_text(read_file(path));
-    if (!bare && settings.space_before_text)
-      return;  // a T5's, of which added tokens are seldom words
-    if (!bare) {
-      fail(ErrorKind::data,
-           "{}: \"add_prefix_space\" is false, which gist can't follow yet with a vocabulary that "
-           "takes white space off texts ({}): set it to true, and train the model so",
-           (directory / tokenizer_config_name).string(), path.filename().string());
-    }
-    const auto status = bare_processor.LoadFromSerializedProto(*bare);
-    if (!status.ok()) {
-      fail(ErrorKind::data, "{}: SentencePiece can't do without the space before texts: {}",
-           path.string(), status.ToString());
-    }
-    bare_encoder.emplace(bare_processor, *bare);
-    space_before_text = settings.space_before_text;
-  }
-
-  /// Of a part of a text, its first or one behind an added token.
-  std::vector<std::int32_t> encode(std::string_view part, bool first) const {
-    const bool with_space = !bare_encoder || (first && space_before_text);
-    return (with_space ? *encoder : *bare_encoder).encode(part);
+  explicit Impl(const VocabularyFile& file)
+      : vocabulary(file.vocabulary()),
+        is_json(!file.content.is_null()),
+        path(file.path),
+        sha256(file.sha256) {
+    std::visit(
+        [this](const auto& each) {
+          size = pieces = each.pieces();
+          bos = each.bos();
+          eos = each.eos();
+          unk = each.unk();
+          adds_bos = each.adds_bos();
+          adds_eos = each.adds_eos();
+        },
+        vocabulary);
   }
 
   std::optional<std::int32_t> vocabulary_id(std::string_view piece) const {
-    const int id = processor.PieceToId(piece);  // unknown pieces get the id of <unk>
-    if (id < 0 || id >= pieces || processor.IdToPiece(id) != piece) return std::nullopt;
-    return id;
+    return std::visit([&](const auto& each) { return each.find(piece); }, vocabulary);
   }
 
   std::optional<std::int32_t> find(std::string_view name) const {
@@ -123,42 +98,59 @@ struct Tokenizer::Impl {
   }
 
   void apply(const TokenizerSettings& settings, const std::filesystem::path& directory) {
-    if (!vocabulary_id(first_sentinel)) add_sentinels(settings.sentinels);
+    // A tokenizer.json lists them.
+    if (!is_json && !vocabulary_id(first_sentinel)) add_sentinels(settings.sentinels);
     add_listed(settings.listed, directory);
     for (const std::string& text : settings.special) add_special(text);
-    const auto named = [this](const std::optional<std::string>& text, auto otherwise) {
-      return text ? find(*text) : otherwise;
-    };
-    bos = named(settings.bos, bos);
-    eos = named(settings.eos, eos);
-    unk = named(settings.unk, unk);
-    adds_bos = settings.adds_bos;
-    adds_eos = settings.adds_eos;
-    std::sort(tokens.begin(), tokens.end(),
-              [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
-    load_bare(settings, directory);
-  }
-
-  std::string decode(const std::vector<int>& ids) const {
-    std::string text;
-    const auto status = (space_before_text ? processor : bare_processor).Decode(ids, &text);
-    if (!status.ok()) {
-      fail(ErrorKind::internal, "SentencePiece can't decode: {}", status.ToString());
-    }
-    return text;
-  }
-
-  /// The text of an added token that isn't special; nothing for other ids.
-  const std::string* word(std::int32_t id) const {
-    const auto at = std::lower_bound(tokens.begin(), tokens.end(), id,
-                                     [](const AddedToken& token, std::int32_t wanted) {
-                                       return token.id < static_cast<std::uint64_t>(wanted);
-                                     });
-    const bool found = at != tokens.end() && at->id == static_cast<std::uint64_t>(id);
-    return found && !at->special ? &at->text : nullptr;
+    set_roles(settings);
+    const auto by_id = [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; };
+    std::sort(tokens.begin(), tokens.end(), by_id);
+    std::visit(
+        [&](auto& each) {
+          each.apply(settings, is_json ? all_added(settings) : tokens, special, directory);
+        },
+        vocabulary);
   }
 
  private:
+  void set_roles(const TokenizerSettings& settings) {
+    const auto named = [this](const std::optional<std::string>& text, auto otherwise) {
+      return text ? find(*text) : otherwise;
+    };
+    const std::optional<std::int32_t> first = bos;
+    bos = named(settings.bos, bos);
+    eos = named(settings.eos, eos);
+    unk = named(settings.unk, unk);
+    adds_bos = settings.adds_bos.value_or(adds_bos);
+    adds_eos = settings.adds_eos.value_or(adds_eos);
+    if (is_json && first && bos != first && adds_bos) {
+      fail(
+          ErrorKind::data,
+          "{}: post_processor puts token {} before a text, but {} is bos_token: gist puts no other "
+          "token there than bos",
+          path.string(), *first, in_quotes(settings.bos.value_or("")));
+    }
+  }
+
+  /// Those among the vocabulary's pieces, too.
+  std::vector<AddedToken> all_added(const TokenizerSettings& settings) const {
+    std::vector<AddedToken> all = settings.listed;
+    std::set<std::uint64_t> ids;
+    for (const AddedToken& token : all) ids.insert(token.id);
+    for (const AddedToken& token : tokens) {
+      if (ids.insert(token.id).second) all.push_back(token);
+    }
+    for (const std::int32_t id : special) {
+      if (!ids.insert(static_cast<std::uint64_t>(id)).second) continue;
+      AddedToken token;
+      token.text = std::get<JsonVocabulary>(vocabulary).piece(id);
+      token.id = static_cast<std::uint64_t>(id);
+      token.special = true;
+      all.push_back(std::move(token));
+    }
+    return all;
+  }
+
   void add_sentinels(std::int32_t count) {
     for (std::int32_t i = 0; i < count; ++i) {
       const std::int32_t id = pieces + count - 1 - i;
@@ -202,12 +194,15 @@ struct Tokenizer::Impl {
 };
 
 Tokenizer Tokenizer::open(const std::filesystem::path& path, const TokenizerReading& reading) {
-  auto impl = std::make_unique<Impl>();
   std::error_code unknown;  // then opening says why
   const bool is_directory = std::filesystem::is_directory(path, unknown);
-  impl->path = is_directory ? vocabulary_in(path) : path;
-  impl->load(reading);
-  if (is_directory) impl->apply(read_tokenizer_settings(path), path);
+  const VocabularyFile file(is_directory ? vocabulary_in(path) : path, reading);
+  auto impl = std::make_unique<Impl>(file);
+  if (is_directory) {
+    impl->apply(read_tokenizer_settings(path, impl->is_json ? &file.content : nullptr), path);
+  } else if (impl->is_json) {
+    impl->apply(settings_of_tokenizer_json(file.content, path), path);
+  }
   return Tokenizer(std::move(impl));
 }
 
@@ -220,39 +215,14 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
   if (!valid_utf8(text)) {
     fail(ErrorKind::data, "text that is not valid UTF-8: {}", in_quotes(text));
   }
-  std::vector<std::int32_t> ids;
-  bool first = true;
-  for (const TextPart& part : split_at_words(text, impl_->tokens)) {
-    if (part.word != nullptr) {
-      ids.push_back(static_cast<std::int32_t>(part.word->id));
-      first = false;
-    } else {
-      const std::vector<std::int32_t> plain = impl_->encode(part.text, first);
-      ids.insert(ids.end(), plain.begin(), plain.end());
-    }
-  }
-  return ids;
+  return std::visit([&](const auto& each) { return each.encode(text); }, impl_->vocabulary);
 }
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
-  std::string text;
-  std::vector<int> plain;
-  const auto append = [&text](const std::string& part) {
-    if (!text.empty() && !part.empty()) text += ' ';
-    text += part;
-  };
   for (const std::int32_t id : ids) {
     if (id < 0) fail(ErrorKind::internal, "token id {} to decode", id);
-    if (const std::string* word = impl_->word(id)) {
-      append(impl_->decode(std::exchange(plain, {})));
-      append(*word);
-    } else if (id < impl_->pieces && !impl_->processor.IsControl(id) &&
-               !impl_->special.contains(id)) {
-      plain.push_back(id);
-    }
   }
-  append(impl_->decode(plain));
-  return text;
+  return std::visit([&](const auto& each) { return each.decode(ids); }, impl_->vocabulary);
 }
 
 std::optional<std::int32_t> Tokenizer::id_of_piece(std::string_view piece) const {
@@ -263,7 +233,8 @@ const std::string& Tokenizer::piece_of_id(std::int32_t id) const {
   if (id < 0 || id >= impl_->pieces) {
     fail(ErrorKind::internal, "the piece of token id {}; the vocabulary has {}", id, impl_->pieces);
   }
-  return impl_->processor.IdToPiece(id);
+  return std::visit([&](const auto& each) -> const std::string& { return each.piece(id); },
+                    impl_->vocabulary);
 }
 
 std::optional<std::int32_t> Tokenizer::bos() const {
@@ -303,9 +274,14 @@ std::optional<std::int32_t> Tokenizer::gist_token() const {
   return found == impl_->added.end() ? std::nullopt : std::optional(found->second);
 }
 
+bool Tokenizer::is_json() const {
+  return impl_->is_json;
+}
+
 const std::string& Tokenizer::sha256() const {
   return impl_->sha256;
 }
+
 const std::filesystem::path& Tokenizer::path() const {
   return impl_->path;
 }

@@ -27,7 +27,7 @@ CodePoints decomposed(std::string_view text, utf8proc_option_t options) {
   utf8proc_int32_t parts[longest_decomposition];
   while (!text.empty()) {
     char32_t c = 0;
-    text = next_character(text, c);
+    next_character(text, c);
     const utf8proc_ssize_t count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts,
                                                            longest_decomposition, options, nullptr);
     if (count < 0 || count > static_cast<utf8proc_ssize_t>(longest_decomposition)) {

@@ -23,11 +23,12 @@ std::size_t first_character_bytes(const std::string& text) {
 std::size_t grapheme_bytes(std::string_view text) {
   std::string_view rest = text;
   char32_t last = 0;
-  rest = next_character(rest, last);
+  next_character(rest, last);
   utf8proc_int32_t state = 0;
   while (!rest.empty()) {
     char32_t c = 0;
-    const std::string_view after = next_character(rest, c);
+    std::string_view after = rest;
+    next_character(after, c);
     if (utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(last),
                                          static_cast<utf8proc_int32_t>(c), &state)) {
       break;
@@ -131,7 +132,7 @@ void Normalizer::apply_step(const Lowercase&, NormalText& text) {
   lower.reserve(text.text.size());
   for (std::string_view rest = text.text; !rest.empty();) {
     char32_t c = 0;
-    rest = next_character(rest, c);
+    next_character(rest, c);
     append_character(lower,
                      static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
     // The one character whose lower case is two; utf8proc gives the first of them.
@@ -194,10 +195,8 @@ void Normalizer::apply_step(const Map& map, NormalText& text) {
     }
     for (std::string_view left = cluster; !left.empty();) {
       char32_t c = 0;
-      const std::string_view after = next_character(left, c);
-      const std::string_view character = left.substr(0, left.size() - after.size());
+      const std::string_view character = next_character(left, c);
       result += map->shortest(character).value_or(character);
-      left = after;
     }
   }
   text.text = std::move(result);

@@ -113,6 +113,16 @@ void PreTokenizer::apply(Words& words) const {
 /// stands by itself, is left out, or joins a neighbour.
 void PreTokenizer::add_cut(Span word, const std::vector<Span>& matches, bool invert,
                            Behavior behavior, std::vector<Span>& spans) {
+  if (behavior == Behavior::isolated) {  // by far the most frequent
+    std::size_t done = word.begin;
+    for (const Span& match : matches) {
+      if (done < match.begin) spans.push_back({done, match.begin});
+      if (match.begin < match.end) spans.push_back(match);
+      done = match.end;
+    }
+    if (done < word.end) spans.push_back({done, word.end});
+    return;
+  }
   struct Part {
     Span span;
     bool matched;
@@ -130,10 +140,9 @@ void PreTokenizer::add_cut(Span word, const std::vector<Span>& matches, bool inv
   std::vector<Span> joined;
   bool after_match = false;
   for (const Part& part : parts) {
-    const bool joins = behavior == Behavior::contiguous ? part.matched == after_match
-                       : behavior == Behavior::isolated || behavior == Behavior::removed
-                           ? false
-                           : part.matched && !after_match;
+    const bool joins = behavior == Behavior::contiguous
+                           ? part.matched == after_match
+                           : behavior != Behavior::removed && part.matched && !after_match;
     after_match = part.matched;
     if (behavior == Behavior::removed && part.matched) continue;
     if (joins && !joined.empty()) {
@@ -173,7 +182,7 @@ void PreTokenizer::apply_step(const CharacterSplit& split, Words& words) {
     std::string_view rest = text_of(words, word);
     for (std::size_t at = word.begin; at < word.end;) {
       char32_t c = 0;
-      rest = next_character(rest, c);
+      next_character(rest, c);
       const std::size_t end = word.end - rest.size();
       if (split.matches(c)) matches.push_back({at, end});
       at = end;

@@ -39,7 +39,7 @@ std::optional<std::string> spelled_bytes(std::string_view token) {
   std::string bytes;
   while (!token.empty()) {
     char32_t c = 0;
-    token = next_character(token, c);
+    next_character(token, c);
     const std::optional<unsigned char> byte = byte_of_character(c);
     if (!byte) return std::nullopt;
     bytes += static_cast<char>(*byte);

@@ -1,6 +1,8 @@
 // The ids of words that came before: words come again.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -8,7 +10,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -21,59 +23,71 @@ struct TextHash {
   }
 };
 
-/// Each call borrows one of the dictionaries, so that threads don't wait for each other: there are
-/// as many as calls have run at once.
+/// Each call borrows one of the tables, so that threads don't wait for each other: there are as many
+/// as calls have run at once.
 class WordCache {
- public:
-  using Words =
-      std::unordered_map<std::string, std::vector<std::int32_t>, TextHash, std::equal_to<>>;
-  static constexpr std::size_t longest_word = 256;  // bytes; longer ones are seldom words
-  static constexpr std::size_t most_words = std::size_t{1} << 16;
+ private:
+  /// Two lines of the processor's cache. A word has one place, which the last that came there has.
+  struct Slot {
+    std::uint8_t word_bytes = 0, ids = 0;
+    std::array<char, 70> word;
+    std::array<std::int32_t, 14> id;
+  };
+  static_assert(sizeof(Slot) == 128);
+  using Table = std::vector<Slot>;
+  static constexpr std::size_t slots = std::size_t{1} << 14;
 
-  /// Gives the dictionary back at its end.
+ public:
+  /// Gives the table back at its end.
   class Lease {
    public:
-    explicit Lease(WordCache& cache) : cache_(&cache), words_(cache.borrow()) {}
+    explicit Lease(WordCache& cache) : cache_(&cache), table_(cache.borrow()) {}
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
-    ~Lease() { cache_->give_back(std::move(words_)); }
+    ~Lease() { cache_->give_back(std::move(table_)); }
 
-    /// Appends the ids of the word; encode(word, ids) appends them where they aren't known.
+    /// Appends the ids of a word that isn't empty; encode(word, ids) does so where they aren't known.
     template <typename Encode>
     void append(std::string_view word, std::vector<std::int32_t>& ids, Encode&& encode) {
-      if (word.size() > longest_word) return encode(word, ids);
-      const auto known = words_->find(word);
-      if (known != words_->end()) {
-        ids.insert(ids.end(), known->second.begin(), known->second.end());
+      if (word.size() > std::tuple_size_v<decltype(Slot::word)>) return encode(word, ids);
+      Slot& slot = (*table_)[std::hash<std::string_view>{}(word) % slots];
+      if (std::string_view(slot.word.data(), slot.word_bytes) == word) {
+        ids.insert(ids.end(), slot.id.begin(), slot.id.begin() + slot.ids);
         return;
       }
       const std::size_t before = ids.size();
       encode(word, ids);
-      if (words_->size() >= most_words) words_->clear();
-      words_->try_emplace(std::string(word), ids.begin() + static_cast<std::ptrdiff_t>(before),
-                          ids.end());
+      const std::size_t count = ids.size() - before;
+      if (count > slot.id.size()) return;
+      slot.word_bytes = static_cast<std::uint8_t>(word.size());
+      slot.ids = static_cast<std::uint8_t>(count);
+      std::copy(word.begin(), word.end(), slot.word.begin());
+      std::copy_n(ids.begin() + static_cast<std::ptrdiff_t>(before), count, slot.id.begin());
     }
 
    private:
     WordCache* cache_;
-    std::unique_ptr<Words> words_;
+    std::unique_ptr<Table> table_;
   };
 
  private:
-  std::unique_ptr<Words> borrow() {
+  std::unique_ptr<Table> borrow() {
     const std::lock_guard lock(mutex_);
-    if (idle_.empty()) return std::make_unique<Words>();
-    std::unique_ptr<Words> words = std::move(idle_.back());
+    idle_.reserve(idle_.size() + ++leases_);  // so that giving back can't fail
+    if (idle_.empty()) return std::make_unique<Table>(slots);
+    std::unique_ptr<Table> table = std::move(idle_.back());
     idle_.pop_back();
-    return words;
+    return table;
   }
-  void give_back(std::unique_ptr<Words> words) {
+  void give_back(std::unique_ptr<Table> table) {
     const std::lock_guard lock(mutex_);
-    idle_.push_back(std::move(words));
+    --leases_;
+    idle_.push_back(std::move(table));
   }
 
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Words>> idle_;
+  std::size_t leases_ = 0;
+  std::vector<std::unique_ptr<Table>> idle_;
 };
 
 }  // namespace gist

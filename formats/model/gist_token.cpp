@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "formats/files/file_io.h"
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
 #include "formats/model/tokenizer.h"
+#include "formats/tokenizer_json/tokenizer_json.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -21,6 +23,7 @@ constexpr const char* config_name = tokenizer_config_name;
 constexpr const char* fast_name = fast_tokenizer_name;
 constexpr const char* list_key = additional_tokens_key;
 constexpr const char* decoder_key = added_tokens_decoder_key;
+constexpr const char* fast_list_key = "added_tokens";
 
 /// The JSON files beside a vocabulary. An empty object stands for a file that isn't there.
 struct Settings {
@@ -46,6 +49,10 @@ bool is_llamas(const Tokenizer& vocabulary) {
 /// The settings under which transformers gives a vocabulary that comes alone the file's own ids.
 Settings settings_of(const Tokenizer& vocabulary) {
   Settings settings;
+  if (vocabulary.is_json()) {
+    settings.config = {{"tokenizer_class", "PreTrainedTokenizerFast"}};
+    return settings;
+  }
   const auto set = [&](const char* key, std::optional<std::int32_t> id) {
     // null, as the classes have defaults of their own
     settings.config[key] = id ? Json(vocabulary.piece_of_id(*id)) : Json();
@@ -108,9 +115,12 @@ void add_to_list(Json& content, const Json& token, const Tokenizer& tokenizer,
 }
 
 Json described(const AddedToken& token) {
-  return {
-      {"content", token.text},  {"lstrip", token.lstrip},           {"normalized", !token.special},
-      {"rstrip", token.rstrip}, {"single_word", token.single_word}, {"special", token.special}};
+  return {{"content", token.text},
+          {"lstrip", token.lstrip},
+          {"normalized", token.normalized},
+          {"rstrip", token.rstrip},
+          {"single_word", token.single_word},
+          {"special", token.special}};
 }
 
 /// {"32000": {"content": "<GIST>", ...}}: transformers takes this for all of the added tokens, so
@@ -129,13 +139,42 @@ void add_to_decoder(Json& config, const Tokenizer& tokenizer,
   decoder[std::to_string(tokenizer.size())] = std::move(token);
 }
 
-/// tokenizer.json is left out, so what it alone lists goes into the other files.
+/// Into "added_tokens" of a tokenizer.json: what the other files list and it doesn't, then <GIST>.
+/// Whether all get the ids that they have elsewhere; transformers counts them itself.
+bool add_to_fast(Json& fast, const Tokenizer& tokenizer) {
+  const auto append = [&fast](const AddedToken& token) {
+    const std::optional<std::int64_t> next = next_added_id(fast);
+    if (!next || static_cast<std::uint64_t>(*next) != token.id) return false;
+    Json entry = {{"id", token.id}};
+    entry.update(described(token));
+    fast[fast_list_key].push_back(std::move(entry));
+    return true;
+  };
+  const auto found = fast.find(fast_list_key);
+  if (found == fast.end() || found->is_null()) fast[fast_list_key] = Json::array();
+  if (!fast[fast_list_key].is_array()) return false;
+  std::set<std::string> listed;
+  for (const Json& token : fast[fast_list_key]) listed.insert(token.value("content", ""));
+  for (const AddedToken& token : tokenizer.added_tokens()) {
+    if (!listed.contains(token.text) && !append(token)) return false;
+  }
+  AddedToken gist;
+  gist.text = Tokenizer::gist_token_name;
+  gist.id = static_cast<std::uint64_t>(tokenizer.size());
+  gist.special = true;
+  return append(gist);
+}
+
+/// Where tokenizer.json is left out, what it alone lists goes into the other files.
 void add_gist_token(Settings& settings, const Tokenizer& tokenizer,
                     const std::filesystem::path& source, const TokenizerSettings& read) {
-  for (const AddedToken& token : tokenizer.added_tokens()) {
-    settings.added_tokens.emplace(token.text, token.id);
+  // A directory whose vocabulary is tokenizer.json has all of them there.
+  if (!tokenizer.is_json() || !settings.added_tokens.empty()) {
+    for (const AddedToken& token : tokenizer.added_tokens()) {
+      settings.added_tokens.emplace(token.text, token.id);
+    }
+    settings.added_tokens[std::string(Tokenizer::gist_token_name)] = tokenizer.size();
   }
-  settings.added_tokens[std::string(Tokenizer::gist_token_name)] = tokenizer.size();
   const Json name = Tokenizer::gist_token_name;
   add_to_list(settings.special_tokens,
               has_objects(settings.special_tokens) ? gist_token_object() : name, tokenizer,
@@ -161,6 +200,21 @@ void copy_durably(const std::filesystem::path& source, const std::filesystem::pa
   write_file_atomically(target, read_file(source));
 }
 
+/// The tokenizer.json with the gist token, or its name where it would contradict the other files.
+std::vector<std::string> write_fast(const std::filesystem::path& source, const Tokenizer& tokenizer,
+                                    const std::filesystem::path& target) {
+  Json content = read_ordered_json_object(source);
+  if (add_to_fast(content, tokenizer)) {
+    write_file_atomically(target / fast_name, content.dump(2) + "\n");
+    return {};
+  }
+  if (tokenizer.is_json()) {
+    fail(ErrorKind::internal, "{}: the gist token has no id {} there", source.string(),
+         tokenizer.size());
+  }
+  return {fast_name};
+}
+
 }  // namespace
 
 std::vector<std::string> write_tokenizer(const std::filesystem::path& source,
@@ -169,8 +223,11 @@ std::vector<std::string> write_tokenizer(const std::filesystem::path& source,
   const Tokenizer tokenizer = Tokenizer::open(source);
   const bool is_directory = tokenizer.path() != source;
   const bool adds = with_gist_token && !tokenizer.gist_token();
-  const char* bare_name = is_llamas(tokenizer) ? "tokenizer.model" : "spiece.model";
-  copy_durably(tokenizer.path(), target / (is_directory ? tokenizer.path().filename() : bare_name));
+  if (!tokenizer.is_json()) {
+    const char* bare_name = is_llamas(tokenizer) ? "tokenizer.model" : "spiece.model";
+    copy_durably(tokenizer.path(),
+                 target / (is_directory ? tokenizer.path().filename() : bare_name));
+  }
   if (is_directory && !adds) {
     for (const char* name : {added_tokens_name, special_tokens_name, config_name, fast_name}) {
       if (may_exist(source / name)) copy_durably(source / name, target / name);
@@ -183,8 +240,13 @@ std::vector<std::string> write_tokenizer(const std::filesystem::path& source,
                    is_directory ? read_tokenizer_settings(source) : TokenizerSettings());
   }
   write_settings(settings, target);
-  const bool has_fast = is_directory && may_exist(source / fast_name);
-  return has_fast ? std::vector<std::string>{fast_name} : std::vector<std::string>{};
+  const std::filesystem::path fast = is_directory ? source / fast_name : source;
+  if (!tokenizer.is_json() && !(is_directory && may_exist(fast))) return {};
+  if (!adds) {
+    copy_durably(fast, target / fast_name);
+    return {};
+  }
+  return write_fast(fast, tokenizer, target);
 }
 
 }  // namespace gist

@@ -29,6 +29,16 @@ struct Later {
   }
 };
 
+/// What stands for a space in vocabularies like SentencePiece's.
+constexpr std::string_view space = "\u2581";
+
+/// Where the first space begins that doesn't stand behind another one, or at the beginning.
+std::size_t first_space(std::string_view text) {
+  std::size_t at = 0;
+  while (text.substr(at).starts_with(space)) at += space.size();
+  return std::min(text.find(space, at), text.size());
+}
+
 /// "a b", or ["a", "b"].
 std::pair<std::string, std::string> pair_in(const JsonPart& merge) {
   if (merge.value().is_array()) {
@@ -62,6 +72,8 @@ BpeModel::BpeModel(const JsonPart& part) : place_(part.place()) {
   read_merges(part.member("merges"));
   unk_name_ = text_or_nothing(part.member("unk_token"));
   unk_ = find(unk_name_);
+  cuts_at_spaces_ = !ignore_merges_ && prefix_.empty() && suffix_.empty() &&
+                    find(space).has_value() && pieces_end_before_spaces();
   for (int byte = 0; byte < 256; ++byte) {
     bytes_.push_back(find(fmt::format("<0x{:02X}>", byte)).value_or(-1));
   }
@@ -102,6 +114,15 @@ void BpeModel::read_merges(const JsonPart& merges) {
     }
     merges_.insert_or_assign(key_of(*left_id, *right_id), Merge{rank++, *id});
   }
+}
+
+bool BpeModel::pieces_end_before_spaces() const {
+  return std::all_of(pieces_.begin(), pieces_.end(),
+                     [](const std::string& piece) { return first_space(piece) == piece.size(); });
+}
+
+std::size_t BpeModel::part_bytes(std::string_view word) const {
+  return cuts_at_spaces_ ? first_space(word) : word.size();
 }
 
 std::optional<std::int32_t> BpeModel::find(std::string_view piece) const {

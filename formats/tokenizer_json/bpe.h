@@ -30,6 +30,11 @@ class BpeModel {
   /// These pieces are never the result of text, unless they are one character.
   void exclude(const std::vector<bool>& ids);
 
+  /// Bytes of the first part of a word, which isn't empty, where no merge goes beyond: the ids of its
+  /// parts are the word's. Vocabularies like LLaMA's leave texts uncut, but have no piece that goes on
+  /// behind a word into the space before the next.
+  std::size_t part_bytes(std::string_view word) const;
+
   /// Appends the ids of a word. Throws Error(data) where it has a character that the vocabulary
   /// can't spell, and no token for that. May be called by several threads at once.
   void encode(std::string_view word, std::vector<std::int32_t>& ids) const;
@@ -47,6 +52,7 @@ class BpeModel {
 
   void read_vocabulary(const JsonPart& vocab);
   void read_merges(const JsonPart& merges);
+  bool pieces_end_before_spaces() const;
   std::optional<std::int32_t> from_text(std::string_view piece) const;
   std::vector<Symbol> symbols_of(std::string_view word) const;
   bool append_bytes(std::string_view character, std::vector<Symbol>& symbols) const;
@@ -63,6 +69,7 @@ class BpeModel {
   std::string unk_name_;
   std::optional<std::int32_t> unk_;
   bool fuse_unk_ = false, byte_fallback_ = false, ignore_merges_ = false;
+  bool cuts_at_spaces_ = false;
 };
 
 }  // namespace gist

@@ -17,7 +17,12 @@ MetaspaceSettings metaspace_settings(const JsonPart& part) {
     scheme.refuse("always, first or never");
   }
   // Older files have this alone.
-  if (!part.member("add_prefix_space").flag(true)) settings.prepend = Prepend::never;
+  if (!part.member("add_prefix_space").flag(true)) {
+    if (!scheme.is_null() && settings.prepend != Prepend::never) {
+      scheme.refuse("\"never\", as \"add_prefix_space\" is false");
+    }
+    settings.prepend = Prepend::never;
+  }
   return settings;
 }
 

@@ -5,6 +5,7 @@
 
 #include "formats/files/text.h"
 #include "formats/tokenizer_json/byte_alphabet.h"
+#include "formats/tokenizer_json/known_regex.h"
 #include "formats/tokenizer_json/unicode.h"
 
 namespace gist {
@@ -12,8 +13,6 @@ namespace {
 
 constexpr const char* known_pre_tokenizers =
     "Sequence, Split, ByteLevel, Digits, Metaspace, Whitespace, WhitespaceSplit and Punctuation";
-constexpr std::string_view gpt2_words =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 /// \w+|[^\w\s]+ as Unicode Technical Standard 18, annex C, defines \w.
 constexpr std::string_view words_and_symbols =
     R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+)"
@@ -61,7 +60,7 @@ PreTokenizer::Behavior PreTokenizer::behavior_in(const JsonPart& part) {
 PreTokenizer::ByteLevel PreTokenizer::byte_level_in(const JsonPart& part) {
   part.allow({"type", "add_prefix_space", "trim_offsets", "use_regex"});
   return {part.member("add_prefix_space").flag(), part.member("use_regex").flag(true),
-          TextPattern(gpt2_words)};
+          TextPattern(gpt2_regex)};
 }
 
 PreTokenizer::Metaspace PreTokenizer::metaspace_in(const JsonPart& part) {

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "formats/files/text.h"
+#include "formats/tokenizer_json/known_regex.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -49,8 +50,9 @@ struct MatchRegion {
 
 struct TextPattern::Regex {
   regex_t* compiled = nullptr;
+  KnownRegex known = KnownRegex::none;
 
-  Regex(std::string_view pattern, const std::string& place) {
+  Regex(std::string_view pattern, const std::string& place) : known(known_regex(pattern)) {
     initialise_onig();
     OnigErrorInfo info{};
     const OnigUChar* begin = bytes_of(pattern);
@@ -95,6 +97,13 @@ void TextPattern::find_regex(std::string_view text, std::vector<Span>& matches) 
   std::size_t from = 0;
   std::size_t last_end = std::string_view::npos;  // of the last match
   while (from <= text.size()) {
+    if (const std::size_t last = regex_->known != KnownRegex::none && from < text.size()
+                                     ? ascii_match_end(regex_->known, text, from)
+                                     : 0) {
+      matches.push_back({from, last});
+      from = last_end = last;
+      continue;
+    }
     // Mostly a match begins right here, which costs less to try than a search.
     int found =
         onig_match(regex_->compiled, begin, end, begin + from, groups.region, ONIG_OPTION_NONE);

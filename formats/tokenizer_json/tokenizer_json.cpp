@@ -64,6 +64,22 @@ struct TokenizerJson::Impl {
         [](const auto& each) -> const std::vector<std::string>& { return each.pieces(); }, model);
   }
 
+  void append_word(std::string_view word, WordCache::Lease& words,
+                   std::vector<std::int32_t>& ids) const {
+    std::visit(
+        [&](const auto& each) {
+          while (!word.empty()) {
+            const std::string_view part = word.substr(0, each.part_bytes(word));
+            word.remove_prefix(part.size());
+            words.append(part, ids,
+                         [&](std::string_view unknown, std::vector<std::int32_t>& result) {
+                           each.encode(unknown, result);
+                         });
+          }
+        },
+        model);
+  }
+
   /// Between added tokens that are found in the text as it is; `first`: the text begins so.
   void encode_between(std::string_view text, bool first, WordCache::Lease& words,
                       std::vector<std::int32_t>& ids) const {
@@ -81,10 +97,8 @@ struct TokenizerJson::Impl {
                 normal.first_bytes - std::min(normal.first_bytes, part.span.begin)};
       pre_tokenizer.apply(cut);
       for (const Span& word : cut.spans) {
-        words.append(std::string_view(cut.text).substr(word.begin, word.end - word.begin), ids,
-                     [this](std::string_view unknown, std::vector<std::int32_t>& result) {
-                       std::visit([&](const auto& each) { each.encode(unknown, result); }, model);
-                     });
+        append_word(std::string_view(cut.text).substr(word.begin, word.end - word.begin), words,
+                    ids);
       }
     }
   }

@@ -28,6 +28,9 @@ class UnigramModel {
   /// These pieces are never the result of text, unless they are one character.
   void exclude(const std::vector<bool>& ids);
 
+  /// All of it: scores are summed over the whole word.
+  std::size_t part_bytes(std::string_view word) const { return word.size(); }
+
   /// Appends the ids of a word. Throws Error(data) where it has a character that the vocabulary
   /// can't spell, and no token for that. May be called by several threads at once.
   void encode(std::string_view word, std::vector<std::int32_t>& ids) const;

@@ -168,8 +168,8 @@ def other_kinds(text, size, map64):
     yield "strip-first", with_bytes(text, size, pre_tokenizer=metaspace, decoder=LLAMA_DECODER, normalizer={
         "type": "Sequence", "normalizers": [{"type": "Strip", "strip_left": True, "strip_right": False},
                                             {"type": "Replace", "pattern": {"Regex": "[ab]{2,}"}, "content": "b"}]})
-    old = {"type": "Metaspace", "replacement": "▁", "add_prefix_space": False}
-    yield "metaspace-old", with_bytes(text, size, pre_tokenizer=old, decoder=old)
+    never = {"type": "Metaspace", "replacement": "▁", "add_prefix_space": False, "prepend_scheme": "never"}
+    yield "metaspace-never", with_bytes(text, size, pre_tokenizer=never, decoder=never)
     unknown = with_bytes(text, size, decoder=LLAMA_DECODER, pre_tokenizer=metaspace)
     content = json.loads(unknown.to_str())
     for name, fuse in [("unk-fused", True), ("unk-each", False)]:
@@ -222,7 +222,15 @@ def hard_lines():
     return [line.replace(bar, "|") for line in text.replace("\n|", "|").strip("\n|").split("|")] + ["", "|", "||"]
 
 
-ASSIGNED = [chr(c) for c in range(0x20, 0x30000) if unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co")]
+def as_of_unicode_9(c):
+    """PyPI's tokenizers normalizes by Unicode 9, in which marks and compatible characters of later versions are others."""
+    text = "q\u0315" + c + "\u0334"
+    return all(form().normalize_str(text) == unicodedata.normalize(name, text) for name, form in
+               [("NFD", normalizers.NFD), ("NFKD", normalizers.NFKD)])
+
+
+ASSIGNED = [chr(c) for c in range(0x20, 0x30000) if unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co") and
+            as_of_unicode_9(chr(c))]
 WHITE = list(" \t\n\r\x0b\x0c\x85\u00a0\u1680\u2003\u2028\u2029\u202f\u205f\u3000")
 MARKS = [c for c in ASSIGNED if unicodedata.combining(c)]
 

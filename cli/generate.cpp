@@ -174,7 +174,8 @@ int run_generate(const Options& options) {
   output.streams = !file && ::isatty(STDOUT_FILENO) == 1;
   if (answers_each(options, output)) generation.max_rows = 1;
 
-  GenerateSession session(records, rejects, contexts, files.tokenizer, output, stops, signals);
+  GenerateSession session(source_of(records), rejects, contexts, files.tokenizer, output, stops,
+                          signals);
   if (file && file->finished()) {
     session.check_finished();
     if (signals.requested()) end_interrupted(signals, file);

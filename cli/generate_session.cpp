@@ -30,10 +30,10 @@ bool answers(const std::string& line, const Record& record, const std::string& w
 
 }  // namespace
 
-GenerateSession::GenerateSession(RecordReader& records, Rejects& rejects, ContextReader& contexts,
+GenerateSession::GenerateSession(RecordSource records, Rejects& rejects, ContextReader& contexts,
                                  const Tokenizer& tokenizer, const CompletionOutput& output,
                                  const std::vector<std::string>& stops, const Signals& signals)
-    : records_(records),
+    : records_(std::move(records)),
       rejects_(rejects),
       contexts_(contexts),
       tokenizer_(tokenizer),
@@ -90,7 +90,7 @@ void GenerateSession::check_finished() {
   fail(ErrorKind::data,
        "{}:{}: {} was made from another input, which ended before this record; give that input, or "
        "start anew with --force",
-       records_.name(), next->record.line, output_.file->where());
+       records_.name, next->record.line, output_.file->where());
 }
 
 /// The next record that is still to be answered.
@@ -98,9 +98,9 @@ std::optional<GenerateSession::Pending> GenerateSession::next_pending() {
   while (std::optional<Record> record = records_.next()) {
     Pending pending;
     const bool good = use_record(records_, *record, rejects_.sink(), [&](const Record& parsed) {
-      check_fields_free(parsed, records_.name());
+      check_fields_free(parsed, records_.name);
       TextRequest& request = pending.request.emplace();
-      request.context = contexts_.read(parsed, records_.name());
+      request.context = contexts_.read(parsed, records_.name);
       if (!written_) request.stored = contexts_.stored(request.context);
       request.ordinal = parsed.ordinal;
     });
@@ -120,7 +120,7 @@ bool GenerateSession::written_before(const Record& record) {
     fail(ErrorKind::data,
          "{}:{}: {} has no answer to this record in its place: it was made from another input; "
          "give that input, or start anew with --force",
-         records_.name(), record.line, where);
+         records_.name, record.line, where);
   }
   written_ = output_.file->next_written();
   if (progress_) progress_->begin_after(++written_before_, records_.fraction());
@@ -132,7 +132,7 @@ void GenerateSession::no_line_left() {
   fail(ErrorKind::data,
        "{}: ends too early: {} has more answers, so it was made from another input; give that "
        "input, or start anew with --force",
-       records_.name(), output_.file->where());
+       records_.name, output_.file->where());
 }
 
 GenerateSession::Pending& GenerateSession::pending_of(std::uint64_t request) {
@@ -171,7 +171,7 @@ std::string GenerateSession::answer(const Pending& pending) const {
                      {{added_fields[0], pending.completion.text},
                       {added_fields[1], name_of(pending.completion.reason)},
                       {added_fields[2], pending.completion.tokens}},
-                     records_.name());
+                     records_.name);
 }
 
 void GenerateSession::show(std::string_view text) {

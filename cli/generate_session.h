@@ -13,7 +13,7 @@
 #include "cli/progress.h"
 #include "cli/rejects.h"
 #include "cli/signals.h"
-#include "formats/records/record_reader.h"
+#include "formats/records/record_source.h"
 #include "formats/sequences/context.h"
 #include "gist/text_generation.h"
 
@@ -29,7 +29,7 @@ struct CompletionOutput {
 class GenerateSession {
  public:
   /// All must outlive the session.
-  GenerateSession(RecordReader& records, Rejects& rejects, ContextReader& contexts,
+  GenerateSession(RecordSource records, Rejects& rejects, ContextReader& contexts,
                   const Tokenizer& tokenizer, const CompletionOutput& output,
                   const std::vector<std::string>& stops, const Signals& signals);
 
@@ -62,7 +62,7 @@ class GenerateSession {
   void show(std::string_view text);
   Pending& pending_of(std::uint64_t request);
 
-  RecordReader& records_;
+  RecordSource records_;
   Rejects& rejects_;
   ContextReader& contexts_;
   const Tokenizer& tokenizer_;

@@ -7,7 +7,7 @@
 
 #include "cli/options.h"
 #include "cli/output_list.h"
-#include "formats/records/record_reader.h"
+#include "formats/records/record_source.h"
 #include "kernels/error.h"
 
 namespace gist {

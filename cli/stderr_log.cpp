@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "cli/terminal.h"
+#include "core/utf8.h"
 #include "formats/files/text.h"
 
 namespace gist {
@@ -31,8 +32,8 @@ void write_all(std::string_view text) {
 std::string_view cut(std::string_view line) {
   std::size_t characters = 0;
   for (std::size_t i = 0; i < line.size(); ++i) {
-    const bool begins = (static_cast<unsigned char>(line[i]) & 0xC0U) != 0x80U;
-    if (begins && ++characters == line_width(STDERR_FILENO)) return line.substr(0, i);
+    if (begins_character(line[i]) && ++characters == line_width(STDERR_FILENO))
+      return line.substr(0, i);
   }
   return line;
 }

@@ -5,20 +5,13 @@
 #include <algorithm>
 
 #include "cli/terminal.h"
+#include "core/utf8.h"
+#include "formats/files/text.h"
 
 namespace gist {
 namespace {
 
 constexpr const char* gap = "  ";
-
-bool begins_character(char c) {
-  return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-}
-
-/// Characters, not bytes.
-std::size_t length_of(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_character));
-}
 
 /// `width` characters wide; control characters become spaces.
 std::string fitted(const std::string& text, std::size_t width, bool right) {
@@ -44,7 +37,7 @@ std::string Table::text(std::size_t widest_line) const {
   std::vector<std::size_t> width(columns);
   for (const std::vector<std::string>& row : rows) {
     for (std::size_t i = 0; i < columns; ++i) {
-      width[i] = std::max(width[i], std::min(length_of(row[i]), widest_cell));
+      width[i] = std::max(width[i], std::min(characters_in(row[i]), widest_cell));
     }
   }
   std::string text;

@@ -108,7 +108,7 @@ TrainData read_records(const std::string& path, const Reading& reading, std::siz
   };
   events.stop_requested = [signals] { return signals != nullptr && signals->requested(); };
   std::optional<TrainData> data =
-      read_train_data(reader, reading.base, reading.spec, reading.task, texts, events);
+      read_train_data(source_of(reader), reading.base, reading.spec, reading.task, texts, events);
   if (!data) signals->end_by_signal();
   return std::move(*data);
 }

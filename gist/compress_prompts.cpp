@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "core/compress.h"
-#include "gist/record_source.h"
+#include "gist/prompt_source.h"
 
 namespace gist {
 namespace {

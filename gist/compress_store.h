@@ -31,7 +31,7 @@
 #include "gist/loaded_model.h"
 #include "gist/prompt_check.h"
 #include "gist/prompt_reader.h"
-#include "gist/record_source.h"
+#include "gist/prompt_source.h"
 
 namespace gist {
 

@@ -37,8 +37,9 @@ void EvaluationData::read(Evaluation& evaluation, const EvaluationDataEvents& ev
   evaluation.data = name();
   evaluation.group_by = setup_.group_by;
   const RejectRecord reject = or_throw(events.reject);
-  while (std::optional<Record> record = records_.next()) {
-    use_record(records_, *record, reject, [&](const Record& each) {
+  const RecordSource source = source_of(records_);
+  while (std::optional<Record> record = source.next()) {
+    use_record(source, *record, reject, [&](const Record& each) {
       if (const std::optional<RecordPlace> other = excluded_.find(each)) {
         if (events.left_out) events.left_out({{name(), each.line, each.ordinal}, 0, other});
         return;

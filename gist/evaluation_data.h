@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "formats/records/left_out.h"
-#include "formats/records/record_reader.h"
+#include "formats/records/record_source.h"
 #include "gist/evaluation.h"
 #include "gist/excluded_records.h"
 

@@ -20,7 +20,8 @@ ExcludedRecords::ExcludedRecords(const ExcludedFiles& files, const FieldMap& map
     RecordReader reader(path, map, files.wake, files.max_record_bytes);
     files_.push_back(reader.name());
     for_each_record(
-        reader, reject, question_sha256, [&](const Record& record, const Sha256& question) {
+        source_of(reader), reject, question_sha256,
+        [&](const Record& record, const Sha256& question) {
           places_.emplace(question, Place{files_.size() - 1, record.line, record.ordinal});
         });
     if (files.stop_requested && files.stop_requested()) return;

@@ -13,7 +13,7 @@
 
 #include "formats/files/sha256.h"
 #include "formats/records/left_out.h"
-#include "formats/records/record_reader.h"
+#include "formats/records/record_source.h"
 
 namespace gist {
 

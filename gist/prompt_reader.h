@@ -11,11 +11,11 @@
 
 #include "core/batch.h"
 #include "formats/records/left_out.h"
-#include "formats/records/record_reader.h"
+#include "formats/records/record_source.h"
 #include "formats/sequences/question.h"
 #include "formats/store/gist_store.h"
 #include "formats/store/staging.h"
-#include "gist/record_source.h"
+#include "gist/prompt_source.h"
 
 namespace gist {
 

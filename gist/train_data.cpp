@@ -70,11 +70,11 @@ Prepared prepared(const Record& record, const BaseModel& base, const ModelSpec& 
 
 }  // namespace
 
-std::optional<TrainData> read_train_data(RecordReader& reader, const BaseModel& base,
+std::optional<TrainData> read_train_data(const RecordSource& source, const BaseModel& base,
                                          const ModelSpec& spec, const TrainTask& task,
                                          std::size_t texts, const TrainDataEvents& events) {
   TrainData data;
-  data.name = reader.name();
+  data.name = source.name;
   Sha256Stream hash;
   std::uint64_t seen = 0;
   const auto prepare = [&](const Record& record) {
@@ -84,9 +84,11 @@ std::optional<TrainData> read_train_data(RecordReader& reader, const BaseModel& 
     if (!events.reject) throw error;
     events.reject(record, error);
   };
-  for_each_record(reader, reject, prepare, [&](const Record& record, Prepared each) {
+  for_each_record(source, reject, prepare, [&](const Record& record, Prepared each) {
     ++seen;
-    if (events.progress) events.progress(seen, reader.fraction());
+    if (events.progress) {
+      events.progress(seen, source.fraction ? source.fraction() : std::nullopt);
+    }
     const RecordPlace place{data.name, record.line, record.ordinal};
     const std::int32_t tokens = each.sequence.sequence.tokens();
     if (each.left_out) {

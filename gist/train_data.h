@@ -11,7 +11,7 @@
 #include "core/predict.h"
 #include "formats/files/sha256.h"
 #include "formats/records/left_out.h"
-#include "formats/records/record_reader.h"
+#include "formats/records/record_source.h"
 #include "gist/evaluation.h"
 #include "gist/train_model.h"
 #include "gist/train_task.h"
@@ -44,10 +44,10 @@ struct TrainDataEvents {
 };
 
 /// Reads all records that are left but those to leave out, and keeps the texts of the first
-/// `texts`. The reader's map is `task.fields`. Throws Error(data), naming the line, for a record
+/// `texts`. The source's map is `task.fields`. Throws Error(data), naming the line, for a record
 /// that can't be used, unless `events.reject` takes it, and where none is left. Nothing where the
 /// caller ended the reading.
-std::optional<TrainData> read_train_data(RecordReader& reader, const BaseModel& base,
+std::optional<TrainData> read_train_data(const RecordSource& source, const BaseModel& base,
                                          const ModelSpec& spec, const TrainTask& task,
                                          std::size_t texts, const TrainDataEvents& events = {});
 

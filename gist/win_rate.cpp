@@ -9,7 +9,7 @@
 #include "core/quality/wilson_interval.h"
 #include "core/random.h"
 #include "formats/files/text.h"
-#include "formats/records/record_reader.h"
+#include "formats/records/record_source.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -19,10 +19,11 @@ namespace {
 template <typename Action>
 void for_each_record(const std::string& path, Action action) {
   const FieldMap names;  // records are gist's own
-  RecordReader records(path, names);
+  RecordReader reader(path, names);
+  const RecordSource records = source_of(reader);
   const RejectRecord reject = [](const Record&, const Error& error) { throw error; };
   while (std::optional<Record> record = records.next()) {
-    use_record(records, *record, reject, [&](const Record& each) { action(each, records.name()); });
+    use_record(records, *record, reject, [&](const Record& each) { action(each, records.name); });
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/utf8.h"
 #include "formats/files/text.h"
 
 namespace gist {
@@ -63,8 +64,7 @@ void append(std::string& code, std::string_view character, char32_t c) {
       break;
   }
   if (c < 0x20) {
-    code += "\xE2\x90";  // U+2400 + c, the picture of the control character
-    code += static_cast<char>(0x80 + c);
+    append_utf8(0x2400 + c, code);  // the picture of the control character
   } else if (is_unseen(c)) {
     code += fmt::format("⟨U+{:04X}⟩", static_cast<std::uint32_t>(c));
   } else {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/utf8.h"
 #include "formats/files/text.h"
 
 namespace gist {
@@ -87,9 +88,7 @@ Html svg_path(const std::string& path, std::string_view classes) {
 }
 
 double text_width(std::string_view text) {
-  std::size_t characters = 0;
-  for (const char c : text) characters += (static_cast<unsigned char>(c) & 0xC0U) != 0x80U ? 1 : 0;
-  return static_cast<double>(characters) * character_width;
+  return static_cast<double>(characters_in(text)) * character_width;
 }
 
 std::string fitted(const std::string& text, double width) {
@@ -100,7 +99,7 @@ std::string fitted(const std::string& text, double width) {
   std::size_t tail = text.size();
   for (std::size_t characters = 0; characters + head + 1 < room && tail > 0; ++characters) {
     do --tail;
-    while (tail > 0 && (static_cast<unsigned char>(text[tail]) & 0xC0U) == 0x80U);
+    while (tail > 0 && !begins_character(text[tail]));
   }
   return begin + text.substr(tail);
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/quality/unicode.h"
+#include "core/utf8.h"
 
 namespace gist {
 namespace {

@@ -6,11 +6,11 @@
 #include <span>
 
 #include "core/quality/unicode_tables.h"
+#include "core/utf8.h"
 
 namespace gist {
 namespace {
 
-constexpr char32_t replacement = 0xFFFD;
 constexpr char32_t dotted_capital_i = 0x130;
 constexpr char32_t combining_dot_above = 0x307;
 constexpr char32_t capital_sigma = 0x3A3;
@@ -42,43 +42,6 @@ char32_t simple_lower_case(char32_t c) {
   return static_cast<char32_t>(static_cast<std::int32_t>(c) + range->offset);
 }
 
-/// A sequence's length by its first byte, and what its second byte may be (The Unicode Standard,
-/// table 3-7).
-struct Sequence {
-  std::size_t length;
-  unsigned char low, high;
-};
-
-Sequence sequence_of(unsigned char lead) {
-  if (lead < 0xC2 || lead > 0xF4) return {1, 0, 0};
-  if (lead < 0xE0) return {2, 0x80, 0xBF};
-  if (lead == 0xE0) return {3, 0xA0, 0xBF};
-  if (lead == 0xED) return {3, 0x80, 0x9F};  // no surrogates
-  if (lead < 0xF0) return {3, 0x80, 0xBF};
-  if (lead == 0xF0) return {4, 0x90, 0xBF};
-  return {4, 0x80, static_cast<unsigned char>(lead == 0xF4 ? 0x8F : 0xBF)};
-}
-
-/// Takes one code point, or what stands in its place, off the text.
-char32_t take_code_point(std::string_view& text) {
-  const auto lead = static_cast<unsigned char>(text.front());
-  text.remove_prefix(1);
-  if (lead < 0x80) return lead;
-  Sequence sequence = sequence_of(lead);
-  if (sequence.length == 1) return replacement;
-  char32_t c = lead & (0x7Fu >> sequence.length);
-  for (std::size_t i = 1; i < sequence.length; ++i) {
-    if (text.empty()) return replacement;
-    const auto next = static_cast<unsigned char>(text.front());
-    if (next < sequence.low || next > sequence.high) return replacement;
-    c = c << 6 | (next & 0x3Fu);
-    text.remove_prefix(1);
-    sequence.low = 0x80;
-    sequence.high = 0xBF;
-  }
-  return c;
-}
-
 /// Says whether c may stand between a word's letters: apostrophes, stops, combining marks.
 bool is_inner_mark(char32_t c) {
   return c == '\'' || c == '.' || c == ':' || c == '^' || c == '`' || c == 0xA8 || c == 0xAD ||
@@ -102,27 +65,12 @@ bool ends_word(std::u32string_view text, std::size_t i) {
 std::u32string decode_utf8(std::string_view text) {
   std::u32string result;
   result.reserve(text.size());
-  while (!text.empty()) result.push_back(take_code_point(text));
-  return result;
-}
-
-void append_utf8(char32_t c, std::string& text) {
-  const auto add = [&text](char32_t byte) { text.push_back(static_cast<char>(byte)); };
-  if (c < 0x80) {
-    add(c);
-  } else if (c < 0x800) {
-    add(0xC0 | c >> 6);
-    add(0x80 | (c & 0x3F));
-  } else if (c < 0x10000) {
-    add(0xE0 | c >> 12);
-    add(0x80 | (c >> 6 & 0x3F));
-    add(0x80 | (c & 0x3F));
-  } else {
-    add(0xF0 | c >> 18);
-    add(0x80 | (c >> 12 & 0x3F));
-    add(0x80 | (c >> 6 & 0x3F));
-    add(0x80 | (c & 0x3F));
+  while (!text.empty()) {
+    const Utf8Character character = first_character(text);
+    result.push_back(character.code_point);
+    text.remove_prefix(character.bytes);
   }
+  return result;
 }
 
 bool is_white_space(char32_t c) {

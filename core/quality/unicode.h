@@ -12,9 +12,6 @@ namespace gist {
 /// decode(errors="replace"): one for each longest part of a valid sequence, else one for each byte.
 std::u32string decode_utf8(std::string_view text);
 
-/// Adds a code point to a text.
-void append_utf8(char32_t c, std::string& text);
-
 bool is_white_space(char32_t c);  // str.isspace()
 bool is_word(char32_t c);         // str.isalnum(): letters, digits and other numbers
 bool is_digit(char32_t c);        // str.isdecimal()

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <nlohmann/json.hpp>
 
+#include "core/utf8.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -11,19 +12,6 @@ namespace {
 
 constexpr std::size_t quoted_bytes = 100;
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-
-bool is_continuation(char c) {
-  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
-}
-
-/// The code point of a well-formed character.
-char32_t code_point(std::string_view character) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
-  if (character.size() == 1) return byte(0);
-  char32_t c = byte(0) & (0xFFU >> (character.size() + 1));
-  for (std::size_t i = 1; i < character.size(); ++i) c = (c << 6U) | (byte(i) & 0x3FU);
-  return c;
-}
 
 /// Unicode Standard Annex 9, section 2: marks, embeddings, overrides and isolates.
 bool changes_direction(char32_t c) {
@@ -49,38 +37,25 @@ std::string with_separators(std::uint64_t number) {
 
 }  // namespace
 
-// Unicode 15, table 3-7.
-std::size_t character_bytes(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2 || lead > 0xF4) return 0;
-  const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  if (text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if (!is_continuation(text[i])) return 0;
-  }
-  const bool overlong = (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xF0 && byte(1) < 0x90);
-  const bool surrogate = lead == 0xED && byte(1) > 0x9F;
-  const bool too_large = lead == 0xF4 && byte(1) > 0x8F;
-  return overlong || surrogate || too_large ? 0 : length;
-}
-
 std::string_view next_character(std::string_view& text, char32_t& c) {
-  const std::size_t bytes = character_bytes(text);
-  const std::string_view character = text.substr(0, std::max<std::size_t>(bytes, 1));
+  const Utf8Character first = first_character(text);
+  const std::string_view character = text.substr(0, first.well_formed ? first.bytes : 1);
   text.remove_prefix(character.size());
-  c = bytes == 0 ? U'\uFFFD' : code_point(character);
+  c = first.code_point;
   return character;
 }
 
 bool valid_utf8(std::string_view text) {
   while (!text.empty()) {
-    const std::size_t bytes = character_bytes(text);
-    if (bytes == 0) return false;
-    text.remove_prefix(bytes);
+    const Utf8Character first = first_character(text);
+    if (!first.well_formed) return false;
+    text.remove_prefix(first.bytes);
   }
   return true;
+}
+
+std::size_t characters_in(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_character));
 }
 
 std::vector<std::string> split(std::string_view text, char separator) {
@@ -123,7 +98,7 @@ std::string in_quotes(std::string_view text) {
   std::string shown(text);
   if (text.size() > quoted_bytes) {
     std::size_t cut = quoted_bytes;
-    while (cut > 0 && is_continuation(text[cut])) --cut;
+    while (cut > 0 && !begins_character(text[cut])) --cut;
     shown = std::string(text.substr(0, cut)) + "...";
   }
   return nlohmann::json(shown).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

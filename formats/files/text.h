@@ -9,16 +9,15 @@
 
 namespace gist {
 
-/// Bytes of the well-formed UTF-8 character (no overlong forms, no surrogates) at the start of a
-/// text that isn't empty; 0 where there is none.
-std::size_t character_bytes(std::string_view text);
-
 /// Takes the first character off a text that isn't empty; `c` is its code point, or U+FFFD for a
 /// byte that begins none, which is taken alone.
 std::string_view next_character(std::string_view& text, char32_t& c);
 
 /// Whether the bytes are well-formed UTF-8 (no overlong forms, no surrogates).
 bool valid_utf8(std::string_view text);
+
+/// The number of characters, not bytes, of a text in UTF-8.
+std::size_t characters_in(std::string_view text);
 
 /// Returns what stands between the separators: one part more than there are separators.
 std::vector<std::string> split(std::string_view text, char separator);

@@ -9,13 +9,13 @@
 
 namespace gist {
 
-std::vector<Record> next_records(RecordReader& reader) {
+std::vector<Record> next_records(const RecordSource& source) {
   constexpr std::size_t most_records = 512;
   constexpr std::size_t most_bytes = std::size_t{1} << 20;
   std::vector<Record> records;
   std::size_t bytes = 0;
   while (records.size() < most_records && bytes < most_bytes) {
-    std::optional<Record> record = reader.next();
+    std::optional<Record> record = source.next();
     if (!record) break;
     bytes += record->text.size();
     records.push_back(std::move(*record));
@@ -24,8 +24,8 @@ std::vector<Record> next_records(RecordReader& reader) {
 }
 
 void for_each_index(std::size_t items, const std::function<void(std::size_t)>& body) {
-  constexpr std::size_t items_of_a_thread =
-      32;  // below that, starting it takes as long as the work
+  // Starting a thread takes as long as the work on fewer items.
+  constexpr std::size_t items_of_a_thread = 32;
   const auto usable = static_cast<std::size_t>(cpu::usable_threads());
   const std::size_t threads = std::min(usable, items / items_of_a_thread + 1);
   std::atomic<std::size_t> next = 0;

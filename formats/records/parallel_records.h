@@ -10,13 +10,13 @@
 #include <utility>
 #include <vector>
 
-#include "formats/records/record_reader.h"
+#include "formats/records/record_source.h"
 #include "kernels/error.h"
 
 namespace gist {
 
 /// The next records, not parsed yet: some hundred, or fewer long ones.
-std::vector<Record> next_records(RecordReader& reader);
+std::vector<Record> next_records(const RecordSource& source);
 
 /// Calls body(i) for each i below `items`, once, on as many threads as the process may use and the
 /// items feed. `body` may not throw.
@@ -26,7 +26,7 @@ void for_each_index(std::size_t items, const std::function<void(std::size_t)>& b
 /// then `use(record, what prepare gave)` in the order of the input. An Error(data) of parsing or
 /// `prepare` goes to `reject(record, error)` in its turn; other exceptions end the reading there.
 template <typename Reject, typename Prepare, typename Use>
-void for_each_record(RecordReader& reader, const Reject& reject, const Prepare& prepare,
+void for_each_record(const RecordSource& source, const Reject& reject, const Prepare& prepare,
                      const Use& use) {
   struct Prepared {
     std::optional<std::invoke_result_t<Prepare, const Record&>> result;
@@ -34,13 +34,13 @@ void for_each_record(RecordReader& reader, const Reject& reject, const Prepare& 
     std::exception_ptr failed;
   };
   for (;;) {
-    std::vector<Record> records = next_records(reader);
+    std::vector<Record> records = next_records(source);
     if (records.empty()) return;
     std::vector<Prepared> prepared(records.size());
     for_each_index(records.size(), [&](std::size_t i) {
       Prepared& each = prepared[i];
       try {
-        records[i] = reader.parse(records[i]);
+        records[i] = source.parse(records[i]);
         each.result.emplace(prepare(std::as_const(records[i])));
       } catch (const Error& error) {
         each.refused.emplace(error);
@@ -53,7 +53,7 @@ void for_each_record(RecordReader& reader, const Reject& reject, const Prepare& 
       Prepared& each = prepared[i];
       if (each.failed) std::rethrow_exception(each.failed);
       if (each.refused) {
-        reject(records[i], reader.placed(*each.refused, records[i]));
+        reject(records[i], placed(*each.refused, source.name, records[i]));
       } else {
         use(std::as_const(records[i]), std::move(*each.result));
       }

@@ -10,21 +10,9 @@ namespace gist {
 
 RecordReader::RecordReader(const std::string& path, const FieldMap& map, int wake,
                            std::size_t most_bytes)
-    : lines_(std::in_place, path, wake),
-      name_(lines_->name()),
-      map_(&map),
-      most_bytes_(most_bytes) {}
-
-RecordReader::RecordReader(std::string name, RecordTexts texts, const FieldMap& map,
-                           std::size_t most_bytes)
-    : texts_(std::move(texts)),
-      name_(std::move(name)),
-      map_(&map),
-      form_(Form::lines),
-      most_bytes_(most_bytes) {}
+    : lines_(path, wake), name_(lines_.name()), map_(&map), most_bytes_(most_bytes) {}
 
 std::optional<Record> RecordReader::next() {
-  if (!lines_) return next_text();
   if (form_ == Form::unknown) form_ = read_form();
   if (form_ == Form::unknown) return std::nullopt;
   return form_ == Form::array ? next_element() : next_line();
@@ -33,7 +21,7 @@ std::optional<Record> RecordReader::next() {
 /// Unknown: there is no record in the input, or the reading was ended.
 RecordReader::Form RecordReader::read_form() {
   if (is_tsv(name())) return read_header();
-  const std::optional<char> first = lines_->peek();
+  const std::optional<char> first = lines_.peek();
   if (!first) return Form::unknown;
   if (*first != '[') return Form::lines;
   array_.emplace(name(), most_bytes_);
@@ -42,42 +30,35 @@ RecordReader::Form RecordReader::read_form() {
 
 RecordReader::Form RecordReader::read_header() {
   bool cut = false;
-  const std::optional<std::string> header = lines_->next(most_bytes_, cut);
+  const std::optional<std::string> header = lines_.next(most_bytes_, cut);
   if (!header) return Form::unknown;
   ++line_;
-  if (cut) refuse_length(line_);
+  if (cut) refuse_length(name(), line_, most_bytes_);
   columns_ = tsv_columns(*header, name(), line_);
   return Form::table;
 }
 
 std::optional<Record> RecordReader::next_element() {
   for (;;) {
-    const std::string_view unread = lines_->unread();
+    const std::string_view unread = lines_.unread();
     if (unread.empty()) {
-      if (lines_->at_end()) array_->finish();
+      if (lines_.at_end()) array_->finish();
       return std::nullopt;
     }
     std::string_view left = unread;
     std::optional<ArrayElement> element = array_->next(left);
-    lines_->skip(unread.size() - left.size());
+    lines_.skip(unread.size() - left.size());
     if (element) return unparsed(std::move(element->text), element->line, element->cut);
   }
 }
 
 std::optional<Record> RecordReader::next_line() {
   bool cut = false;
-  while (std::optional<std::string> line = lines_->next(most_bytes_, cut)) {
+  while (std::optional<std::string> line = lines_.next(most_bytes_, cut)) {
     ++line_;
     if (cut || !is_blank(*line)) return unparsed(std::move(*line), line_, cut);
   }
   return std::nullopt;
-}
-
-std::optional<Record> RecordReader::next_text() {
-  std::optional<std::string> text = texts_();
-  if (!text) return std::nullopt;
-  const bool cut = most_bytes_ > 0 && text->size() > most_bytes_;
-  return unparsed(std::move(*text), ++line_, cut);
 }
 
 Record RecordReader::unparsed(std::string text, std::uint64_t line, bool cut) {
@@ -89,27 +70,17 @@ Record RecordReader::unparsed(std::string text, std::uint64_t line, bool cut) {
   return record;
 }
 
-void RecordReader::refuse_length(std::uint64_t line) const {
-  fail(ErrorKind::data,
-       "{}:{}: longer than {} bytes; --max-record-bytes N takes longer records, 0 any", name(),
-       line, most_bytes_);
-}
-
 bool RecordReader::is_blank(const std::string& line) const {
   if (form_ == Form::table) return line.empty() && columns_.size() > 1;
   return line.find_first_not_of(" \t\r") == std::string::npos;
 }
 
 Record RecordReader::parse(Record record) const {
-  if (record.cut) refuse_length(record.line);
+  if (record.cut) refuse_length(name(), record.line, most_bytes_);
   if (form_ == Form::table) record.text = tsv_record(record.text, columns_, name(), record.line);
   record = parse_record(std::move(record.text), name(), record.line, record.ordinal);
   record.map = map_;
   return record;
-}
-
-Error RecordReader::placed(const Error& error, const Record& record) const {
-  return gist::placed(error, name(), record);
 }
 
 Error placed(const Error& error, const std::string& input, const Record& record) {
@@ -118,17 +89,10 @@ Error placed(const Error& error, const std::string& input, const Record& record)
   return {error.kind(), fmt::format("{}:{}: {}", input, record.line, message)};
 }
 
-bool use_record(const RecordReader& reader, Record& record, const RejectRecord& reject,
-                const std::function<void(const Record&)>& action) {
-  try {
-    record = reader.parse(record);
-    action(record);
-    return true;
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data) throw;
-    reject(record, reader.placed(error, record));
-    return false;
-  }
+void refuse_length(const std::string& input, std::uint64_t line, std::size_t most_bytes) {
+  fail(ErrorKind::data,
+       "{}:{}: longer than {} bytes; --max-record-bytes N takes longer records, 0 any", input, line,
+       most_bytes);
 }
 
 }  // namespace gist

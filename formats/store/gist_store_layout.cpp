@@ -17,18 +17,17 @@ namespace {
 constexpr std::uint64_t chunk_limit = 0xffffffff;
 
 std::string difference(std::string_view name, std::int64_t a, std::int64_t b) {
-  return a == b ? "" : fmt::format("{}: {} here, {} there", name, a, b);
+  return fmt::format("{}: {} here, {} there", name, a, b);
 }
 
 std::string difference(std::string_view name, std::string_view a, std::string_view b) {
-  return a == b ? "" : fmt::format("{}: \"{}\" here, \"{}\" there", name, a, b);
+  return fmt::format("{}: \"{}\" here, \"{}\" there", name, a, b);
 }
 
 /// Templates are the same where their JSON is, whatever its spaces.
-std::string template_difference(const std::string& a, const std::string& b) {
+bool is_same_template(const std::string& a, const std::string& b) {
   const std::optional<nlohmann::json> json_a = json_in(a);
-  const std::optional<nlohmann::json> json_b = json_in(b);
-  return json_a && json_a == json_b ? "" : difference("template", a, b);
+  return json_a && json_a == json_in(b);
 }
 
 void check_version(const hdf5::File& file) {
@@ -173,28 +172,22 @@ void write_store_header(const hdf5::File& file, const StoreHeader& header) {
 }
 
 std::string header_difference(const StoreHeader& a, const StoreHeader& b, bool with_dtype) {
-  const std::string differences[] = {
-      difference("family", a.family, b.family),
-      difference("architecture", a.architecture, b.architecture),
-      difference("n_layers", a.n_layers, b.n_layers),
-      difference("n_kv_heads", a.n_kv_heads, b.n_kv_heads),
-      difference("key_dim", a.key_dim, b.key_dim),
-      difference("value_dim", a.value_dim, b.value_dim),
-      difference("d_model", a.d_model, b.d_model),
-      with_dtype ? difference("dtype", name_of(a.dtype), name_of(b.dtype)) : "",
-      difference("key_position", a.key_position, b.key_position),
-      difference("condition", a.condition, b.condition),
-      difference("gist_tokens", a.gist_tokens, b.gist_tokens),
-      difference("gist_token", a.gist_token, b.gist_token),
-      difference("gist_token_id", a.gist_token_id, b.gist_token_id),
-      template_difference(a.prompt_template, b.prompt_template),
-      difference("tokenizer_sha256", a.tokenizer_sha256, b.tokenizer_sha256),
-      difference("model_sha256", a.model_sha256, b.model_sha256),
+  std::string found;
+  const auto compare = [&]<typename Value>(const char* name, Value StoreHeader::*member) {
+    if (!found.empty() || a.*member == b.*member) return;
+    if constexpr (std::is_same_v<Value, Dtype>) {
+      if (with_dtype) found = difference(name, name_of(a.*member), name_of(b.*member));
+    } else {
+      if constexpr (std::is_same_v<Value, std::string>) {
+        if (member == &StoreHeader::creator) return;  // another version of gist may have made it
+        const bool is_template = member == &StoreHeader::prompt_template;
+        if (is_template && is_same_template(a.*member, b.*member)) return;
+      }
+      found = difference(name, a.*member, b.*member);
+    }
   };
-  for (const std::string& text : differences) {
-    if (!text.empty()) return text;
-  }
-  return "";
+  for_each_header_field(compare);
+  return found;
 }
 
 }  // namespace gist

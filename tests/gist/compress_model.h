@@ -7,7 +7,7 @@
 
 #include "gist/compress_store.h"
 #include "gist/loaded_model.h"
-#include "gist/record_source.h"
+#include "gist/prompt_source.h"
 #include "tests/formats/test_support.h"
 
 namespace gist::testing {

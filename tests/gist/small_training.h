@@ -60,8 +60,9 @@ struct SmallTraining {
 
   TrainData data(const std::vector<std::string>& texts, const TrainDataEvents& events = {},
                  std::size_t kept_texts = 0) const {
-    RecordReader reader("queue", texts_from(texts), task.fields);
-    return read_train_data(reader, base, spec, task, kept_texts, events).value();
+    return read_train_data(source_of(texts_from(texts), "queue", task.fields), base, spec, task,
+                           kept_texts, events)
+        .value();
   }
 
   /// Runs the task, or what is left of it.

@@ -75,10 +75,11 @@ TEST(TrainData, LongAndExcludedRecordsAreLeftOutAndListed) {
 TEST(TrainData, IsNothingWhereTheCallerEndedTheReading) {
   const TemporaryDirectory directory;
   const SmallTraining small(directory.path());
-  RecordReader reader("queue", testing::texts_from(training_records()), small.task.fields);
+  const RecordSource records =
+      source_of(testing::texts_from(training_records()), "queue", small.task.fields);
   TrainDataEvents events;
   events.stop_requested = [] { return true; };
-  EXPECT_FALSE(read_train_data(reader, small.base, small.spec, small.task, 0, events));
+  EXPECT_FALSE(read_train_data(records, small.base, small.spec, small.task, 0, events));
 }
 
 TEST(TrainData, EachHeldOutRecordThatIsAskedInTrainingLeaksOnce) {

@@ -28,7 +28,7 @@ std::vector<std::string> record_ids(const std::string& path) {
   return ids;
 }
 
-TEST(RecordReader, TakesRecordsOneByOneFromAFunction) {
+TEST(RecordSource, TakesRecordsOneByOneFromAFunction) {
   const FieldMap map;
   std::vector<std::string> texts{R"({"id": "a"})", "[]", R"({"id": "a long one"})",
                                  R"({"id": "b"})"};
@@ -37,14 +37,14 @@ TEST(RecordReader, TakesRecordsOneByOneFromAFunction) {
     if (given == texts.size()) return std::nullopt;
     return texts[given++];
   };
-  RecordReader reader("queue", next, map, 15);
-  EXPECT_EQ(reader.parse(*reader.next()).string("id"), "a");
-  const Record array = *reader.next(), cut = *reader.next();
-  expect_error(ErrorKind::data, "queue:2", [&] { reader.parse(array); });
-  expect_error(ErrorKind::data, "queue:3: longer than 15 bytes", [&] { reader.parse(cut); });
-  EXPECT_EQ(reader.parse(*reader.next()).ordinal, 3U);
-  EXPECT_EQ(reader.fraction(), std::nullopt);
-  EXPECT_FALSE(reader.next());
+  const RecordSource source = source_of(next, "queue", map, 15);
+  EXPECT_EQ(source.parse(*source.next()).string("id"), "a");
+  const Record array = *source.next(), cut = *source.next();
+  expect_error(ErrorKind::data, "queue:2", [&] { source.parse(array); });
+  expect_error(ErrorKind::data, "queue:3: longer than 15 bytes", [&] { source.parse(cut); });
+  EXPECT_EQ(source.parse(*source.next()).ordinal, 3U);
+  EXPECT_FALSE(source.fraction);
+  EXPECT_FALSE(source.next());
 }
 
 TEST(RecordReader, KnowsLinesArraysAndTablesByTheirBeginning) {
@@ -131,10 +131,11 @@ TEST(ParallelRecords, KeepTheInputsOrderAndRejectInTurn) {
     order.push_back(record.ordinal);
   };
   const auto prepare = [](const Record& record) { return record.string("id"); };
-  for_each_record(reader, reject, prepare, [&](const Record& record, const std::string& id) {
-    EXPECT_EQ(id, std::to_string(record.ordinal));
-    order.push_back(record.ordinal);
-  });
+  for_each_record(source_of(reader), reject, prepare,
+                  [&](const Record& record, const std::string& id) {
+                    EXPECT_EQ(id, std::to_string(record.ordinal));
+                    order.push_back(record.ordinal);
+                  });
   EXPECT_EQ(rejected.size(), 20u);
   ASSERT_EQ(order.size(), 2000u);
   for (std::size_t i = 0; i < order.size(); ++i) EXPECT_EQ(order[i], i);
@@ -148,7 +149,7 @@ TEST(ParallelRecords, EndWithAnErrorThatIsNotTheRecords) {
   const auto prepare = [](const Record&) -> int { throw Error(ErrorKind::io, "gone"); };
   expect_error(ErrorKind::io, "gone", [&] {
     for_each_record(
-        reader, [](const Record&, const Error&) {}, prepare, [](const Record&, int) {});
+        source_of(reader), [](const Record&, const Error&) {}, prepare, [](const Record&, int) {});
   });
 }
 

@@ -1,4 +1,4 @@
-#include "gist/record_source.h"
+#include "gist/prompt_source.h"
 
 #include <cstdint>
 #include <memory>
@@ -26,12 +26,6 @@ Record checked(Record record) {
 }
 
 }  // namespace
-
-RecordSource source_of(RecordReader& reader) {
-  return {reader.name(), [&reader] { return reader.next(); },
-          [&reader](Record record) { return reader.parse(std::move(record)); },
-          [&reader] { return reader.fraction(); }};
-}
 
 RecordSource source_of(std::function<std::optional<PromptText>()> next, std::string name) {
   RecordSource source;

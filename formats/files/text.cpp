@@ -37,6 +37,11 @@ std::string with_separators(std::uint64_t number) {
 
 }  // namespace
 
+std::size_t character_bytes(std::string_view text) {
+  const Utf8Character first = first_character(text);
+  return first.well_formed ? first.bytes : 0;
+}
+
 std::string_view next_character(std::string_view& text, char32_t& c) {
   const Utf8Character first = first_character(text);
   const std::string_view character = text.substr(0, first.well_formed ? first.bytes : 1);

@@ -9,6 +9,9 @@
 
 namespace gist {
 
+/// Bytes of the well-formed character at the start of a text that isn't empty; 0 where there is none.
+std::size_t character_bytes(std::string_view text);
+
 /// Takes the first character off a text that isn't empty; `c` is its code point, or U+FFFD for a
 /// byte that begins none, which is taken alone.
 std::string_view next_character(std::string_view& text, char32_t& c);

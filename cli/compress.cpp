@@ -11,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include "cli/check_report.h"
 #include "cli/commands.h"
 #include "cli/compress_plan.h"
 #include "cli/compress_request.h"
@@ -21,6 +20,7 @@
 #include "cli/model_options.h"
 #include "cli/model_words.h"
 #include "cli/progress.h"
+#include "cli/prompt_check_report.h"
 #include "cli/record_options.h"
 #include "cli/rejects.h"
 #include "cli/signals.h"
@@ -69,7 +69,7 @@ int finish_partial(const Options& options) {
   const std::filesystem::path store = options.text("output");
   check_options_of_finish(options);
   LineWriter receipts = standard_output();
-  std::optional<CheckReport> report;
+  std::optional<PromptCheckReport> report;
   bool rejects = false;
   FinishEvents events;
   events.opened = [&](std::optional<double> max_kl) { report.emplace(options, max_kl); };
@@ -96,7 +96,7 @@ class RunOutput {
       : signals_(signals), store_(std::move(store)) {}
 
   /// The work begins. The report must outlive this.
-  void begin(CheckReport& report) {
+  void begin(PromptCheckReport& report) {
     report_ = &report;
     signals_.begin_work();
     progress_.emplace("record");
@@ -118,7 +118,7 @@ class RunOutput {
   std::filesystem::path store_;
   bool receipts_on_terminal_ = is_terminal(STDOUT_FILENO);
   LineWriter receipts_ = standard_output();
-  CheckReport* report_ = nullptr;  // null before the work has begun
+  PromptCheckReport* report_ = nullptr;  // null before the work has begun
   std::optional<Progress> progress_;
   std::optional<SignalUnit> batch_;
   std::optional<SignalPatience> patience_;
@@ -207,8 +207,8 @@ int run_compress(const Options& options) {
   LeftOutList left_out(options);
   compression.max_tokens = left_out.max_tokens();
 
-  const std::unique_ptr<CheckReference> check =
-      check_reference(request.check, files, shapes, compression, request.setup);
+  const std::unique_ptr<WholePromptModel> check =
+      whole_prompt_model(request.check, files, shapes, compression, request.setup);
   PromptEvents prompt_events;
   if (request.keep_going) prompt_events.reject = rejects.sink();
   prompt_events.left_out = [&left_out](const LeftOut& record) { left_out.add(record); };
@@ -237,7 +237,7 @@ int run_compress(const Options& options) {
                                            task.dtype, task.limits, request.setup, open_backend);
     return **loaded;
   };
-  std::optional<CheckReport> report;
+  std::optional<PromptCheckReport> report;
   RunOutput output(signals, task.path);
   CompressEvents events = output.events();
   events.started = [&](const Compressor&) {

@@ -83,7 +83,7 @@ CommandSpec compress_spec() {
                 "answer each record before the next is read"},
                {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}},
               field_options(),
-              check_options(),
+              prompt_check_options(),
               left_out_options(),
               reject_options(),
               model_options(),
@@ -112,7 +112,7 @@ CompressRequest compress_request(const Options& options) {
   request.input = options.text("input");
   request.max_record_bytes = max_record_bytes(options);
   request.keep_going = options.flag("keep-going");
-  request.check = check_request(options);
+  request.check = prompt_check_request(options);
   return request;
 }
 

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "cli/check_options.h"
 #include "cli/options.h"
+#include "cli/prompt_check_options.h"
 #include "gist/compress_store.h"
 #include "gist/loaded_model.h"
 
@@ -24,7 +24,7 @@ struct CompressRequest {
   bool full_prompt = false;
   Shard shard;
   std::optional<std::string> known;  // the store whose prompts are skipped
-  std::optional<CheckRequest> check;
+  std::optional<PromptCheckRequest> check;
   bool keep_going = false;
   bool dry_run = false;
 };

@@ -119,7 +119,7 @@ std::string json_report(const Evaluation& evaluation, const EvaluationSummary& s
                         const std::optional<CostReport>& cost) {
   Json report{{"records", summary.all.records}};
   if (evaluation.systems.size() > 1) {
-    report["reference"] = evaluation.systems[evaluation.reference].system.name;
+    report["reference"] = evaluation.systems[evaluation.reference_system].system.name;
   }
   report["systems"] = Json::array();
   for (std::size_t i = 0; i < evaluation.systems.size(); ++i) {

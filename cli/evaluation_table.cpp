@@ -107,15 +107,15 @@ std::string metrics_table(const Evaluation& evaluation, const GroupSummary& grou
 
 std::string differences_table(const Evaluation& evaluation, const GroupSummary& group,
                               double confidence) {
-  Table table{{{fmt::format("less {}", name_in(evaluation, evaluation.reference))}}};
+  Table table{{{fmt::format("less {}", name_in(evaluation, evaluation.reference_system))}}};
   for (std::size_t i = 0; i < group.systems.size(); ++i) {
-    if (i != evaluation.reference) table.rows[0].push_back(name_in(evaluation, i));
+    if (i != evaluation.reference_system) table.rows[0].push_back(name_in(evaluation, i));
   }
   for (const Metric& metric : evaluation_metrics()) {
     if (!metric.headline) continue;
     std::vector<std::string> row{with_unit(metric)};
     for (std::size_t i = 0; i < group.systems.size(); ++i) {
-      if (i == evaluation.reference) continue;
+      if (i == evaluation.reference_system) continue;
       const MetricSummary* found = group.systems[i].find(metric);
       row.push_back(found == nullptr || !found->to_reference ? ""
                                                              : difference_of(*found, confidence));
@@ -167,7 +167,7 @@ std::string table_report(const Evaluation& evaluation, const EvaluationSummary& 
     if (system.condition != Condition::gist || !system.baseline.empty()) continue;
     const std::string tenths =
         fidelity_table(fidelity_tenths(evaluation.systems[i].records), name_in(evaluation, i),
-                       name_in(evaluation, evaluation.reference));
+                       name_in(evaluation, evaluation.reference_system));
     if (!tenths.empty()) text += "\n" + tenths;
   }
   const std::string common = common_beginning(evaluation);

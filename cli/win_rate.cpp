@@ -34,7 +34,7 @@ std::vector<OptionSpec> win_rate_options() {
 }
 
 void write_pairs(const Evaluation& evaluation, const std::string& path, std::uint64_t seed) {
-  const SystemResults& reference = evaluation.systems[evaluation.reference];
+  const SystemResults& reference = evaluation.systems[evaluation.reference_system];
   AtomicFile questions(path, Existing::refuse), key(key_path(path), Existing::refuse);
   std::uint64_t number = 0;
   for (const BlindedPair& pair : blinded_pairs(evaluation, seed)) {

@@ -48,7 +48,7 @@ struct PassOptions {
   std::optional<PassDropout> dropout;     // in training
 };
 
-/// The memory of the passes of one engine, which run one after the other.
+/// The memory of passes that run one after the other.
 struct Scratch {
   explicit Scratch(Backend& backend)
       : lasting(backend), layers{Workspace(backend), Workspace(backend)} {}

@@ -47,7 +47,7 @@ void add_costs(const PlannedModel& planned, CompressPlan& plan) {
 
 CompressPlan plan_compression(PromptReader& prompts, const ModelFiles& files,
                               std::unique_ptr<Family> family, const CompressionTask& task,
-                              CheckReference* check, Dtype store_dtype, const BatchLimits& limits,
+                              WholePromptModel* check, Dtype store_dtype, const BatchLimits& limits,
                               Dtype compute) {
   const PlannedModel planned = plan_model(files, std::move(family), compute);
   std::optional<PlannedModel> reference;

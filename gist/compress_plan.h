@@ -28,7 +28,7 @@ struct CompressPlan {
 /// `compute` is the dtype in which the models would compute. Throws as reading does.
 CompressPlan plan_compression(PromptReader& prompts, const ModelFiles& files,
                               std::unique_ptr<Family> family, const CompressionTask& task,
-                              CheckReference* check, Dtype store_dtype, const BatchLimits& limits,
+                              WholePromptModel* check, Dtype store_dtype, const BatchLimits& limits,
                               Dtype compute);
 
 }  // namespace gist

@@ -24,7 +24,7 @@ constexpr const char* max_kl_key = "max-kl";
 /// Returns what a resumed run must agree with, besides the store's header. The names and values are
 /// those of the options of gist compress, so that it can go on with what another program began.
 nlohmann::ordered_json settings_of(const StoreTask& task, const CompressRun& run) {
-  const CheckReference* check = run.check;
+  const WholePromptModel* check = run.check;
   std::vector<std::string> ignored = run.files.ignored_tensors;
   std::string checked;
   if (check != nullptr) {
@@ -55,7 +55,7 @@ void check_agreement(const Staging& staging, const std::string& partial, const S
   }
   const std::string setting = settings_difference(parse_json(staging.settings(), partial), now);
   if (setting.empty()) return;
-  fail(ErrorKind::usage, "{} was begun {}: repeat the options, or start anew with --force", partial,
+  fail(ErrorKind::usage, "{} was begun {}: repeat the settings, or start anew (--force)", partial,
        setting);
 }
 
@@ -81,16 +81,17 @@ std::optional<Staging> open_staging(const StoreTask& task, const StoreHeader& he
     return staged;
   }
   if (staged) {
-    fail(ErrorKind::cannot_create,
-         "{} holds an unfinished run of {}: --resume goes on with it, --finish publishes it as it "
-         "is, --force discards it",
-         partial.string(), counted(staged->records(), "record"));
+    fail(
+        ErrorKind::cannot_create,
+        "{} holds an unfinished run of {}: go on with it (--resume), publish it as it is (--finish), "
+        "or discard it (--force)",
+        partial.string(), counted(staged->records(), "record"));
   }
   if (is_taken(store) && !is_empty_file(store)) {
     if (resume) return std::nullopt;
     if (!replace) {
-      fail(ErrorKind::cannot_create, "{} exists: choose another --output, or --force replaces it",
-           store.string());
+      fail(ErrorKind::cannot_create,
+           "{} exists: choose another path (--output), or replace it (--force)", store.string());
     }
   }
   nlohmann::ordered_json all_settings = settings;
@@ -168,10 +169,11 @@ CompressionTask compression_task(const Gisting& gisting, bool full_prompt, const
   task.prompt_template = gisting.prompt_template;
   task.full_prompt = full_prompt;
   if (full_prompt && spec.encoder_decoder()) {
-    fail(ErrorKind::usage,
-         "--full-prompt: {} has an encoder, whose prompt sees the input, which comes later: it can "
-         "only be kept as gists",
-         model);
+    fail(
+        ErrorKind::usage,
+        "full prompts (--full-prompt): {} has an encoder, whose prompt sees the input, which comes "
+        "later: it can only be kept as gists",
+        model);
   }
   if (full_prompt) {
     task.condition = Condition::pos;
@@ -180,7 +182,7 @@ CompressionTask compression_task(const Gisting& gisting, bool full_prompt, const
   if (gisting.condition != Condition::gist) {
     fail(ErrorKind::usage,
          "{}/gist.json: the model was trained under {}, so its gist tokens hold no prompt; use a "
-         "model trained under gist, or --full-prompt",
+         "model trained under gist, or keep full prompts (--full-prompt)",
          model, name_of(gisting.condition));
   }
   if (task.gist_tokens < 1) {
@@ -240,8 +242,8 @@ void finish_store(const std::filesystem::path& store, bool replace, const Finish
   Staging staging = Staging::open(partial);
   const Existing existing = existing_of(staging, store, replace);
   if (is_taken(store) && !is_empty_file(store) && existing == Existing::refuse) {
-    fail(ErrorKind::cannot_create, "{} exists: --finish --force replaces it by {}", store.string(),
-         partial.string());
+    fail(ErrorKind::cannot_create, "{} exists: {} can replace it (--finish --force)",
+         store.string(), partial.string());
   }
   if (events.opened) events.opened(max_kl_of(staging, partial.string()));
   staging.for_each_record([&events](const StagedRecord& record) {

@@ -90,7 +90,7 @@ struct CompressRun {
   const ModelFiles& files;
   const ModelSpec& spec;
   PromptReader& prompts;  // with the run's StoreTask::compression
-  const CheckReference* check = nullptr;
+  const WholePromptModel* check = nullptr;
   /// Gives the compressor. It is called once at most: when the place of the store has been looked
   /// at and, where the store is finished, only for prompts that may have been rejected.
   std::function<Compressor&()> load;
@@ -102,7 +102,7 @@ CompressOutcome compress_to_store(const StoreTask& task, const CompressRun& run,
 /// FinishEvents are what a caller learns as an unfinished run is published. Each function may be
 /// empty.
 struct FinishEvents {
-  /// The staging file is open; `max_kl` is that of the run's CheckTask.
+  /// The staging file is open; `max_kl` is that of the run's PromptCheckTask.
   std::function<void(std::optional<double> max_kl)> opened = {};
   std::function<void(const StagedRecord& record)> record = {};
   /// All records were told; the store is not written yet.

@@ -72,7 +72,7 @@ void Compressor::check(const std::vector<Prompt>& batch, std::vector<CompressedP
 }
 
 LoadedCompressor::LoadedCompressor(const ModelFiles& files, std::unique_ptr<Family> family,
-                                   const CompressionTask& task, CheckReference* check,
+                                   const CompressionTask& task, WholePromptModel* check,
                                    Dtype store_dtype, const BatchLimits& limits,
                                    const ModelSetup& setup, const BackendOpener& open_backend)
     : loaded_(load_model(files, std::move(family), open_backend(setup))) {

@@ -56,7 +56,7 @@ class LoadedCompressor {
   /// Loads the model onto the backend that `open_backend` opens for `setup`, and, where the check has a model of
   /// its own, that one onto another. `check` may be null. It, `files` and `task` must outlive this.
   LoadedCompressor(const ModelFiles& files, std::unique_ptr<Family> family,
-                   const CompressionTask& task, CheckReference* check, Dtype store_dtype,
+                   const CompressionTask& task, WholePromptModel* check, Dtype store_dtype,
                    const BatchLimits& limits, const ModelSetup& setup,
                    const BackendOpener& open_backend);
   LoadedCompressor(const LoadedCompressor&) = delete;  // its parts point to each other

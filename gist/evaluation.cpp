@@ -171,7 +171,7 @@ bool measure_completions(const RunningSystem& system, const std::vector<Evaluati
     gists[request].reset();
     RecordResult& result = results.records[request];
     result.completion = completion_text(tokenizer, context, completion.ids);
-    result.scores = score_answer(result.completion, records[request].reference, rouge);
+    result.scores = score_answer(result.completion, records[request].reference_answer, rouge);
     result.completion_tokens = std::ssize(completion.ids);
     result.prompt_tokens = context.sequence.tokens();
     result.kept_tokens = context.kept_tokens;

@@ -24,7 +24,7 @@ constexpr std::size_t most_sample_characters = 1500;
 struct EvaluationRecord {
   std::string instruction;  // "" where the record has none
   std::string input;
-  std::string reference;
+  std::string reference_answer;
   std::size_t group = 0;  // index into Evaluation::groups; without groups, 0
   std::uint64_t ordinal = 0;
 };
@@ -99,7 +99,7 @@ struct Evaluation {
   std::vector<std::string> groups;  // in the order in which they first appear
   std::vector<EvaluationRecord> records;
   std::vector<SystemResults> systems;
-  std::size_t reference = 0;  // the system that the others are compared with
+  std::size_t reference_system = 0;  // the system that the others are compared with
 };
 
 /// Gives a stored gist where an item's context is behind one, else null.

@@ -18,7 +18,7 @@ RejectRecord or_throw(const RejectRecord& reject) {
 
 EvaluationRecord texts_of(const Record& record) {
   EvaluationRecord result;
-  result.reference = record.string("output");
+  result.reference_answer = record.string("output");
   result.ordinal = record.ordinal;
   if (const std::string* found = record.find_string("instruction")) result.instruction = *found;
   if (const std::string* found = record.find_string("input")) result.input = *found;
@@ -67,8 +67,9 @@ std::string EvaluationData::group_of(const Record& record) const {
   if (setup_.group_by.empty()) return "";
   const auto value = record.fields.find(setup_.group_by);
   if (value == record.fields.end()) {
-    fail(ErrorKind::data, "{}:{}: the field {} of --group-by is missing", name(), record.line,
-         in_quotes(setup_.group_by));
+    fail(ErrorKind::data,
+         "{}:{}: the field {}, by which records are grouped (--group-by), is missing", name(),
+         record.line, in_quotes(setup_.group_by));
   }
   return value->is_string() ? value->get<std::string>() : value->dump();
 }

@@ -23,14 +23,16 @@ std::vector<std::size_t> in_order(std::size_t systems, std::size_t reference) {
 void check_fidelity(const Systems& systems, std::size_t reference) {
   const EvaluatedSystem& full = *systems[reference];
   if (systems.size() == 1 || full.description().condition != Condition::pos) {
-    fail(ErrorKind::usage,
-         "--fidelity compares with the full prompt: it needs a --model under pos and another one");
+    fail(
+        ErrorKind::usage,
+        "fidelity (--fidelity) compares with the full prompt: it needs a model (--model) under pos and "
+        "another one");
   }
   for (const auto& system : systems) {
     const Tokenizer& tokenizer = system->files().tokenizer;
     (void)shared_vocabulary(full.spec(), system->spec(), tokenizer.gist_token().value_or(-1));
     if (tokenizer.sha256() == full.files().tokenizer.sha256()) continue;
-    fail(ErrorKind::data, "--fidelity: {} and {} have different vocabularies",
+    fail(ErrorKind::data, "fidelity (--fidelity): {} and {} have different vocabularies",
          full.files().tokenizer.path().string(), tokenizer.path().string());
   }
 }
@@ -45,9 +47,11 @@ std::size_t costly_among(const Systems& systems) {
     any_behind_store = true;
   }
   if (any_behind_store) {
-    fail(ErrorKind::usage, "--cost reads whole records: leave --store out");
+    fail(ErrorKind::usage,
+         "the cost (--cost) is that of whole records: leave the store (--store) out");
   }
-  fail(ErrorKind::usage, "--cost needs a --model under gist: none of these is");
+  fail(ErrorKind::usage,
+       "the cost (--cost) is that of a model (--model) under gist: none of these is");
 }
 
 std::unique_ptr<LoadedSystem> loaded_system(EvaluatedSystem& system,
@@ -106,15 +110,15 @@ MeasuredSystems measure_systems(const Systems& systems, const EvaluationItems& i
   if (evaluation.records.empty()) {
     fail(ErrorKind::data, "{}: there is no record to evaluate", evaluation.data);
   }
-  evaluation.reference = reference_among(systems);
+  evaluation.reference_system = reference_among(systems);
   evaluation.systems.resize(systems.size());
-  if (measures.fidelity) check_fidelity(systems, evaluation.reference);
+  if (measures.fidelity) check_fidelity(systems, evaluation.reference_system);
   std::optional<std::size_t> costly;
   if (measures.cost) costly = costly_among(systems);
   MeasuredSystems measured;
   measured.whole = false;
   std::unique_ptr<LoadedSystem> reference;  // kept while others are compared with it
-  for (const std::size_t i : in_order(systems.size(), evaluation.reference)) {
+  for (const std::size_t i : in_order(systems.size(), evaluation.reference_system)) {
     EvaluatedSystem& system = *systems[i];
     const GenerationOptions generation = system.generation(measures.generation);
     SystemResults& results = evaluation.systems[i];
@@ -132,12 +136,12 @@ MeasuredSystems measure_systems(const Systems& systems, const EvaluationItems& i
       if (!measured.cost) return measured;
     }
     if (!measures.fidelity) continue;
-    if (i == evaluation.reference) {
+    if (i == evaluation.reference_system) {
       reference = std::move(loaded);
       continue;
     }
-    const RunningSystem full =
-        running(*systems[evaluation.reference], items[evaluation.reference], *reference);
+    const RunningSystem full = running(*systems[evaluation.reference_system],
+                                       items[evaluation.reference_system], *reference);
     if (!measure_fidelity(full, run, generation.batch_tokens,
                           system.files().tokenizer.gist_token().value_or(-1), events, results)) {
       return measured;

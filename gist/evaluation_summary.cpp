@@ -159,7 +159,8 @@ GroupSummary summary_of(const Evaluation& evaluation, const std::vector<std::siz
                         const BootstrapOptions& bootstrap) {
   GroupSummary group;
   group.records = records.size();
-  const std::vector<Sums> reference = measured(evaluation.systems[evaluation.reference], records);
+  const std::vector<Sums> reference =
+      measured(evaluation.systems[evaluation.reference_system], records);
   for (std::size_t i = 0; i < evaluation.systems.size(); ++i) {
     const SystemResults& results = evaluation.systems[i];
     SystemSummary& system = group.systems.emplace_back();
@@ -168,7 +169,8 @@ GroupSummary summary_of(const Evaluation& evaluation, const std::vector<std::siz
     }
     const std::vector<Sums> sums = measured(results, records);
     system.metrics = intervals_of(sums, bootstrap);
-    if (i != evaluation.reference) add_differences(sums, reference, bootstrap, system.metrics);
+    if (i != evaluation.reference_system)
+      add_differences(sums, reference, bootstrap, system.metrics);
   }
   return group;
 }

@@ -25,23 +25,24 @@ LabelledSequence answered(Sequence context, std::span<const std::int32_t> answer
 void check_vocabulary(const ModelFiles& reference, const ModelSpec& reference_spec,
                       const ModelFiles& gist, const ModelSpec& gist_spec) {
   if (reference.tokenizer.sha256() != gist.tokenizer.sha256()) {
-    fail(ErrorKind::data,
-         "--check-model {}: {} is another vocabulary than {}, so answers can't be compared; give a "
-         "model that was trained from the same base",
-         reference.path, reference.tokenizer.path().string(), gist.tokenizer.path().string());
+    fail(
+        ErrorKind::data,
+        "{} (--check-model): {} is another vocabulary than {}, so answers can't be compared; give a "
+        "model that was trained from the same base",
+        reference.path, reference.tokenizer.path().string(), gist.tokenizer.path().string());
   }
   try {
     shared_vocabulary(reference_spec, gist_spec, gist.tokenizer.gist_token().value_or(-1));
   } catch (const Error& error) {
-    throw Error(error.kind(), fmt::format("--check-model {}: {}", reference.path, error.what()));
+    throw Error(error.kind(), fmt::format("{} (--check-model): {}", reference.path, error.what()));
   }
 }
 
 }  // namespace
 
-CheckReference::CheckReference(const ModelFiles& files, const ModelSpec& spec,
-                               const CompressionTask& task, const CheckTask& check,
-                               std::optional<ModelFiles> other, const ModelSetup& setup)
+WholePromptModel::WholePromptModel(const ModelFiles& files, const ModelSpec& spec,
+                                   const CompressionTask& task, const PromptCheckTask& check,
+                                   std::optional<ModelFiles> other, const ModelSetup& setup)
     : task_(check), other_(std::move(other)) {
   const Reading gist{&files, &spec, &task.prompt_template, task.gist_tokens};
   if (!other_) {
@@ -60,32 +61,32 @@ CheckReference::CheckReference(const ModelFiles& files, const ModelSpec& spec,
   questions_.emplace(Reading{&*other_, &other_spec_, &other_layout_, gist_tokens}, gist);
 }
 
-std::string CheckReference::model_sha256() const {
+std::string WholePromptModel::model_sha256() const {
   return other_ ? gist::model_sha256(other_->checkpoint) : std::string();
 }
 
-std::vector<std::string> CheckReference::ignored_tensors() const {
+std::vector<std::string> WholePromptModel::ignored_tensors() const {
   return other_ ? other_->ignored_tensors : std::vector<std::string>();
 }
 
-const std::vector<std::int32_t>& CheckReference::ends(const ModelFiles& files) const {
+const std::vector<std::int32_t>& WholePromptModel::ends(const ModelFiles& files) const {
   return other_ ? other_->ends.ids : files.ends.ids;
 }
 
-std::optional<LoadedModel> CheckReference::load(const ModelSetup& setup,
-                                                const BackendOpener& open_backend) {
+std::optional<LoadedModel> WholePromptModel::load(const ModelSetup& setup,
+                                                  const BackendOpener& open_backend) {
   if (!other_) return std::nullopt;
   return load_model(*other_, std::move(other_family_), open_backend(setup));
 }
 
-std::optional<PlannedModel> CheckReference::plan(Dtype dtype) {
+std::optional<PlannedModel> WholePromptModel::plan(Dtype dtype) {
   if (!other_) return std::nullopt;
   return plan_model(*other_, std::move(other_family_), dtype);
 }
 
 PromptChecker::PromptChecker(const Model& gist, const Model& reference,
                              std::vector<std::int32_t> ends, std::int32_t gist_token,
-                             std::int32_t batch_tokens, const CheckTask& task)
+                             std::int32_t batch_tokens, const PromptCheckTask& task)
     : gist_(gist),
       reference_(reference),
       ends_(std::move(ends)),
@@ -171,8 +172,8 @@ std::string PromptChecker::refusal(const std::string& id, const Fidelity& found)
   }
   return fmt::format(
       "id {} compresses badly: its answer's KL divergence from the whole prompt's is {:.4g} nats a "
-      "token (of {}), and --max-kl allows {:.4g}; reword, shorten or split the prompt, use it "
-      "uncompressed, or raise --max-kl",
+      "token (of {}), and the limit is {:.4g}; reword, shorten or split the prompt, use it "
+      "uncompressed, or raise the limit (--max-kl)",
       in_quotes(id), found.per_label(), found.labels, max_kl());
 }
 

@@ -16,24 +16,25 @@
 
 namespace gist {
 
-struct CheckTask {
+struct PromptCheckTask {
   std::optional<std::size_t> sample;  // how many prompts are checked; nothing: all
   std::optional<double> max_kl;       // nats a label, in the mean of a prompt; nothing: any
 };
 
-/// CheckReference is what a check asks for, and the model that answers from the whole prompt, under
+/// WholePromptModel is what a check asks for, and the model that answers from the whole prompt, under
 /// pos: another model, or the one that compresses. It is not loaded yet.
-class CheckReference {
+class WholePromptModel {
  public:
   /// `files`, `spec` and `task` are those of the model that compresses; they must outlive it.
   /// `other` is the other model, if any, whose family is looked for as `setup` says. Throws
   /// Error(data) where it has another vocabulary.
-  CheckReference(const ModelFiles& files, const ModelSpec& spec, const CompressionTask& task,
-                 const CheckTask& check, std::optional<ModelFiles> other, const ModelSetup& setup);
-  CheckReference(const CheckReference&) = delete;  // the questions point into it
-  CheckReference& operator=(const CheckReference&) = delete;
+  WholePromptModel(const ModelFiles& files, const ModelSpec& spec, const CompressionTask& task,
+                   const PromptCheckTask& check, std::optional<ModelFiles> other,
+                   const ModelSetup& setup);
+  WholePromptModel(const WholePromptModel&) = delete;  // the questions point into it
+  WholePromptModel& operator=(const WholePromptModel&) = delete;
 
-  const CheckTask& task() const { return task_; }
+  const PromptCheckTask& task() const { return task_; }
   const QuestionReader& questions() const { return *questions_; }
   /// The fingerprint of the other model; "" where there is none.
   std::string model_sha256() const;
@@ -47,7 +48,7 @@ class CheckReference {
   std::optional<PlannedModel> plan(Dtype dtype);
 
  private:
-  CheckTask task_;
+  PromptCheckTask task_;
   std::optional<ModelFiles> other_;
   std::unique_ptr<Family> other_family_;
   ModelSpec other_spec_;
@@ -66,7 +67,7 @@ class PromptChecker {
   /// `ends` are the tokens that end the reference's own answers. Passes have at most `batch_tokens`
   /// tokens; a longer question has one of its own. The models must outlive the checker.
   PromptChecker(const Model& gist, const Model& reference, std::vector<std::int32_t> ends,
-                std::int32_t gist_token, std::int32_t batch_tokens, const CheckTask& task);
+                std::int32_t gist_token, std::int32_t batch_tokens, const PromptCheckTask& task);
 
   std::vector<Fidelity> check(std::span<const CheckedPrompt> prompts);
   /// Whether a prompt is too far from its whole text to be stored.
@@ -82,7 +83,7 @@ class PromptChecker {
   const Model& reference_;
   std::vector<std::int32_t> ends_;
   std::int32_t gist_token_, batch_tokens_;
-  CheckTask task_;
+  PromptCheckTask task_;
   Scratch gist_scratch_, reference_scratch_;
 };
 

@@ -52,7 +52,7 @@ nlohmann::ordered_json to_json(const EvaluationRecord& record, const std::string
   return {{"ordinal", record.ordinal},
           {"instruction", text(record.instruction)},
           {"input", text(record.input)},
-          {"reference", text(record.reference)},
+          {"reference", text(record.reference_answer)},
           {"completion", text(completion)},
           {"finish_reason", name_of(answer.reason)},
           {"completion_tokens", answer.ids.size()}};

@@ -49,7 +49,7 @@ using Outcomes = std::vector<double>;  // 1: it won, 0.5: a tie, 0: it lost
 std::vector<BlindedPair> blinded_pairs(const Evaluation& evaluation, std::uint64_t seed) {
   std::vector<BlindedPair> pairs;  // before they are shuffled
   for (std::size_t i = 0; i < evaluation.systems.size(); ++i) {
-    if (i == evaluation.reference) continue;
+    if (i == evaluation.reference_system) continue;
     for (std::size_t j = 0; j < evaluation.records.size(); ++j) pairs.push_back({i, j, false});
   }
   std::vector<BlindedPair> result;
@@ -101,7 +101,8 @@ std::vector<WinRate> win_rates(const std::string& verdicts, const std::string& k
   const auto open = std::count_if(entries.begin(), entries.end(),
                                   [](const auto& entry) { return !entry.second.judged; });
   if (open > 0 && !partial) {
-    fail(ErrorKind::data, "{}: {} of {} pairs lack a verdict: --partial leaves them out", verdicts,
+    fail(ErrorKind::data,
+         "{}: {} of {} pairs lack a verdict: leave them out (--partial), or judge them", verdicts,
          open, entries.size());
   }
   for (std::size_t i = 0; i < rates.size(); ++i) {

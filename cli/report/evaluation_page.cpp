@@ -99,7 +99,7 @@ std::optional<KeyFigure> kept_quality(const EvaluationView& view, std::size_t sy
     if (metric->unit != Metric::Unit::fraction) continue;
     const auto& systems = view.summary.all.systems;
     const MetricSummary* own = systems[system].find(*metric);
-    const MetricSummary* whole = systems[view.evaluation.reference].find(*metric);
+    const MetricSummary* whole = systems[view.evaluation.reference_system].find(*metric);
     if (own == nullptr || whole == nullptr || !(whole->interval.value > 0)) continue;
     const double kept = own->interval.value / whole->interval.value;
     return KeyFigure{number(kept, Quantity::percent) + Html{" %"},
@@ -117,7 +117,7 @@ Html from_to(double from, double to, Quantity quantity) {
 /// where an evaluation has no gist.
 Html headline_of(const EvaluationView& view) {
   const std::vector<SystemResults>& systems = view.evaluation.systems;
-  const SystemResults& whole = systems[view.evaluation.reference];
+  const SystemResults& whole = systems[view.evaluation.reference_system];
   const auto gist = std::find_if(systems.begin(), systems.end(), [](const SystemResults& each) {
     return !each.system.model.empty() && each.system.baseline.empty() &&
            each.system.condition == Condition::gist;

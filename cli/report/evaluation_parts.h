@@ -32,8 +32,8 @@ struct EvaluationView {
   const std::string& name(std::size_t system) const {
     return evaluation.systems[system].system.name;
   }
-  bool is_reference(std::size_t system) const { return system == evaluation.reference; }
-  const std::string& reference_name() const { return name(evaluation.reference); }
+  bool is_reference(std::size_t system) const { return system == evaluation.reference_system; }
+  const std::string& reference_name() const { return name(evaluation.reference_system); }
 };
 
 Quantity quantity_of(const Metric& metric);

@@ -20,7 +20,7 @@ double compression(const EvaluationView& view, std::size_t system, std::size_t r
   const auto kept = [&](std::size_t each) {
     return static_cast<double>(view.evaluation.systems[each].records[record].kept_bytes);
   };
-  const double reference = kept(view.evaluation.reference), own = kept(system);
+  const double reference = kept(view.evaluation.reference_system), own = kept(system);
   return reference > 0 && own > 0 ? reference / own : unknown;
 }
 
@@ -100,8 +100,9 @@ Html length_chart(const EvaluationView& view) {
   chart.clouds = clouds(
       view,
       [&](std::size_t, std::size_t record) {
-        return static_cast<double>(
-            view.evaluation.systems[view.evaluation.reference].records[record].prompt_tokens);
+        return static_cast<double>(view.evaluation.systems[view.evaluation.reference_system]
+                                       .records[record]
+                                       .prompt_tokens);
       },
       [&](std::size_t system, std::size_t record) { return compression(view, system, record); },
       false);
@@ -142,7 +143,7 @@ Html price_chart(const EvaluationView& view) {
         view, factor,
         [&](std::size_t system, std::size_t record) {
           return loss(systems[system].records[record]) -
-                 loss(systems[view.evaluation.reference].records[record]);
+                 loss(systems[view.evaluation.reference_system].records[record]);
         },
         true);
   }

@@ -24,7 +24,8 @@ double rouge(const EvaluationView& view, std::size_t system, std::size_t record)
 /// Returns how far the worst answer's ROUGE-L lies below the reference system's; where there is one
 /// system alone, below the best there is.
 double fall(const EvaluationView& view, std::size_t record) {
-  const double best = view.systems() > 1 ? rouge(view, view.evaluation.reference, record) : 1;
+  const double best =
+      view.systems() > 1 ? rouge(view, view.evaluation.reference_system, record) : 1;
   double worst = 2;
   for (std::size_t i = 0; i < view.systems(); ++i) {
     if (view.systems() == 1 || !view.is_reference(i))
@@ -88,17 +89,17 @@ Chosen choose(const EvaluationView& view) {
 
 Html answer(const EvaluationView& view, std::size_t system, std::size_t record) {
   const RecordResult& result = result_of(view, system, record);
-  return sample_answer({marker(system) + html("{}", view.name(system)),
-                        score_in_words(result.scores),
-                        sample_text(result.completion, view.evaluation.records[record].reference),
-                        html(" data-system=\"{}\"", system)});
+  return sample_answer(
+      {marker(system) + html("{}", view.name(system)), score_in_words(result.scores),
+       sample_text(result.completion, view.evaluation.records[record].reference_answer),
+       html(" data-system=\"{}\"", system)});
 }
 
 Html sample(const EvaluationView& view, std::size_t index) {
   const EvaluationRecord& record = view.evaluation.records[index];
   const bool grouped = !view.evaluation.groups.empty();
   bool all_exact = true;
-  Html answers = sample_reference(record.reference);
+  Html answers = sample_reference(record.reference_answer);
   for (std::size_t i = 0; i < view.systems(); ++i) {
     answers += answer(view, i, index);
     all_exact = all_exact && result_of(view, i, index).scores.exact;
@@ -107,7 +108,7 @@ Html sample(const EvaluationView& view, std::size_t index) {
              "<article class=\"sample\" data-item data-order=\"{}\" data-group=\"{}\" "
              "data-exact=\"{}\" data-fall=\"{:.6f}\" data-length=\"{}\">\n",
              index, record.group, Html{all_exact ? "yes" : "no"}, fall(view, index),
-             result_of(view, view.evaluation.reference, index).prompt_tokens) +
+             result_of(view, view.evaluation.reference_system, index).prompt_tokens) +
          html("<h3>Record {}{}</h3>\n{}<dl class=\"answers\">\n{}</dl>\n</article>\n",
               record.ordinal + 1,
               grouped

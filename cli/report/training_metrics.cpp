@@ -29,7 +29,7 @@ bool read(const nlohmann::json& line, const char* name, std::string& text) {
 TrainingSample& sample_of(const TrainingSample& record, std::vector<TrainingSample>& samples) {
   const auto found = std::find_if(samples.begin(), samples.end(), [&](const TrainingSample& each) {
     return each.ordinal == record.ordinal && each.instruction == record.instruction &&
-           each.input == record.input && each.reference == record.reference;
+           each.input == record.input && each.reference_answer == record.reference_answer;
   });
   return found == samples.end() ? samples.emplace_back(record) : *found;
 }
@@ -41,7 +41,7 @@ void add_sample(const nlohmann::json& entry, std::int64_t step,
   std::string reason;
   if (!entry.is_object() || !read(entry, "ordinal", record.ordinal) ||
       !read(entry, "instruction", record.instruction) || !read(entry, "input", record.input) ||
-      !read(entry, "reference", record.reference) ||
+      !read(entry, "reference", record.reference_answer) ||
       !read(entry, "completion", answer.completion) || !read(entry, "finish_reason", reason) ||
       !read(entry, "completion_tokens", answer.tokens)) {
     return;

@@ -38,7 +38,7 @@ struct SampleAnswer {
 /// A held-out record that was answered at each evaluation.
 struct TrainingSample {
   std::uint64_t ordinal = 0;
-  std::string instruction, input, reference;
+  std::string instruction, input, reference_answer;
   std::vector<SampleAnswer> answers;
 };
 

@@ -44,11 +44,11 @@ Html answer_html(const SampleAnswer& answer, const std::string& reference, bool 
 }
 
 Html sample_html(const TrainingSample& sample, const HeldOutLoss* best, RougeScorer& rouge) {
-  Html answers = sample_reference(sample.reference);
+  Html answers = sample_reference(sample.reference_answer);
   for (const std::size_t i : chosen(sample.answers, best)) {
     const SampleAnswer& each = sample.answers[i];
-    answers +=
-        answer_html(each, sample.reference, best != nullptr && each.step == best->step, rouge);
+    answers += answer_html(each, sample.reference_answer,
+                           best != nullptr && each.step == best->step, rouge);
   }
   return html(
       "<article class=\"sample\">\n<h3>Record {}</h3>\n{}<dl class=\"answers\">\n{}</dl>\n"

@@ -246,7 +246,7 @@ TEST(TrainingPage, SamplesCantBreakIt) {
   std::string samples;
   for (std::size_t i = 0; i < hostile.records.size(); ++i) {
     EvaluationRecord record = hostile.records[i];
-    for (std::string* text : {&record.instruction, &record.input, &record.reference}) {
+    for (std::string* text : {&record.instruction, &record.input, &record.reference_answer}) {
       if (!valid_utf8(*text)) *text = "";  // the log is JSON, which can't hold it
     }
     const std::string& completion = hostile.systems[0].records[i].completion;

@@ -63,7 +63,7 @@ EvaluationRecord word_task(Draw& draw, std::size_t ordinal, std::size_t groups) 
       record.instruction = "Sort the words in the order of the alphabet.";
       std::sort(words.begin(), words.end());
   }
-  record.reference = joined(words, " ");
+  record.reference_answer = joined(words, " ");
   return record;
 }
 
@@ -108,9 +108,9 @@ RecordResult answer_of(const System& system, const EvaluationRecord& record, boo
   RecordResult result;
   const double right = std::clamp(
       system.right - 0.02 * static_cast<double>(record.group) + 0.05 * draw.normal(), 0.0, 1.0);
-  const Words words = answered(record.reference, right, draw);
+  const Words words = answered(record.reference_answer, right, draw);
   result.completion = joined(words, " ");
-  score(result, record.reference, right);
+  score(result, record.reference_answer, right);
   const auto prompt = static_cast<std::int64_t>(8 + record.instruction.size() / 3 +
                                                 std::size_t(20 * draw.uniform()));
   const auto input = static_cast<std::int64_t>(4 + record.input.size() / 3);
@@ -280,7 +280,7 @@ std::string samples_line(std::int64_t step, const std::vector<EvaluationRecord>&
     samples.push_back({{"ordinal", records[i].ordinal},
                        {"instruction", records[i].instruction},
                        {"input", records[i].input},
-                       {"reference", records[i].reference},
+                       {"reference", records[i].reference_answer},
                        {"completion", completions[i]},
                        {"finish_reason", i % 3 == 2 ? "length" : "eos"},
                        {"completion_tokens", 9}});
@@ -313,7 +313,7 @@ std::string made_up_metrics(std::size_t steps, std::size_t evaluations) {
       std::vector<std::string> completions;
       for (const EvaluationRecord& sample : samples) {
         const double right = std::min(1.0, 0.3 + 0.8 * at / static_cast<double>(steps));
-        completions.push_back(joined(answered(sample.reference, right, answers), " "));
+        completions.push_back(joined(answered(sample.reference_answer, right, answers), " "));
       }
       lines += samples_line(static_cast<std::int64_t>(step), samples, completions);
     }

@@ -46,7 +46,7 @@ TEST(TrainingMetrics, SamplesHaveTheirAnswersByStep) {
   const TrainingMetrics metrics = parse_training_metrics(text);
   ASSERT_EQ(metrics.samples.size(), 3U);
   EXPECT_EQ(metrics.samples[0].instruction, "Sort");
-  EXPECT_EQ(metrics.samples[0].reference, "a b");
+  EXPECT_EQ(metrics.samples[0].reference_answer, "a b");
   ASSERT_EQ(metrics.samples[0].answers.size(), 3U);
   EXPECT_EQ(metrics.samples[0].answers[0].step, 2);
   EXPECT_EQ(metrics.samples[0].answers[0].completion, "b");

@@ -1,4 +1,4 @@
-// Goldens: what the reference implementation computed in f32: one sequence at a time, and in
+// Goldens: what the original implementation computed in f32: one sequence at a time, and in
 // training all prompts of a set as one batch.
 #pragma once
 

@@ -1,4 +1,4 @@
-// The engine against the reference implementation, f32 on the CPU.
+// The engine against the original implementation, f32 on the CPU.
 #include "tests/core/golden.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Losses, gradients and AdamW against the reference implementation, f32 on the CPU.
+// Losses, gradients and AdamW against the original implementation, f32 on the CPU.
 #include <gtest/gtest.h>
 
 #include <algorithm>

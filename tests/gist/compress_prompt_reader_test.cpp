@@ -100,7 +100,7 @@ TEST(PromptReader, ShardsShareTheRecordsAmongThem) {
 TEST(PromptReader, ASampleIsTheSameInAnyOrderAndLeavesAllPromptsToBeRead) {
   const OpenedModel model;
   std::vector<PromptText> prompts = some_prompts();
-  const CheckReference check(model.files, model.spec, model.task, {}, std::nullopt, model.setup);
+  const WholePromptModel check(model.files, model.spec, model.task, {}, std::nullopt, model.setup);
   const auto asked = [&] {
     PromptReader reader(source_of(prompts), model.files, model.spec, model.task);
     reader.ask(check.questions(), 1);

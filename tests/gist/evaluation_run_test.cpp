@@ -48,7 +48,7 @@ TEST_F(EvaluationRun, MeasuresEachRecordOfEachSystem) {
   measures.fidelity = true;
   EXPECT_TRUE(measure(two_systems(), measures).whole);
   ASSERT_EQ(evaluation.systems.size(), 2U);
-  EXPECT_EQ(evaluation.reference, 0U);
+  EXPECT_EQ(evaluation.reference_system, 0U);
   for (const SystemResults& system : evaluation.systems) {
     ASSERT_EQ(system.records.size(), 3U);
     for (const RecordResult& record : system.records) {

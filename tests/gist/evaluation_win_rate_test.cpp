@@ -34,7 +34,7 @@ struct WinRates : ::testing::Test {
 TEST(BlindedPairs, AreAllRecordsOfAllSystemsButTheReference) {
   Evaluation evaluation;
   evaluation.systems.resize(3);
-  evaluation.reference = 1;
+  evaluation.reference_system = 1;
   evaluation.records.resize(50);
   std::set<std::pair<std::size_t, std::size_t>> seen;
   int first = 0;

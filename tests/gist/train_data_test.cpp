@@ -28,7 +28,7 @@ TEST(TrainData, RecordsOfAFunctionBecomeSequencesWithTheirAnswers) {
     EXPECT_GT(record.labels, 1);
   }
   ASSERT_EQ(data.texts.size(), 2U);
-  EXPECT_EQ(data.texts[1].reference, "pepper lion");
+  EXPECT_EQ(data.texts[1].reference_answer, "pepper lion");
   EXPECT_EQ(data.lines.back(), 5U);
   EXPECT_EQ(data.sha256, small.data(training_records()).sha256);
 }

@@ -1,4 +1,4 @@
-"""The reference implementation's training runs on the word tasks, run again by `gist train`.
+"""The original implementation's training runs on the word tasks, run again by `gist train`.
 
 usage: word_tasks.py GIST llama|t5 WORKDIR [--base DIR] [SEED ...]
 

@@ -1,4 +1,4 @@
-#include "cli/check_report.h"
+#include "cli/prompt_check_report.h"
 
 #include <fmt/format.h>
 
@@ -37,11 +37,12 @@ std::string line_of(const StagedRecord& record) {
 
 }  // namespace
 
-CheckReport::CheckReport(const Options& options, std::optional<double> max_kl) : max_kl_(max_kl) {
+PromptCheckReport::PromptCheckReport(const Options& options, std::optional<double> max_kl)
+    : max_kl_(max_kl) {
   if (options.has("check-report")) list_.emplace(options, check_report_list);
 }
 
-void CheckReport::add(const StagedRecord& record) {
+void PromptCheckReport::add(const StagedRecord& record) {
   if (record.status == Status::stored || record.checked) ++prompts_;
   if (!record.checked) return;
   const Fidelity& found = *record.checked;
@@ -59,18 +60,18 @@ void CheckReport::add(const StagedRecord& record) {
   if (list_) list_->lines().line(line_of(record));
 }
 
-void CheckReport::flush() {
+void PromptCheckReport::flush() {
   if (list_) list_->lines().flush();
 }
 
-std::string CheckReport::bound_in_words() const {
+std::string PromptCheckReport::bound_in_words() const {
   if (max_kl_) return fmt::format("--max-kl {:.4g}", *max_kl_);
   return fmt::format(
       "{:.4g}, the bound for README's word tasks (gist evaluate --fidelity suggests one for a model)",
       yardstick);
 }
 
-std::string CheckReport::summary() const {
+std::string PromptCheckReport::summary() const {
   if (checked_ == 0) return "";
   std::string worst;
   for (const Found& each : worst_) {

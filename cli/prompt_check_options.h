@@ -12,22 +12,21 @@
 namespace gist {
 
 /// --check, --max-kl, --check-model, --check-report.
-std::vector<OptionSpec> check_options();
+std::vector<OptionSpec> prompt_check_options();
 
-/// CheckRequest is what the first three options say.
-struct CheckRequest {
-  CheckTask task;
+/// PromptCheckRequest is what the first three options say.
+struct PromptCheckRequest {
+  PromptCheckTask task;
   std::optional<std::string> model;  // the directory of the one that answers from the whole text
 };
 /// Nothing without --check. Throws Error(usage) for values that are not what they should be, and
 /// where other options need --check.
-std::optional<CheckRequest> check_request(const Options& options);
+std::optional<PromptCheckRequest> prompt_check_request(const Options& options);
 
 /// Opens the other model, if there is one. Null where no check is asked for. Throws as
-/// open_model_and_tell and CheckReference do.
-std::unique_ptr<CheckReference> check_reference(const std::optional<CheckRequest>& request,
-                                                const ModelFiles& files, const ModelSpec& spec,
-                                                const CompressionTask& task,
-                                                const ModelSetup& setup);
+/// open_model_and_tell and WholePromptModel do.
+std::unique_ptr<WholePromptModel> whole_prompt_model(
+    const std::optional<PromptCheckRequest>& request, const ModelFiles& files,
+    const ModelSpec& spec, const CompressionTask& task, const ModelSetup& setup);
 
 }  // namespace gist

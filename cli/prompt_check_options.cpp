@@ -1,4 +1,4 @@
-#include "cli/check_options.h"
+#include "cli/prompt_check_options.h"
 
 #include <charconv>
 #include <utility>
@@ -10,8 +10,8 @@
 namespace gist {
 namespace {
 
-CheckTask check_task(const Options& options) {
-  CheckTask task;
+PromptCheckTask prompt_check_task(const Options& options) {
+  PromptCheckTask task;
   const std::string count = options.text("check");
   if (count != "all") {
     std::size_t number = 0;
@@ -35,7 +35,7 @@ CheckTask check_task(const Options& options) {
 
 }  // namespace
 
-std::vector<OptionSpec> check_options() {
+std::vector<OptionSpec> prompt_check_options() {
   return {
       {"check", OptionKind::text, "N|all", "",
        "answer prompts twice before they are stored, from the whole text and from what is stored, "
@@ -55,27 +55,26 @@ std::vector<OptionSpec> check_options() {
        "a JSON line for each checked prompt: id, ordinal, kl, tokens, agreement, status"}};
 }
 
-std::optional<CheckRequest> check_request(const Options& options) {
+std::optional<PromptCheckRequest> prompt_check_request(const Options& options) {
   if (!options.has("check")) {
     for (const char* name : {"max-kl", "check-model", "check-report"}) {
       if (options.has(name)) fail(ErrorKind::usage, "--{} needs --check N or --check all", name);
     }
     return std::nullopt;
   }
-  CheckRequest request{check_task(options), std::nullopt};
+  PromptCheckRequest request{prompt_check_task(options), std::nullopt};
   if (options.has("check-model")) request.model = options.text("check-model");
   return request;
 }
 
-std::unique_ptr<CheckReference> check_reference(const std::optional<CheckRequest>& request,
-                                                const ModelFiles& files, const ModelSpec& spec,
-                                                const CompressionTask& task,
-                                                const ModelSetup& setup) {
+std::unique_ptr<WholePromptModel> whole_prompt_model(
+    const std::optional<PromptCheckRequest>& request, const ModelFiles& files,
+    const ModelSpec& spec, const CompressionTask& task, const ModelSetup& setup) {
   if (!request) return nullptr;
   std::optional<ModelFiles> other;
   if (request->model) other.emplace(open_model_and_tell(*request->model, setup));
-  return std::make_unique<CheckReference>(files, spec, task, request->task, std::move(other),
-                                          setup);
+  return std::make_unique<WholePromptModel>(files, spec, task, request->task, std::move(other),
+                                            setup);
 }
 
 }  // namespace gist

@@ -1,5 +1,5 @@
-// CheckReport tells what compress --check found: a line for each prompt in a file, a summary for
-// all.
+// PromptCheckReport tells what compress --check found: a line for each prompt in a file, a summary
+// for all.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,10 @@
 
 namespace gist {
 
-class CheckReport {
+class PromptCheckReport {
  public:
   /// Begins the file of --check-report, where there is one. `max_kl` is that of --max-kl, if any.
-  CheckReport(const Options& options, std::optional<double> max_kl);
+  PromptCheckReport(const Options& options, std::optional<double> max_kl);
 
   /// Takes note of a record that is staged; of one that was checked the file gets a line: {"id",
   /// "ordinal", "kl" (a token; null where it is infinite), "tokens", "agreement", "status"}.

@@ -42,7 +42,7 @@ void share_row(StagedRecord& duplicate, const StagedRecord& stored) {
   fail(
       ErrorKind::data,
       "{}:{}: this is not the input that was compressed before: {}; give that input, or start anew "
-      "with --force",
+      "(--force)",
       input, prompt.source.line, found);
 }
 
@@ -110,7 +110,7 @@ bool CompressSession::run() {
   if (records_ < staged.size()) {
     fail(ErrorKind::data,
          "{}: this is not the input that was compressed before: it ends after {}, of {} that were "
-         "staged; give that input, or start anew with --force",
+         "staged; give that input, or start anew (--force)",
          prompts_.name(), counted(records_, "record"), staged.size());
   }
   flush();
@@ -141,12 +141,11 @@ void CompressSession::check_limit(const StagedRecord& staged) const {
   if (checker == nullptr || !staged.checked) return;
   const bool rejected = staged.status == Status::rejected;
   if (checker->refuses(*staged.checked) == rejected) return;
-  fail(
-      ErrorKind::usage,
-      "id {} was {} at a KL divergence of {:.4g} nats a token, which --max-kl {:.4g} would not do: "
-      "give the limit that the run was begun with, or start anew with --force",
-      in_quotes(staged.id), rejected ? "rejected" : "stored", staged.checked->per_label(),
-      checker->max_kl());
+  fail(ErrorKind::usage,
+       "id {} was {} at a KL divergence of {:.4g} nats a token, which a limit of {:.4g} (--max-kl "
+       "{:.4g}) would not do: give the limit that the run was begun with, or start anew (--force)",
+       in_quotes(staged.id), rejected ? "rejected" : "stored", staged.checked->per_label(),
+       checker->max_kl(), checker->max_kl());
 }
 
 /// Computes the batch, makes it durable, then tells of it.

@@ -59,10 +59,11 @@ EvaluatedSystem::EvaluatedSystem(ModelFiles files, std::unique_ptr<Family> famil
   description_.name += "+" + description_.baseline;
   description_.gist_tokens = setup_.kept_tokens;
   if (baseline != Baseline::cut && shapes_.encoder_decoder()) {
-    fail(ErrorKind::usage,
-         "--baseline {}: an encoder-decoder's prompt has no keys and values of its own, because it "
-         "sees the input; --baseline cut works",
-         name_of(baseline));
+    fail(
+        ErrorKind::usage,
+        "the baseline {0} (--baseline {0}): an encoder-decoder's prompt has no keys and values of its "
+        "own, because it sees the input; the baseline cut works",
+        name_of(baseline));
   }
 }
 
@@ -90,8 +91,9 @@ EvaluationItem EvaluatedSystem::read(const Record& record, const std::string& wh
   if (setup_.baseline && *setup_.baseline != Baseline::cut) {
     Context& context = item.context;
     if (context.sequence.gists.empty()) {
-      fail(ErrorKind::data, "{}:{}: --baseline {} needs an \"instruction\" before gist tokens",
-           where, record.line, name_of(*setup_.baseline));
+      fail(ErrorKind::data,
+           "{}:{}: the baseline {} (--baseline) needs an \"instruction\" before gist tokens", where,
+           record.line, name_of(*setup_.baseline));
     }
     std::vector<std::int32_t>& ids = context.sequence.ids;
     const Interval gist = context.sequence.gists.front();
@@ -117,8 +119,8 @@ void EvaluatedSystem::check_length(const EvaluationItem& item, const Record& rec
   if (positions == 0 || item.tokens() <= positions) return;
   fail(ErrorKind::data,
        "{}:{}: the record and its answer take {} tokens, but the model has {} positions; "
-       "--max-tokens {} leaves longer ones out",
-       where, record.line, item.tokens(), positions, positions);
+       "a limit of {} tokens (--max-tokens {}) leaves longer ones out",
+       where, record.line, item.tokens(), positions, positions, positions);
 }
 
 GenerationOptions EvaluatedSystem::generation(const GenerationOptions& limits) const {

@@ -155,8 +155,9 @@ bool PromptReader::tokenise(Prompt& prompt) const {
   if (spec_->max_positions > 0 && tokens > spec_->max_positions) {
     fail(ErrorKind::data,
          "{}:{}: the prompt and its gist take {} tokens, but the model has {} positions; "
-         "--max-tokens {} leaves longer ones out",
-         records_.name, source.line, tokens, spec_->max_positions, spec_->max_positions);
+         "a limit of {} tokens (--max-tokens {}) leaves longer ones out",
+         records_.name, source.line, tokens, spec_->max_positions, spec_->max_positions,
+         spec_->max_positions);
   }
   prompt.sequence = join(before, gist_token_, task_->gist_tokens, {});
   prompt.kept = {task_->full_prompt ? 0 : prompt_tokens, tokens};

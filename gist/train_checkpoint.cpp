@@ -121,16 +121,17 @@ void check_same_run(const RunState& checkpoint, const RunState& run, const std::
   const std::string difference = settings_difference(checkpoint.settings, run.settings);
   if (!difference.empty()) {
     fail(ErrorKind::usage,
-         "{} was made {}: resume with the same options, or start anew with another --output", where,
-         difference);
+         "{} was made {}: resume with the same settings, or start anew in another directory "
+         "(--output)",
+         where, difference);
   }
   if (checkpoint.base_sha256 != run.base_sha256) {
     fail(ErrorKind::data, "{} began with another model: resume with that one", where);
   }
   if (checkpoint.data_sha256 != run.data_sha256) {
     fail(ErrorKind::data,
-         "{} was made from other records: resume with the same --data, --fields, --max-tokens and "
-         "--exclude",
+         "{} was made from other records: resume with the same data, fields, limit of tokens and "
+         "excluded records (--data, --fields, --max-tokens, --exclude)",
          where);
   }
 }
@@ -249,9 +250,10 @@ RunState read_last_checkpoint(const fs::path& output, const RunEvents& events) {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     const std::string rest =
-        found.size() == 1 ? "there is no older checkpoint: start anew with another --output"
-                          : fmt::format("remove {}, and --resume goes on from {}", last.string(),
-                                        found[found.size() - 2].path.string());
+        found.size() == 1
+            ? "there is no older checkpoint: start anew in another directory (--output)"
+            : fmt::format("remove {}, and --resume goes on from {}", last.string(),
+                          found[found.size() - 2].path.string());
     throw Error(error.kind(), fmt::format("{}; {}", error.what(), rest));
   }
 }

@@ -40,9 +40,10 @@ LabelledSequence labelled(const Record& record, const BaseModel& base, const Tra
 void check_length(std::int32_t tokens, const Record& record, const ModelSpec& spec) {
   if (spec.max_positions == 0 || tokens <= spec.max_positions) return;
   fail(ErrorKind::data,
-       "{}:{}: the record takes {} tokens, but the model has {} positions; --max-tokens {} leaves "
-       "longer records out",
-       record.where, record.line, tokens, spec.max_positions, spec.max_positions);
+       "{}:{}: the record takes {} tokens, but the model has {} positions; a limit of {} "
+       "tokens (--max-tokens {}) leaves longer records out",
+       record.where, record.line, tokens, spec.max_positions, spec.max_positions,
+       spec.max_positions);
 }
 
 /// Prepared is what can be said of a record without the others.

@@ -29,19 +29,21 @@ void check_no_strangers(const fs::path& output, bool resume) {
   std::error_code error;
   const bool empty = fs::is_empty(output, error);
   if (error) {
-    fail(ErrorKind::cannot_create, "--output {}: {}", output.string(), error.message());
+    fail(ErrorKind::cannot_create, "{} (--output): {}", output.string(), error.message());
   }
   if (empty) return;
   if (!resume) {
-    fail(ErrorKind::cannot_create,
-         "--output {}: it exists and is not empty; --resume goes on with the run in it, another "
-         "directory starts a new one",
-         output.string());
+    fail(
+        ErrorKind::cannot_create,
+        "{} (--output): it exists and is not empty; resume the run in it (--resume), or start a new "
+        "one in another directory",
+        output.string());
   }
   if (!holds_run(output)) {
-    fail(ErrorKind::cannot_create,
-         "--output {}: there is no run to resume in it, but other files: choose another directory",
-         output.string());
+    fail(
+        ErrorKind::cannot_create,
+        "{} (--output): there is no run to resume in it, but other files: choose another directory",
+        output.string());
   }
 }
 
@@ -56,7 +58,7 @@ NewDirectories::NewDirectories(const fs::path& output) {
   std::error_code error;
   fs::create_directories(output, error);
   if (error) {
-    fail(ErrorKind::cannot_create, "--output {}: {}", output.string(), error.message());
+    fail(ErrorKind::cannot_create, "{} (--output): {}", output.string(), error.message());
   }
 }
 

@@ -21,8 +21,9 @@ std::string_view what_would_help(const TrainPlan& plan, const TrainTask& task) {
     return "it takes a machine with more memory, or a smaller model";
   }
   return task.training.recompute
-             ? "a smaller --batch-tokens needs less for activations"
-             : "--recompute and a smaller --batch-tokens need less for activations";
+             ? "shorter passes (--batch-tokens) need less for activations"
+             : "computing layers again (--recompute) and shorter passes (--batch-tokens) need less "
+               "for activations";
 }
 
 }  // namespace

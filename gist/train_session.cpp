@@ -154,7 +154,8 @@ void TrainSession::give_up(const StepResult& result) {
 std::string TrainSession::diverged_hint() const {
   const auto checkpoint = last_checkpoint(task_.output);
   return fmt::format(
-      "{}; start anew, in another directory, with a lower --lr or more --warmup",
+      "{}; start anew, in another directory, with a lower learning rate (--lr) or a longer warm-up "
+      "(--warmup)",
       checkpoint ? "the last checkpoint is " + checkpoint->string() : "there is no checkpoint yet");
 }
 

@@ -25,8 +25,8 @@ std::optional<RunState> finished_run(const TrainTask& task, const RunState& stat
   if (finished->step == steps) return finished;
   // A checkpoint has a training.json as well.
   fail(ErrorKind::usage,
-       "--output {}: it is the checkpoint of a run after step {} of {}: --resume takes the "
-       "directory that the checkpoint is in",
+       "{} (--output): it is the checkpoint of a run after step {} of {}: to resume (--resume), "
+       "name the directory that the checkpoint is in",
        task.output.string(), finished->step, steps);
 }
 

@@ -138,7 +138,7 @@ void check_file(const fs::path& path, FileCheck check, const RowsDone& rows_done
   const fs::path program =
       helper_program("gist-file-check",
                      "files of unknown origin are read first by this program, in a process of "
-                     "its own (stores: --trust-store leaves that out)");
+                     "its own (for a store that is trusted, --trust-store, it isn't needed)");
   const ChildReport report = run_child(program, {name_of(check), path.string()},
                                        time_limit(static_cast<std::uint64_t>(status->st_size)),
                                        [&](std::string& text) { take_rows_done(text, rows_done); });

@@ -57,8 +57,8 @@ const json* message_of(const json& messages, const FieldPath& path, std::size_t&
   if (contents.empty()) return nullptr;
   if (contents.size() > 1 && !chosen) {
     fail(ErrorKind::data,
-         "{}: the field {} has {} messages of role {}, and --fields asks for one: add .first or "
-         ".last to the path, or split the record",
+         "{}: the field {} has {} messages of role {}, and one is asked for (--fields): add "
+         ".first or .last to the path, or split the record",
          place, in_quotes(list), contents.size(), in_quotes(role));
   }
   return choice == "last" ? contents.back() : contents.front();
@@ -81,10 +81,11 @@ FieldMap parse_field_map(const std::string& list) {
     const bool empty = std::any_of(field.steps.begin(), field.steps.end(),
                                    [](const std::string& step) { return step.empty(); });
     if (name.empty() || empty) {
-      fail(ErrorKind::usage, "--fields: expected NAME=FIELD,NAME=FIELD, found {}", in_quotes(list));
+      fail(ErrorKind::usage, "fields (--fields): expected NAME=FIELD,NAME=FIELD, found {}",
+           in_quotes(list));
     }
     if (!map.emplace(name, field).second) {
-      fail(ErrorKind::usage, "--fields: {} is given twice", in_quotes(name));
+      fail(ErrorKind::usage, "fields (--fields): {} is given twice", in_quotes(name));
     }
   }
   return map;

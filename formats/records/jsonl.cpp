@@ -39,8 +39,8 @@ const std::string& Record::string(std::string_view name) const {
          where, line, in_quotes(path == nullptr ? name : path->text));
   }
   if (path != nullptr) {
-    fail(ErrorKind::data, "{}:{}: there is no {}, from which --fields takes {}", where, line,
-         in_quotes(path->text), in_quotes(name));
+    fail(ErrorKind::data, "{}:{}: there is no {}, from which {} is to be taken (--fields)", where,
+         line, in_quotes(path->text), in_quotes(name));
   }
   fail(ErrorKind::data, "{}:{}: the field {} is missing; give \"\" where there is none", where,
        line, in_quotes(name));

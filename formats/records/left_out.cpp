@@ -32,7 +32,9 @@ std::string all_left_out(const std::vector<LeftOut>& left_out, std::int64_t max_
   const bool any_too_long = std::any_of(left_out.begin(), left_out.end(),
                                         [](const LeftOut& record) { return !record.stands_in; });
   return fmt::format(": all {} are left out by {}", left_out.size(),
-                     any_too_long ? fmt::format("--max-tokens {}", max_tokens) : "--exclude");
+                     any_too_long
+                         ? fmt::format("the limit of {0} tokens (--max-tokens {0})", max_tokens)
+                         : "the records to exclude (--exclude)");
 }
 
 }  // namespace gist

@@ -30,8 +30,8 @@ struct LeftOut {
 /// also "stands_in": {"data", "line", "ordinal"}.
 std::string to_json_line(const LeftOut& record);
 
-/// For the error of a run that has no record left: ": all 40 are left out by --max-tokens 5";
-/// "" where there were none.
+/// For the error of a run that has no record left: ": all 40 are left out by the limit of 5 tokens
+/// (--max-tokens 5)"; "" where there were none.
 std::string all_left_out(const std::vector<LeftOut>& left_out, std::int64_t max_tokens);
 
 }  // namespace gist

@@ -90,9 +90,10 @@ Error placed(const Error& error, const std::string& input, const Record& record)
 }
 
 void refuse_length(const std::string& input, std::uint64_t line, std::size_t most_bytes) {
-  fail(ErrorKind::data,
-       "{}:{}: longer than {} bytes; --max-record-bytes N takes longer records, 0 any", input, line,
-       most_bytes);
+  fail(
+      ErrorKind::data,
+      "{}:{}: longer than {} bytes; a higher limit takes longer records, 0 any (--max-record-bytes)",
+      input, line, most_bytes);
 }
 
 }  // namespace gist

@@ -116,7 +116,8 @@ std::uint64_t ContextReader::row_of(const Record& record, const std::string& whe
   const std::string* instruction = record.find_string("instruction");
   if (instruction == nullptr) {
     fail(ErrorKind::data,
-         "{}:{}: with --store a record needs \"gist\", the id of a stored gist, or \"instruction\"",
+         "{}:{}: behind a store (--store) a record needs \"gist\", the id of a stored gist, or "
+         "\"instruction\"",
          where, record.line);
   }
   if (const auto row = store_->find_prompt(sha256(strip(*instruction)))) return *row;
@@ -161,8 +162,8 @@ std::string ContextReader::store_digest() const {
 const Gisting& ContextReader::gisting() const {
   if (!gisting_) {
     fail(ErrorKind::usage,
-         "{} has no gist.json, which says how the model was trained: give --condition and "
-         "--gist-tokens, or --store",
+         "{} has no gist.json, which says how the model was trained: give the condition and the "
+         "number of gist tokens (--condition, --gist-tokens), or a store (--store)",
          files_->path);
   }
   return *gisting_;

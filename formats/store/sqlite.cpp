@@ -61,8 +61,8 @@ void Database::fail_with(int code) const {
     case SQLITE_FORMAT:
       // SQLite quotes what it doesn't understand, over several lines.
       fail(ErrorKind::data,
-           "{}: no staging file of gist, or a damaged one: {}; restore it, or start anew with "
-           "--force, which discards it",
+           "{}: no staging file of gist, or a damaged one: {}; restore it, or start anew, "
+           "which discards it (--force)",
            name_, in_quotes(message));
     case SQLITE_NOMEM:
       fail(ErrorKind::unavailable, "{}: memory doesn't suffice", name_);

@@ -134,7 +134,7 @@ StagingTables::StagingTables(const std::filesystem::path& path, int flags)
 
 void StagingTables::fail_damaged(const std::string& what) const {
   fail(ErrorKind::data,
-       "{}: a damaged staging file: {}; restore it, or start anew with --force, which discards it",
+       "{}: a damaged staging file: {}; restore it, or start anew, which discards it (--force)",
        path_.string(), what);
 }
 
@@ -176,22 +176,23 @@ void StagingTables::create(const StoreHeader& header, const std::string& setting
 void StagingTables::open() {
   if (database_.integer("PRAGMA application_id") != application_id) {
     fail(ErrorKind::data,
-         "{}: an SQLite database, but no staging file of gist; choose another --output, or --force "
-         "discards it",
+         "{}: an SQLite database, but no staging file of gist; choose another path (--output), or "
+         "discard it (--force)",
          path_.string());
   }
   const std::int64_t version = database_.integer("PRAGMA user_version");
   if (version == version_without_checksums) {
     fail(ErrorKind::data,
          "{}: begun by an older gist, whose staging files have no checksums: finish it with that "
-         "gist (--finish), or start anew with --force, which discards it",
+         "gist (--finish), or start anew, which discards it (--force)",
          path_.string());
   }
   if (version != schema_version) {
-    fail(ErrorKind::data,
-         "{}: staging file version {}, this gist knows {}; finish it with that gist, or start anew "
-         "with --force, which discards it",
-         path_.string(), version, schema_version);
+    fail(
+        ErrorKind::data,
+        "{}: staging file version {}, this gist knows {}; finish it with that gist, or start anew, "
+        "which discards it (--force)",
+        path_.string(), version, schema_version);
   }
   check_schema();
   header_ = store_header_from_json(meta("header"), path_.string());

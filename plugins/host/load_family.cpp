@@ -113,7 +113,7 @@ Choice choose(const std::vector<PluginEntry>& entries,
     }
     if (serving.size() > 1) {
       fail(ErrorKind::unavailable,
-           "{}: architecture {} is served by both {} ({}) and {} ({}): choose one with --family",
+           "{}: architecture {} is served by both {} ({}) and {} ({}): choose one (--family)",
            where, architecture, joined(serving[0]->families), serving[0]->library.string(),
            joined(serving[1]->families), serving[1]->library.string());
     }
@@ -137,7 +137,7 @@ const LoadedPlugin::Family& family_for(const LoadedPlugin& plugin, const std::st
          family, plugin.library.string(), architecture);
   }
   fail(ErrorKind::unavailable,
-       "{}: architecture {} is served by both {} and {} of {}: choose one with --family", where,
+       "{}: architecture {} is served by both {} and {} of {}: choose one (--family)", where,
        architecture, serving[0]->id, serving[1]->id, plugin.library.string());
 }
 

@@ -83,7 +83,7 @@ TEST(FieldMap, KnowsMessagesThatSayFromAndValue) {
 TEST(FieldMap, TakesOneOfSeveralMessagesOnlyWhenToldWhich) {
   expect_refused(
       "instruction=messages.user", long_chat,
-      "the field \"messages\" has 2 messages of role \"user\", and --fields asks for one: "
+      "the field \"messages\" has 2 messages of role \"user\", and one is asked for (--fields): "
       "add .first or .last");
   const Mapped record("instruction=messages.user.first,output=messages.assistant.last", long_chat);
   EXPECT_EQ(record["instruction"], "one");
@@ -106,7 +106,7 @@ TEST(FieldMap, AFieldsNameMayHaveDots) {
 
 TEST(FieldMap, SaysWhatIsMissingOrOfAnotherType) {
   expect_refused("instruction=promt", R"({"prompt": "a"})",
-                 "there is no \"promt\", from which --fields takes \"instruction\"");
+                 "there is no \"promt\", from which \"instruction\" is to be taken (--fields)");
   expect_refused("instruction=messages.tool", chat, "there is no \"messages.tool\"");
   expect_refused("instruction=prompt.text", R"({"prompt": "a"})", "there is no \"prompt.text\"");
   expect_refused("instruction=n", R"({"n": 1})", "the field \"n\" should be a string, not number");

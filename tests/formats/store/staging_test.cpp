@@ -378,7 +378,7 @@ TEST_F(StagingTest, AFileWithoutChecksumsSaysWhatToDo) {
   { const Staging staging = create(); }
   change(path_, "PRAGMA user_version = 2");
   expect_error(ErrorKind::data,
-               "have no checksums: finish it with that gist (--finish), or start anew with --force",
+               "have no checksums: finish it with that gist (--finish), or start anew",
                [&] { Staging::open(path_); });
 }
 

@@ -66,13 +66,15 @@ void check_options_of_finish(const Options& options) {
 }
 
 int finish_partial(const Options& options) {
-  const std::filesystem::path store = options.text("output");
   check_options_of_finish(options);
+  const std::filesystem::path store = options.text("output");
+  const bool replace = options.flag("force");
+  const std::optional<OutputListFile> check_report = output_list_file(options, check_report_list);
   LineWriter receipts = standard_output();
   std::optional<PromptCheckReport> report;
   bool rejects = false;
   FinishEvents events;
-  events.opened = [&](std::optional<double> max_kl) { report.emplace(options, max_kl); };
+  events.opened = [&](std::optional<double> max_kl) { report.emplace(check_report, max_kl); };
   events.record = [&](const StagedRecord& record) {
     report->add(record);
     if (record.status == StagedRecord::Status::rejected) {
@@ -82,7 +84,7 @@ int finish_partial(const Options& options) {
     }
   };
   events.records_done = [&] { report->flush(); };
-  finish_store(store, options.flag("force"), events);
+  finish_store(store, replace, events);
   receipts.flush();
   say(report->summary());
   return rejects ? exit_rejects : exit_ok;
@@ -196,21 +198,21 @@ int run_compress(const Options& options) {
   std::unique_ptr<Family> family = family_of(files, request.setup);
   const ModelSpec shapes = family->spec();
   CompressionTask& compression = task.compression;
-  compression = compression_task(gist_options(files, shapes, options), request.full_prompt, shapes,
-                                 files.path);
+  compression = compression_task(gisting_of(request.gisting, files, shapes), request.full_prompt,
+                                 shapes, files.path);
   compression.shard = request.shard;
   std::optional<GistStore> known;
   if (request.known) compression.known = &known.emplace(*request.known, task.reading);
-  const FieldMap map = field_map(options, compression.prompt_template);
-  RecordReader input(request.input, map, signals.wake_descriptor(), request.max_record_bytes);
-  Rejects rejects(options);
-  LeftOutList left_out(options);
+  const FieldMap map = field_map(request.records, compression.prompt_template);
+  RecordReader input(request.input, map, signals.wake_descriptor(), request.records.most_bytes);
+  Rejects rejects(request.rejects);
+  LeftOutList left_out(request.left_out);
   compression.max_tokens = left_out.max_tokens();
 
   const std::unique_ptr<WholePromptModel> check =
       whole_prompt_model(request.check, files, shapes, compression, request.setup);
   PromptEvents prompt_events;
-  if (request.keep_going) prompt_events.reject = rejects.sink();
+  if (request.rejects.keep_going) prompt_events.reject = rejects.sink();
   prompt_events.left_out = [&left_out](const LeftOut& record) { left_out.add(record); };
   PromptReader prompts(source_of(input), files, shapes, compression, std::move(prompt_events));
   if (check) prompts.ask(check->questions(), check->task().sample);
@@ -247,7 +249,7 @@ int run_compress(const Options& options) {
                       ? "every token"
                       : counted(static_cast<std::uint64_t>(compression.gist_tokens), "gist token"),
                   task.path.string());
-    report.emplace(options, check ? check->task().max_kl : std::nullopt);
+    report.emplace(request.check_report, check ? check->task().max_kl : std::nullopt);
     output.begin(*report);
   };
   CompressOutcome outcome;

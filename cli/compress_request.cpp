@@ -5,10 +5,6 @@
 #include <string_view>
 #include <vector>
 
-#include "cli/left_out.h"
-#include "cli/model_options.h"
-#include "cli/record_options.h"
-#include "cli/rejects.h"
 #include "cli/store_options.h"
 #include "formats/files/text.h"
 #include "kernels/error.h"
@@ -97,6 +93,7 @@ CompressRequest compress_request(const Options& options) {
   request.dry_run = options.flag("dry-run");
   request.setup = setup_of(options);
   request.model = options.text("model");
+  request.gisting = gisting_request(options);
   request.full_prompt = options.flag("full-prompt");
   request.shard = shard_option(options);
   StoreTask& task = request.task;
@@ -106,13 +103,15 @@ CompressRequest compress_request(const Options& options) {
   task.limits.tokens = static_cast<std::int32_t>(options.integer("batch-tokens", 1, 1 << 28));
   if (options.flag("line-buffered")) task.limits.records = 1;
   task.reading = store_reading(options);
-  if (options.has("fields")) task.fields = options.text("fields");
   if (!request.dry_run) task.begin = store_begin(options);
   if (options.has("known")) request.known = options.text("known");
   request.input = options.text("input");
-  request.max_record_bytes = max_record_bytes(options);
-  request.keep_going = options.flag("keep-going");
+  request.records = record_request(options);
+  task.fields = request.records.fields.value_or("");
+  request.rejects = rejects_request(options);
+  request.left_out = left_out_request(options);
   request.check = prompt_check_request(options);
+  request.check_report = output_list_file(options, check_report_list);
   return request;
 }
 

@@ -2,7 +2,6 @@
 
 #include <limits>
 
-#include "cli/model_options.h"
 #include "cli/store_options.h"
 #include "kernels/error.h"
 
@@ -20,25 +19,37 @@ std::vector<OptionSpec> context_options() {
           trust_store_option()};
 }
 
-ContextSource context_source(const ModelFiles& files, const ModelSpec& spec,
-                             const Options& options) {
-  ContextSource source;
+ContextRequest context_request(const Options& options) {
+  ContextRequest request;
+  request.allow_mismatch = options.flag("allow-mismatch");
   if (options.has("store")) {
     refuse_gisting_beside_store(options);
-    source.store = options.text("store");
-    source.reading = store_reading(options);
-    source.allow_mismatch = options.flag("allow-mismatch");
+    request.store = options.text("store");
+    request.reading = store_reading(options);
+    return request;
+  }
+  if (request.allow_mismatch) fail(ErrorKind::usage, "--allow-mismatch needs --store");
+  request.gisting = gisting_request(options);
+  return request;
+}
+
+ContextSource context_source(const ContextRequest& request, const ModelFiles& files,
+                             const ModelSpec& spec) {
+  ContextSource source;
+  if (request.store) {
+    source.store = *request.store;
+    source.reading = request.reading;
+    source.allow_mismatch = request.allow_mismatch;
     return source;
   }
-  if (options.flag("allow-mismatch")) fail(ErrorKind::usage, "--allow-mismatch needs --store");
   // {"text"} records need neither options nor gist.json.
-  const bool any = options.has("condition") || options.has("gist-tokens") || files.settings;
-  if (!any) return source;
+  GistingRequest gisting = request.gisting;
+  if (!gisting.condition && !gisting.gist_tokens && !files.settings) return source;
   // A model that was never trained to gist reads whole prompts as they are.
-  const bool untrained = !files.settings && !options.has("gist-tokens") &&
-                         options.has("condition") && options.text("condition") == "pos";
-  source.gisting =
-      gist_options(files, spec, untrained ? options.with("gist-tokens", "0") : options);
+  if (!files.settings && !gisting.gist_tokens && gisting.condition == Condition::pos) {
+    gisting.gist_tokens = 0;
+  }
+  source.gisting = gisting_of(gisting, files, spec);
   return source;
 }
 
@@ -50,11 +61,8 @@ GenerationOptions generation_limits(const Options& options) {
   return result;
 }
 
-GenerationOptions generation_options(const ModelFiles& files, const Options& options) {
+GenerationOptions generation_options(const Options& options) {
   GenerationOptions result = generation_limits(options);
-  result.ends = files.ends.ids;
-  result.sampling.banned = files.tokenizer.gist_token().value_or(-1);
-  if (!options.knows("temperature")) return result;
   result.sampling.temperature = static_cast<float>(options.real("temperature", 0, 1e6));
   result.sampling.top_k = static_cast<std::int32_t>(options.integer("top-k", 0, 1 << 30));
   result.sampling.top_p = static_cast<float>(options.real("top-p", 0, 1));

@@ -116,18 +116,40 @@ void check(const Options& options) {
   }
 }
 
-/// EvaluateTask holds what the options say of an evaluation, beside its systems and its data.
+/// EvaluateTask holds what the options say of an evaluation.
 struct EvaluateTask {
+  SystemsRequest systems;
+  EvaluationDataSetup data;  // but for its fields, which the model's template has its part in
+  RecordRequest records;
+  std::vector<std::string> excluded;  // files of --exclude
+  RejectsRequest rejects;
+  LeftOutRequest left_out;
   BootstrapOptions bootstrap;
   EvaluationMeasures measures;
   bool stemmer = false;
   std::optional<std::string> pairs;   // where --win-rate writes them
   std::optional<std::string> report;  // the path of a page
+  Provenance provenance;              // for the page
   enum class Form : std::uint8_t { table, json, tsv } form = Form::table;
 };
 
+EvaluationDataSetup data_setup(const Options& options, const EvaluateTask& task) {
+  EvaluationDataSetup setup;
+  setup.path = options.text("data");
+  setup.max_record_bytes = task.records.most_bytes;
+  setup.max_tokens = task.left_out.max_tokens;
+  if (options.has("group-by")) setup.group_by = options.text("group-by");
+  return setup;
+}
+
 EvaluateTask evaluate_task(const Options& options) {
   EvaluateTask task;
+  task.systems = systems_request(options);
+  task.records = record_request(options);
+  task.excluded = options.list("exclude");
+  task.rejects = rejects_request(options);
+  task.left_out = left_out_request(options);
+  task.data = data_setup(options, task);
   task.bootstrap = bootstrap_options(options);
   if (!options.list("model").empty()) task.measures.generation = generation_limits(options);
   task.measures.fidelity = options.flag("fidelity");
@@ -135,20 +157,13 @@ EvaluateTask evaluate_task(const Options& options) {
   task.measures.open_backend = open_backend;
   task.stemmer = options.flag("stemmer");
   if (options.has("win-rate")) task.pairs = options.text("win-rate");
-  if (options.has("report")) task.report = options.text("report");
+  if (options.has("report")) {
+    task.report = options.text("report");
+    task.provenance = provenance_of("evaluate", options);
+  }
   if (options.flag("json")) task.form = EvaluateTask::Form::json;
   if (options.flag("tsv")) task.form = EvaluateTask::Form::tsv;
   return task;
-}
-
-EvaluationDataSetup data_setup(const Options& options, const PromptTemplate& prompt_template) {
-  EvaluationDataSetup setup;
-  setup.fields = field_map(options, prompt_template);
-  setup.path = options.text("data");
-  setup.max_record_bytes = max_record_bytes(options);
-  setup.max_tokens = options.integer("max-tokens", 0, 1 << 30);
-  if (options.has("group-by")) setup.group_by = options.text("group-by");
-  return setup;
 }
 
 void say_what_is_measured(const Systems& systems, const Evaluation& evaluation,
@@ -222,20 +237,21 @@ std::string report_text(const EvaluateTask& task, const Evaluation& evaluation,
 int run_evaluate(const Options& options) {
   check(options);
   if (options.has("verdicts")) return score_verdicts(options, bootstrap_options(options));
-  const EvaluateTask task = evaluate_task(options);
   if (!options.list("training").empty()) {
     compare_training(options);
     return exit_ok;
   }
+  EvaluateTask task = evaluate_task(options);
   const Signals signals;  // they end the run at once: there is nothing to keep
   const Stopwatch watch;
   RougeScorer rouge(task.stemmer);
-  const Systems systems = open_systems(options);
-  EvaluationData data(data_setup(options, systems.empty() ? PromptTemplate::decoder_default()
-                                                          : systems.front()->prompt_template()));
-  Rejects rejects(options);
-  data.exclude(options.list("exclude"), rejects.sink());
-  LeftOutList left_out(options);
+  const Systems systems = open_systems(task.systems);
+  task.data.fields = field_map(task.records, systems.empty() ? PromptTemplate::decoder_default()
+                                                             : systems.front()->prompt_template());
+  EvaluationData data(task.data);
+  Rejects rejects(task.rejects);
+  data.exclude(task.excluded, rejects.sink());
+  LeftOutList left_out(task.left_out);
   const EvaluationDataEvents unused{rejects.sink(),
                                     [&](const LeftOut& record) { left_out.add(record); }};
   Evaluation evaluation;
@@ -254,8 +270,7 @@ int run_evaluate(const Options& options) {
   }
   const EvaluationSummary summary = summarise(evaluation, task.bootstrap);
   if (task.report) {
-    write_report(*task.report, provenance_of("evaluate", options), systems, evaluation, summary,
-                 cost);
+    write_report(*task.report, task.provenance, systems, evaluation, summary, cost);
   }
   spdlog::debug("evaluated in {}{}", duration_in_words(watch.seconds()),
                 task.report ? "; the page is " + *task.report : "");

@@ -66,12 +66,55 @@ CommandSpec generate_spec() {
           "    gist generate --model my-gist-model --store gists.h5\n"};
 }
 
+/// GenerateRequest holds what the options say.
+struct GenerateRequest {
+  std::string model;  // its directory
+  std::string input;
+  std::optional<std::string> output;  // nothing: standard output
+  CompletionFile::Mode mode = CompletionFile::Mode::begin;
+  ModelSetup setup;
+  ContextRequest contexts;
+  GenerationOptions generation;  // without the model's tokens
+  std::vector<std::string> stops;
+  RecordRequest records;
+  RejectsRequest rejects;
+  bool line_buffered = false;
+};
+
 std::vector<std::string> stop_strings(const Options& options) {
   std::vector<std::string> stops = options.list("stop");
   for (const std::string& stop : stops) {
     if (stop.empty()) fail(ErrorKind::usage, "--stop: an empty text would stop everything");
   }
   return stops;
+}
+
+void read_output(const Options& options, GenerateRequest& request) {
+  const bool resume = options.flag("resume");
+  const bool force = options.flag("force");
+  if (resume && force) fail(ErrorKind::usage, "--resume and --force exclude each other");
+  if (options.has("output") && options.text("output") != "-") {
+    request.output = options.text("output");
+  } else if (resume || force) {
+    fail(ErrorKind::usage, "--{} needs --output FILE", resume ? "resume" : "force");
+  }
+  if (resume) request.mode = CompletionFile::Mode::resume;
+  if (force) request.mode = CompletionFile::Mode::replace;
+}
+
+GenerateRequest generate_request(const Options& options) {
+  GenerateRequest request;
+  request.model = options.text("model");
+  request.input = options.text("input");
+  read_output(options, request);
+  request.setup = setup_of(options);
+  request.contexts = context_request(options);
+  request.generation = generation_options(options);
+  request.stops = stop_strings(options);
+  request.records = record_request(options);
+  request.rejects = rejects_request(options);
+  request.line_buffered = options.flag("line-buffered");
+  return request;
 }
 
 /// Warns where options choose among draws though none are made.
@@ -91,8 +134,8 @@ void warn_of_no_draws(const GenerationOptions& generation) {
 /// out is what only decides in what pieces and where they are computed, and can move but the last
 /// bits of a sum.
 nlohmann::ordered_json settings_of(const ModelFiles& files, const ContextReader& contexts,
-                                   const GenerationOptions& generation,
-                                   const std::vector<std::string>& stops, const Options& options) {
+                                   const GenerateRequest& request) {
+  const GenerationOptions& generation = request.generation;
   return {{"ignore-tensors", setting_of_names(files.ignored_tensors)},
           {"model", to_hex(sha256(model_sha256(files.checkpoint) + text_of_json(files.config) +
                                   files.tokenizer.sha256()))},
@@ -100,40 +143,20 @@ nlohmann::ordered_json settings_of(const ModelFiles& files, const ContextReader&
           {"condition", contexts.gisting_used() ? name_of(contexts.gisting_used()->condition) : ""},
           {"gist-tokens", contexts.gisting_used() ? contexts.gisting_used()->gist_tokens : 0},
           {"template", contexts.prompt_template().json()},
-          {"fields", options.has("fields") ? options.text("fields") : ""},
+          {"fields", request.records.fields.value_or("")},
           {"max-new-tokens", generation.max_new_tokens},
           {"temperature", generation.sampling.temperature},
           {"top-k", generation.sampling.top_k},
           {"top-p", generation.sampling.top_p},
           {"seed", generation.seed},
-          {"stop", stops},
-          {"dtype", name_of(compute_dtype(options))}};
-}
-
-/// The file of --output; nothing for standard output.
-void open_output(const Options& options, const std::function<nlohmann::ordered_json()>& settings,
-                 std::optional<CompletionFile>& file) {
-  const bool resume = options.flag("resume");
-  const bool force = options.flag("force");
-  if (resume && force) fail(ErrorKind::usage, "--resume and --force exclude each other");
-  if (!options.has("output") || options.text("output") == "-") {
-    if (resume || force) {
-      fail(ErrorKind::usage, "--{} needs --output FILE", resume ? "resume" : "force");
-    }
-    return;
-  }
-  using Mode = CompletionFile::Mode;
-  file.emplace(options.text("output"),
-               resume  ? Mode::resume
-               : force ? Mode::replace
-                       : Mode::begin,
-               settings());
+          {"stop", request.stops},
+          {"dtype", name_of(request.setup.compute.dtype)}};
 }
 
 /// A person who types records wants each answered, as --line-buffered does.
-bool answers_each(const Options& options, const CompletionOutput& output) {
-  const bool typed = options.text("input") == "-" && ::isatty(STDIN_FILENO) == 1;
-  return options.flag("line-buffered") || (output.streams && typed);
+bool answers_each(const GenerateRequest& request, const CompletionOutput& output) {
+  const bool typed = request.input == "-" && ::isatty(STDIN_FILENO) == 1;
+  return request.line_buffered || (output.streams && typed);
 }
 
 std::string resume_hint(const CompletionFile* file) {
@@ -151,31 +174,33 @@ std::string resume_hint(const CompletionFile* file) {
 int run_generate(const Options& options) {
   const Signals signals;
   const Stopwatch watch;
-  const ModelSetup setup = setup_of(options);
-  const ModelFiles files = open_model_and_tell(options.text("model"), setup);
+  const GenerateRequest request = generate_request(options);
+  const ModelSetup& setup = request.setup;
+  const ModelFiles files = open_model_and_tell(request.model, setup);
   std::unique_ptr<Family> family = family_of(files, setup);
   const ModelSpec shapes = family->spec();
-  GenerationOptions generation = generation_options(files, options);
+  GenerationOptions generation = request.generation;
+  generation.ends = files.ends.ids;
+  generation.sampling.banned = files.tokenizer.gist_token().value_or(-1);
   warn_of_no_draws(generation);
-  const std::vector<std::string> stops = stop_strings(options);
-  ContextReader contexts(files, shapes, context_source(files, shapes, options));
-  const FieldMap map = field_map(options, contexts.prompt_template());
-  RecordReader records(options.text("input"), map, signals.wake_descriptor(),
-                       max_record_bytes(options));
-  Rejects rejects(options);
+  ContextReader contexts(files, shapes, context_source(request.contexts, files, shapes));
+  const FieldMap map = field_map(request.records, contexts.prompt_template());
+  RecordReader records(request.input, map, signals.wake_descriptor(), request.records.most_bytes);
+  Rejects rejects(request.rejects);
 
   std::optional<CompletionFile> file;
-  const auto settings = [&] { return settings_of(files, contexts, generation, stops, options); };
-  open_output(options, settings, file);
+  if (request.output) {
+    file.emplace(*request.output, request.mode, settings_of(files, contexts, request));
+  }
   LineWriter out = standard_output();
   CompletionOutput output;
   output.file = file ? &*file : nullptr;
   output.out = !file ? &out : file->finished() ? nullptr : &file->out();
   output.streams = !file && ::isatty(STDOUT_FILENO) == 1;
-  if (answers_each(options, output)) generation.max_rows = 1;
+  if (answers_each(request, output)) generation.max_rows = 1;
 
-  GenerateSession session(source_of(records), rejects, contexts, files.tokenizer, output, stops,
-                          signals);
+  GenerateSession session(source_of(records), rejects, contexts, files.tokenizer, output,
+                          request.stops, signals);
   if (file && file->finished()) {
     session.check_finished();
     if (signals.requested()) end_interrupted(signals, file);
@@ -189,7 +214,7 @@ int run_generate(const Options& options) {
     if (!output.streams) {
       spdlog::debug("answering {} by {}{}", records.name(),
                     model_in_words(files.path, shapes, *loaded.backend, setup),
-                    file ? ", into " + options.text("output") : "");
+                    file ? ", into " + *request.output : "");
     }
     session.run(loaded.model, generation);
   } catch (const Error& error) {

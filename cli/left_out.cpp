@@ -58,10 +58,12 @@ std::vector<OptionSpec> left_out_options() {
           {"left-out", OptionKind::text, "FILE", "", "where records that are left out are listed"}};
 }
 
-LeftOutList::LeftOutList(const Options& options)
-    : max_tokens_(options.integer("max-tokens", 0, 1 << 30)) {
-  if (!options.has("left-out")) return;
-  list_.emplace(options, left_out_list);
+LeftOutRequest left_out_request(const Options& options) {
+  return {options.integer("max-tokens", 0, 1 << 30), output_list_file(options, left_out_list)};
+}
+
+LeftOutList::LeftOutList(const LeftOutRequest& request) : max_tokens_(request.max_tokens) {
+  if (request.list) list_.emplace(*request.list, left_out_list);
 }
 
 void LeftOutList::add(LeftOut record) {

@@ -22,11 +22,18 @@ void warn_of_left_out(const std::vector<LeftOut>& left_out, std::uint64_t used,
 /// --max-tokens and --left-out, for commands that make no directory where the list could stand.
 std::vector<OptionSpec> left_out_options();
 
+/// LeftOutRequest holds what those options say.
+struct LeftOutRequest {
+  std::int64_t max_tokens = 0;  // 0: none
+  std::optional<OutputListFile> list;
+};
+LeftOutRequest left_out_request(const Options& options);
+
 /// LeftOutList collects the records that such a command leaves out of an input.
 class LeftOutList {
  public:
-  /// Opens the file of --left-out, if it is given. Throws Error(cannot_create).
-  explicit LeftOutList(const Options& options);
+  /// Opens the list's file, if there is one. Throws Error(cannot_create).
+  explicit LeftOutList(const LeftOutRequest& request);
 
   /// Whether a record of so many tokens is longer than --max-tokens.
   bool too_long(std::int64_t tokens) const { return max_tokens_ > 0 && tokens > max_tokens_; }

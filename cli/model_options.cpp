@@ -129,38 +129,46 @@ ModelFiles open_model_and_tell(const std::string& directory, const ModelSetup& s
   return files;
 }
 
-Gisting gist_options(const ModelFiles& files, const ModelSpec& spec, const Options& options) {
-  return gist_options(files.settings, files.path, spec, files.tokenizer, options);
+GistingRequest gisting_request(const Options& options) {
+  GistingRequest request;
+  request.names_condition = options.knows("condition");
+  if (options.has("condition")) {
+    const std::string name = options.text("condition");
+    request.condition = condition_named(name);
+    if (!request.condition) {
+      fail(ErrorKind::usage, "--condition: expected gist, pos or neg, found {}", in_quotes(name));
+    }
+  }
+  if (options.has("gist-tokens")) {
+    request.gist_tokens =
+        static_cast<std::int32_t>(options.integer("gist-tokens", 0, max_gist_tokens));
+  }
+  return request;
 }
 
-Gisting gist_options(const std::optional<GistSettings>& settings, const std::string& model,
-                     const ModelSpec& spec, const Tokenizer& tokenizer, const Options& options) {
+Gisting gisting_of(const GistingRequest& request, const ModelFiles& files, const ModelSpec& spec) {
+  return gisting_of(request, files.settings, files.path, spec, files.tokenizer);
+}
+
+Gisting gisting_of(const GistingRequest& request, const std::optional<GistSettings>& settings,
+                   const std::string& model, const ModelSpec& spec, const Tokenizer& tokenizer) {
   Gisting result;
   result.prompt_template = default_template(spec, tokenizer);
   if (settings) result = {settings->condition, settings->gist_tokens, settings->prompt_template};
-  const bool takes_condition = options.knows("condition");
-  if (options.has("condition")) {
-    const std::string name = options.text("condition");
-    const std::optional<Condition> condition = condition_named(name);
-    if (!condition) {
-      fail(ErrorKind::usage, "--condition: expected gist, pos or neg, found {}", in_quotes(name));
-    }
-    result.condition = *condition;
-  } else if (!settings && takes_condition) {
+  if (!settings && request.names_condition && !request.condition) {
     fail(ErrorKind::usage,
          "{} has no gist.json, which says how the model was trained: give --condition and "
          "--gist-tokens",
          model);
   }
-  if (options.has("gist-tokens")) {
-    result.gist_tokens =
-        static_cast<std::int32_t>(options.integer("gist-tokens", 0, max_gist_tokens));
-  } else if (!settings) {
+  if (!settings && !request.gist_tokens) {
     fail(ErrorKind::usage,
          "{} has no gist.json, which says how many gist tokens it was trained with: give "
          "--gist-tokens",
          model);
   }
+  result.condition = request.condition.value_or(result.condition);
+  result.gist_tokens = request.gist_tokens.value_or(result.gist_tokens);
   return result;
 }
 

@@ -36,11 +36,20 @@ std::unique_ptr<Backend> open_backend(const ModelSetup& setup);
 /// Throws as ModelFiles.
 ModelFiles open_model_and_tell(const std::string& directory, const ModelSetup& setup);
 
-/// Returns what the options say about gisting, or else gist.json. Throws Error(usage) where neither
-/// says it, or k doesn't fit the condition.
-Gisting gist_options(const ModelFiles& files, const ModelSpec& spec, const Options& options);
+/// GistingRequest holds what --condition and --gist-tokens say, where they are given.
+struct GistingRequest {
+  bool names_condition = true;  // false: the command has no --condition
+  std::optional<Condition> condition;
+  std::optional<std::int32_t> gist_tokens;
+};
+/// Throws Error(usage) for values that are not what they should be.
+GistingRequest gisting_request(const Options& options);
+
+/// Returns what the request says about gisting, or else gist.json. Throws Error(usage) where neither
+/// says it.
+Gisting gisting_of(const GistingRequest& request, const ModelFiles& files, const ModelSpec& spec);
 /// The same for a model that has these settings, or none; `model` names it in messages.
-Gisting gist_options(const std::optional<GistSettings>& settings, const std::string& model,
-                     const ModelSpec& spec, const Tokenizer& tokenizer, const Options& options);
+Gisting gisting_of(const GistingRequest& request, const std::optional<GistSettings>& settings,
+                   const std::string& model, const ModelSpec& spec, const Tokenizer& tokenizer);
 
 }  // namespace gist

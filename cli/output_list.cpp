@@ -40,15 +40,19 @@ bool is_output_list(const std::filesystem::path& path, const OutputListKind& kin
                      [&first](std::string_view name) { return first.contains(name); });
 }
 
-OutputList::OutputList(const Options& options, const OutputListKind& kind)
-    : path_(options.text(kind.option)) {
-  const bool force = options.knows("force") && options.flag("force");
+std::optional<OutputListFile> output_list_file(const Options& options, const OutputListKind& kind) {
+  if (!options.has(kind.option)) return std::nullopt;
+  return OutputListFile{options.text(kind.option), options.knows("force") && options.flag("force")};
+}
+
+OutputList::OutputList(const OutputListFile& file, const OutputListKind& kind) : path_(file.path) {
   try {
     if (is_descriptor(path_) || is_pipe_or_device(path_) || is_empty_file(path_)) {
       opened_ = open_existing();
     } else {
       made_.emplace(path_);
-      made_->publish(force || is_output_list(path_, kind) ? Existing::replace : Existing::refuse);
+      const bool replaces = file.replaces_any || is_output_list(path_, kind);
+      made_->publish(replaces ? Existing::replace : Existing::refuse);
     }
   } catch (const Error& error) {
     throw Error(error.kind(), fmt::format("--{} {}", kind.option, error.what()));

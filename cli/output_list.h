@@ -30,13 +30,21 @@ bool is_descriptor(const std::filesystem::path& path);
 /// Whether the file begins with a line of such a list: an earlier run wrote it.
 bool is_output_list(const std::filesystem::path& path, const OutputListKind& kind);
 
-/// The list that an option names, begun anew.
+/// OutputListFile says where a list is written.
+struct OutputListFile {
+  std::string path;
+  bool replaces_any = false;  // --force is given: whatever has the name is replaced
+};
+/// The file that the kind's option names, if it is given.
+std::optional<OutputListFile> output_list_file(const Options& options, const OutputListKind& kind);
+
+/// A list of records, begun anew.
 class OutputList {
  public:
-  /// A list of the same kind, and with --force any file, is replaced by a new one; an empty file is
-  /// filled; a pipe, device or descriptor is written into. Throws Error(cannot_create) where
+  /// A list of the same kind, or with `replaces_any` any file, is replaced by a new one; an empty
+  /// file is filled; a pipe, device or descriptor is written into. Throws Error(cannot_create) where
   /// anything else has the name, or the file can't be made.
-  OutputList(const Options& options, const OutputListKind& kind);
+  OutputList(const OutputListFile& file, const OutputListKind& kind);
   OutputList(const OutputList&) = delete;
   OutputList& operator=(const OutputList&) = delete;
   ~OutputList();

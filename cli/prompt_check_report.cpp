@@ -37,9 +37,10 @@ std::string line_of(const StagedRecord& record) {
 
 }  // namespace
 
-PromptCheckReport::PromptCheckReport(const Options& options, std::optional<double> max_kl)
+PromptCheckReport::PromptCheckReport(const std::optional<OutputListFile>& file,
+                                     std::optional<double> max_kl)
     : max_kl_(max_kl) {
-  if (options.has("check-report")) list_.emplace(options, check_report_list);
+  if (file) list_.emplace(*file, check_report_list);
 }
 
 void PromptCheckReport::add(const StagedRecord& record) {

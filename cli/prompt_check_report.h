@@ -16,7 +16,7 @@ namespace gist {
 class PromptCheckReport {
  public:
   /// Begins the file of --check-report, where there is one. `max_kl` is that of --max-kl, if any.
-  PromptCheckReport(const Options& options, std::optional<double> max_kl);
+  PromptCheckReport(const std::optional<OutputListFile>& file, std::optional<double> max_kl);
 
   /// Takes note of a record that is staged; of one that was checked the file gets a line: {"id",
   /// "ordinal", "kl" (a token; null where it is infinite), "tokens", "agreement", "status"}.

@@ -26,14 +26,17 @@ std::vector<OptionSpec> field_options() {
            "refuse longer records before they are read whole; 0: none"}};
 }
 
-std::size_t max_record_bytes(const Options& options) {
+RecordRequest record_request(const Options& options) {
   constexpr std::int64_t most = std::int64_t{1} << 40;
-  return static_cast<std::size_t>(options.integer("max-record-bytes", 0, most));
+  RecordRequest request;
+  if (options.has("fields")) request.fields = options.text("fields");
+  request.most_bytes = static_cast<std::size_t>(options.integer("max-record-bytes", 0, most));
+  return request;
 }
 
-FieldMap field_map(const Options& options, const PromptTemplate& prompt_template) {
-  if (!options.has("fields")) return {};
-  FieldMap map = parse_field_map(options.text("fields"));
+FieldMap field_map(const RecordRequest& request, const PromptTemplate& prompt_template) {
+  if (!request.fields) return {};
+  FieldMap map = parse_field_map(*request.fields);
   for (const auto& [name, path] : map) {
     const bool read =
         std::find(field_names.begin(), field_names.end(), name) != field_names.end() ||

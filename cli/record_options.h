@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "cli/options.h"
@@ -12,11 +14,15 @@ namespace gist {
 
 /// --fields and --max-record-bytes.
 std::vector<OptionSpec> field_options();
-/// Returns the map that --fields gives, an empty one without it. Throws Error(usage) where it maps
-/// a name that neither gist nor the template reads: it would be misspelt.
-FieldMap field_map(const Options& options, const PromptTemplate& prompt_template);
+/// RecordRequest holds what those options say.
+struct RecordRequest {
+  std::optional<std::string> fields;  // without it each has its own name
+  std::size_t most_bytes = 0;         // of a record; 0: any length
+};
+RecordRequest record_request(const Options& options);
 
-/// Returns what --max-record-bytes says; 0 stands for any length.
-std::size_t max_record_bytes(const Options& options);
+/// Returns the map that --fields gives. Throws Error(usage) where it maps a name that neither gist
+/// nor the template reads: it would be misspelt.
+FieldMap field_map(const RecordRequest& request, const PromptTemplate& prompt_template);
 
 }  // namespace gist

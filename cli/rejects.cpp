@@ -16,10 +16,16 @@ std::vector<OptionSpec> reject_options() {
            "where skipped records go, with the reason, in place of a warning for each"}};
 }
 
-Rejects::Rejects(const Options& options) : keep_going_(options.flag("keep-going")) {
-  if (!options.has("errors")) return;
-  if (!keep_going_) fail(ErrorKind::usage, "--errors needs --keep-going");
-  list_.emplace(options, errors_list);
+RejectsRequest rejects_request(const Options& options) {
+  RejectsRequest request{options.flag("keep-going"), output_list_file(options, errors_list)};
+  if (request.errors && !request.keep_going) {
+    fail(ErrorKind::usage, "--errors needs --keep-going");
+  }
+  return request;
+}
+
+Rejects::Rejects(const RejectsRequest& request) : keep_going_(request.keep_going) {
+  if (request.errors) list_.emplace(*request.errors, errors_list);
 }
 
 void Rejects::reject(const Record& record, const Error& error) {

@@ -12,15 +12,23 @@
 
 namespace gist {
 
-/// --keep-going and --errors: what Rejects reads.
+/// --keep-going and --errors.
 std::vector<OptionSpec> reject_options();
+
+/// RejectsRequest holds what those options say.
+struct RejectsRequest {
+  bool keep_going = false;
+  std::optional<OutputListFile> errors;
+};
+/// Throws Error(usage) for --errors without --keep-going.
+RejectsRequest rejects_request(const Options& options);
 
 /// Rejects decides what happens to records that can't be used.
 class Rejects {
  public:
   /// Without --keep-going the first such record ends the run. With it each gets a line in the file
   /// of --errors, {"line", "ordinal", "reason", "record"}, or else a warning.
-  explicit Rejects(const Options& options);
+  explicit Rejects(const RejectsRequest& request);
   Rejects() = default;  // the first one ends the run
   Rejects(const Rejects&) = delete;
   Rejects& operator=(const Rejects&) = delete;

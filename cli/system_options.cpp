@@ -17,24 +17,6 @@
 namespace gist {
 namespace {
 
-/// Returns which of the models answers from the store: the only one, or the first that made it.
-std::optional<std::size_t> model_behind_store(const Options& options) {
-  if (!options.has("store")) return std::nullopt;
-  const std::vector<std::string> models = options.list("model");
-  if (models.size() == 1) {
-    refuse_gisting_beside_store(options);
-    return 0;
-  }
-  const GistStore store(options.text("store"), store_reading(options));
-  for (std::size_t i = 0; i < models.size(); ++i) {
-    if (model_sha256(Checkpoint(models[i])) == store.header().model_sha256) return i;
-  }
-  fail(ErrorKind::data,
-       "--store {}: none of these models made it: name the one that did, or give --allow-mismatch "
-       "with one --model",
-       options.text("store"));
-}
-
 /// Returns what an option says of the i-th model: a list has one value for each model, or one for
 /// all.
 std::optional<std::string> value_for(const Options& options, const char* name, std::size_t i,
@@ -49,24 +31,51 @@ std::optional<std::string> value_for(const Options& options, const char* name, s
   return values[values.size() == 1 ? 0 : i];
 }
 
-/// The options of the i-th model; a store is that of `behind_store`, and says under which condition
-/// and with which k.
-Options options_of(const Options& options, std::size_t i, std::size_t systems,
-                   std::optional<std::size_t> behind_store) {
-  Options result = options.with("model", value_for(options, "model", i, systems))
-                       .with("condition", value_for(options, "condition", i, systems))
-                       .with("gist-tokens", value_for(options, "gist-tokens", i, systems));
-  if (!behind_store) return result;
-  if (i == *behind_store) return result.with("condition", {}).with("gist-tokens", {});
-  return result.with("store", {}).with("allow-mismatch", {});
+/// Returns which of the systems answers from the store: the only one's, or the first whose model
+/// made it.
+std::optional<std::size_t> system_behind_store(const SystemsRequest& request) {
+  if (!request.store) return std::nullopt;
+  const std::vector<SystemsRequest::System>& systems = request.systems;
+  if (systems.size() == 1) return 0;
+  const GistStore store(*request.store, request.reading);
+  for (std::size_t i = 0; i < systems.size(); ++i) {
+    if (model_sha256(Checkpoint(systems[i].model)) == store.header().model_sha256) return i;
+  }
+  fail(ErrorKind::data,
+       "--store {}: none of these models made it: name the one that did, or give --allow-mismatch "
+       "with one --model",
+       *request.store);
 }
 
-/// Opens the system that `options` name: one model, and at most one condition and k.
-std::unique_ptr<EvaluatedSystem> opened(SystemSetup setup, const Options& options) {
-  ModelFiles files = open_model_and_tell(options.text("model"), setup.model);
+/// Opens a system. A store says under which condition it was made, and with which k.
+std::unique_ptr<EvaluatedSystem> opened(SystemSetup setup, const SystemsRequest& request,
+                                        std::size_t i, std::optional<std::size_t> behind_store) {
+  const SystemsRequest::System& system = request.systems[i];
+  ModelFiles files = open_model_and_tell(system.model, setup.model);
   std::unique_ptr<Family> family = family_of(files, setup.model);
-  setup.contexts = context_source(files, family->spec(), options);
+  ContextRequest contexts;
+  if (behind_store == i) {
+    contexts.store = request.store;
+    contexts.reading = request.reading;
+    contexts.allow_mismatch = request.allow_mismatch;
+  } else {
+    contexts.gisting = system.gisting;
+  }
+  setup.contexts = context_source(contexts, files, family->spec());
   return std::make_unique<EvaluatedSystem>(std::move(files), std::move(family), std::move(setup));
+}
+
+std::vector<Baseline> baselines_of(const Options& options) {
+  std::vector<Baseline> baselines;
+  for (const std::string& name : options.list("baseline")) {
+    const std::optional<Baseline> baseline = baseline_named(name);
+    if (!baseline) {
+      fail(ErrorKind::usage, "--baseline: expected cut, pooled or random, found {}",
+           in_quotes(name));
+    }
+    baselines.push_back(*baseline);
+  }
+  return baselines;
 }
 
 }  // namespace
@@ -89,19 +98,40 @@ std::vector<OptionSpec> system_options() {
            "tokens' keys and values)"}};
 }
 
-Systems open_systems(const Options& options) {
+SystemsRequest systems_request(const Options& options) {
+  SystemsRequest request;
   const std::size_t models = options.list("model").size();
-  const std::optional<std::size_t> behind_store = model_behind_store(options);
+  if (models == 0) return request;
+  request.common.model = setup_of(options);
+  request.common.seed = static_cast<std::uint64_t>(
+      options.integer("seed", 0, std::numeric_limits<std::int64_t>::max()));
+  if (options.has("store")) {
+    if (models == 1) refuse_gisting_beside_store(options);
+    request.store = options.text("store");
+    request.reading = store_reading(options);
+  }
+  request.allow_mismatch = options.flag("allow-mismatch");
+  if (request.allow_mismatch && !request.store) {
+    fail(ErrorKind::usage, "--allow-mismatch needs --store");
+  }
   // One model under several conditions or with several ks is as many systems.
   const std::size_t count = std::max({models, models == 1 ? options.list("condition").size() : 0,
                                       models == 1 ? options.list("gist-tokens").size() : 0});
-  SystemSetup setup;  // what all systems have in common
-  setup.model = setup_of(options);
-  setup.seed = static_cast<std::uint64_t>(
-      options.integer("seed", 0, std::numeric_limits<std::int64_t>::max()));
+  for (std::size_t i = 0; i < count; ++i) {
+    const Options own = options.with("condition", value_for(options, "condition", i, count))
+                            .with("gist-tokens", value_for(options, "gist-tokens", i, count));
+    request.systems.push_back({*value_for(options, "model", i, count), gisting_request(own)});
+  }
+  request.baselines = baselines_of(options);
+  return request;
+}
+
+Systems open_systems(const SystemsRequest& request) {
+  const std::size_t count = request.systems.size();
+  const std::optional<std::size_t> behind_store = system_behind_store(request);
   Systems systems;
   for (std::size_t i = 0; i < count; ++i) {
-    systems.push_back(opened(setup, options_of(options, i, count, behind_store)));
+    systems.push_back(opened(request.common, request, i, behind_store));
   }
   const auto first_under = [&](Condition condition) {
     const auto found = std::find_if(systems.begin(), systems.end(), [&](const auto& system) {
@@ -110,20 +140,16 @@ Systems open_systems(const Options& options) {
     return found == systems.end() ? count : static_cast<std::size_t>(found - systems.begin());
   };
   const std::size_t pos = first_under(Condition::pos), gist = first_under(Condition::gist);
-  for (const std::string& name : options.list("baseline")) {
-    const std::optional<Baseline> baseline = baseline_named(name);
-    if (!baseline) {
-      fail(ErrorKind::usage, "--baseline: expected cut, pooled or random, found {}",
-           in_quotes(name));
-    }
-    if (pos == count || gist == count) {
-      fail(ErrorKind::usage,
-           "--baseline needs a --model under pos, which it is made of, and one under gist, whose k "
-           "it has");
-    }
+  if (!request.baselines.empty() && (pos == count || gist == count)) {
+    fail(ErrorKind::usage,
+         "--baseline needs a --model under pos, which it is made of, and one under gist, whose k "
+         "it has");
+  }
+  for (const Baseline baseline : request.baselines) {
+    SystemSetup setup = request.common;
     setup.baseline = baseline;
     setup.kept_tokens = static_cast<std::int32_t>(systems[gist]->description().gist_tokens);
-    systems.push_back(opened(setup, options_of(options, pos, count, behind_store)));
+    systems.push_back(opened(std::move(setup), request, pos, behind_store));
   }
   give_names(systems);
   return systems;

@@ -113,13 +113,13 @@ TrainData read_records(const std::string& path, const Reading& reading, std::siz
   return std::move(*data);
 }
 
-Run read_run(const TrainFiles& files, const TrainTask& task, BaseModel base, const Options& options,
+Run read_run(const TrainFiles& files, const TrainTask& task, BaseModel base,
              const Signals* signals) {
   fit_vocabulary(base, task.gisting.gist_tokens > 0);
   std::unique_ptr<Family> family = family_finder(files.setup)(base.config, base.name);
   const ModelSpec shapes = family->spec();
-  Rejects rejects(options);
-  ExcludedFiles excluded_files{options.list("exclude"), task.max_record_bytes};
+  Rejects rejects(files.rejects);
+  ExcludedFiles excluded_files{files.excluded, task.max_record_bytes};
   if (signals != nullptr) {
     excluded_files.wake = signals->wake_descriptor();
     excluded_files.stop_requested = [signals] { return signals->requested(); };
@@ -237,14 +237,12 @@ int train(Run run, Backend& backend, Provenance provenance, const Signals& signa
 }
 
 int run_train(const Options& options) {
-  ModelSetup setup = setup_of(options);
-  BaseModel base = base_model(options, setup);
+  const TrainRequest request = train_request(options);
+  const TrainFiles& files = request.files;
+  Provenance provenance = files.report ? provenance_of("train", options) : Provenance();
+  BaseModel base = base_model(request);
   const TrainTask task =
-      train_task(options, base, family_finder(setup)(base.config, base.name)->spec());
-  const TrainFiles files = train_files(options, std::move(setup));
-  if (files.plan_only && files.report) {
-    fail(ErrorKind::usage, "--dry-run has nothing to draw: leave out --report");
-  }
+      train_task(request, base, family_finder(files.setup)(base.config, base.name)->spec());
   std::optional<TrainOutput> output;
   std::optional<Signals> signals;
   if (!files.plan_only) {
@@ -252,12 +250,11 @@ int run_train(const Options& options) {
     signals.emplace();
   }
   const std::unique_ptr<Backend> backend = open_backend(files.setup);
-  Run planned = read_run(files, task, std::move(base), options, signals ? &*signals : nullptr);
+  Run planned = read_run(files, task, std::move(base), signals ? &*signals : nullptr);
   if (files.plan_only) {
     print_plan(plan_of(planned, *backend), planned);
     return planned.rejects ? exit_rejects : exit_ok;
   }
-  Provenance provenance = files.report ? provenance_of("train", options) : Provenance();
   return train(std::move(planned), *backend, std::move(provenance), *signals);
 }
 

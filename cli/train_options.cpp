@@ -37,25 +37,17 @@ Schedule schedule_option(const Options& options) {
   return *schedule;
 }
 
-/// A layout by its name, or that of a file; a file of such a name is ./NAME.
-PromptTemplate template_option(const Options& options, const Tokenizer& tokenizer,
-                               const PromptTemplate& otherwise) {
-  if (!options.has("template")) return otherwise;
-  const std::string path = options.text("template");
-  if (const auto layout = template_named(path, tokenizer.adds_bos())) {
-    layout->require_tokens(tokenizer);
-    return *layout;
-  }
-  if (!std::filesystem::exists(path)) {
+/// The layout that --template names, or that of its file; a file of such a name is ./NAME.
+PromptTemplate template_of(const std::string& name, const Tokenizer& tokenizer) {
+  if (const auto layout = template_named(name, tokenizer.adds_bos())) return *layout;
+  if (!std::filesystem::exists(name)) {
     std::vector<std::string_view> names;
     for (const NamedTemplate& entry : named_templates()) names.push_back(entry.name);
     fail(ErrorKind::no_input,
-         "--template: found no file {}, and no layout has this name; there are {}", in_quotes(path),
+         "--template: found no file {}, and no layout has this name; there are {}", in_quotes(name),
          fmt::join(names, ", "));
   }
-  const PromptTemplate layout = PromptTemplate::parse(parse_json(read_file(path), path), path);
-  layout.require_tokens(tokenizer);
-  return layout;
+  return PromptTemplate::parse(parse_json(read_file(name), name), name);
 }
 
 void read_length(const Options& options, TrainTask& task) {
@@ -90,6 +82,41 @@ std::int64_t samples_option(const Options& options) {
     fail(ErrorKind::usage, "--samples answers held-out records: it needs --eval-data FILE");
   }
   return samples;
+}
+
+TrainFiles train_files(const Options& options) {
+  TrainFiles files;
+  files.setup = setup_of(options);
+  files.data = options.text("data");
+  if (options.has("eval-data")) files.held_out = options.text("eval-data");
+  if (options.has("report")) files.report = options.text("report");
+  files.resume = options.flag("resume");
+  files.plan_only = options.flag("dry-run");
+  files.names_condition = options.has("condition");
+  files.excluded = options.list("exclude");
+  files.rejects = rejects_request(options);
+  if (files.plan_only && files.report) {
+    fail(ErrorKind::usage, "--dry-run has nothing to draw: leave out --report");
+  }
+  return files;
+}
+
+void read_base(const Options& options, TrainRequest& request) {
+  if (options.has("model") == options.has("init")) {
+    fail(ErrorKind::usage, "give either --model DIR, or --init CONFIG.json --tokenizer FILE");
+  }
+  if (options.has("init") != options.has("tokenizer")) {
+    fail(ErrorKind::usage, "--init and --tokenizer belong together");
+  }
+  if (options.has("model")) {
+    request.model = options.text("model");
+    return;
+  }
+  if (!request.files.setup.ignored_tensors.empty()) {
+    fail(ErrorKind::usage, "--ignore-tensors needs --model: --init starts without tensors");
+  }
+  request.init = options.text("init");
+  request.tokenizer = options.text("tokenizer");
 }
 
 }  // namespace
@@ -149,47 +176,17 @@ std::vector<OptionSpec> train_options() {
       {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}};
 }
 
-TrainFiles train_files(const Options& options, ModelSetup setup) {
-  TrainFiles files;
-  files.setup = std::move(setup);
-  files.data = options.text("data");
-  if (options.has("eval-data")) files.held_out = options.text("eval-data");
-  if (options.has("report")) files.report = options.text("report");
-  files.resume = options.flag("resume");
-  files.plan_only = options.flag("dry-run");
-  files.names_condition = options.has("condition");
-  return files;
-}
-
-BaseModel base_model(const Options& options, const ModelSetup& setup) {
-  if (options.has("model") == options.has("init")) {
-    fail(ErrorKind::usage, "give either --model DIR, or --init CONFIG.json --tokenizer FILE");
-  }
-  if (options.has("init") != options.has("tokenizer")) {
-    fail(ErrorKind::usage, "--init and --tokenizer belong together");
-  }
-  if (options.has("model")) {
-    return base_from_model(open_model_and_tell(options.text("model"), setup));
-  }
-  if (!setup.ignored_tensors.empty()) {
-    fail(ErrorKind::usage, "--ignore-tensors needs --model: --init starts without tensors");
-  }
-  return base_from_config(options.text("init"), options.text("tokenizer"));
-}
-
-TrainTask train_task(const Options& options, const BaseModel& base, const ModelSpec& spec) {
-  TrainTask task;
-  task.output = options.text("output");
-  task.gisting = gist_options(base.settings, base.name, spec, base.tokenizer, options);
-  if (task.gisting.gist_tokens == 0 && task.gisting.condition != Condition::pos) {
-    fail(ErrorKind::usage, "--condition {} needs --gist-tokens of 1 or more",
-         name_of(task.gisting.condition));
-  }
-  task.gisting.prompt_template =
-      template_option(options, base.tokenizer, task.gisting.prompt_template);
-  task.fields = field_map(options, task.gisting.prompt_template);
-  task.max_record_bytes = max_record_bytes(options);
+TrainRequest train_request(const Options& options) {
+  TrainRequest request;
+  request.files = train_files(options);
+  read_base(options, request);
+  request.gisting = gisting_request(options);
+  if (options.has("template")) request.prompt_template = options.text("template");
+  request.records = record_request(options);
   check_standard_input(options);
+  TrainTask& task = request.task;
+  task.output = options.text("output");
+  task.max_record_bytes = request.records.most_bytes;
   read_length(options, task);
   task.batch_records = options.integer("batch-records", 1, 1 << 24);
   task.max_tokens = options.integer("max-tokens", 0, 1 << 30);
@@ -202,6 +199,26 @@ TrainTask train_task(const Options& options, const BaseModel& base, const ModelS
   task.samples = samples_option(options);
   task.save_every = options.integer("save-every", 0, no_limit);
   task.keep = options.integer("keep", 1, no_limit);
+  return request;
+}
+
+BaseModel base_model(const TrainRequest& request) {
+  if (!request.model) return base_from_config(request.init, request.tokenizer);
+  return base_from_model(open_model_and_tell(*request.model, request.files.setup));
+}
+
+TrainTask train_task(const TrainRequest& request, const BaseModel& base, const ModelSpec& spec) {
+  TrainTask task = request.task;
+  task.gisting = gisting_of(request.gisting, base.settings, base.name, spec, base.tokenizer);
+  if (task.gisting.gist_tokens == 0 && task.gisting.condition != Condition::pos) {
+    fail(ErrorKind::usage, "--condition {} needs --gist-tokens of 1 or more",
+         name_of(task.gisting.condition));
+  }
+  if (request.prompt_template) {
+    task.gisting.prompt_template = template_of(*request.prompt_template, base.tokenizer);
+    task.gisting.prompt_template.require_tokens(base.tokenizer);
+  }
+  task.fields = field_map(request.records, task.gisting.prompt_template);
   return task;
 }
 

@@ -6,7 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "cli/model_options.h"
 #include "cli/options.h"
+#include "cli/record_options.h"
+#include "cli/rejects.h"
 #include "gist/loaded_model.h"
 #include "gist/train_model.h"
 #include "gist/train_task.h"
@@ -23,17 +26,30 @@ struct TrainFiles {
   std::optional<std::string> held_out;          // --eval-data
   std::optional<std::filesystem::path> report;  // --report
   bool resume = false;
-  bool plan_only = false;        // --dry-run
-  bool names_condition = false;  // --condition is given, in place of what gist.json says
+  bool plan_only = false;             // --dry-run
+  bool names_condition = false;       // --condition is given, in place of what gist.json says
+  std::vector<std::string> excluded;  // --exclude
+  RejectsRequest rejects;
 };
-TrainFiles train_files(const Options& options, ModelSetup setup);
 
-/// Opens what training starts from: --model, or --init and --tokenizer. Throws Error(usage) unless
-/// the options name either kind, and as ModelFiles.
-BaseModel base_model(const Options& options, const ModelSetup& setup);
+/// TrainRequest holds what the options say.
+struct TrainRequest {
+  TrainFiles files;
+  std::optional<std::string> model;  // --model, or else:
+  std::string init, tokenizer;
+  GistingRequest gisting;
+  std::optional<std::string> prompt_template;  // the file of --template
+  RecordRequest records;
+  TrainTask task;  // but for `gisting` and `fields`, which the model has its part in
+};
+/// Throws Error(usage) for options that contradict each other or lack something.
+TrainRequest train_request(const Options& options);
 
-/// Throws Error(usage) for options that contradict each other or lack something. `base` is what
-/// training starts from.
-TrainTask train_task(const Options& options, const BaseModel& base, const ModelSpec& spec);
+/// Opens what training starts from. Throws as ModelFiles.
+BaseModel base_model(const TrainRequest& request);
+
+/// The request's task, whole. `base` is what training starts from. Throws Error(usage) where the
+/// options don't fit it.
+TrainTask train_task(const TrainRequest& request, const BaseModel& base, const ModelSpec& spec);
 
 }  // namespace gist

@@ -45,8 +45,8 @@ struct GistingRequest {
 /// Throws Error(usage) for values that are not what they should be.
 GistingRequest gisting_request(const Options& options);
 
-/// Returns what the request says about gisting, or else gist.json. Throws Error(usage) where neither
-/// says it.
+/// Returns what the request says about gisting, or else gist.json. Throws Error(usage) where
+/// neither says it.
 Gisting gisting_of(const GistingRequest& request, const ModelFiles& files, const ModelSpec& spec);
 /// The same for a model that has these settings, or none; `model` names it in messages.
 Gisting gisting_of(const GistingRequest& request, const std::optional<GistSettings>& settings,

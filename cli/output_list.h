@@ -42,8 +42,8 @@ std::optional<OutputListFile> output_list_file(const Options& options, const Out
 class OutputList {
  public:
   /// A list of the same kind, or with `replaces_any` any file, is replaced by a new one; an empty
-  /// file is filled; a pipe, device or descriptor is written into. Throws Error(cannot_create) where
-  /// anything else has the name, or the file can't be made.
+  /// file is filled; a pipe, device or descriptor is written into. Throws Error(cannot_create)
+  /// where anything else has the name, or the file can't be made.
   OutputList(const OutputListFile& file, const OutputListKind& kind);
   OutputList(const OutputList&) = delete;
   OutputList& operator=(const OutputList&) = delete;

@@ -17,7 +17,8 @@ std::vector<float> finite_values(const HostTensor& found) {
 
 void upload_finite(const HostTensor& found, const Tensor& target, Backend& backend) {
   if (found.data == nullptr) return backend.upload(target, nullptr);
-  // A piece that has been looked through is small enough to be in the cache still when it is copied.
+  // A piece that has been looked through is small enough to be in the cache still when it is
+  // copied.
   constexpr std::int64_t piece = std::int64_t{1} << 17;
   const std::int64_t elements = found.shape.elements();
   const Tensor flat = target.reshaped({elements});

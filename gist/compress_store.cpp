@@ -59,8 +59,8 @@ void check_agreement(const Staging& staging, const std::string& partial, const S
        setting);
 }
 
-/// The staging file of this run: a new one, or the one that is there where it resumes. Nothing where
-/// it resumes and the store is finished.
+/// The staging file of this run: a new one, or the one that is there where it resumes. Nothing
+/// where it resumes and the store is finished.
 std::optional<Staging> open_staging(const StoreTask& task, const StoreHeader& header,
                                     const CompressRun& run) {
   const std::filesystem::path& store = task.path;
@@ -81,11 +81,10 @@ std::optional<Staging> open_staging(const StoreTask& task, const StoreHeader& he
     return staged;
   }
   if (staged) {
-    fail(
-        ErrorKind::cannot_create,
-        "{} holds an unfinished run of {}: go on with it (--resume), publish it as it is (--finish), "
-        "or discard it (--force)",
-        partial.string(), counted(staged->records(), "record"));
+    fail(ErrorKind::cannot_create,
+         "{} holds an unfinished run of {}: go on with it (--resume), publish it as it is "
+         "(--finish), or discard it (--force)",
+         partial.string(), counted(staged->records(), "record"));
   }
   if (is_taken(store) && !is_empty_file(store)) {
     if (resume) return std::nullopt;

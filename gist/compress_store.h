@@ -74,11 +74,11 @@ struct CompressOutcome {
 };
 
 /// Compresses all prompts of the source into a new store. `files` and `model` are one model. It
-/// holds the store's OutputLock, and runs on the caller's thread; a model serves one call at a time.
-/// Throws Error(busy) where another process makes this store, Error(cannot_create) where it is there
-/// already, Error(data) for the first prompt that can't be used, unless `prompt_events` has a
-/// `reject`, Error(io) where the disk is full. After an error what is staged stays, and a run with
-/// StoreBegin::resume, the same task and the same prompts goes on with it.
+/// holds the store's OutputLock, and runs on the caller's thread; a model serves one call at a
+/// time. Throws Error(busy) where another process makes this store, Error(cannot_create) where it
+/// is there already, Error(data) for the first prompt that can't be used, unless `prompt_events`
+/// has a `reject`, Error(io) where the disk is full. After an error what is staged stays, and a run
+/// with StoreBegin::resume, the same task and the same prompts goes on with it.
 CompressOutcome compress_to_store(const StoreTask& task, const ModelFiles& files,
                                   const LoadedModel& model, RecordSource prompts,
                                   PromptEvents prompt_events = {},
@@ -110,8 +110,8 @@ struct FinishEvents {
 };
 /// Publishes what an unfinished run has staged as the store, under its OutputLock. A store that is
 /// there already is replaced only where `replace`, or the run was begun with it. Throws
-/// Error(no_input) where there is no such run, Error(cannot_create) where the store is there, and as
-/// Staging does.
+/// Error(no_input) where there is no such run, Error(cannot_create) where the store is there, and
+/// as Staging does.
 void finish_store(const std::filesystem::path& store, bool replace, const FinishEvents& events);
 
 }  // namespace gist

@@ -53,8 +53,9 @@ class Compressor {
 /// A compressor with the models that it runs. It is used by one thread at a time.
 class LoadedCompressor {
  public:
-  /// Loads the model onto the backend that `open_backend` opens for `setup`, and, where the check has a model of
-  /// its own, that one onto another. `check` may be null. It, `files` and `task` must outlive this.
+  /// Loads the model onto the backend that `open_backend` opens for `setup`, and, where the check
+  /// has a model of its own, that one onto another. `check` may be null. It, `files` and `task`
+  /// must outlive this.
   LoadedCompressor(const ModelFiles& files, std::unique_ptr<Family> family,
                    const CompressionTask& task, WholePromptModel* check, Dtype store_dtype,
                    const BatchLimits& limits, const ModelSetup& setup,

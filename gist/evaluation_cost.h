@@ -41,9 +41,9 @@ struct CostReport {
 };
 
 /// The cost of a system under gist that reads whole records; `model` is it, loaded. Answers are as
-/// long as the references, and have at most `generation`'s tokens. Of many records some are counted,
-/// and fewer timed, evenly spread; so many that timing takes about a minute, one at least. The
-/// events hear before it begins how long that will be. Nothing where they asked to stop.
+/// long as the references, and have at most `generation`'s tokens. Of many records some are
+/// counted, and fewer timed, evenly spread; so many that timing takes about a minute, one at least.
+/// The events hear before it begins how long that will be. Nothing where they asked to stop.
 std::optional<CostReport> measure_cost(const EvaluatedSystem& system,
                                        const std::vector<EvaluationItem>& items, const Model& model,
                                        const GenerationOptions& generation,

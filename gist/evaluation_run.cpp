@@ -25,8 +25,8 @@ void check_fidelity(const Systems& systems, std::size_t reference) {
   if (systems.size() == 1 || full.description().condition != Condition::pos) {
     fail(
         ErrorKind::usage,
-        "fidelity (--fidelity) compares with the full prompt: it needs a model (--model) under pos and "
-        "another one");
+        "fidelity (--fidelity) compares with the full prompt: it needs a model (--model) under pos "
+        "and another one");
   }
   for (const auto& system : systems) {
     const Tokenizer& tokenizer = system->files().tokenizer;

@@ -59,11 +59,10 @@ EvaluatedSystem::EvaluatedSystem(ModelFiles files, std::unique_ptr<Family> famil
   description_.name += "+" + description_.baseline;
   description_.gist_tokens = setup_.kept_tokens;
   if (baseline != Baseline::cut && shapes_.encoder_decoder()) {
-    fail(
-        ErrorKind::usage,
-        "the baseline {0} (--baseline {0}): an encoder-decoder's prompt has no keys and values of its "
-        "own, because it sees the input; the baseline cut works",
-        name_of(baseline));
+    fail(ErrorKind::usage,
+         "the baseline {0} (--baseline {0}): an encoder-decoder's prompt has no keys and values of "
+         "its own, because it sees the input; the baseline cut works",
+         name_of(baseline));
   }
 }
 

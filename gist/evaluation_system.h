@@ -32,7 +32,8 @@ struct SystemSetup {
 class EvaluatedSystem {
  public:
   /// `files` are what open_model gave, and `family` what family_of did. Opens the store, if there
-  /// is one: throws as ContextReader does, and Error(usage) for a baseline that the family can't be.
+  /// is one: throws as ContextReader does, and Error(usage) for a baseline that the family can't
+  /// be.
   EvaluatedSystem(ModelFiles files, std::unique_ptr<Family> family, SystemSetup setup);
   EvaluatedSystem(const EvaluatedSystem&) = delete;  // members refer to each other
   EvaluatedSystem& operator=(const EvaluatedSystem&) = delete;
@@ -89,8 +90,8 @@ using Systems = std::vector<std::unique_ptr<EvaluatedSystem>>;
 std::unique_ptr<EvaluatedSystem> open_system(const std::string& directory,
                                              const SystemSetup& setup);
 
-/// Makes names different from each other, where models or baselines of one name are compared: by the
-/// condition, then k, then a number.
+/// Makes names different from each other, where models or baselines of one name are compared: by
+/// the condition, then k, then a number.
 void give_names(const Systems& systems);
 
 /// The system that others are compared with: the first under pos that is no baseline, else the

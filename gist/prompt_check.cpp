@@ -25,11 +25,10 @@ LabelledSequence answered(Sequence context, std::span<const std::int32_t> answer
 void check_vocabulary(const ModelFiles& reference, const ModelSpec& reference_spec,
                       const ModelFiles& gist, const ModelSpec& gist_spec) {
   if (reference.tokenizer.sha256() != gist.tokenizer.sha256()) {
-    fail(
-        ErrorKind::data,
-        "{} (--check-model): {} is another vocabulary than {}, so answers can't be compared; give a "
-        "model that was trained from the same base",
-        reference.path, reference.tokenizer.path().string(), gist.tokenizer.path().string());
+    fail(ErrorKind::data,
+         "{} (--check-model): {} is another vocabulary than {}, so answers can't be compared; give "
+         "a model that was trained from the same base",
+         reference.path, reference.tokenizer.path().string(), gist.tokenizer.path().string());
   }
   try {
     shared_vocabulary(reference_spec, gist_spec, gist.tokenizer.gist_token().value_or(-1));

@@ -1,5 +1,5 @@
-// The check of compressed prompts: each is answered twice, from its whole text and from what is to be
-// stored of it, and the answers' next-token distributions are compared.
+// The check of compressed prompts: each is answered twice, from its whole text and from what is to
+// be stored of it, and the answers' next-token distributions are compared.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +21,8 @@ struct PromptCheckTask {
   std::optional<double> max_kl;       // nats a label, in the mean of a prompt; nothing: any
 };
 
-/// WholePromptModel is what a check asks for, and the model that answers from the whole prompt, under
-/// pos: another model, or the one that compresses. It is not loaded yet.
+/// WholePromptModel is what a check asks for, and the model that answers from the whole prompt,
+/// under pos: another model, or the one that compresses. It is not loaded yet.
 class WholePromptModel {
  public:
   /// `files`, `spec` and `task` are those of the model that compresses; they must outlive it.
@@ -42,8 +42,8 @@ class WholePromptModel {
   std::vector<std::string> ignored_tensors() const;
   /// The tokens that end the reference's answers; `files` are the gist model's.
   const std::vector<std::int32_t>& ends(const ModelFiles& files) const;
-  /// Loads the other model; nothing where there is none, and then no backend is opened. One of these
-  /// is called, once.
+  /// Loads the other model; nothing where there is none, and then no backend is opened. One of
+  /// these is called, once.
   std::optional<LoadedModel> load(const ModelSetup& setup, const BackendOpener& open_backend);
   std::optional<PlannedModel> plan(Dtype dtype);
 

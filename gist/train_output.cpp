@@ -33,11 +33,10 @@ void check_no_strangers(const fs::path& output, bool resume) {
   }
   if (empty) return;
   if (!resume) {
-    fail(
-        ErrorKind::cannot_create,
-        "{} (--output): it exists and is not empty; resume the run in it (--resume), or start a new "
-        "one in another directory",
-        output.string());
+    fail(ErrorKind::cannot_create,
+         "{} (--output): it exists and is not empty; resume the run in it (--resume), or start a "
+         "new one in another directory",
+         output.string());
   }
   if (!holds_run(output)) {
     fail(

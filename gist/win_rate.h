@@ -29,8 +29,8 @@ struct WinRate {
   ConfidenceInterval rate;  // wins and half of the ties, of all verdicts; its ends are Wilson's
 };
 
-/// Both are paths. Verdicts are lines {"pair", "verdict": "a", "b" or "tie"}, the key has a line for
-/// each pair: {"pair", "system", "reference", "system_is": "a" or "b"}; a pair is its number.
+/// Both are paths. Verdicts are lines {"pair", "verdict": "a", "b" or "tie"}, the key has a line
+/// for each pair: {"pair", "system", "reference", "system_is": "a" or "b"}; a pair is its number.
 /// Systems come in the order in which the key first names them. Throws Error(data), naming the
 /// line, for a verdict that is none, of an unknown pair, or given twice, and where pairs lack a
 /// verdict, which `partial` allows.

@@ -15,8 +15,8 @@ namespace gist {
 struct RecordSource {
   /// The input's name for messages, as in "prompts.jsonl:3: ...".
   std::string name;
-  /// Gives the next record, perhaps not parsed yet, or nothing at the end. Ordinals count from 0 and
-  /// lines from 1, both rising. What it throws ends the run.
+  /// Gives the next record, perhaps not parsed yet, or nothing at the end. Ordinals count from 0
+  /// and lines from 1, both rising. What it throws ends the run.
   std::function<std::optional<Record>()> next;
   /// Parses what `next` gave. An Error(data) rejects the record alone. Several threads may call it
   /// at once.

@@ -351,7 +351,9 @@ class WrongModels(ModelTest):
         quantised = self.variant("awq", config={"quantization_config": {"quant_method": "awq"}})
         self.refused(quantised, 65, "quantised (awq)")
         fast = self.variant("fast", files={"tokenizer.json": {}, "tokenizer.model": None})
-        self.refused(fast, 66, "tokenizer.json is there alone", "copy tokenizer.model")
+        self.refused(fast, 65, "tokenizer.json: model", "expected")
+        bare = self.variant("bare", files={"tokenizer.model": None})
+        self.refused(bare, 66, "none of tokenizer.model, spiece.model and tokenizer.json")
         bins = self.variant("bins", files={"pytorch_model.bin": "x", "model.safetensors": None})
         self.refused(bins, 66, "pytorch_model.bin", "save_pretrained")
         pointer = self.variant("lfs", files={"model.safetensors":

@@ -5,6 +5,7 @@
 
 #include "formats/model/tokenizer.h"
 #include "tests/formats/test_support.h"
+#include "tests/formats/tokenizer_json/golden.h"
 
 namespace gist {
 namespace {
@@ -160,6 +161,52 @@ TEST_F(GistToken, WhatTokenizerJsonAloneListsIsListedElsewhere) {
   const Tokenizer tokenizer = Tokenizer::open(target_);
   EXPECT_EQ(tokenizer.gist_token(), 514);
   EXPECT_EQ(tokenizer.decode(std::vector<std::int32_t>{512, 513}), "Zebra");
+}
+
+TEST_F(GistToken, StandsInTokenizerJsonToo) {
+  json pieces = json::object();
+  for (int id = 0; id < 512; ++id) pieces["p" + std::to_string(id)] = id;
+  const json word = {{"id", 512}, {"content", "Zebra"}, {"special", false}};
+  source("tokenizer.json", {{"added_tokens", {word}}, {"model", {{"vocab", pieces}}}});
+  source("added_tokens.json", {{"Zebra", 512}, {"okapi", 513}});
+  EXPECT_THAT(write(), IsEmpty());
+  EXPECT_EQ(Tokenizer::open(target_).gist_token(), 514);
+  const json list = written("tokenizer.json")["added_tokens"];
+  ASSERT_EQ(list.size(), 3U);
+  EXPECT_EQ(list[0], word);
+  EXPECT_EQ(list[1]["content"], "okapi");
+  EXPECT_EQ(list[2], json({{"id", 514},
+                           {"content", "<GIST>"},
+                           {"lstrip", false},
+                           {"normalized", false},
+                           {"rstrip", false},
+                           {"single_word", false},
+                           {"special", true}}));
+}
+
+TEST_F(GistToken, StandsInADirectorysOnlyVocabularyTokenizerJson) {
+  std::filesystem::remove(source_ / "tokenizer.model");
+  const json& golden = golden_kind("llama3");
+  source("tokenizer.json", golden["tokenizer"]);
+  source("tokenizer_config.json", {{"eos_token", "</s>"}});
+  const std::int32_t next = Tokenizer::open(source_).size();
+  EXPECT_THAT(write(), IsEmpty());
+  EXPECT_THAT(names(), UnorderedElementsAre("tokenizer.json", "tokenizer_config.json",
+                                            "special_tokens_map.json"));
+  const Tokenizer tokenizer = Tokenizer::open(target_);
+  EXPECT_EQ(tokenizer.gist_token(), next);
+  EXPECT_EQ(tokenizer.size(), next + 1);
+  EXPECT_EQ(tokenizer.path(), target_ / "tokenizer.json");
+  EXPECT_EQ(tokenizer.decode(std::vector<std::int32_t>{next}), "");
+  EXPECT_EQ(tokenizer.encode("Hello, world!"),
+            golden["results"][0][0].get<std::vector<std::int32_t>>());
+  EXPECT_THAT(tokenizer.encode("a<GIST>b"), ::testing::Not(::testing::Contains(next)));
+  EXPECT_EQ(written("tokenizer.json")["added_tokens"].back()["content"], "<GIST>");
+
+  const std::filesystem::path again = directory_ / "again";
+  std::filesystem::create_directory(again);
+  EXPECT_THAT(write_tokenizer(source_ / "tokenizer.json", again, true), IsEmpty());
+  EXPECT_EQ(Tokenizer::open(again).gist_token(), next);
 }
 
 TEST_F(GistToken, RefusesSettingsThatContradictIt) {

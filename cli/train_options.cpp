@@ -126,7 +126,8 @@ std::vector<OptionSpec> train_options() {
   return {
       {"init", OptionKind::text, "CONFIG.json", "",
        "in place of --model: a new model of this configuration; needs --tokenizer"},
-      {"tokenizer", OptionKind::text, "FILE", "", "with --init: directory or SentencePiece file"},
+      {"tokenizer", OptionKind::text, "FILE", "",
+       "with --init: directory, SentencePiece file or tokenizer.json"},
       {"data", OptionKind::text, "FILE", "",
        "JSONL, a JSON array or *.tsv, perhaps .gz or .zst, with \"instruction\", \"input\" and "
        "\"output\"; - for standard input"},

@@ -18,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* wanted =
-    "gist reads Hugging Face directories: config.json, *.safetensors, and a SentencePiece vocabulary";
+    "gist reads Hugging Face directories: config.json, *.safetensors, and a vocabulary "
+    "(tokenizer.model, spiece.model or tokenizer.json)";
 constexpr const char* gguf_advice = "give the directory that the GGUF file was made from";
 
 /// "organisation/name", as models are named on hubs.

@@ -55,7 +55,7 @@ void check_agreement(const Staging& staging, const std::string& partial, const S
   }
   const std::string setting = settings_difference(parse_json(staging.settings(), partial), now);
   if (setting.empty()) return;
-  fail(ErrorKind::usage, "{} was begun {}: repeat the settings, or start anew (--force)", partial,
+  fail(ErrorKind::usage, "{} was begun {}: repeat the options, or start anew (--force)", partial,
        setting);
 }
 

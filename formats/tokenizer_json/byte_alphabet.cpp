@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "formats/tokenizer_json/unicode.h"
+#include "core/utf8.h"
 
 namespace gist {
 namespace {
@@ -21,7 +21,7 @@ struct Alphabet {
   Alphabet() {
     for (unsigned byte = 0; byte < 256; ++byte) {
       const char32_t c = stands_for_itself(byte) ? byte : end;
-      append_character(characters[byte], c);
+      append_utf8(c, characters[byte]);
       if (c >= first_of_others) others[end++ - first_of_others] = static_cast<std::uint8_t>(byte);
     }
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/utf8.h"
 #include "formats/files/text.h"
 #include "formats/tokenizer_json/unicode.h"
 #include "kernels/error.h"
@@ -71,7 +72,7 @@ std::string normalized(std::string_view text, NormalizationForm form) {
   }
   std::string result;
   result.reserve(text.size());
-  for (const utf8proc_int32_t c : points) append_character(result, static_cast<char32_t>(c));
+  for (const utf8proc_int32_t c : points) append_utf8(static_cast<char32_t>(c), result);
   return result;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "core/utf8.h"
 #include "formats/files/text.h"
 #include "formats/tokenizer_json/unicode.h"
 #include "kernels/error.h"
@@ -133,10 +134,9 @@ void Normalizer::apply_step(const Lowercase&, NormalText& text) {
   for (std::string_view rest = text.text; !rest.empty();) {
     char32_t c = 0;
     next_character(rest, c);
-    append_character(lower,
-                     static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
+    append_utf8(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))), lower);
     // The one character whose lower case is two; utf8proc gives the first of them.
-    if (c == 0x130) append_character(lower, 0x307);
+    if (c == 0x130) append_utf8(0x307, lower);
   }
   text.text = std::move(lower);
   if (text.first_bytes > 0) text.first_bytes = first_character_bytes(text.text);

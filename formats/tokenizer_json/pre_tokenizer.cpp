@@ -91,7 +91,7 @@ void PreTokenizer::read(const JsonPart& part, int depth) {
     steps_.emplace_back(Split{TextPattern(words_and_symbols), Behavior::removed, true});
   } else if (type == "WhitespaceSplit") {
     part.allow({"type"});
-    steps_.emplace_back(CharacterSplit{is_white_space, Behavior::removed});
+    steps_.emplace_back(CharacterSplit{is_unicode_white_space, Behavior::removed});
   } else if (type == "Punctuation") {
     part.allow({"type", "behavior"});
     const JsonPart behavior = part.member("behavior");

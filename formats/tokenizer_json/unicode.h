@@ -8,10 +8,8 @@
 
 namespace gist {
 
-void append_character(std::string& text, char32_t c);
-
 /// White_Space.
-bool is_white_space(char32_t c);
+bool is_unicode_white_space(char32_t c);
 /// General categories Nd, Nl, No.
 bool is_numeric(char32_t c);
 /// ASCII's symbols, and general categories P*.

@@ -42,7 +42,12 @@ class TextGeneration {
     const std::string text = completion_text(tokenizer_, running_.at(request).context, ids);
     if (find_stop(text, stops_) != std::string::npos) return false;
     if (!told) return true;
-    return events_.text(request, std::string_view(text).substr(0, settled_bytes(text, stops_)));
+    const std::size_t settled = tokenizer_.settled(ids);
+    const std::string known = settled == ids.size()
+                                  ? text
+                                  : completion_text(tokenizer_, running_.at(request).context,
+                                                    std::span(ids).first(settled));
+    return events_.text(request, std::string_view(known).substr(0, settled_bytes(known, stops_)));
   }
 
   void finish(std::uint64_t request, const Completion& completion) {

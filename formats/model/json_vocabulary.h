@@ -40,6 +40,7 @@ class JsonVocabulary {
   // As Tokenizer's.
   std::vector<std::int32_t> encode(std::string_view text) const;
   std::string decode(std::span<const std::int32_t> ids) const;
+  std::size_t settled(std::span<const std::int32_t> ids) const { return tokenizer_.settled(ids); }
 
  private:
   TokenizerJson tokenizer_;

@@ -42,6 +42,7 @@ class SentencePieceVocabulary {
   // As Tokenizer's; ids aren't negative.
   std::vector<std::int32_t> encode(std::string_view text) const;
   std::string decode(std::span<const std::int32_t> ids) const;
+  std::size_t settled(std::span<const std::int32_t> ids) const { return ids.size(); }
 
  private:
   struct Impl;

@@ -225,6 +225,10 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
   return std::visit([&](const auto& each) { return each.decode(ids); }, impl_->vocabulary);
 }
 
+std::size_t Tokenizer::settled(std::span<const std::int32_t> ids) const {
+  return std::visit([&](const auto& each) { return each.settled(ids); }, impl_->vocabulary);
+}
+
 std::optional<std::int32_t> Tokenizer::id_of_piece(std::string_view piece) const {
   return impl_->find(piece);
 }

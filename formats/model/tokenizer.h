@@ -48,6 +48,9 @@ class Tokenizer {
   /// added tokens decode to their text; of a SentencePiece vocabulary a space stands between it and
   /// what is beside it. As transformers decodes with skip_special_tokens.
   std::string decode(std::span<const std::int32_t> ids) const;
+  /// How many of the ids decode to what they will with others behind them, but for the beginning of
+  /// a character at their end (U+FFFD).
+  std::size_t settled(std::span<const std::int32_t> ids) const;
 
   std::optional<std::int32_t> id_of_piece(std::string_view piece) const;
   /// A piece of the vocabulary file: 0 <= id < pieces().

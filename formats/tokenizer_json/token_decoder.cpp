@@ -65,6 +65,7 @@ void TokenDecoder::read(const JsonPart& part, int depth) {
   } else if (type == "ByteFallback") {
     part.allow({"type"});
     steps_.emplace_back(ByteFallback{});
+    byte_fallback_ = true;
   } else if (type == "Metaspace") {
     steps_.emplace_back(metaspace_settings(part));
   } else if (type == "Replace") {
@@ -83,6 +84,10 @@ void TokenDecoder::read(const JsonPart& part, int depth) {
   } else {
     part.refuse_type(known_decoders);
   }
+}
+
+bool TokenDecoder::is_unsettled(const std::string& token) const {
+  return byte_fallback_ && byte_of_token(token).has_value();
 }
 
 std::string TokenDecoder::decode(std::vector<std::string> tokens) const {

@@ -17,6 +17,9 @@ class TokenDecoder {
   /// null puts a space between tokens. Throws Error(data) for what gist doesn't know.
   explicit TokenDecoder(const JsonPart& part);
 
+  /// Whether the token spells a byte that may, with those behind it, become another text than alone.
+  bool is_unsettled(const std::string& token) const;
+
   /// What the tokens' texts become.
   std::string decode(std::vector<std::string> tokens) const;
 
@@ -47,6 +50,7 @@ class TokenDecoder {
   static void apply_step(const MetaspaceSettings& metaspace, Tokens& tokens);
 
   bool spaces_between_ = false;
+  bool byte_fallback_ = false;
   std::vector<Step> steps_;
 };
 

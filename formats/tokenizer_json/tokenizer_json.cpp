@@ -175,6 +175,24 @@ std::string TokenizerJson::decode(std::span<const std::int32_t> ids) const {
   return impl_->decoder.decode(std::move(tokens));
 }
 
+std::size_t TokenizerJson::settled(std::span<const std::int32_t> ids) const {
+  const std::vector<std::string>& pieces = impl_->pieces();
+  std::size_t settled = ids.size();
+  for (std::size_t at = ids.size(); at > 0; --at) {
+    const std::int32_t id = ids[at - 1];
+    const auto added = impl_->added.find(id);
+    const bool is_piece = id >= 0 && static_cast<std::size_t>(id) < pieces.size();
+    if (added != impl_->added.end() ? added->second.special : !is_piece)
+      continue;  // decodes to nothing
+    if (added != impl_->added.end() ||
+        !impl_->decoder.is_unsettled(pieces[static_cast<std::size_t>(id)])) {
+      break;
+    }
+    settled = at - 1;
+  }
+  return settled;
+}
+
 std::optional<std::int64_t> next_added_id(const nlohmann::ordered_json& content) {
   const auto model = content.find("model");
   if (model == content.end() || !model->is_object() || !model->contains("vocab")) {

@@ -48,6 +48,9 @@ class TokenizerJson {
   std::vector<std::int32_t> encode(std::string_view text) const;
   /// Ids beyond the vocabulary and the added tokens decode to nothing, as negative ones do.
   std::string decode(std::span<const std::int32_t> ids) const;
+  /// How many of the ids decode to what they will with others behind them, but for the beginning of
+  /// a character: bytes in a row (<0xE2>) become text together, or none of them does.
+  std::size_t settled(std::span<const std::int32_t> ids) const;
 
  private:
   struct Impl;

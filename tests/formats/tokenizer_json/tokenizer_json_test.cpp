@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "formats/model/tokenizer.h"
+#include "formats/sequences/completion_text.h"
 #include "formats/tokenizer_json/known_regex.h"
 #include "formats/tokenizer_json/text_pattern.h"
 #include "tests/formats/tokenizer_json/golden.h"
@@ -95,6 +96,26 @@ TEST_F(TokenizerJsonFile, LongWordsTakeTimeThatGrowsWithThem) {  // quadratic: h
       std::string text;
       while (text.size() < 400'000) text += part;
       EXPECT_FALSE(tokenizer.encode(text).empty()) << name << part;
+    }
+  }
+}
+
+TEST_F(TokenizerJsonFile, WhatIsSettledStaysAsItIs) {
+  for (const char* name : {"gpt2", "t5", "llama", "gemma", "unigram-first"}) {
+    const Tokenizer tokenizer = opened(golden_kind(name)["tokenizer"]);
+    for (const std::string line :
+         {"\xE4\xBD\xA0\xE5\xA5\xBD x \xF0\x9F\x91\x8D\xF0\x9F\x8F\xBD!"}) {
+      const Ids ids = tokenizer.encode(line);
+      const std::string whole = tokenizer.decode(ids);
+      std::string before;
+      for (std::size_t count = 0; count <= ids.size(); ++count) {
+        const std::span<const std::int32_t> some = std::span(ids).first(count);
+        const std::string text = tokenizer.decode(some.first(tokenizer.settled(some)));
+        const std::string settled = text.substr(0, settled_bytes(text, {}));
+        EXPECT_TRUE(settled.starts_with(before)) << name << json(settled);
+        EXPECT_TRUE(whole.starts_with(settled)) << name << json(settled);
+        before = settled;
+      }
     }
   }
 }

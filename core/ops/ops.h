@@ -18,8 +18,6 @@ Tensor linear(Pass& pass, const Tensor& x, int weight, int bias = -1);
 /// itself: that of a head's width, each head.
 Tensor rms_norm(Pass& pass, const Tensor& x, int weight, float eps);
 Tensor add(Pass& pass, const Tensor& a, const Tensor& b);
-/// factor * x.
-Tensor scale(Pass& pass, const Tensor& x, float factor);
 /// activation(gate) * up.
 Tensor gated_activation(Pass& pass, Activation activation, const Tensor& gate, const Tensor& up);
 

@@ -284,13 +284,6 @@ gist_tensor attention_op(gist_pass* running, gist_tensor q, gist_tensor k, gist_
   });
 }
 
-gist_tensor scale_op(gist_pass* running, gist_tensor x, float factor) {
-  return guarded(running, "scale", {x}, [&] {
-    if (!std::isfinite(factor)) fail(ErrorKind::unavailable, "factor is {}", factor);
-    return scale(*running->pass, running->tensor(x), factor);
-  });
-}
-
 gist_tensor fail_op(gist_pass* running, const char* message) {
   return guarded(running, "the family failed", {}, [&]() -> Tensor {
     throw Error(ErrorKind::unavailable, message == nullptr ? "without a message" : message);
@@ -318,7 +311,6 @@ const gist_ops& op_table() {
       .cross_input = cross_input_op,
       .fail = fail_op,
       .extension = extension,
-      .scale = scale_op,
   };
   return ops;
 }

@@ -46,6 +46,37 @@ class RandomRows {
   std::mt19937 random_{7};
 };
 
+TEST(EndsWithin, NarrowWhatABatchSeesToTheWindow) {
+  RandomRows random;
+  for (int round = 0; round < 2000; ++round) {
+    const std::int32_t window = 1 + random.below(12);
+    Batch batch;
+    std::vector<std::int32_t> expected;
+    for (int row = 0; row < 3; ++row) {
+      const std::int32_t n = 1 + random.below(24);
+      const std::vector<Interval> gists = random.gists(n, true);
+      const std::vector<std::int32_t> ids(static_cast<std::size_t>(n), 5);
+      add_sequence(batch, {ids, gists}, Condition::gist, StackKind::causal);
+      for (const Interval& visible : causal_visibility(n, gists, Condition::gist, window)) {
+        expected.push_back(visible.end);
+      }
+    }
+    ASSERT_EQ(ends_within(batch, window), expected) << "window " << window;
+  }
+}
+
+TEST(EndsWithin, CountsStoredKeysByTheirPositions) {
+  // Behind a stored gist at position 7 stand queries 4 and 5 of a row whose query 0 stands at 8.
+  Batch batch;
+  batch.positions = {12, 13};
+  batch.keys.add(0, 7, {0, INT32_MAX});
+  batch.keys.add(1, 11, {3, INT32_MAX});
+  batch.keys.add(2, 12, {4, INT32_MAX});
+  batch.keys.rows.push_back({0, 2, 4, 0, 3});
+  EXPECT_EQ(ends_within(batch, 6), (std::vector<std::int32_t>{5, 9, 10}));
+  EXPECT_EQ(ends_within(batch, 1), (std::vector<std::int32_t>{0, 4, 5}));
+}
+
 TEST(CausalVisibility, EqualsItsDefinitionOnRandomRows) {
   RandomRows random;
   for (int round = 0; round < 20000; ++round) {

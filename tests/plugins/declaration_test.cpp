@@ -13,7 +13,7 @@ using testing::HasSubstr;
 
 /// A sound declaration: a tied model with one weight a layer.
 struct Declared {
-  gist_stack stack = {sizeof(gist_stack), GIST_STACK_CAUSAL, 2, 4, 2, 8, 8, GIST_NONE};
+  gist_stack stack = {sizeof(gist_stack), GIST_STACK_CAUSAL, 2, 4, 2, 8, 8, GIST_NONE, 0};
   gist_weight weights[4] = {
       weight("table", GIST_NONE, GIST_USE_TABLE, {32, 16}),
       weight("layers.{layer}.q", 0, GIST_USE_MATRIX, {32, 16}),

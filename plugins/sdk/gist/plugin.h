@@ -192,8 +192,6 @@ typedef struct gist_ops {
   /* An optional feature by its name and revision ("gist.moe.1"), or NULL where the host lacks it.
    */
   const void* (*extension)(const char* name);
-  /* factor * x */
-  gist_tensor (*scale)(gist_pass* pass, gist_tensor x, float factor);
 } gist_ops;
 
 /* ---- family and plugin ---- */

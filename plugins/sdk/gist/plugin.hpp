@@ -379,10 +379,6 @@ inline Tensor rms_norm(Tensor x, Weight weight, float eps) {
 inline Tensor operator+(Tensor a, Tensor b) {
   return {a.ops, a.pass, a.ops->add(a.pass, a.handle, b.handle)};
 }
-/// factor * x.
-inline Tensor operator*(float factor, Tensor x) {
-  return {x.ops, x.pass, x.ops->scale(x.pass, x.handle, factor)};
-}
 enum class Activation : std::uint32_t {
   silu = GIST_ACTIVATION_SILU,
   relu = GIST_ACTIVATION_RELU,

@@ -1,0 +1,104 @@
+// What tells the families of rotary decoders from LLaMA, as their configurations say it. What they
+// compute is compared with transformers' own models in tests/core/golden_test.cpp.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "plugins/host/plugin_family.h"
+#include "tests/plugins/sandbox.h"
+
+namespace gist {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+json config_of(const json& replaced) {
+  json config = {{"hidden_size", 64},        {"intermediate_size", 172}, {"num_hidden_layers", 3},
+                 {"num_attention_heads", 8}, {"num_key_value_heads", 4}, {"vocab_size", 513},
+                 {"hidden_act", "silu"}};
+  config.update(replaced);
+  return config;
+}
+
+ModelSpec configured(const char* library, const json& replaced) {
+  const LoadedPlugin plugin = load_plugin(library);
+  return configure_family(plugin, plugin.families[0], config_of(replaced), "AnyForCausalLM",
+                          "m/config.json")
+      ->spec();
+}
+
+std::string rejection(const char* library, const json& replaced) {
+  return error_of(ErrorKind::data, [&] { configured(library, replaced); });
+}
+
+bool declares(const ModelSpec& spec, const std::string& name, const Shape& shape) {
+  return std::any_of(spec.weights.begin(), spec.weights.end(), [&](const WeightSpec& weight) {
+    return weight.name == "model.layers.{layer}." + name && weight.shape == shape;
+  });
+}
+
+TEST(Mistral, HasTheWindowThatItsConfigurationNames) {
+  EXPECT_EQ(configured(GIST_MISTRAL, {{"sliding_window", 24}}).stacks[0].window, 24);
+  EXPECT_EQ(configured(GIST_MISTRAL, {{"sliding_window", nullptr}}).stacks[0].window, 0);
+  EXPECT_THAT(rejection(GIST_MISTRAL, {{"sliding_window", 0}}),
+              HasSubstr("sliding_window: expected an integer from 1"));
+  EXPECT_THAT(rejection(GIST_MISTRAL, {{"attention_bias", true}}), HasSubstr("attention_bias"));
+  EXPECT_THAT(rejection(GIST_MISTRAL, {{"model_type", "llama"}}),
+              HasSubstr("model_type: expected \"mistral\", found \"llama\""));
+}
+
+TEST(Qwen2, HasBiasesOfQueriesKeysAndValuesAlone) {
+  const ModelSpec spec = configured(GIST_QWEN2, json::object());
+  EXPECT_TRUE(declares(spec, "self_attn.q_proj.bias", {64}));
+  EXPECT_TRUE(declares(spec, "self_attn.k_proj.bias", {32}));
+  EXPECT_TRUE(declares(spec, "self_attn.v_proj.bias", {32}));
+  EXPECT_FALSE(declares(spec, "self_attn.o_proj.bias", {64}));
+  EXPECT_EQ(spec.max_positions, 32768);
+}
+
+TEST(Qwen2, HasAWindowWhereItIsUsed) {
+  const json window = {{"sliding_window", 4096}, {"max_window_layers", 2}};
+  EXPECT_EQ(configured(GIST_QWEN2, window).stacks[0].window, 0);
+  json used = window;
+  used["use_sliding_window"] = true;
+  EXPECT_EQ(configured(GIST_QWEN2, used).stacks[0].window, 4096);
+  used["sliding_window"] = nullptr;
+  EXPECT_THAT(rejection(GIST_QWEN2, used), HasSubstr("sliding_window: expected an integer"));
+}
+
+TEST(Qwen2, ReadsAListOfLayers) {
+  const json full = {"full_attention", "full_attention", "full_attention"};
+  const json mixed = {"full_attention", "sliding_attention", "full_attention"};
+  EXPECT_EQ(configured(GIST_QWEN2, {{"layer_types", full}}).stacks[0].window, 0);
+  EXPECT_EQ(
+      configured(GIST_QWEN2,
+                 {{"layer_types", mixed}, {"use_sliding_window", true}, {"sliding_window", 9}})
+          .stacks[0]
+          .window,
+      9);
+  EXPECT_THAT(rejection(GIST_QWEN2, {{"layer_types", mixed}}),
+              HasSubstr("layer_types: expected full attention where use_sliding_window is false"));
+  for (const json& wrong :
+       {json{"full_attention"}, json{"full_attention", "x", "full_attention"}}) {
+    EXPECT_THAT(rejection(GIST_QWEN2, {{"layer_types", wrong}}), HasSubstr("for each of 3 layers"));
+  }
+  for (const json& wrong : {json(7), json{1, 2, 3}, json{"a\"b"}, json("full_attention"),
+                            json{{"full_attention", 1}}}) {
+    EXPECT_THAT(rejection(GIST_QWEN2, {{"layer_types", wrong}}),
+                HasSubstr("layer_types: expected a list of plain strings"))
+        << wrong;
+  }
+}
+
+TEST(Qwen3, NormsEachHeadOf128DimensionsUnlessToldOtherwise) {
+  EXPECT_TRUE(declares(configured(GIST_QWEN3, json::object()), "self_attn.q_norm.weight", {128}));
+  const ModelSpec spec = configured(GIST_QWEN3, {{"head_dim", 12}});
+  EXPECT_TRUE(declares(spec, "self_attn.k_norm.weight", {12}));
+  EXPECT_TRUE(declares(spec, "self_attn.q_proj.weight", {96, 64}));
+  EXPECT_THAT(rejection(GIST_QWEN3, {{"head_dim", 11}}), HasSubstr("head_dim: expected an even"));
+}
+
+}  // namespace
+}  // namespace gist

@@ -20,6 +20,11 @@ std::string shown(const nlohmann::json& value) {
   return shortened(printable(text_of_json(value)), 120);
 }
 
+/// The place for messages, which the whole file has no more of than its path.
+std::string_view without_colon(std::string_view place) {
+  return place.ends_with(": ") ? place.substr(0, place.size() - 2) : place;
+}
+
 }  // namespace
 
 JsonPart JsonPart::below(const nlohmann::json& value, const std::string& step) const {
@@ -84,14 +89,15 @@ void JsonPart::allow(std::initializer_list<std::string_view> names) const {
   if (!value_->is_object()) refuse("an object");
   for (const auto& [name, value] : value_->items()) {
     if (std::find(names.begin(), names.end(), name) == names.end() && !value.is_null()) {
-      fail(ErrorKind::data, "{}: has {}: {}, which gist doesn't know", place_, in_quotes(name),
-           shown(value));
+      fail(ErrorKind::data, "{}: has {}: {}, which gist doesn't know", without_colon(place_),
+           in_quotes(name), shown(value));
     }
   }
 }
 
 void JsonPart::refuse(std::string_view expected) const {
-  fail(ErrorKind::data, "{}: expected {}, found {}", place_, expected, shown(*value_));
+  fail(ErrorKind::data, "{}: expected {}, found {}", without_colon(place_), expected,
+       shown(*value_));
 }
 
 void JsonPart::refuse_type(std::string_view known) const {

@@ -32,6 +32,13 @@ Model model_in(const JsonPart& part) {
 
 /// "truncation" and "padding" are for batches, and transformers sets them itself.
 JsonPart checked(const nlohmann::json& content, const std::string& where) {
+  if (!content.is_object() || !content.contains("model")) {
+    fail(
+        ErrorKind::data,
+        "{}: expected a vocabulary, a tokenizer.json with a \"model\" or a SentencePiece model; this "
+        "is other JSON",
+        where);
+  }
   JsonPart root(content, where + ": ");
   root.allow({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
               "post_processor", "decoder", "model"});

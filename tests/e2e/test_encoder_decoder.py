@@ -47,7 +47,7 @@ class EncoderDecoder(TrainTest):
     def test_a_whole_prompt_can_not_be_kept(self):
         done = run("compress", "--model", T5.model, "--gist-tokens", 1, "--full-prompt",
                    "--output", self.path("out.h5"), stdin=jsonl(wordtasks(0, 1)))
-        self.assertFails(done, 64, "--full-prompt: ", "encoder")
+        self.assertFails(done, 64, "--full-prompt", "encoder")
 
     def test_the_decoder_starts_with_the_token_of_the_configuration(self):
         self.assertEqual(self.answers(self.copy_of_model("pad", decoder_start_token_id=0)),

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -5,6 +6,7 @@
 
 #include <map>
 
+#include "gist/plugin.h"
 #include "plugins/host/plugin_host.h"
 #include "tests/plugins/sandbox.h"
 
@@ -97,7 +99,8 @@ TEST(CheckPlugin, NeedsAConfigurationForEachFamily) {
 
 TEST(CheckPlugin, ComparesManifestAndLibrary) {
   const Sandbox sandbox;
-  EXPECT_THAT(results(sandbox.plugin("wrong_abi")).at("abi"), HasSubstr("ABI 7.3"));
+  EXPECT_THAT(results(sandbox.plugin("wrong_abi")).at("abi"),
+              HasSubstr(fmt::format("ABI 7.{}", GIST_ABI_MINOR)));
   EXPECT_THAT(results(sandbox.plugin("misbehaving", {{"architectures", {"A"}}})).at("abi"),
               HasSubstr("its manifest says A"));
 }

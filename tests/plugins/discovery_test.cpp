@@ -1,6 +1,8 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "gist/plugin.h"
 #include "plugins/host/plugin_host.h"
 #include "plugins/sdk/gist/plugin.h"
 #include "tests/plugins/sandbox.h"
@@ -102,7 +104,8 @@ TEST(FindPlugins, LetsARefusedPluginTakeNoId) {
 TEST(FindPlugins, RefusesAnotherAbiByTheManifest) {
   const Sandbox sandbox;
   sandbox.plugin("misbehaving", {{"abi", {GIST_ABI_MAJOR, GIST_ABI_MINOR + 1}}});
-  EXPECT_THAT(found_in({&sandbox}).at(0).refused, HasSubstr("built for plugin ABI 0.4"));
+  EXPECT_THAT(found_in({&sandbox}).at(0).refused,
+              HasSubstr(fmt::format("built for plugin ABI 0.{}", GIST_ABI_MINOR + 1)));
 }
 
 TEST(FindPlugins, RefusesALibraryWithoutManifest) {

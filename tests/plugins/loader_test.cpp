@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdio.h>
@@ -5,6 +6,7 @@
 #include <array>
 #include <memory>
 
+#include "gist/plugin.h"
 #include "plugins/host/loader.h"
 #include "plugins/host/plugin_family.h"
 #include "tests/plugins/sandbox.h"
@@ -41,7 +43,8 @@ TEST(LoadPlugin, NamesAnUndefinedSymbol) {
 
 TEST(LoadPlugin, RefusesAnotherAbiInTheSymbol) {
   const Sandbox sandbox;
-  EXPECT_THAT(refusal(sandbox.plugin("wrong_abi")), HasSubstr("built for plugin ABI 7.3"));
+  EXPECT_THAT(refusal(sandbox.plugin("wrong_abi")),
+              HasSubstr(fmt::format("built for plugin ABI 7.{}", GIST_ABI_MINOR)));
 }
 
 TEST(LoadPlugin, ReadsFamiliesAndArchitectures) {

@@ -66,7 +66,7 @@ TEST(RunningCallbackDeathTest, LeavesTheHostsOwnFaultsAlone) {
         report_deaths_in_callbacks(69);
         std::exit(0);
       },
-      testing::ExitedWithCode(0), "");
+      testing::ExitedWithCode(0), testing::IsEmpty());
 }
 
 }  // namespace

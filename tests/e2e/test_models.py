@@ -351,7 +351,7 @@ class WrongModels(ModelTest):
         quantised = self.variant("awq", config={"quantization_config": {"quant_method": "awq"}})
         self.refused(quantised, 65, "quantised (awq)")
         fast = self.variant("fast", files={"tokenizer.json": {}, "tokenizer.model": None})
-        self.refused(fast, 65, "tokenizer.json: model", "expected")
+        self.refused(fast, 65, "tokenizer.json: expected a vocabulary", "expected")
         bare = self.variant("bare", files={"tokenizer.model": None})
         self.refused(bare, 66, "none of tokenizer.model, spiece.model and tokenizer.json")
         bins = self.variant("bins", files={"pytorch_model.bin": "x", "model.safetensors": None})

@@ -13,8 +13,7 @@ using namespace gist::sdk;
 /// Refuses what later architectures added to this one, under the names of their configurations.
 void reject_what_is_not_computed(const Config& config) {
   if (config.boolean("use_sliding_window", true)) config.reject_if_there({"sliding_window"});
-  config.reject_unless_one({"partial_rotary_factor", "rope_parameters.partial_rotary_factor",
-                            "rotary_pct", "embedding_multiplier", "residual_multiplier",
+  config.reject_unless_one({"rotary_pct", "embedding_multiplier", "residual_multiplier",
                             "logits_scaling", "logit_scale", "scale_emb"});
   config.reject_if_there({"attention_multiplier", "final_logit_softcapping",
                           "attn_logit_softcapping", "query_pre_attn_scalar", "clip_qkv",
@@ -31,7 +30,6 @@ class Llama {
 
   Llama(const Config& config, Declaration& model) : config_(config, {.model_type = "llama"}) {
     const DecoderConfig& c = config_;
-    if (config.string("hidden_act", "silu") != "silu") config.reject("hidden_act", "\"silu\"");
     reject_what_is_not_computed(config);
     const bool attention_bias = config.boolean("attention_bias", false);
     const bool mlp_bias = config.boolean("mlp_bias", false);

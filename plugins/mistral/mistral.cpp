@@ -19,9 +19,7 @@ class Mistral {
       : config_(config, {.model_type = "mistral", .max_positions = 131072}),
         window_(config.integer_within("sliding_window", 1, 1 << 30, 0)) {
     const DecoderConfig& c = config_;
-    if (config.string("hidden_act", "silu") != "silu") config.reject("hidden_act", "\"silu\"");
     config.reject_if_true({"attention_bias", "mlp_bias"});
-    config.reject_unless_one({"partial_rotary_factor", "rope_parameters.partial_rotary_factor"});
     config.reject_if_there({"num_local_experts", "layer_types"});
     const Stack stack = c.declare(model, window_);
     const std::string prefix = "model.layers.{layer}.";

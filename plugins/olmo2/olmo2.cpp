@@ -18,8 +18,6 @@ class Olmo2 {
   Olmo2(const Config& config, Declaration& model)
       : config_(config, {.model_type = "olmo2", .rms_norm_eps = 1e-5}) {
     const DecoderConfig& c = config_;
-    if (config.string("hidden_act", "silu") != "silu") config.reject("hidden_act", "\"silu\"");
-    config.reject_unless_one({"partial_rotary_factor", "rope_parameters.partial_rotary_factor"});
     config.reject_if_there({"clip_qkv", "sliding_window", "layer_types", "num_experts"});
     const bool bias = config.boolean("attention_bias", false);
     const Stack stack = c.declare(model);

@@ -21,8 +21,6 @@ class Qwen2 {
       : config_(config, {.model_type = "qwen2", .max_positions = 32768}),
         windowed_(layers_in_window(config, config_.layers)) {
     const DecoderConfig& c = config_;
-    if (config.string("hidden_act", "silu") != "silu") config.reject("hidden_act", "\"silu\"");
-    config.reject_unless_one({"partial_rotary_factor", "rope_parameters.partial_rotary_factor"});
     config.reject_if_there({"num_experts"});
     config.reject_if_true({"use_mrope"});
     const Stack stack = c.declare(model, windowed_.empty() ? 0 : config.size("sliding_window"));

@@ -21,8 +21,6 @@ class Qwen3 {
       : config_(config, {.model_type = "qwen3", .head_dim = 128, .max_positions = 32768}),
         windowed_(layers_in_window(config, config_.layers)) {
     const DecoderConfig& c = config_;
-    if (config.string("hidden_act", "silu") != "silu") config.reject("hidden_act", "\"silu\"");
-    config.reject_unless_one({"partial_rotary_factor", "rope_parameters.partial_rotary_factor"});
     config.reject_if_there({"num_experts"});
     const bool bias = config.boolean("attention_bias", false);
     const Stack stack = c.declare(model, windowed_.empty() ? 0 : config.size("sliding_window"));

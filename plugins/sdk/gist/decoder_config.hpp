@@ -107,6 +107,7 @@ struct DecoderDefaults {
   double rope_theta = 10000;
 };
 
+/// A decoder whose MLP is gated by silu and whose heads are rotated whole; another is Rejected.
 struct DecoderConfig {
   int d_model, mlp_dim, vocabulary, layers, heads, kv_heads, head_dim, max_positions;
   float eps;      // of the RMS norms
@@ -120,6 +121,8 @@ struct DecoderConfig {
     if (config.string("model_type", usual.model_type) != usual.model_type) {
       config.reject("model_type", std::string("\"") + usual.model_type + "\"");
     }
+    if (config.string("hidden_act", "silu") != "silu") config.reject("hidden_act", "\"silu\"");
+    config.reject_unless_one({"partial_rotary_factor", "rope_parameters.partial_rotary_factor"});
     d_model = config.size("hidden_size");
     mlp_dim = config.size("intermediate_size");
     vocabulary = config.size("vocab_size");

@@ -66,17 +66,20 @@ std::vector<std::int32_t> ends_within(const Batch& batch, std::int32_t window) {
   return ends;
 }
 
-std::int64_t visible_pairs(const KeyList& keys) {
+std::int64_t visible_pairs(const KeyList& keys, std::span<const std::int32_t> ends) {
   std::int64_t pairs = 0;
   for (const AttentionRow& row : keys.rows) {
     const std::int32_t last = row.query_index + row.query_end - row.query_begin;
     for (std::int32_t j = row.key_begin; j < row.key_end; ++j) {
       const auto key = static_cast<std::size_t>(j);
-      pairs +=
-          std::max(0, std::min(keys.end[key], last) - std::max(keys.begin[key], row.query_index));
+      pairs += std::max(0, std::min(ends[key], last) - std::max(keys.begin[key], row.query_index));
     }
   }
   return pairs;
+}
+
+std::int64_t visible_pairs(const KeyList& keys) {
+  return visible_pairs(keys, keys.end);
 }
 
 std::int64_t listed_pairs(const KeyList& keys) {

@@ -56,7 +56,8 @@ void add_sequence(Batch& batch, const Sequence& sequence, Condition condition, S
 /// where each stands; keys that were stored or cached count by their positions, too.
 std::vector<std::int32_t> ends_within(const Batch& batch, std::int32_t window);
 
-/// Pairs of a query and a key that it sees, over all rows.
+/// Pairs of a query and a key that it sees, over all rows; `ends` stands for the list's own.
+std::int64_t visible_pairs(const KeyList& keys, std::span<const std::int32_t> ends);
 std::int64_t visible_pairs(const KeyList& keys);
 /// The same without a mask: each row's queries with all of its keys.
 std::int64_t listed_pairs(const KeyList& keys);

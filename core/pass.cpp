@@ -122,11 +122,10 @@ Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, S
   const bool with_positions = !model.spec().keys_carry_position;
   self_ = upload_keys(memory, batch.keys, options.cache, options.write_slots, with_positions);
   if (this->stack().window > 0) {
-    KeyList narrowed = batch.keys;
-    narrowed.end = ends_within(batch, this->stack().window);
+    const std::vector<std::int32_t> ends = ends_within(batch, this->stack().window);
     windowed_ = self_;
-    windowed_.keys.end = upload_list(memory, narrowed.end);
-    windowed_.keys.visible_pairs = visible_pairs(narrowed);
+    windowed_.keys.end = upload_list(memory, ends);
+    windowed_.keys.visible_pairs = visible_pairs(batch.keys, ends);
   }
   if (stack().reads_encoder) {
     cross_ = upload_keys(memory, batch.cross, options.cross.cache, options.cross.write_slots,

@@ -2,7 +2,6 @@
 
 #include <fmt/ranges.h>
 
-#include <filesystem>
 #include <limits>
 #include <optional>
 #include <string>
@@ -37,15 +36,19 @@ Schedule schedule_option(const Options& options) {
   return *schedule;
 }
 
+std::string template_names() {
+  std::vector<std::string_view> names;
+  for (const NamedTemplate& entry : named_templates()) names.push_back(entry.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 /// The layout that --template names, or that of its file; a file of such a name is ./NAME.
 PromptTemplate template_of(const std::string& name, const Tokenizer& tokenizer) {
   if (const auto layout = template_named(name, tokenizer.adds_bos())) return *layout;
-  if (!std::filesystem::exists(name)) {
-    std::vector<std::string_view> names;
-    for (const NamedTemplate& entry : named_templates()) names.push_back(entry.name);
+  if (!may_exist(name)) {
     fail(ErrorKind::no_input,
          "--template: found no file {}, and no layout has this name; there are {}", in_quotes(name),
-         fmt::join(names, ", "));
+         template_names());
   }
   return PromptTemplate::parse(parse_json(read_file(name), name), name);
 }
@@ -137,8 +140,8 @@ std::vector<OptionSpec> train_options() {
       {"gist-tokens", OptionKind::integer, "K", "",
        "gist tokens after the prompt; by default what gist.json says"},
       {"template", OptionKind::text, "NAME", "",
-       "layout of a record: alpaca, chatml, llama3, gemma, mistral, t5 or a FILE, a JSON list of "
-       "pieces; by default what the model's tokens say"},
+       "layout of a record: " + template_names() +
+           " or a FILE, a JSON list of pieces; by default what the model's tokens say"},
       {"max-tokens", OptionKind::integer, "N", "0",
        "leave longer records out, and list them in DIR/left_out.jsonl; 0: none"},
       {"steps", OptionKind::integer, "N", "", "optimiser steps; or --epochs"},

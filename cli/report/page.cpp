@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/report/assets.h"
+#include "formats/files/base64.h"
 #include "formats/files/file_io.h"
 #include "formats/files/sha256.h"
 #include "kernels/error.h"
@@ -15,21 +16,6 @@ namespace {
 constexpr std::string_view page_begin =
     "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
     "<meta name=\"generator\" content=\"gist ";
-
-std::string base64(std::span<const std::uint8_t> bytes) {
-  constexpr std::string_view digits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t given = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t group = 0;
-    for (std::size_t j = 0; j < 3; ++j) group = group << 8U | (j < given ? bytes[i + j] : 0U);
-    for (std::size_t j = 0; j < 4; ++j) {
-      text += j <= given ? digits[group >> (18 - 6 * j) & 63U] : '=';
-    }
-  }
-  return text;
-}
 
 /// The hash of a script or style, as a content security policy names it.
 std::string policy_hash(std::string_view content) {

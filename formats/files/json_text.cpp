@@ -331,4 +331,13 @@ ordered_json read_ordered_json_object(const std::filesystem::path& path) {
   return object_in<ordered_json>(path);
 }
 
+const std::string& text_member(const nlohmann::json& object, const char* name,
+                               const std::string& where) {
+  const nlohmann::json& value = object.at(name);
+  if (!value.is_string()) {
+    fail(ErrorKind::data, "{}: \"{}\" should be a string, not {}", where, name, value.type_name());
+  }
+  return value.get_ref<const std::string&>();
+}
+
 }  // namespace gist

@@ -43,4 +43,9 @@ nlohmann::json read_json_object(const std::filesystem::path& path);
 /// The same, its members in the file's order.
 nlohmann::ordered_json read_ordered_json_object(const std::filesystem::path& path);
 
+/// The text of a member, which the object must have. Throws Error(data), naming the place and the
+/// member, where it is no string.
+const std::string& text_member(const nlohmann::json& object, const char* name,
+                               const std::string& where);
+
 }  // namespace gist

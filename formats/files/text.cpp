@@ -37,9 +37,9 @@ std::string with_separators(std::uint64_t number) {
 
 }  // namespace
 
-std::size_t character_bytes(std::string_view text) {
+bool is_one_character(std::string_view text) {
   const Utf8Character first = first_character(text);
-  return first.well_formed ? first.bytes : 0;
+  return first.well_formed && first.bytes == text.size();
 }
 
 std::string_view next_character(std::string_view& text, char32_t& c) {

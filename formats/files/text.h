@@ -3,18 +3,27 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace gist {
 
-/// Bytes of the well-formed character at the start of a text that isn't empty; 0 where there is none.
-std::size_t character_bytes(std::string_view text);
+/// For tables by texts that are looked up by views of texts.
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>{}(text);
+  }
+};
 
 /// Takes the first character off a text that isn't empty; `c` is its code point, or U+FFFD for a
 /// byte that begins none, which is taken alone.
 std::string_view next_character(std::string_view& text, char32_t& c);
+
+/// Whether a text that isn't empty is one well-formed character.
+bool is_one_character(std::string_view text);
 
 /// Whether the bytes are well-formed UTF-8 (no overlong forms, no surrogates).
 bool valid_utf8(std::string_view text);

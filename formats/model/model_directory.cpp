@@ -28,11 +28,8 @@ const json& member(const json& content, const char* name, const std::string& whe
 }
 
 const std::string& string_member(const json& content, const char* name, const std::string& where) {
-  const json& value = member(content, name, where);
-  if (!value.is_string()) {
-    fail(ErrorKind::data, "{}: \"{}\" should be a string, not {}", where, name, value.type_name());
-  }
-  return value.get_ref<const std::string&>();
+  member(content, name, where);  // it must be there
+  return text_member(content, name, where);
 }
 
 void check_version(const json& content, const std::string& where) {

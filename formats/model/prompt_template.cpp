@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/quality/unicode.h"
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
 #include "formats/model/named_templates.h"
@@ -12,15 +13,6 @@ namespace gist {
 namespace {
 
 constexpr std::string_view ascii_white_space = " \t\n\v\f\r";
-
-const std::string& string_member(const nlohmann::json& piece, const char* name,
-                                 const std::string& place) {
-  const nlohmann::json& value = piece.at(name);
-  if (!value.is_string()) {
-    fail(ErrorKind::data, "{}: \"{}\" should be a string, not {}", place, name, value.type_name());
-  }
-  return value.get_ref<const std::string&>();
-}
 
 std::int32_t required(std::optional<std::int32_t> id, std::string_view name,
                       const Tokenizer& tokenizer) {
@@ -32,13 +24,7 @@ std::int32_t required(std::optional<std::int32_t> id, std::string_view name,
   return *id;
 }
 
-/// What counts as white space where text is stripped as Python's str.strip and Jinja's trim do.
-bool unicode_white_space(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
-         c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-         c == 0x205F || c == 0x3000;
-}
-
+/// Strips as Python's str.strip and Jinja's trim do.
 std::string strip_unicode(std::string_view text) {
   std::string_view rest = text;
   std::size_t begin = text.size(), end = 0;
@@ -46,7 +32,7 @@ std::string strip_unicode(std::string_view text) {
     const std::size_t at = text.size() - rest.size();
     char32_t c = 0;
     next_character(rest, c);
-    if (unicode_white_space(c)) continue;
+    if (is_white_space(c)) continue;
     begin = std::min(begin, at);
     end = text.size() - rest.size();
   }
@@ -107,17 +93,17 @@ PromptTemplate::Piece PromptTemplate::parse_piece(const nlohmann::json& piece,
     result.kind = Piece::Kind::eos;
   } else if (piece.is_object() && piece.size() == 1 && piece.contains("piece")) {
     result.kind = Piece::Kind::piece;
-    result.name = string_member(piece, "piece", place);
+    result.name = text_member(piece, "piece", place);
   } else if (piece.is_object() && piece.size() == 1 && piece.contains("token")) {
     result.kind = Piece::Kind::token;
-    result.name = string_member(piece, "token", place);
+    result.name = text_member(piece, "token", place);
   } else if (piece.is_object() && piece.contains("text") &&
              piece.size() == 1 + piece.count("else") + piece.count("strip")) {
     result.kind = Piece::Kind::text;
     if (piece.contains("strip")) result.strip = parse_strip(piece, place);
-    result.text = parse_pattern(string_member(piece, "text", place), place);
+    result.text = parse_pattern(text_member(piece, "text", place), place);
     if (piece.contains("else")) {
-      result.otherwise = parse_pattern(string_member(piece, "else", place), place);
+      result.otherwise = parse_pattern(text_member(piece, "else", place), place);
     }
   } else {
     fail(ErrorKind::data,
@@ -130,7 +116,7 @@ PromptTemplate::Piece PromptTemplate::parse_piece(const nlohmann::json& piece,
 
 PromptTemplate::Strip PromptTemplate::parse_strip(const nlohmann::json& piece,
                                                   const std::string& place) {
-  const std::string& name = string_member(piece, "strip", place);
+  const std::string& name = text_member(piece, "strip", place);
   if (name == "text") return Strip::text;
   if (name == "fields") return Strip::fields;
   if (name == "none") return Strip::none;

@@ -16,6 +16,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "formats/files/text.h"
+
 namespace sentencepiece {
 class SentencePieceProcessor;
 }
@@ -53,13 +55,7 @@ class WordEncoder {
   std::vector<std::int32_t> encode(std::string_view text) const;
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>{}(text);
-    }
-  };
-  using Words = std::unordered_map<std::string, std::vector<int>, Hash, std::equal_to<>>;
+  using Words = std::unordered_map<std::string, std::vector<int>, TextHash, std::equal_to<>>;
 
   std::size_t end_of_part(std::string_view text, std::size_t begin) const;
   std::vector<int> encode_part(std::string_view part) const;

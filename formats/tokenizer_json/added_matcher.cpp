@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "formats/files/text.h"
+#include "core/utf8.h"
 #include "formats/tokenizer_json/unicode.h"
 
 namespace gist {
@@ -24,7 +24,7 @@ bool inside_of_word(std::string_view text, Span match) {
   }
   if (match.end == text.size()) return false;
   const std::string_view after = text.substr(match.end);
-  return is_word_character(after.substr(0, std::max<std::size_t>(1, character_bytes(after))));
+  return is_word_character(after.substr(0, first_character(after).bytes));
 }
 
 }  // namespace

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <queue>
+#include <utility>
 
+#include "core/utf8.h"
 #include "formats/files/text.h"
 #include "kernels/error.h"
 
@@ -74,27 +76,24 @@ BpeModel::BpeModel(const JsonPart& part) : place_(part.place()) {
   unk_ = find(unk_name_);
   cuts_at_spaces_ = !ignore_merges_ && prefix_.empty() && suffix_.empty() &&
                     find(space).has_value() && pieces_end_before_spaces();
-  for (int byte = 0; byte < 256; ++byte) {
-    bytes_.push_back(find(fmt::format("<0x{:02X}>", byte)).value_or(-1));
-  }
 }
 
 void BpeModel::read_vocabulary(const JsonPart& vocab) {
   if (!vocab.value().is_object() || vocab.value().empty()) vocab.refuse("an object of pieces");
   const std::size_t count = vocab.value().size();
-  pieces_.resize(count);
-  ids_.reserve(count);
+  std::vector<std::string> by_id(count);
   for (const auto& [piece, number] : vocab.value().items()) {
     const JsonPart id(number, vocab.place() + "." + in_quotes(piece));
     const auto at = static_cast<std::size_t>(
         id.integer(0, std::min<std::int64_t>(most_tokens, static_cast<std::int64_t>(count)) - 1));
-    if (!pieces_[at].empty()) {
-      fail(ErrorKind::data, "{}: has the id {} of {}", id.place(), at, in_quotes(pieces_[at]));
+    if (!by_id[at].empty()) {
+      fail(ErrorKind::data, "{}: has the id {} of {}", id.place(), at, in_quotes(by_id[at]));
     }
     if (piece.empty()) id.refuse("no empty piece");
-    pieces_[at] = piece;
-    ids_.emplace(piece, static_cast<std::int32_t>(at));
+    by_id[at] = piece;
   }
+  for (std::string& piece : by_id) table_.add(std::move(piece));
+  table_.find_bytes();
 }
 
 void BpeModel::read_merges(const JsonPart& merges) {
@@ -117,7 +116,7 @@ void BpeModel::read_merges(const JsonPart& merges) {
 }
 
 bool BpeModel::pieces_end_before_spaces() const {
-  return std::all_of(pieces_.begin(), pieces_.end(),
+  return std::all_of(pieces().begin(), pieces().end(),
                      [](const std::string& piece) { return first_space(piece) == piece.size(); });
 }
 
@@ -125,35 +124,15 @@ std::size_t BpeModel::part_bytes(std::string_view word) const {
   return cuts_at_spaces_ ? first_space(word) : word.size();
 }
 
-std::optional<std::int32_t> BpeModel::find(std::string_view piece) const {
-  const auto found = ids_.find(piece);
-  return found == ids_.end() ? std::nullopt : std::optional(found->second);
-}
-
 void BpeModel::exclude(const std::vector<bool>& ids) {
-  excluded_ = ids;
-  std::erase_if(merges_, [&](const auto& merge) {
-    const auto id = static_cast<std::size_t>(merge.second.id);
-    return id < excluded_.size() && excluded_[id];
-  });
+  table_.exclude(ids);
+  std::erase_if(merges_, [&](const auto& merge) { return table_.is_excluded(merge.second.id); });
 }
 
 /// What text may become.
 std::optional<std::int32_t> BpeModel::from_text(std::string_view piece) const {
   const std::optional<std::int32_t> id = find(piece);
-  const bool is_excluded = id && static_cast<std::size_t>(*id) < excluded_.size() &&
-                           excluded_[static_cast<std::size_t>(*id)];
-  return is_excluded ? std::nullopt : id;
-}
-
-/// Whether there is a token for each byte.
-bool BpeModel::append_bytes(std::string_view character, std::vector<Symbol>& symbols) const {
-  const auto id_of = [&](char byte) { return bytes_[static_cast<unsigned char>(byte)]; };
-  const bool all =
-      std::all_of(character.begin(), character.end(), [&](char byte) { return id_of(byte) >= 0; });
-  if (!all) return false;
-  for (const char byte : character) symbols.push_back({id_of(byte), -1, -1, true});
-  return true;
+  return id && table_.is_excluded(*id) ? std::nullopt : id;
 }
 
 std::vector<BpeModel::Symbol> BpeModel::symbols_of(std::string_view word) const {
@@ -165,7 +144,7 @@ std::vector<BpeModel::Symbol> BpeModel::symbols_of(std::string_view word) const 
     unknown = 0;
   };
   for (std::string_view rest = word; !rest.empty();) {
-    const std::size_t bytes = std::max<std::size_t>(1, character_bytes(rest));
+    const std::size_t bytes = first_character(rest).bytes;
     const bool is_first = rest.size() == word.size(), is_last = rest.size() == bytes;
     const std::string_view character = rest.substr(0, bytes);
     rest.remove_prefix(bytes);
@@ -179,7 +158,8 @@ std::vector<BpeModel::Symbol> BpeModel::symbols_of(std::string_view word) const 
       symbols.push_back({*id, -1, -1, true});
       continue;
     }
-    if (byte_fallback_ && append_bytes(marked, symbols)) continue;
+    const auto append = [&](std::int32_t id) { symbols.push_back({id, -1, -1, true}); };
+    if (byte_fallback_ && table_.spell(marked, append)) continue;
     if (unk_name_.empty()) continue;  // as PyPI's tokenizers, which drops it
     if (!unk_) {
       fail(ErrorKind::data, "{}: the vocabulary can't spell {}, and doesn't have its unk_token {}",

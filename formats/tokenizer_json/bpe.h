@@ -10,12 +10,9 @@
 #include <vector>
 
 #include "formats/tokenizer_json/json_part.h"
-#include "formats/tokenizer_json/word_cache.h"
+#include "formats/tokenizer_json/piece_table.h"
 
 namespace gist {
-
-/// The most tokens that a vocabulary may have.
-constexpr std::int64_t most_tokens = std::int64_t{1} << 24;
 
 class BpeModel {
  public:
@@ -23,8 +20,8 @@ class BpeModel {
   /// that aren't 0 .. n - 1, and merges of what isn't in the vocabulary.
   explicit BpeModel(const JsonPart& part);
 
-  const std::vector<std::string>& pieces() const { return pieces_; }
-  std::optional<std::int32_t> find(std::string_view piece) const;
+  const std::vector<std::string>& pieces() const { return table_.pieces(); }
+  std::optional<std::int32_t> find(std::string_view piece) const { return table_.find(piece); }
   std::optional<std::int32_t> unk() const { return unk_; }
 
   /// These pieces are never the result of text, unless they are one character.
@@ -55,16 +52,12 @@ class BpeModel {
   bool pieces_end_before_spaces() const;
   std::optional<std::int32_t> from_text(std::string_view piece) const;
   std::vector<Symbol> symbols_of(std::string_view word) const;
-  bool append_bytes(std::string_view character, std::vector<Symbol>& symbols) const;
   const Merge* merge_of(std::int32_t left, std::int32_t right) const;
   void merge_all(std::vector<Symbol>& symbols) const;
 
   std::string place_;
-  std::vector<std::string> pieces_;
-  std::unordered_map<std::string, std::int32_t, TextHash, std::equal_to<>> ids_;
+  PieceTable table_;
   std::unordered_map<std::uint64_t, Merge> merges_;  // by both ids
-  std::vector<bool> excluded_;                       // empty, or by id
-  std::vector<std::int32_t> bytes_;                  // ids of <0x00> ...; -1 where there is none
   std::string prefix_, suffix_;  // of what doesn't begin a word, of what ends one
   std::string unk_name_;
   std::optional<std::int32_t> unk_;

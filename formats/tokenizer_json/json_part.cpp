@@ -59,7 +59,7 @@ std::string JsonPart::text() const {
 
 std::string JsonPart::character() const {
   std::string text = value_->is_string() ? value_->get<std::string>() : std::string();
-  if (text.empty() || character_bytes(text) != text.size()) refuse("one character");
+  if (text.empty() || !is_one_character(text)) refuse("one character");
   return text;
 }
 

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "core/utf8.h"
+#include "formats/files/base64.h"
 #include "formats/files/text.h"
 #include "formats/tokenizer_json/unicode.h"
 #include "kernels/error.h"
@@ -17,7 +19,7 @@ constexpr const char* known_normalizers =
     "Sequence, NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace, Strip and Precompiled";
 
 std::size_t first_character_bytes(const std::string& text) {
-  return text.empty() ? 0 : std::max<std::size_t>(1, character_bytes(text));
+  return text.empty() ? 0 : first_character(text).bytes;
 }
 
 /// Bytes of the first grapheme cluster (Unicode Standard Annex 29).
@@ -40,38 +42,14 @@ std::size_t grapheme_bytes(std::string_view text) {
   return text.size() - rest.size();
 }
 
-/// Base64 (RFC 4648, section 4), padded.
-std::string base64_decoded(const std::string& text, const JsonPart& part) {
-  constexpr std::string_view letters =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const std::size_t end = std::min(text.find('='), text.size());
-  if (text.size() % 4 != 0 || text.size() - end > 2 ||
-      text.find_first_not_of('=', end) != std::string::npos) {
-    part.refuse("base64");
-  }
-  std::string bytes;
-  bytes.reserve(text.size() / 4 * 3);
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char letter : std::string_view(text).substr(0, end)) {
-    const std::size_t value = letters.find(letter);
-    if (value == std::string_view::npos) part.refuse("base64");
-    bits = bits << 6U | static_cast<std::uint32_t>(value);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    bytes += static_cast<char>(bits >> count & 0xFFU);
-  }
-  return bytes;
-}
-
 std::shared_ptr<const Charsmap> charsmap_in(const JsonPart& part) {
   const JsonPart map = part.member("precompiled_charsmap");
   if (map.is_null()) return nullptr;
-  const std::string bytes = base64_decoded(map.text(), map);
-  if (bytes.empty()) return nullptr;
+  const std::optional<std::string> bytes = bytes_of_base64(map.text());
+  if (!bytes) map.refuse("base64");
+  if (bytes->empty()) return nullptr;
   std::string fault;
-  auto charsmap = Charsmap::open(bytes, fault);
+  auto charsmap = Charsmap::open(*bytes, fault);
   if (!charsmap) fail(ErrorKind::data, "{}: {}", map.place(), fault);
   return std::make_shared<const Charsmap>(std::move(*charsmap));
 }

@@ -1,6 +1,6 @@
 #include "formats/tokenizer_json/post_processor.h"
 
-#include "formats/tokenizer_json/bpe.h"
+#include "formats/tokenizer_json/piece_table.h"
 
 namespace gist {
 namespace {

@@ -5,6 +5,7 @@
 #include <array>
 #include <mutex>
 
+#include "core/utf8.h"
 #include "formats/files/text.h"
 #include "formats/tokenizer_json/known_regex.h"
 #include "kernels/error.h"
@@ -120,7 +121,7 @@ void TextPattern::find_regex(std::string_view text, std::vector<Span>& matches) 
     const auto first = static_cast<std::size_t>(groups.region->beg[0]);
     const auto last = static_cast<std::size_t>(groups.region->end[0]);
     if (first == last && last == last_end) {  // nothing, right behind a match: isn't one
-      from += from < text.size() ? std::max<std::size_t>(1, character_bytes(text.substr(from))) : 1;
+      from += from < text.size() ? first_character(text.substr(from)).bytes : 1;
       continue;
     }
     matches.push_back({first, last});

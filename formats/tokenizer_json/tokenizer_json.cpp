@@ -5,7 +5,7 @@
 #include <utility>
 #include <variant>
 
-#include "formats/files/text.h"
+#include "core/utf8.h"
 #include "formats/tokenizer_json/added_matcher.h"
 #include "formats/tokenizer_json/bpe.h"
 #include "formats/tokenizer_json/json_part.h"
@@ -90,8 +90,7 @@ struct TokenizerJson::Impl {
   /// Between added tokens that are found in the text as it is; `first`: the text begins so.
   void encode_between(std::string_view text, bool first, WordCache::Lease& words,
                       std::vector<std::int32_t>& ids) const {
-    NormalText normal{std::string(text),
-                      first ? std::max<std::size_t>(1, character_bytes(text)) : 0};
+    NormalText normal{std::string(text), first ? first_character(text).bytes : 0};
     normalizer.apply(normal);
     for (const AddedPart& part : in_normal_text.parts(normal.text)) {
       if (part.token != nullptr) {

@@ -2,6 +2,7 @@
 
 #include <utf8proc.h>
 
+#include "core/quality/unicode.h"
 #include "core/utf8.h"
 #include "formats/files/text.h"
 
@@ -13,9 +14,7 @@ constexpr std::string_view replacement_text = "\xEF\xBF\xBD";
 }  // namespace
 
 bool is_unicode_white_space(char32_t c) {
-  return c == ' ' || (c >= 0x09 && c <= 0x0D) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
-         c == 0x3000;
+  return is_white_space(c) && (c < 0x1C || c > 0x1F);  // which Python counts, too
 }
 
 bool is_numeric(char32_t c) {
@@ -61,8 +60,7 @@ std::size_t white_space_at_end(std::string_view text) {
 
 std::size_t last_character_bytes(std::string_view text) {
   std::size_t bytes = 1;
-  while (bytes < 4 && bytes < text.size() &&
-         (static_cast<unsigned char>(text[text.size() - bytes]) & 0xC0) == 0x80) {
+  while (bytes < 4 && bytes < text.size() && !begins_character(text[text.size() - bytes])) {
     ++bytes;
   }
   return bytes;

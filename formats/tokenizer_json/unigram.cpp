@@ -1,10 +1,12 @@
 #include "formats/tokenizer_json/unigram.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
+#include <utility>
 
+#include "core/utf8.h"
 #include "formats/files/text.h"
-#include "formats/tokenizer_json/bpe.h"
 #include "formats/tokenizer_json/text_pattern.h"
 #include "kernels/error.h"
 
@@ -31,61 +33,43 @@ UnigramModel::UnigramModel(const JsonPart& part) : place_(part.place()) {
   for (const JsonPart& entry : vocab.items()) {
     const std::vector<JsonPart> both = entry.items();
     if (both.size() != 2) entry.refuse("a piece and its score");
-    const auto id = static_cast<std::int32_t>(pieces_.size());
-    if (id == most_tokens) vocab.refuse("fewer pieces");
-    pieces_.push_back(both[0].text());
-    if (pieces_.back().empty()) entry.refuse("no empty piece");
+    if (std::ssize(scores_) == most_tokens) vocab.refuse("fewer pieces");
+    std::string piece = both[0].text();
+    if (piece.empty()) entry.refuse("no empty piece");
     scores_.push_back(both[1].number());
     least = std::min(least, scores_.back());
-    if (!ids_.emplace(pieces_.back(), id).second) entry.refuse("each piece once");
+    if (!table_.add(std::move(piece))) entry.refuse("each piece once");
   }
-  if (pieces_.empty()) vocab.refuse("at least one piece");
+  if (pieces().empty()) vocab.refuse("at least one piece");
   unk_score_ = least - unk_penalty;
   const JsonPart unk = part.member("unk_id");
   if (!unk.is_null()) {
-    unk_ = static_cast<std::int32_t>(unk.integer(0, static_cast<std::int64_t>(pieces_.size()) - 1));
+    unk_ = static_cast<std::int32_t>(unk.integer(0, std::ssize(pieces()) - 1));
   }
-  for (int byte = 0; byte < 256; ++byte) {
-    bytes_.push_back(find(fmt::format("<0x{:02X}>", byte)).value_or(-1));
-  }
-  build_trie({});
+  table_.find_bytes();
 }
 
-void UnigramModel::build_trie(const std::vector<bool>& excluded) {
+bool UnigramModel::may_be_text(std::int32_t id) const {
+  return !table_.is_excluded(id) || is_one_character(pieces()[static_cast<std::size_t>(id)]);
+}
+
+void UnigramModel::exclude(const std::vector<bool>& ids) {
+  table_.exclude(ids);
   std::vector<std::pair<std::string_view, std::int32_t>> keys;
-  keys.reserve(pieces_.size());
-  for (std::size_t id = 0; id < pieces_.size(); ++id) {
-    const bool is_character = character_bytes(pieces_[id]) == pieces_[id].size();
-    if (id < excluded.size() && excluded[id] && !is_character) continue;
-    keys.emplace_back(pieces_[id], static_cast<std::int32_t>(id));
+  keys.reserve(pieces().size());
+  for (std::int32_t id = 0; id < std::ssize(pieces()); ++id) {
+    if (may_be_text(id)) keys.emplace_back(pieces()[static_cast<std::size_t>(id)], id);
   }
   trie_ = ByteTrie(std::move(keys));
 }
 
-std::optional<std::int32_t> UnigramModel::find(std::string_view piece) const {
-  const auto found = ids_.find(piece);
-  return found == ids_.end() ? std::nullopt : std::optional(found->second);
-}
-
-void UnigramModel::exclude(const std::vector<bool>& ids) {
-  excluded_ = ids;
-  build_trie(ids);
-}
-
 /// Of a piece, or of characters in a row that no piece spells.
 void UnigramModel::append(std::string_view piece, std::vector<std::int32_t>& ids) const {
-  std::optional<std::int32_t> id = find(piece);
-  if (id && static_cast<std::size_t>(*id) < excluded_.size() &&
-      excluded_[static_cast<std::size_t>(*id)] && character_bytes(piece) != piece.size()) {
-    id.reset();
-  }
-  const auto id_of = [&](char byte) { return bytes_[static_cast<unsigned char>(byte)]; };
-  if (id) {
+  const std::optional<std::int32_t> id = find(piece);
+  if (id && may_be_text(*id)) {
     ids.push_back(*id);
-  } else if (byte_fallback_ &&
-             std::all_of(piece.begin(), piece.end(), [&](char byte) { return id_of(byte) >= 0; })) {
-    for (const char byte : piece) ids.push_back(id_of(byte));
-  } else {
+  } else if (!byte_fallback_ ||
+             !table_.spell(piece, [&](std::int32_t byte) { ids.push_back(byte); })) {
     ids.push_back(*unk_);
   }
 }
@@ -100,7 +84,7 @@ void UnigramModel::encode(std::string_view word, std::vector<std::int32_t>& ids)
   };
   for (std::size_t at = 0; at < word.size();) {
     const std::string_view rest = word.substr(at);
-    const std::size_t character = std::max<std::size_t>(1, character_bytes(rest));
+    const std::size_t character = first_character(rest).bytes;
     const double here = best[at].score;
     bool spelled = false;
     trie_.each_prefix(rest, [&](std::size_t bytes, std::int32_t id) {

@@ -6,12 +6,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "formats/tokenizer_json/byte_trie.h"
 #include "formats/tokenizer_json/json_part.h"
-#include "formats/tokenizer_json/word_cache.h"
+#include "formats/tokenizer_json/piece_table.h"
 
 namespace gist {
 
@@ -21,11 +20,12 @@ class UnigramModel {
   /// a piece that is listed twice.
   explicit UnigramModel(const JsonPart& part);
 
-  const std::vector<std::string>& pieces() const { return pieces_; }
-  std::optional<std::int32_t> find(std::string_view piece) const;
+  const std::vector<std::string>& pieces() const { return table_.pieces(); }
+  std::optional<std::int32_t> find(std::string_view piece) const { return table_.find(piece); }
   std::optional<std::int32_t> unk() const { return unk_; }
 
-  /// These pieces are never the result of text, unless they are one character.
+  /// These pieces are never the result of text, unless they are one character. To be called before
+  /// `encode`.
   void exclude(const std::vector<bool>& ids);
 
   /// All of it: scores are summed over the whole word.
@@ -36,16 +36,13 @@ class UnigramModel {
   void encode(std::string_view word, std::vector<std::int32_t>& ids) const;
 
  private:
-  void build_trie(const std::vector<bool>& excluded);
+  bool may_be_text(std::int32_t id) const;
   void append(std::string_view piece, std::vector<std::int32_t>& ids) const;
 
   std::string place_;
-  std::vector<std::string> pieces_;
+  PieceTable table_;
   std::vector<double> scores_;
-  std::unordered_map<std::string, std::int32_t, TextHash, std::equal_to<>> ids_;
-  ByteTrie trie_;                    // of what text may become
-  std::vector<std::int32_t> bytes_;  // ids of <0x00> ...; -1 where there is none
-  std::vector<bool> excluded_;       // empty, or by id
+  ByteTrie trie_;  // of what text may become; `exclude` makes it
   double unk_score_ = 0;
   std::optional<std::int32_t> unk_;
   bool byte_fallback_ = false;

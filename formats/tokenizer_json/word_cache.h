@@ -16,13 +16,6 @@
 
 namespace gist {
 
-struct TextHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view text) const {
-    return std::hash<std::string_view>{}(text);
-  }
-};
-
 /// Each call borrows one of the tables, so that threads don't wait for each other: there are as many
 /// as calls have run at once.
 class WordCache {

@@ -37,7 +37,7 @@ Tensor logits(const Model& model, const Tensor& hidden, Workspace& memory) {
   model.backend().run(ops::Gemm{.x = hidden, .w = matrix, .bias = bias, .y = result});
   if (head.scale != 1 || head.soft_cap != 0) {
     model.backend().run(
-        ops::ScaleAndCap{.x = result, .scale = head.scale, .soft_cap = head.soft_cap});
+        ops::ScaleAndCap{.x = result, .scale = head.scale, .soft_cap = head.soft_cap, .y = result});
   }
   return result;
 }

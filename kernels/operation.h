@@ -17,11 +17,13 @@
 #include "kernels/ops/adamw.h"
 #include "kernels/ops/add.h"
 #include "kernels/ops/attention.h"
+#include "kernels/ops/columns.h"
 #include "kernels/ops/cross_entropy.h"
 #include "kernels/ops/dropout.h"
 #include "kernels/ops/embedding.h"
 #include "kernels/ops/gated_activation.h"
 #include "kernels/ops/gemm.h"
+#include "kernels/ops/layer_norm.h"
 #include "kernels/ops/norm.h"
 #include "kernels/ops/rms_norm.h"
 #include "kernels/ops/rotate.h"
@@ -38,9 +40,10 @@ using OneOf = std::variant<const Ops*...>;
 /// A call of any operation, where its caller keeps it.
 using Operation =
     OneOf<ops::Activation, ops::ActivationBackward, ops::Adamw, ops::Add, ops::Attention,
-          ops::AttentionBackward, ops::Dropout, ops::Embedding, ops::EmbeddingBackward,
-          ops::GatedActivation, ops::GatedActivationBackward, ops::GatherRows, ops::Gemm,
-          ops::GemmInputGradient, ops::GemmWeightGradient, ops::LinearCrossEntropy,
+          ops::AttentionBackward, ops::Columns, ops::ColumnsBackward, ops::Dropout, ops::Embedding,
+          ops::EmbeddingBackward, ops::GatedActivation, ops::GatedActivationBackward,
+          ops::GatherRows, ops::Gemm, ops::GemmInputGradient, ops::GemmWeightGradient,
+          ops::LayerNorm, ops::LayerNormBackward, ops::LinearCrossEntropy,
           ops::LinearCrossEntropyGradient, ops::Norm, ops::RmsNorm, ops::RmsNormBackward,
           ops::Rotate, ops::Rotation, ops::Sample, ops::ScaleAndCap, ops::ScatterRows, ops::Zero>;
 

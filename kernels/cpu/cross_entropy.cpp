@@ -17,8 +17,8 @@ namespace gist::cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// x[n] = soft_cap * tanh(scale x / soft_cap), or scale x where soft_cap is 0
-void scale_and_cap_values(float* x, std::int64_t n, float scale, float soft_cap) {
+/// y[n] = soft_cap * tanh(scale x / soft_cap), or scale x where soft_cap is 0; y may be x
+void scale_and_cap_values(const float* x, std::int64_t n, float scale, float soft_cap, float* y) {
   const hn::ScalableTag<float> tag;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
   const auto factor = hn::Set(tag, soft_cap > 0 ? scale / soft_cap : scale);
@@ -26,10 +26,10 @@ void scale_and_cap_values(float* x, std::int64_t n, float scale, float soft_cap)
   std::int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     const auto scaled = hn::Mul(hn::LoadU(tag, x + i), factor);
-    hn::StoreU(soft_cap > 0 ? hn::Mul(cap, hn::Tanh(tag, scaled)) : scaled, tag, x + i);
+    hn::StoreU(soft_cap > 0 ? hn::Mul(cap, hn::Tanh(tag, scaled)) : scaled, tag, y + i);
   }
   for (; i < n; ++i) {
-    x[i] = soft_cap > 0 ? soft_cap * std::tanh(x[i] * (scale / soft_cap)) : x[i] * scale;
+    y[i] = soft_cap > 0 ? soft_cap * std::tanh(x[i] * (scale / soft_cap)) : x[i] * scale;
   }
 }
 
@@ -131,11 +131,12 @@ std::int64_t chunk_rows(std::int64_t rows, std::int64_t vocabulary) {
 }  // namespace
 
 void compute(const ops::ScaleAndCap& op, Context& context) {
-  auto* values = static_cast<float*>(op.x.data);
+  const auto* from = static_cast<const float*>(op.x.data);
+  auto* to = static_cast<float*>(op.y.data);
   const auto apply = HWY_DYNAMIC_DISPATCH(scale_and_cap_values);
   parallel_ranges(context.threads, op.x.shape.elements(), 16384,
                   [&](std::int64_t begin, std::int64_t end) {
-                    apply(values + begin, end - begin, op.scale, op.soft_cap);
+                    apply(from + begin, end - begin, op.scale, op.soft_cap, to + begin);
                   });
 }
 
@@ -160,7 +161,7 @@ void compute(const ops::LinearCrossEntropy& op, Context& context) {
                     [&](std::int64_t begin, std::int64_t end) {
                       for (std::int64_t i = begin; i < end; ++i) {
                         float* row = logits + i * vocabulary;
-                        if (scale != 1 || soft_cap > 0) cap(row, vocabulary, scale, soft_cap);
+                        if (scale != 1 || soft_cap > 0) cap(row, vocabulary, scale, soft_cap, row);
                         const float peak = largest(row, vocabulary);
                         const float log_sum = peak + std::log(sum(row, vocabulary, peak));
                         losses[first + i] = log_sum - row[label[first + i]];
@@ -198,7 +199,7 @@ void compute(const ops::LinearCrossEntropyGradient& op, Context& context) {
                     [&](std::int64_t begin, std::int64_t end) {
                       for (std::int64_t i = begin; i < end; ++i) {
                         float* row = logits + i * vocabulary;
-                        if (scale != 1 || soft_cap > 0) cap(row, vocabulary, scale, soft_cap);
+                        if (scale != 1 || soft_cap > 0) cap(row, vocabulary, scale, soft_cap, row);
                         const float peak = largest(row, vocabulary);
                         const float log_sum = peak + std::log(sum(row, vocabulary, peak));
                         float& wanted = row[label[first + i]];

@@ -32,47 +32,51 @@ float inverse_rms(const float* x, float eps, std::int64_t d) {
   return 1 / std::sqrt(sum / static_cast<float>(d) + eps) + sum * 0;
 }
 
-/// y[d] = x[d] / sqrt(mean(x^2) + eps) * weight[d]
-void normalise_row(const float* x, const float* weight, float eps, std::int64_t d, float* y) {
+/// y[d] = x[d] / sqrt(mean(x^2) + eps) * (offset + weight[d])
+void normalise_row(const float* x, const float* weight, float offset, float eps, std::int64_t d,
+                   float* y) {
   const hn::ScalableTag<float> tag;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
   const float factor = inverse_rms(x, eps, d);
   std::int64_t i = 0;
   const auto factors = hn::Set(tag, factor);
+  const auto offsets = hn::Set(tag, offset);
   for (; i + lanes <= d; i += lanes) {
     const auto normal = hn::Mul(hn::LoadU(tag, x + i), factors);
-    hn::StoreU(hn::Mul(normal, hn::LoadU(tag, weight + i)), tag, y + i);
+    hn::StoreU(hn::Mul(normal, hn::Add(offsets, hn::LoadU(tag, weight + i))), tag, y + i);
   }
-  for (; i < d; ++i) y[i] = x[i] * factor * weight[i];
+  for (; i < d; ++i) y[i] = x[i] * factor * (offset + weight[i]);
 }
 
-/// With r = 1 / rms(x): dx = r (weight dy - x r^2 mean(weight dy x)); dweight += dy x r.
-void normalise_row_backward(const float* x, const float* weight, float eps, const float* dy,
-                            std::int64_t d, float* dx, float* dweight) {
+/// With r = 1 / rms(x) and w = offset + weight: dx = r (w dy - x r^2 mean(w dy x)); dweight += dy x r.
+void normalise_row_backward(const float* x, const float* weight, float offset, float eps,
+                            const float* dy, std::int64_t d, float* dx, float* dweight) {
   const hn::ScalableTag<float> tag;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(tag));
   const float r = inverse_rms(x, eps, d);
   const auto rs = hn::Set(tag, r);
+  const auto offsets = hn::Set(tag, offset);
   auto dots = hn::Zero(tag);
   std::int64_t i = 0;
   for (; i + lanes <= d; i += lanes) {
     const auto product = hn::Mul(hn::LoadU(tag, dy + i), hn::LoadU(tag, x + i));
-    dots = hn::MulAdd(product, hn::LoadU(tag, weight + i), dots);
+    dots = hn::MulAdd(product, hn::Add(offsets, hn::LoadU(tag, weight + i)), dots);
     hn::StoreU(hn::MulAdd(product, rs, hn::LoadU(tag, dweight + i)), tag, dweight + i);
   }
   float dot = hn::GetLane(hn::SumOfLanes(tag, dots));
   for (; i < d; ++i) {
     const float product = dy[i] * x[i];
-    dot += product * weight[i];
+    dot += product * (offset + weight[i]);
     dweight[i] += product * r;
   }
   const float share = r * r * r * dot / static_cast<float>(d);
   const auto shares = hn::Set(tag, share);
   for (i = 0; i + lanes <= d; i += lanes) {
-    const auto direct = hn::Mul(rs, hn::Mul(hn::LoadU(tag, weight + i), hn::LoadU(tag, dy + i)));
+    const auto w = hn::Add(offsets, hn::LoadU(tag, weight + i));
+    const auto direct = hn::Mul(rs, hn::Mul(w, hn::LoadU(tag, dy + i)));
     hn::StoreU(hn::NegMulAdd(shares, hn::LoadU(tag, x + i), direct), tag, dx + i);
   }
-  for (; i < d; ++i) dx[i] = r * weight[i] * dy[i] - share * x[i];
+  for (; i < d; ++i) dx[i] = r * (offset + weight[i]) * dy[i] - share * x[i];
 }
 
 }  // namespace HWY_NAMESPACE
@@ -95,7 +99,7 @@ void compute(const ops::RmsNorm& op, Context& context) {
   parallel_ranges(context.threads, op.x.shape.elements() / d, 16384 / d + 1,
                   [&](std::int64_t begin, std::int64_t end) {
                     for (std::int64_t i = begin; i < end; ++i) {
-                      normalise(in + i * d, w, op.eps, d, out + i * d);
+                      normalise(in + i * d, w, op.weight_offset, op.eps, d, out + i * d);
                     }
                   });
 }
@@ -119,7 +123,7 @@ void compute(const ops::RmsNormBackward& op, Context& context) {
       float* sum = sums + b * d;
       std::fill_n(sum, d, 0.0F);
       for (std::int64_t i = b * block_rows; i < std::min(m, (b + 1) * block_rows); ++i) {
-        backward(in + i * d, w, op.eps, dout + i * d, d, din + i * d, sum);
+        backward(in + i * d, w, op.weight_offset, op.eps, dout + i * d, d, din + i * d, sum);
       }
     }
   });

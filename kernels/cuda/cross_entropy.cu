@@ -22,9 +22,10 @@ __device__ float capped(float x, float scale, float soft_cap) {
   return soft_cap > 0 ? soft_cap * tanhf(x * (scale / soft_cap)) : x * scale;
 }
 
-__global__ void scale_and_cap_kernel(float* x, std::int64_t n, float scale, float soft_cap) {
+__global__ void scale_and_cap_kernel(const float* x, std::int64_t n, float scale, float soft_cap,
+                                     float* y) {
   for (std::int64_t i = first_element(); i < n; i += element_step()) {
-    x[i] = capped(x[i], scale, soft_cap);
+    y[i] = capped(x[i], scale, soft_cap);
   }
 }
 
@@ -127,10 +128,10 @@ void lose(Device& device, const Tensor& logits, const LossSpec& spec, const Tens
 }  // namespace
 
 void compute(const ops::ScaleAndCap& op, Context& context) {
-  if (!context.begin(op.name, op.x)) return;
+  if (!context.begin(op.name, op.y)) return;
   const std::int64_t n = op.x.shape.elements();
   launch(context.device, elementwise_grid(context.device, n), scale_and_cap_kernel,
-         data_of<float>(op.x), n, op.scale, op.soft_cap);
+         data_of<const float>(op.x), n, op.scale, op.soft_cap, data_of<float>(op.y));
 }
 
 void compute(const ops::LinearCrossEntropy& op, Context& context) {

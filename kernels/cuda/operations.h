@@ -40,6 +40,10 @@ void compute(const ops::Add& op, Context& context);
 void compute(const ops::Attention& op, Context& context);
 /// Context::dtype is that of the factors of products.
 void compute(const ops::AttentionBackward& op, Context& context);
+/// 8 bytes an element of the blocks.
+void compute(const ops::Columns& op, Context& context);
+/// 12 bytes an element of the blocks, besides 4 m w that are zeroed first.
+void compute(const ops::ColumnsBackward& op, Context& context);
 /// 8 bytes an element.
 void compute(const ops::Dropout& op, Context& context);
 /// 4 m d bytes written, as many read (fewer for tables in half precision).
@@ -57,6 +61,10 @@ void compute(const ops::GatherRows& op, Context& context);
 void compute(const ops::Gemm& op, Context& context);
 void compute(const ops::GemmInputGradient& op, Context& context);
 void compute(const ops::GemmWeightGradient& op, Context& context);
+/// 8 m d bytes.
+void compute(const ops::LayerNorm& op, Context& context);
+/// 12 m d bytes, and 8 m d for the weight's gradient.
+void compute(const ops::LayerNormBackward& op, Context& context);
 /// 2 m d vocabulary FLOPs; the logits of a chunk of rows are written and read twice.
 void compute(const ops::LinearCrossEntropy& op, Context& context);
 /// 6 m d vocabulary FLOPs.

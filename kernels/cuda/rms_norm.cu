@@ -16,19 +16,22 @@ __device__ float inverse_rms(const float* x, std::int64_t d, float eps, SharedAr
 }
 
 /// A block a row.
-__global__ void rms_norm_kernel(const float* x, const float* weight, std::int64_t d, float eps,
-                                float* y) {
+__global__ void rms_norm_kernel(const float* x, const float* weight, float offset, std::int64_t d,
+                                float eps, float* y) {
   SharedMemory memory;
   const float* from = x + blockIdx.x * d;
   float* to = y + blockIdx.x * d;
   const float factor = inverse_rms(from, d, eps, memory.take<float>(warp_size));
-  for (std::int64_t i = threadIdx.x; i < d; i += blockDim.x) to[i] = from[i] * factor * weight[i];
+  for (std::int64_t i = threadIdx.x; i < d; i += blockDim.x) {
+    to[i] = from[i] * factor * (offset + weight[i]);
+  }
 }
 
-/// With r = 1 / rms(x): dx = r (weight dy - x r^2 mean(weight dy x)); the row's part of the
-/// weight's gradient, dy x r, goes to products[row, d]. dx may be dy.
-__global__ void rms_norm_backward_kernel(const float* x, const float* weight, const float* dy,
-                                         std::int64_t d, float eps, float* dx, float* products) {
+/// With r = 1 / rms(x) and w = offset + weight: dx = r (w dy - x r^2 mean(w dy x)); the row's part of
+/// the weight's gradient, dy x r, goes to products[row, d]. dx may be dy.
+__global__ void rms_norm_backward_kernel(const float* x, const float* weight, float offset,
+                                         const float* dy, std::int64_t d, float eps, float* dx,
+                                         float* products) {
   SharedMemory memory;
   const SharedArray<float> parts = memory.take<float>(warp_size);
   const std::int64_t row = blockIdx.x;
@@ -38,12 +41,12 @@ __global__ void rms_norm_backward_kernel(const float* x, const float* weight, co
   float dot = 0;
   for (std::int64_t i = threadIdx.x; i < d; i += blockDim.x) {
     const float product = dout[i] * in[i];
-    dot += product * weight[i];
+    dot += product * (offset + weight[i]);
     products[row * d + i] = product * r;
   }
   const float share = r * r * r * reduce_block<Sum>(dot, parts) / static_cast<float>(d);
   for (std::int64_t i = threadIdx.x; i < d; i += blockDim.x) {
-    dx[row * d + i] = r * weight[i] * dout[i] - share * in[i];
+    dx[row * d + i] = r * (offset + weight[i]) * dout[i] - share * in[i];
   }
 }
 
@@ -58,7 +61,7 @@ void compute(const ops::RmsNorm& op, Context& context) {
   if (!context.begin(op.name, op.y)) return;
   const std::int64_t d = op.weight.shape[0];
   launch(context.device, a_block_a_row(op.x.shape.elements() / d), rms_norm_kernel,
-         data_of<const float>(op.x), data_of<const float>(op.weight), d, op.eps,
+         data_of<const float>(op.x), data_of<const float>(op.weight), op.weight_offset, d, op.eps,
          data_of<float>(op.y));
 }
 
@@ -68,7 +71,7 @@ void compute(const ops::RmsNormBackward& op, Context& context) {
   const std::int64_t rows = op.x.shape.elements() / d;
   float* product = context.scratch.reserve_array<float>(static_cast<std::size_t>(rows * d));
   launch(context.device, a_block_a_row(rows), rms_norm_backward_kernel, data_of<const float>(op.x),
-         data_of<const float>(op.weight), data_of<const float>(op.dy), d, op.eps,
+         data_of<const float>(op.weight), op.weight_offset, data_of<const float>(op.dy), d, op.eps,
          data_of<float>(op.dx), product);
   add_rows(context, product, rows, d, data_of<float>(op.dweight));
 }

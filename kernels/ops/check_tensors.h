@@ -63,9 +63,9 @@ inline void require_finite(std::string_view op, std::string_view name, float val
   }
 }
 
-inline void require_finite_scale(std::string_view op, float scale) {
-  if (!std::isfinite(scale)) {
-    fail(ErrorKind::internal, "{}: expected a finite scale; found {}", op, scale);
+inline void require_number(std::string_view op, std::string_view name, float value) {
+  if (!std::isfinite(value)) {
+    fail(ErrorKind::internal, "{}: expected {} to be a finite number; found {}", op, name, value);
   }
 }
 

@@ -21,7 +21,7 @@ void check(const LinearCrossEntropy& op) {
             {"loss", op.loss},
             {"best", op.best}});
   }
-  require_finite_scale(op.name, op.scale);
+  require_number(op.name, "scale", op.scale);
   require_finite(op.name, "soft_cap", op.soft_cap, false);
 }
 

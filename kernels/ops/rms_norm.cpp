@@ -12,6 +12,7 @@ void check(const RmsNorm& op) {
            {{"x", op.x}, {"weight", op.weight}, {"y", op.y}});
   }
   require_finite(op.name, "eps", op.eps, false);
+  require_number(op.name, "weight_offset", op.weight_offset);
 }
 
 void check(const RmsNormBackward& op) {
@@ -26,6 +27,7 @@ void check(const RmsNormBackward& op) {
             {"dweight", op.dweight}});
   }
   require_finite(op.name, "eps", op.eps, false);
+  require_number(op.name, "weight_offset", op.weight_offset);
 }
 
 OpCost cost(const RmsNorm& op) {

@@ -5,11 +5,13 @@
 
 namespace gist::ops {
 
-/// y[.., d] = x / sqrt(mean(x^2) + eps) * weight[d] (Zhang and Sennrich 2019).
+/// y[.., d] = x / sqrt(mean(x^2) + eps) * (weight_offset + weight[d]) (Zhang and Sennrich 2019; an
+/// offset of 1 is Gemma's).
 struct RmsNorm {
   static constexpr const char* name = "rms_norm";
   Tensor x;
   Tensor weight;
+  float weight_offset = 0;
   float eps;
   Tensor y;
 };
@@ -18,6 +20,7 @@ struct RmsNormBackward {
   static constexpr const char* name = "rms_norm_backward";
   Tensor x;
   Tensor weight;
+  float weight_offset = 0;
   float eps;
   Tensor dy;
   Tensor dx;

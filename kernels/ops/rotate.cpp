@@ -11,7 +11,7 @@ void check(const Rotation& op) {
     refuse(op.name, "positions i32 [m], inv_freq f32 [pairs] and rotation f32 [m, 2, pairs]",
            {{"positions", op.positions}, {"inv_freq", op.inv_freq}, {"rotation", op.rotation}});
   }
-  require_finite_scale(op.name, op.scale);
+  require_number(op.name, "scale", op.scale);
 }
 
 void check(const Rotate& op) {

@@ -5,13 +5,15 @@
 namespace gist::ops {
 
 void check(const ScaleAndCap& op) {
-  if (!is_f32(op.x, op.x.shape)) refuse(op.name, "x f32", {{"x", op.x}});
-  require_finite_scale(op.name, op.scale);
+  if (!is_f32(op.x, op.x.shape) || !is_f32(op.y, op.x.shape)) {
+    refuse(op.name, "x and y f32 of one shape", {{"x", op.x}, {"y", op.y}});
+  }
+  require_number(op.name, "scale", op.scale);
   require_finite(op.name, "soft_cap", op.soft_cap, false);
 }
 
 OpCost cost(const ScaleAndCap& op) {
-  return one_call((op.soft_cap > 0 ? 3 : 1) * op.x.shape.elements(), {&op.x}, {&op.x});
+  return one_call((op.soft_cap > 0 ? 3 : 1) * op.x.shape.elements(), {&op.x}, {&op.y});
 }
 
 }  // namespace gist::ops

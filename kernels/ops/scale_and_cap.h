@@ -5,12 +5,13 @@
 
 namespace gist::ops {
 
-/// x = soft_cap * tanh(scale x / soft_cap), or scale x where soft_cap is 0; in place.
+/// y = soft_cap * tanh(scale x / soft_cap), or scale x where soft_cap is 0.
 struct ScaleAndCap {
   static constexpr const char* name = "scale_and_cap";
   Tensor x;
   float scale = 1;
   float soft_cap = 0;
+  Tensor y;
 };
 
 void check(const ScaleAndCap& op);

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <functional>
+#include <limits>
 
 #include "kernels/meta/meta_backend.h"
 #include "tests/kernels/device_arrays.h"
@@ -112,10 +113,42 @@ TEST_P(Checks, RefuseTensorsThatDoNotFit) {
         .hidden = f32({5, 3}), .head = *w, .labels = i32({5}), .loss = f32({5}), .best = f32({5})});
   });
   expect_refused("scale_and_cap", [&] {
-    backend_->run(ops::ScaleAndCap{.x = i32({5}), .scale = 1, .soft_cap = 0});
+    backend_->run(ops::ScaleAndCap{.x = i32({5}), .scale = 1, .soft_cap = 0, .y = i32({5})});
   });
   expect_refused("scale_and_cap", [&] {
-    backend_->run(ops::ScaleAndCap{.x = f32({5}), .scale = 1, .soft_cap = -1});
+    backend_->run(ops::ScaleAndCap{.x = f32({5}), .scale = 1, .soft_cap = -1, .y = f32({5})});
+  });
+  expect_refused("rms_norm", [&] {
+    backend_->run(ops::RmsNorm{.x = f32({2, 3}),
+                               .weight = f32({3}),
+                               .weight_offset = std::numeric_limits<float>::infinity(),
+                               .eps = 0,
+                               .y = f32({2, 3})});
+  });
+  expect_refused("layer_norm", [&] {
+    backend_->run(ops::LayerNorm{
+        .x = f32({2, 3}), .weight = f32({2}), .bias = {}, .eps = 0, .y = f32({2, 3})});
+  });
+  expect_refused("layer_norm", [&] {
+    backend_->run(ops::LayerNorm{
+        .x = f32({2, 3}), .weight = {}, .bias = i32({3}), .eps = 0, .y = f32({2, 3})});
+  });
+  expect_refused("layer_norm_backward", [&] {
+    backend_->run(ops::LayerNormBackward{.x = f32({2, 3}),
+                                         .weight = f32({3}),
+                                         .eps = 0,
+                                         .dy = f32({2, 3}),
+                                         .dx = f32({2, 3}),
+                                         .dweight = {},
+                                         .dbias = {}});
+  });
+  expect_refused("columns", [&] {
+    backend_->run(
+        ops::Columns{.x = f32({2, 6}), .blocks = {.first = 4, .width = 3}, .y = f32({2, 3})});
+  });
+  expect_refused("columns_backward", [&] {
+    backend_->run(ops::ColumnsBackward{
+        .dy = f32({2, 2}), .blocks = {.first = 0, .width = 3}, .dx = f32({2, 6})});
   });
   expect_refused("sample", [&] {
     backend_->run(ops::Sample{.logits = f32({5, 3}), .uniform = f32({4}), .ids = i32({5})});

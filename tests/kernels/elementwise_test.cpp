@@ -28,6 +28,20 @@ TEST_F(Elementwise, RmsNormEqualsTheOracle) {
   }
 }
 
+TEST_F(Elementwise, RmsNormAddsTheOffsetToItsWeight) {
+  constexpr std::int64_t m = 3, d = 37;
+  const Floats x = random_.floats(m * d, 3), weight = random_.floats(d);
+  Doubles shifted = doubles(weight);
+  for (double& each : shifted) each += 1;
+  const Tensor y = arrays_.empty({m, d});
+  backend_->run(ops::RmsNorm{.x = arrays_.of({m, d}, x),
+                             .weight = arrays_.of({d}, weight),
+                             .weight_offset = 1,
+                             .eps = 1e-5F,
+                             .y = y});
+  EXPECT_LT(relative_error(arrays_.floats(y), rms_norm_oracle(doubles(x), shifted, 1e-5)), 1e-6);
+}
+
 TEST_F(Elementwise, AddMayWriteToItsInput) {
   constexpr std::int64_t n = 100001;
   const Floats a = random_.floats(n);
@@ -65,8 +79,12 @@ TEST_F(Elementwise, ScaleAndCapEqualsTheOracle) {
     Doubles expected;
     for (const float each : x) expected.push_back(scaled_and_capped(each, 1.5, cap));
     const Tensor y = arrays_.of({20011}, x);
-    backend_->run(ops::ScaleAndCap{.x = y, .scale = 1.5F, .soft_cap = cap});
+    backend_->run(ops::ScaleAndCap{.x = y, .scale = 1.5F, .soft_cap = cap, .y = y});
     EXPECT_LT(relative_error(arrays_.floats(y), expected), 1e-6) << cap;
+    const Tensor in = arrays_.of({20011}, x), out = arrays_.empty({20011});
+    backend_->run(ops::ScaleAndCap{.x = in, .scale = 1.5F, .soft_cap = cap, .y = out});
+    EXPECT_EQ(arrays_.floats(out), arrays_.floats(y));
+    EXPECT_EQ(arrays_.floats(in), x);
   }
 }
 
@@ -139,7 +157,7 @@ TEST_F(Elementwise, OperationsTakeNoRows) {
       ops::RmsNorm{.x = none, .weight = arrays_.of({4}, Floats(4)), .eps = 1e-5F, .y = none});
   backend_->run(
       ops::GatedActivation{.activation = Activation::silu, .gate = none, .up = none, .y = none});
-  backend_->run(ops::ScaleAndCap{.x = none, .scale = 1, .soft_cap = 0});
+  backend_->run(ops::ScaleAndCap{.x = none, .scale = 1, .soft_cap = 0, .y = none});
   EXPECT_TRUE(arrays_.floats(none).empty());
 }
 

@@ -77,6 +77,32 @@ TEST_F(Gradient, OfRmsNormByItsInputAndWeight) {
   }
 }
 
+TEST_F(Gradient, OfRmsNormCountsTheOffsetOfItsWeight) {
+  constexpr std::int64_t m = 3, d = 21;
+  const Floats x = random_.floats(m * d, 0.5F), dy = random_.floats(m * d);
+  const Floats weight = random_.floats(d);
+  const Tensor dx = arrays_.filled({m, d}, 99), dweight = arrays_.of({d}, Floats(d));
+  backend_->run(ops::RmsNormBackward{.x = arrays_.of({m, d}, x),
+                                     .weight = arrays_.of({d}, weight),
+                                     .weight_offset = 1,
+                                     .eps = 0.01F,
+                                     .dy = arrays_.of({m, d}, dy),
+                                     .dx = dx,
+                                     .dweight = dweight});
+  const auto normed = [](const Doubles& at, Doubles by) {
+    for (double& each : by) each += 1;
+    return rms_norm_oracle(at, by, 0.01);
+  };
+  EXPECT_LT(relative_l2(arrays_.floats(dx),
+                        numerical_gradient(
+                            x, dy, [&](const Doubles& at) { return normed(at, doubles(weight)); })),
+            gradient_tolerance);
+  EXPECT_LT(relative_l2(arrays_.floats(dweight),
+                        numerical_gradient(
+                            weight, dy, [&](const Doubles& at) { return normed(doubles(x), at); })),
+            gradient_tolerance);
+}
+
 TEST_F(Gradient, OfRmsNormOfZerosIsFinite) {
   const Tensor dx = arrays_.filled({1, 3}, 99), dweight = arrays_.of({3}, Floats(3));
   backend_->run(ops::RmsNormBackward{.x = arrays_.of({1, 3}, Floats(3)),

@@ -122,6 +122,23 @@ Doubles rms_norm_oracle(const Doubles& x, const Doubles& weight, double eps) {
   return y;
 }
 
+Doubles layer_norm_oracle(const Doubles& x, const Doubles& weight, const Doubles& bias,
+                          double eps) {
+  const std::size_t d = weight.size();
+  Doubles y(x.size());
+  for (std::size_t row = 0; row < x.size(); row += d) {
+    double mean = 0, variance = 0;
+    for (std::size_t i = 0; i < d; ++i) mean += x[row + i] / static_cast<double>(d);
+    for (std::size_t i = 0; i < d; ++i) {
+      variance += (x[row + i] - mean) * (x[row + i] - mean) / static_cast<double>(d);
+    }
+    for (std::size_t i = 0; i < d; ++i) {
+      y[row + i] = (x[row + i] - mean) / std::sqrt(variance + eps) * weight[i] + bias[i];
+    }
+  }
+  return y;
+}
+
 Doubles silu_gate_oracle(const Doubles& gate, const Doubles& up) {
   Doubles y(gate.size());
   for (std::size_t i = 0; i < y.size(); ++i) y[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];

@@ -39,6 +39,8 @@ Floats plain_bf16_gemm(const Floats& x, const Floats& w, const Floats& bias, std
 
 /// x[.., d] / sqrt(mean(x^2) + eps) * weight[d]
 Doubles rms_norm_oracle(const Doubles& x, const Doubles& weight, double eps);
+/// (x[.., d] - mean(x)) / sqrt(variance(x) + eps) * weight[d] + bias[d]
+Doubles layer_norm_oracle(const Doubles& x, const Doubles& weight, const Doubles& bias, double eps);
 /// gate / (1 + exp(-gate)) * up
 Doubles silu_gate_oracle(const Doubles& gate, const Doubles& up);
 /// x[m, heads, dim] with the pairs of each head rotated by rotation[m, 2, pairs].

@@ -74,11 +74,15 @@ TEST_P(SimdTarget, NormalisesGatesAndCaps) {
   backend_->run(
       ops::RmsNorm{.x = in, .weight = arrays_.of({d}, Floats(d, 1.0F)), .eps = 1e-6F, .y = out});
   EXPECT_LT(relative_error(arrays_.floats(out), normal), 1e-6);
+  const Doubles centred =
+      layer_norm_oracle(doubles(x), Doubles(d, 1.0), Doubles(d), static_cast<double>(1e-6F));
+  backend_->run(ops::LayerNorm{.x = in, .weight = {}, .bias = {}, .eps = 1e-6F, .y = out});
+  EXPECT_LT(relative_error(arrays_.floats(out), centred), 1e-6);
   backend_->run(
       ops::GatedActivation{.activation = Activation::silu, .gate = in, .up = in, .y = out});
   EXPECT_LT(relative_error(arrays_.floats(out), gated), 1e-6);
   backend_->copy(in, out);
-  backend_->run(ops::ScaleAndCap{.x = out, .scale = 2, .soft_cap = 3});
+  backend_->run(ops::ScaleAndCap{.x = out, .scale = 2, .soft_cap = 3, .y = out});
   EXPECT_LT(relative_error(arrays_.floats(out), capped), 1e-6);
 }
 
@@ -272,6 +276,8 @@ TEST_P(SimdTarget, NormsAndCurvesKeepWhatIsNoNumber) {
     backend_->run(
         ops::RmsNorm{.x = in, .weight = arrays_.of({d}, Floats(d, 1.0F)), .eps = 1e-6F, .y = out});
     EXPECT_TRUE(std::isnan(arrays_.floats(out)[0]));
+    backend_->run(ops::LayerNorm{.x = in, .weight = {}, .bias = {}, .eps = 1e-6F, .y = out});
+    EXPECT_TRUE(std::isnan(arrays_.floats(out)[0]));
     x[place] = 1e30F;  // whose square is none
     backend_->run(ops::RmsNorm{.x = arrays_.of({1, d}, x),
                                .weight = arrays_.of({d}, Floats(d, 1.0F)),
@@ -279,7 +285,7 @@ TEST_P(SimdTarget, NormsAndCurvesKeepWhatIsNoNumber) {
                                .y = out});
     EXPECT_TRUE(std::isnan(arrays_.floats(out)[0]));
     x[place] = std::nanf("");
-    backend_->run(ops::ScaleAndCap{.x = in, .scale = 2, .soft_cap = 3});
+    backend_->run(ops::ScaleAndCap{.x = in, .scale = 2, .soft_cap = 3, .y = in});
     EXPECT_TRUE(std::isnan(arrays_.floats(in)[place]));
   }
 }

@@ -12,6 +12,12 @@ namespace {
 
 constexpr std::string_view layer_mark = "{layer}";
 
+std::string in_layer(std::string name, int layer) {
+  const std::size_t at = name.find(layer_mark);
+  if (at != std::string::npos) name.replace(at, layer_mark.size(), std::to_string(layer));
+  return name;
+}
+
 /// The tensor that has the weight's values.
 std::string stored_name(const WeightSpec& spec, int layer) {
   return spec.tied_to.empty() ? weight_name(spec, layer) : spec.tied_to;
@@ -42,10 +48,22 @@ int copies_of(const WeightSpec& weight, const ModelSpec& spec) {
   return weight.stack ? spec.stacks[static_cast<std::size_t>(*weight.stack)].layers : 1;
 }
 
+std::vector<std::string> other_weight_names(const WeightSpec& spec, int layer) {
+  std::vector<std::string> names;
+  for (const std::string& name : spec.other_names) names.push_back(in_layer(name, layer));
+  return names;
+}
+
+Shape stored_shape(const Shape& shape, bool transposed) {
+  return transposed ? Shape{shape[1], shape[0]} : shape;
+}
+
 WeightSource under_declared_names(const WeightSource& source, const ModelSpec& spec) {
   std::map<std::string, std::vector<std::string>> others;
   for (const WeightSpec& weight : spec.weights) {
-    if (!weight.other_names.empty()) others[weight.name] = weight.other_names;
+    for (int layer = 0; layer < copies_of(weight, spec) && !weight.other_names.empty(); ++layer) {
+      others[weight_name(weight, layer)] = other_weight_names(weight, layer);
+    }
   }
   if (others.empty()) return source;
   const auto stored = [source, others](const std::string& name) {
@@ -62,28 +80,33 @@ WeightSource under_declared_names(const WeightSource& source, const ModelSpec& s
   return result;
 }
 
-HostTensor found_weight(const WeightSource& source, const std::string& name, const Shape& shape) {
+FoundWeight found_weight(const WeightSource& source, const std::string& name, const Shape& shape,
+                         bool stored_transposed) {
   const std::optional<HostTensor> found = source.find(name);
+  const Shape expected = stored_shape(shape, stored_transposed);
   if (!found) {
     fail(ErrorKind::data, "{} has no tensor \"{}\" of shape {}, which the model needs",
-         source.description, name, to_string(shape));
+         source.description, name, to_string(expected));
   }
-  if (!(found->shape == shape)) {
+  if (!(found->shape == expected)) {
     fail(ErrorKind::data, "{}: tensor \"{}\" has shape {}, but the configuration asks for {}",
-         source.description, name, to_string(found->shape), to_string(shape));
+         source.description, name, to_string(found->shape), to_string(expected));
   }
   if (found->dtype == Dtype::i32) {
     fail(ErrorKind::data, "{}: tensor \"{}\" holds integers, but a weight is f32, bf16 or f16",
          source.description, name);
   }
-  return *found;
+  if (!stored_transposed) return {*found};
+  FoundWeight weight{{nullptr, found->dtype, shape}};
+  if (found->data == nullptr) return weight;
+  weight.turned.resize(static_cast<std::size_t>(shape.elements()) * size_of(found->dtype));
+  transpose(found->data, expected, size_of(found->dtype), weight.turned.data());
+  weight.tensor.data = weight.turned.data();
+  return weight;
 }
 
 std::string weight_name(const WeightSpec& spec, int layer) {
-  std::string name = spec.name;
-  const std::size_t at = name.find(layer_mark);
-  if (at != std::string::npos) name.replace(at, layer_mark.size(), std::to_string(layer));
-  return name;
+  return in_layer(spec.name, layer);
 }
 
 Model::Model(std::unique_ptr<Family> family, Backend& backend, const WeightSource& given)
@@ -100,9 +123,11 @@ Model::Model(std::unique_ptr<Family> family, Backend& backend, const WeightSourc
     std::vector<Weight>& loaded = weights_.emplace_back();
     for (int layer = 0; layer < copies_of(weight, spec); ++layer) {
       const std::string stored = stored_name(weight, layer);
-      const HostTensor found = found_weight(source, stored, weight.shape);
-      with_name_of_weight(source, stored,
-                          [&] { loaded.push_back(load(weight, found, spec.vocabulary, backend)); });
+      const FoundWeight found =
+          found_weight(source, stored, weight.shape, weight.stored_transposed);
+      with_name_of_weight(source, stored, [&] {
+        loaded.push_back(load(weight, found.tensor, spec.vocabulary, backend));
+      });
       weight_bytes_ +=
           loaded.back().matrix ? loaded.back().matrix->bytes() : loaded.back().buffer.bytes();
       if (--readers[stored] == 0) source.done(stored);
@@ -139,7 +164,8 @@ WeightSource shapes_only(const ModelSpec& spec, Dtype dtype) {
   std::vector<std::pair<std::string, Shape>> shapes;
   for (const WeightSpec& weight : spec.weights) {
     for (int layer = 0; layer < copies_of(weight, spec); ++layer) {
-      shapes.emplace_back(weight_name(weight, layer), weight.shape);
+      shapes.emplace_back(weight_name(weight, layer),
+                          stored_shape(weight.shape, weight.stored_transposed));
     }
   }
   std::sort(shapes.begin(), shapes.end(),

@@ -38,6 +38,7 @@ struct WeightSpec {
   std::string tied_to;       // the shared weight whose values it has; "" for one of its own
   Initializer init;
   std::vector<std::string> other_names = {};  // what some checkpoints call it instead
+  bool stored_transposed = false;             // the checkpoint's matrix is [k, n]
 };
 
 /// A bidirectional stack is an encoder: its tokens see those after them, too.
@@ -62,6 +63,10 @@ struct StackSpec {
   std::int64_t output_width() const { return std::int64_t{heads} * value_dim; }
 };
 
+/// How a token's place enters its key: not at all (a bias of the scores may know it), by a rotation
+/// of the key, or by what the token's hidden state was made of, so that the key stands there alone.
+enum class KeyPosition : std::uint8_t { none, rotated, absolute };
+
 /// logits = soft_cap(scale * (hidden weight^T + bias)).
 struct HeadSpec {
   int weight = -1;  // index into ModelSpec::weights
@@ -74,9 +79,9 @@ struct ModelSpec {
   std::string family;        // "llama"
   std::string architecture;  // as in config.json
   int d_model = 0;
-  int vocabulary = 0;               // rows of the embedding table
-  int max_positions = 0;            // 0: unlimited
-  bool keys_carry_position = true;  // false: keys are stored without any position (T5)
+  int vocabulary = 0;     // rows of the embedding table
+  int max_positions = 0;  // 0: unlimited
+  KeyPosition key_position = KeyPosition::rotated;
   std::vector<StackSpec> stacks;    // a decoder's one, or an encoder's and its decoder's
   std::int32_t decoder_start = -1;  // of an encoder-decoder: the token before every answer
   std::vector<WeightSpec> weights;
@@ -89,6 +94,10 @@ struct ModelSpec {
 
 /// The name of a weight of scope layer in one layer.
 std::string weight_name(const WeightSpec& spec, int layer);
+/// Its other names there, those that matter first.
+std::vector<std::string> other_weight_names(const WeightSpec& spec, int layer);
+/// The shape that the checkpoint's tensor has.
+Shape stored_shape(const Shape& shape, bool transposed);
 /// Returns how many of a weight there are: one, or one for each layer of its stack.
 int copies_of(const WeightSpec& weight, const ModelSpec& spec);
 
@@ -119,8 +128,14 @@ struct WeightSource {
 /// The source under the declared names, where it has some of the others.
 WeightSource under_declared_names(const WeightSource& source, const ModelSpec& spec);
 
+/// A weight of a source in the shape that the model has it in.
+struct FoundWeight {
+  HostTensor tensor;                // points into the source or into `turned`
+  std::vector<std::byte> turned{};  // of a matrix that the source has transposed
+};
 /// Throws Error(data) naming the tensor, with both shapes, where it is missing or doesn't fit.
-HostTensor found_weight(const WeightSource& source, const std::string& name, const Shape& shape);
+FoundWeight found_weight(const WeightSource& source, const std::string& name, const Shape& shape,
+                         bool stored_transposed = false);
 
 /// One weight, as its use demands: a packed matrix, or a tensor in a buffer of its own. In training
 /// all weights are tensors, of parameters, with a gradient; a matrix is a view of one.

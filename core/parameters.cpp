@@ -21,7 +21,8 @@ std::vector<Parameter> parameters_of(const ModelSpec& spec, bool decaying) {
   for (const WeightSpec& weight : spec.weights) {
     if (!weight.tied_to.empty() || (weight.use != WeightUse::vector) != decaying) continue;
     for (int layer = 0; layer < copies_of(weight, spec); ++layer) {
-      list.push_back({weight_name(weight, layer), weight.shape, weight.init, 0});
+      list.push_back(
+          {weight_name(weight, layer), weight.shape, weight.init, weight.stored_transposed});
     }
   }
   return list;
@@ -70,10 +71,11 @@ std::int64_t Parameters::count() const {
 
 void load(Parameters& parameters, const WeightSource& source) {
   for (const Parameter& parameter : parameters.list()) {
-    const HostTensor tensor = found_weight(source, parameter.name, parameter.shape);
+    const FoundWeight found =
+        found_weight(source, parameter.name, parameter.shape, parameter.stored_transposed);
     with_name_of_weight(source, parameter.name, [&] {
       parameters.backend().upload(parameters.of(Parameters::Kind::value, parameter),
-                                  finite_values(tensor).data());
+                                  finite_values(found.tensor).data());
     });
     source.done(parameter.name);
   }

@@ -15,7 +15,8 @@ struct Parameter {
   std::string name;  // in the checkpoint
   Shape shape;
   Initializer init;
-  std::int64_t offset = 0;  // of its first value in each array
+  bool stored_transposed = false;  // in the checkpoint
+  std::int64_t offset = 0;         // of its first value in each array
 };
 
 class Parameters {

@@ -118,8 +118,7 @@ Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, S
   Workspace& memory = scratch.lasting;
   ids_ = upload_list(memory, batch.ids);
   positions_ = upload_list(memory, batch.positions);
-  // Rotated keys carry their position themselves.
-  const bool with_positions = !model.spec().keys_carry_position;
+  const bool with_positions = model.spec().key_position == KeyPosition::none;
   self_ = upload_keys(memory, batch.keys, options.cache, options.write_slots, with_positions);
   if (this->stack().window > 0) {
     const std::vector<std::int32_t> ends = ends_within(batch, this->stack().window);

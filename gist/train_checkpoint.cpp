@@ -34,8 +34,29 @@ constexpr const char* second_prefix = "second_moment.";
 constexpr std::string_view checkpoint_prefix = "checkpoint-";
 constexpr std::string_view best_prefix = "best-";
 
-/// One array's tensors, each read from the device when it is written.
-void add_tensors(const Parameters& parameters, Kind kind, const std::string& prefix,
+/// The weights as the checkpoint has them, each read from the device when it is written.
+std::vector<NamedTensor> weights_of(const Parameters& parameters) {
+  std::vector<NamedTensor> tensors;
+  for (const Parameter& parameter : parameters.list()) {
+    const Tensor tensor = parameters.of(Kind::value, parameter);
+    const bool transposed = parameter.stored_transposed;
+    tensors.push_back({parameter.name,
+                       {nullptr, Dtype::f32, stored_shape(parameter.shape, transposed)},
+                       [&parameters, tensor, transposed](std::span<std::byte> values) {
+                         if (!transposed) {
+                           parameters.backend().download(tensor, values.data());
+                           return;
+                         }
+                         std::vector<std::byte> own(values.size());
+                         parameters.backend().download(tensor, own.data());
+                         transpose(own.data(), tensor.shape, sizeof(float), values.data());
+                       }});
+  }
+  return tensors;
+}
+
+/// A moment's tensors, in the shapes that the model has them in.
+void add_moments(const Parameters& parameters, Kind kind, const std::string& prefix,
                  std::vector<NamedTensor>& tensors) {
   for (const Parameter& parameter : parameters.list()) {
     const Tensor tensor = parameters.of(kind, parameter);
@@ -47,7 +68,7 @@ void add_tensors(const Parameters& parameters, Kind kind, const std::string& pre
   }
 }
 
-void load_tensors(Parameters& parameters, Kind kind, const std::string& prefix,
+void load_moments(Parameters& parameters, Kind kind, const std::string& prefix,
                   const SafetensorsFile& file) {
   for (const Parameter& parameter : parameters.list()) {
     const Tensor tensor = parameters.of(kind, parameter);
@@ -195,7 +216,7 @@ std::vector<std::string> write_model(const fs::path& directory, const Parameters
   ModelContent content;
   content.config = base.config;
   content.config["torch_dtype"] = "float32";
-  add_tensors(parameters, Kind::value, "", content.tensors);
+  content.tensors = weights_of(parameters);
   content.settings = {task.gisting.condition, task.gisting.gist_tokens,
                       task.gisting.prompt_template, base.ignored_tensors};
   content.tokenizer = base.tokenizer_path;
@@ -212,8 +233,8 @@ void save_checkpoint(const Parameters& parameters, const BaseModel& base, const 
   std::ignore =
       write_model(directory.path(), parameters, base, task, same_weights);  // publishing tells
   std::vector<NamedTensor> moments;
-  add_tensors(parameters, Kind::first_moment, first_prefix, moments);
-  add_tensors(parameters, Kind::second_moment, second_prefix, moments);
+  add_moments(parameters, Kind::first_moment, first_prefix, moments);
+  add_moments(parameters, Kind::second_moment, second_prefix, moments);
   write_safetensors_file(directory.path() / optimiser_name, moments);
   write_run_state(directory.path(), state);
   write_checksums(directory.path());
@@ -262,8 +283,8 @@ void load_checkpoint(Parameters& parameters, const fs::path& checkpoint) {
   const Checkpoint weights(checkpoint);
   load(parameters, weights.source());
   const SafetensorsFile moments(checkpoint / optimiser_name);
-  load_tensors(parameters, Kind::first_moment, first_prefix, moments);
-  load_tensors(parameters, Kind::second_moment, second_prefix, moments);
+  load_moments(parameters, Kind::first_moment, first_prefix, moments);
+  load_moments(parameters, Kind::second_moment, second_prefix, moments);
 }
 
 fs::path save_best(const Parameters& parameters, const BaseModel& base, const TrainTask& task,

@@ -1,5 +1,6 @@
 #include "kernels/tensor.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -205,6 +206,36 @@ void convert_from_f32(const float* source, std::int64_t count, Dtype dtype, std:
       break;
   }
   fail(ErrorKind::internal, "convert_from_f32: expected a float dtype, got {}", name_of(dtype));
+}
+
+namespace {
+
+/// In squares, so that what a cache line holds of source and target is used while it is there.
+template <std::size_t bytes>
+void transpose_values(const std::byte* source, std::int64_t rows, std::int64_t columns,
+                      std::byte* target) {
+  constexpr std::int64_t square = 32;
+  for (std::int64_t row = 0; row < rows; row += square) {
+    for (std::int64_t column = 0; column < columns; column += square) {
+      for (std::int64_t i = row; i < std::min(row + square, rows); ++i) {
+        for (std::int64_t j = column; j < std::min(column + square, columns); ++j) {
+          std::memcpy(target + static_cast<std::size_t>(j * rows + i) * bytes,
+                      source + static_cast<std::size_t>(i * columns + j) * bytes, bytes);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void transpose(const std::byte* source, const Shape& shape, std::size_t value_bytes,
+               std::byte* target) {
+  if (shape.rank != 2 || (value_bytes != 2 && value_bytes != 4)) {
+    fail(ErrorKind::internal, "transpose: {} of {} bytes a value", to_string(shape), value_bytes);
+  }
+  const auto copy = value_bytes == 2 ? transpose_values<2> : transpose_values<4>;
+  copy(source, shape[0], shape[1], target);
 }
 
 }  // namespace gist

@@ -65,4 +65,9 @@ std::uint16_t f32_to_f16(float value);
 void convert_to_f32(const std::byte* source, Dtype dtype, std::int64_t count, float* target);
 void convert_from_f32(const float* source, std::int64_t count, Dtype dtype, std::byte* target);
 
+/// Copies a matrix of this shape, whose values take `value_bytes` (2 or 4) each, to `target` with
+/// rows and columns exchanged. Neither need be aligned; they may not overlap.
+void transpose(const std::byte* source, const Shape& shape, std::size_t value_bytes,
+               std::byte* target);
+
 }  // namespace gist

@@ -14,9 +14,17 @@ namespace gist {
 Tensor embedding(Pass& pass, int table);
 /// x[n, k] w[m, k]^T (+ bias[m]): [n, m]. bias -1: none.
 Tensor linear(Pass& pass, const Tensor& x, int weight, int bias = -1);
-/// x / rms(x) * weight. A weight of a fraction of x's width norms each such group of columns by
-/// itself: that of a head's width, each head.
-Tensor rms_norm(Pass& pass, const Tensor& x, int weight, float eps);
+/// Rows of a table for the positions of the pass' tokens: [n, d].
+Tensor position_embedding(Pass& pass, int table);
+/// x / rms(x) * (weight_offset + weight). A weight of a fraction of x's width norms each such group
+/// of columns by itself: that of a head's width, each head.
+Tensor rms_norm(Pass& pass, const Tensor& x, int weight, float eps, float weight_offset = 0);
+/// (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias; -1: no weight, no bias.
+Tensor layer_norm(Pass& pass, const Tensor& x, int weight, int bias, float eps);
+/// factor * x.
+Tensor scale(Pass& pass, const Tensor& x, float factor);
+/// The blocks of x's columns, one beside the other.
+Tensor columns(Pass& pass, const Tensor& x, const ColumnBlocks& blocks);
 Tensor add(Pass& pass, const Tensor& a, const Tensor& b);
 /// activation(gate) * up.
 Tensor gated_activation(Pass& pass, Activation activation, const Tensor& gate, const Tensor& up);

@@ -20,10 +20,11 @@ std::set<std::string> read_names(const Checkpoint& checkpoint, const ModelSpec& 
     for (int layer = 0; layer < copies_of(weight, spec); ++layer) {
       std::string name = weight_name(weight, layer);
       if (!checkpoint.tensors().contains(name)) {
+        const std::vector<std::string> others = other_weight_names(weight, layer);
         const auto other = std::find_if(
-            weight.other_names.begin(), weight.other_names.end(),
+            others.begin(), others.end(),
             [&](const std::string& candidate) { return checkpoint.tensors().contains(candidate); });
-        if (other != weight.other_names.end()) name = *other;
+        if (other != others.end()) name = *other;
       }
       names.insert(std::move(name));
     }

@@ -14,6 +14,19 @@ std::string creator() {
   return "gist " GIST_VERSION;
 }
 
+/// What stores call it.
+const char* stored_name(KeyPosition position) {
+  switch (position) {
+    case KeyPosition::none:
+      return "none";
+    case KeyPosition::rotated:
+      return "pre-rope";
+    case KeyPosition::absolute:
+      return "absolute";
+  }
+  fail(ErrorKind::internal, "key position {} has no name", static_cast<int>(position));
+}
+
 }  // namespace
 
 StoreHeader store_header(const ModelFiles& files, const ModelSpec& spec, Condition condition,
@@ -28,7 +41,7 @@ StoreHeader store_header(const ModelFiles& files, const ModelSpec& spec, Conditi
   header.key_dim = stack.key_dim;
   header.value_dim = stack.value_dim;
   header.d_model = spec.d_model;
-  header.key_position = spec.keys_carry_position ? "pre-rope" : "none";
+  header.key_position = stored_name(spec.key_position);
   header.gist_token = Tokenizer::gist_token_name;
   header.gist_token_id = files.tokenizer.gist_token().value_or(files.tokenizer.size());
   header.gist_tokens = gist_tokens;

@@ -36,7 +36,9 @@ struct StoreHeader {
   std::int64_t value_dim = 0;
   std::int64_t d_model = 0;
   Dtype dtype = Dtype::f32;
-  std::string key_position = "pre-rope";  // "none" where keys carry no position
+  // "pre-rope": before rotation; "none": keys carry no position; "absolute": they stand where they
+  // were made.
+  std::string key_position = "pre-rope";
   std::string gist_token;
   std::int64_t gist_token_id = 0;
   std::int64_t gist_tokens = 0;  // k; rows of full prompts have more tokens

@@ -143,8 +143,10 @@ StoreHeader read_store_header(const hdf5::File& file) {
     }
   };
   for_each_header_field(read);
-  if (header.key_position != "pre-rope" && header.key_position != "none") {
-    fail(ErrorKind::data, "{}: attribute key_position is {}, not \"pre-rope\" or \"none\"",
+  if (header.key_position != "pre-rope" && header.key_position != "none" &&
+      header.key_position != "absolute") {
+    fail(ErrorKind::data,
+         "{}: attribute key_position is {}, not \"pre-rope\", \"none\" or \"absolute\"",
          file.name(), in_quotes(header.key_position));
   }
   if (header.gist_tokens < 0 || header.gist_tokens > std::int64_t{max_gist_tokens}) {

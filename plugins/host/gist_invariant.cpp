@@ -39,7 +39,8 @@ class RandomWeights {
       const int copies =
           weight.stack ? spec.stacks[static_cast<std::size_t>(*weight.stack)].layers : 1;
       for (int layer = 0; layer < copies && weight.tied_to.empty(); ++layer) {
-        weights_[weight_name(weight, layer)] = {weight.shape, draw(weight)};
+        weights_[weight_name(weight, layer)] = {
+            stored_shape(weight.shape, weight.stored_transposed), draw(weight)};
       }
     }
   }

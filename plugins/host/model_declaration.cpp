@@ -96,6 +96,24 @@ std::vector<StackSpec> checked_stacks(const gist_model& model) {
   return stacks;
 }
 
+KeyPosition checked_key_position(const gist_model& model) {
+  switch (model.key_position) {
+    case GIST_KEYS_WITHOUT_POSITION:
+      return KeyPosition::none;
+    case GIST_KEYS_ROTATED:
+      return KeyPosition::rotated;
+    case GIST_KEYS_ABSOLUTE:
+      if (model.max_positions > 0 && model.n_stacks == 1) return KeyPosition::absolute;
+      fail(
+          ErrorKind::unavailable,
+          "absolute positions with max_positions {} and {} stacks, expected a decoder with a bound",
+          model.max_positions, model.n_stacks);
+    default:
+      fail(ErrorKind::unavailable, "key_position is {}, which this gist doesn't know",
+           model.key_position);
+  }
+}
+
 WeightUse checked_use(const std::string& name, const gist_weight& weight) {
   switch (weight.use) {
     case GIST_USE_MATRIX:
@@ -147,12 +165,22 @@ Initializer checked_initializer(const std::string& name, const gist_weight& weig
        weight.init, weight.init_value);
 }
 
+/// How often the layer's number stands in a weight's name.
+int times_marked(const std::string& name) {
+  int times = 0;
+  for (std::size_t at = name.find(layer_mark); at != std::string::npos;
+       at = name.find(layer_mark, at + 1)) {
+    ++times;
+  }
+  return times;
+}
+
 WeightSpec checked_weight(const gist_weight& weight, std::uint32_t index, std::size_t stacks) {
   WeightSpec spec;
   spec.name = checked_text(weight.name, fmt::format("the name of weight {}", index));
-  const std::size_t mark = spec.name.find(layer_mark);
+  const int marks = times_marked(spec.name);
   if (weight.stack == GIST_NONE) {
-    if (mark != std::string::npos) {
+    if (marks != 0) {
       fail(ErrorKind::unavailable, "weight \"{}\" has {{layer}} in its name, but names no stack",
            spec.name);
     }
@@ -161,7 +189,7 @@ WeightSpec checked_weight(const gist_weight& weight, std::uint32_t index, std::s
       fail(ErrorKind::unavailable, "weight \"{}\" belongs to stack {}, but there are {}", spec.name,
            weight.stack, stacks);
     }
-    if (mark == std::string::npos || spec.name.find(layer_mark, mark + 1) != std::string::npos) {
+    if (marks != 1) {
       fail(ErrorKind::unavailable,
            "weight \"{}\" belongs to a stack's layers, so {{layer}} must stand once in its name",
            spec.name);
@@ -178,11 +206,23 @@ WeightSpec checked_weight(const gist_weight& weight, std::uint32_t index, std::s
          weight.n_other_names, weight.other_names == nullptr ? " at no place" : "", most_names);
   }
   for (std::uint32_t i = 0; i < weight.n_other_names; ++i) {
-    spec.other_names.push_back(
+    const std::string& other = spec.other_names.emplace_back(
         checked_text(weight.other_names[i], fmt::format("other name {} of \"{}\"", i, spec.name)));
+    if (times_marked(other) != (spec.stack ? 1 : 0)) {
+      fail(
+          ErrorKind::unavailable,
+          "weight \"{}\" has the other name \"{}\", which should have {{layer}} where the name has",
+          spec.name, other);
+    }
   }
   if (weight.tied_to != nullptr) {
     spec.tied_to = checked_text(weight.tied_to, fmt::format("tied_to of \"{}\"", spec.name));
+  }
+  spec.stored_transposed = weight.stored_transposed != 0;
+  if (spec.stored_transposed && (spec.use != WeightUse::matrix || !spec.tied_to.empty())) {
+    fail(ErrorKind::unavailable,
+         "weight \"{}\" is stored transposed, but is {}: expected a matrix of its own", spec.name,
+         spec.tied_to.empty() ? "no matrix" : "tied");
   }
   return spec;
 }
@@ -223,11 +263,13 @@ int checked_head(std::string_view what, std::int32_t index, const ModelSpec& spe
          spec.weights.size());
   }
   const WeightSpec& weight = spec.weights[static_cast<std::size_t>(index)];
-  if (weight.stack || weight.use != use || !(weight.shape == shape)) {
-    fail(ErrorKind::unavailable,
-         "{} is weight \"{}\" of shape {}, expected a {} of shape {} that no layer owns", what,
-         weight.name, to_string(weight.shape), use == WeightUse::matrix ? "matrix" : "vector",
-         to_string(shape));
+  if (weight.stack || weight.use != use || weight.stored_transposed || !(weight.shape == shape)) {
+    fail(
+        ErrorKind::unavailable,
+        "{} is weight \"{}\" of shape {}, expected a {} of shape {} that no layer owns and that is "
+        "stored as it is",
+        what, weight.name, to_string(weight.shape), use == WeightUse::matrix ? "matrix" : "vector",
+        to_string(shape));
   }
   return index;
 }
@@ -242,8 +284,7 @@ ModelSpec checked_declaration(const gist_model& model) {
   spec.d_model = checked_size("d_model", model.d_model, largest_dim);
   spec.vocabulary = checked_size("vocabulary", model.vocabulary, largest_dim);
   spec.max_positions = checked_size("max_positions", model.max_positions, INT32_MAX, 0);
-  spec.keys_carry_position =
-      checked_size("keys_carry_position", model.keys_carry_position, 1, 0) == 1;
+  spec.key_position = checked_key_position(model);
   spec.stacks = checked_stacks(model);
   if (spec.encoder_decoder()) {
     spec.decoder_start = checked_size("decoder_start", model.decoder_start, spec.vocabulary - 1, 0);

@@ -110,15 +110,70 @@ gist_tensor linear_op(gist_pass* running, gist_tensor x, std::int32_t weight, st
   });
 }
 
-gist_tensor rms_norm_op(gist_pass* running, gist_tensor x, std::int32_t weight, float eps) {
+void check_eps(float eps) {
+  if (eps >= 0 && std::isfinite(eps)) return;
+  fail(ErrorKind::unavailable, "eps is {}, expected 0 or more", eps);
+}
+
+void check_finite(const char* what, float value) {
+  if (!std::isfinite(value)) fail(ErrorKind::unavailable, "{} is {}", what, value);
+}
+
+gist_tensor rms_norm_op(gist_pass* running, gist_tensor x, std::int32_t weight, float eps,
+                        float weight_offset) {
   return guarded(running, "rms_norm", {x}, [&] {
     const WeightSpec& vector = weight_spec(*running, weight, WeightUse::vector, "vector");
     const Tensor& normed = running->tensor(x);
     if (normed.shape[1] % vector.shape[0] != 0) expect_width("x", normed, vector.shape[0], vector);
-    if (!(eps >= 0) || !std::isfinite(eps)) {
-      fail(ErrorKind::unavailable, "eps is {}, expected 0 or more", eps);
+    check_eps(eps);
+    check_finite("weight_offset", weight_offset);
+    return rms_norm(*running->pass, running->tensor(x), weight, eps, weight_offset);
+  });
+}
+
+gist_tensor layer_norm_op(gist_pass* running, gist_tensor x, std::int32_t weight, std::int32_t bias,
+                          float eps) {
+  return guarded(running, "layer_norm", {x}, [&] {
+    for (const std::int32_t each : {weight, bias}) {
+      if (each == GIST_NONE) continue;
+      const WeightSpec& vector = weight_spec(*running, each, WeightUse::vector, "vector");
+      expect_width("x", running->tensor(x), vector.shape[0], vector);
     }
-    return rms_norm(*running->pass, running->tensor(x), weight, eps);
+    check_eps(eps);
+    return layer_norm(*running->pass, running->tensor(x), weight, bias, eps);
+  });
+}
+
+gist_tensor scale_op(gist_pass* running, gist_tensor x, float factor) {
+  return guarded(running, "scale", {x}, [&] {
+    check_finite("the factor", factor);
+    return scale(*running->pass, running->tensor(x), factor);
+  });
+}
+
+gist_tensor columns_op(gist_pass* running, gist_tensor x, std::int64_t first, std::int64_t width,
+                       std::int64_t blocks, std::int64_t stride) {
+  return guarded(running, "columns", {x}, [&] {
+    const ColumnBlocks asked{first, width, blocks, stride};
+    if (!within(asked, running->tensor(x).shape[1])) {
+      fail(ErrorKind::unavailable,
+           "{} blocks of {} columns from {} on, {} apart, don't lie side by side within them",
+           blocks, width, first, stride);
+    }
+    return columns(*running->pass, running->tensor(x), asked);
+  });
+}
+
+gist_tensor position_embedding_op(gist_pass* running, std::int32_t table) {
+  return guarded(running, "position_embedding", {}, [&] {
+    const WeightSpec& spec = weight_spec(*running, table, WeightUse::table, "table");
+    const ModelSpec& model = running->pass->model().spec();
+    if (model.key_position != KeyPosition::absolute || spec.shape[0] < model.max_positions) {
+      fail(ErrorKind::unavailable,
+           "table \"{}\" {}: expected absolute positions, and a row for each of {}", spec.name,
+           to_string(spec.shape), model.max_positions);
+    }
+    return position_embedding(*running->pass, table);
   });
 }
 
@@ -178,9 +233,10 @@ gist_tensor cross_input_op(gist_pass* running) {
 }
 
 PositionSpec checked_rope(const gist_attention& asked, const Pass& pass) {
-  if (!pass.model().spec().keys_carry_position) {
+  if (pass.model().spec().key_position != KeyPosition::rotated) {
     fail(ErrorKind::unavailable,
-         "keys are rotated, but the model declares that they carry no position");
+         "keys are rotated, but the model declares that their position is {}",
+         pass.model().spec().key_position == KeyPosition::none ? "none" : "absolute");
   }
   const int key_dim = pass.stack().key_dim;
   if (asked.rope_inv_freq == nullptr || asked.rope_dims < 2 || asked.rope_dims % 2 != 0 ||
@@ -309,6 +365,10 @@ const gist_ops& op_table() {
       .activation = activation_op,
       .dropout = dropout_op,
       .cross_input = cross_input_op,
+      .layer_norm = layer_norm_op,
+      .scale = scale_op,
+      .columns = columns_op,
+      .position_embedding = position_embedding_op,
       .fail = fail_op,
       .extension = extension,
   };

@@ -59,7 +59,7 @@ class Llama {
 
   Tensor layer(Pass, int, int, Tensor hidden) const {
     const Tensor x = rms_norm(hidden, attention_norm_, config_.eps);
-    const Rope rope{.inv_freq = config_.inv_freq};
+    const Rope rope = config_.rotary.rope();
     const Tensor mixed = attention(
         q_(x), k_(x), v_(x), {.scale = config_.scale, .rope = &rope, .dropout = config_.dropout});
     hidden = hidden + o_(mixed);

@@ -46,7 +46,7 @@ class Mistral {
 
   Tensor layer(Pass, int, int, Tensor hidden) const {
     const Tensor x = rms_norm(hidden, attention_norm_, config_.eps);
-    const Rope rope{.inv_freq = config_.inv_freq};
+    const Rope rope = config_.rotary.rope();
     const Tensor mixed = attention(linear(x, q_), linear(x, k_), linear(x, v_),
                                    {.scale = config_.scale,
                                     .rope = &rope,

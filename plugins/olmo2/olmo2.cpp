@@ -50,7 +50,7 @@ class Olmo2 {
   Tensor enter(Pass pass, int) const { return pass.embedding(embedding_); }
 
   Tensor layer(Pass, int, int, Tensor hidden) const {
-    const Rope rope{.inv_freq = config_.inv_freq};
+    const Rope rope = config_.rotary.rope();
     const Tensor mixed = attention(
         rms_norm(q_(hidden), q_norm_, config_.eps), rms_norm(k_(hidden), k_norm_, config_.eps),
         v_(hidden), {.scale = config_.scale, .rope = &rope, .dropout = config_.dropout});

@@ -49,7 +49,7 @@ class Qwen2 {
 
   Tensor layer(Pass, int, int layer, Tensor hidden) const {
     const Tensor x = rms_norm(hidden, attention_norm_, config_.eps);
-    const Rope rope{.inv_freq = config_.inv_freq};
+    const Rope rope = config_.rotary.rope();
     const Tensor mixed =
         attention(q_(x), k_(x), v_(x),
                   {.scale = config_.scale,

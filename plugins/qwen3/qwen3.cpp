@@ -51,7 +51,7 @@ class Qwen3 {
 
   Tensor layer(Pass, int, int layer, Tensor hidden) const {
     const Tensor x = rms_norm(hidden, attention_norm_, config_.eps);
-    const Rope rope{.inv_freq = config_.inv_freq};
+    const Rope rope = config_.rotary.rope();
     const Tensor mixed = attention(
         rms_norm(q_(x), q_norm_, config_.eps), rms_norm(k_(x), k_norm_, config_.eps), v_(x),
         {.scale = config_.scale,

@@ -28,7 +28,7 @@ class T5 {
 
     model.d_model = sizes.d;
     model.vocabulary = sizes.vocabulary;
-    model.keys_carry_position = false;
+    model.key_position = KeyPosition::none;
     model.decoder_start =
         config.integer_within("decoder_start_token_id", 0, sizes.vocabulary - 1, 0);
     const StackShape shape{config.integer_within("num_layers", 1, Config::most_layers), sizes.heads,

@@ -37,6 +37,16 @@ constexpr SmallFamily small[] = {
     {"qwen3", R"({"architectures": ["Qwen3ForCausalLM"], "hidden_size": 32, "intermediate_size": 48,
       "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12,
       "vocab_size": 50, "rms_norm_eps": 1e-5, "initializer_range": 0.3})"},
+    // Norms with an offset, behind attention and MLP, too; scaled embeddings; two rotations.
+    {"gemma3", R"({"architectures": ["Gemma3ForCausalLM"], "hidden_size": 32,
+      "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+      "num_key_value_heads": 2, "head_dim": 12, "vocab_size": 50, "rms_norm_eps": 1e-5,
+      "initializer_range": 0.3, "query_pre_attn_scalar": 12, "sliding_window": 5,
+      "sliding_window_pattern": 2, "final_logit_softcapping": 20})"},
+    // Layer norms, learned positions, parts of a product, matrices that are stored transposed.
+    {"gpt2", R"({"architectures": ["GPT2LMHeadModel"], "n_embd": 32, "n_layer": 2, "n_head": 4,
+      "n_positions": 64, "vocab_size": 50, "initializer_range": 0.3, "embd_pdrop": 0,
+      "attn_pdrop": 0, "resid_pdrop": 0})"},
     {"t5",
      R"({"architectures": ["T5ForConditionalGeneration"], "d_model": 32, "d_kv": 6, "d_ff": 48,
       "num_layers": 2, "num_decoder_layers": 3, "num_heads": 4, "vocab_size": 50,

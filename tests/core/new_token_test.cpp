@@ -103,7 +103,7 @@ TEST_F(NewTokenRows, OtherWeightsStayAsTheyAre) {
 TEST_F(NewTokenRows, ASourceWithTooFewRowsIsRefusedByItsShape) {
   const auto refusal = [&](std::int64_t rows, std::int32_t token) -> std::string {
     try {
-      found_weight(with_new_token(source(rows), spec_, token), "table", {5, 2});
+      found_weight(with_new_token(source(rows), spec_, token), "table", {5, 2}).tensor;
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::data);
       return error.what();

@@ -27,22 +27,38 @@ FAMILIES = {
               dict(use_sliding_window=True, sliding_window=9, max_window_layers=1, tie_word_embeddings=True)),
     "qwen3": ("Qwen3ForCausalLM", transformers.Qwen3Config, dict(head_dim=12, rope_theta=1e6)),
     "olmo2": ("Olmo2ForCausalLM", transformers.Olmo2Config, dict(num_key_value_heads=2)),
+    "gemma2": ("Gemma2ForCausalLM", transformers.Gemma2Config,
+               dict(sliding_window=7, head_dim=12, query_pre_attn_scalar=20, attn_logit_softcapping=5.0,
+                    final_logit_softcapping=30.0, tie_word_embeddings=True)),
+    "gemma3": ("Gemma3ForCausalLM", transformers.Gemma3TextConfig,
+               dict(sliding_window=7, head_dim=12, query_pre_attn_scalar=20, sliding_window_pattern=2,
+                    rope_theta=20000.0, rope_local_base_freq=1000.0, tie_word_embeddings=True,
+                    rope_scaling={"rope_type": "linear", "factor": 8.0})),
+    "phi3": ("Phi3ForCausalLM", transformers.Phi3Config,
+             dict(sliding_window=11, partial_rotary_factor=0.75, original_max_position_embeddings=64,
+                  rope_scaling={"type": "longrope", "short_factor": [1.0, 1.3, 2.5], "long_factor": [2.0, 5.0, 9.0]})),
+    "gpt2": ("GPT2LMHeadModel", transformers.GPT2Config,
+             dict(n_embd=32, n_inner=48, n_layer=2, n_head=4, n_positions=512, vocab_size=VOCABULARY, bos_token_id=1,
+                  eos_token_id=EOS, pad_token_id=0, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)),
 }
 
 
 def random_model(name):
     architecture, config_class, own = FAMILIES[name]
-    config = config_class(**{**SHAPE, **own}, attn_implementation="eager")
+    shape = {} if name == "gpt2" else SHAPE
+    config = config_class(**{**shape, **own}, attn_implementation="eager")
     config.architectures = [architecture]
     model = getattr(transformers, architecture)(config).eval()
     generator = torch.Generator().manual_seed(len(name))
     with torch.no_grad():
         for key, value in model.named_parameters():
             value.copy_(torch.randn(value.shape, generator=generator) * (0.3 if value.dim() == 1 else 0.2))
-            if key.endswith("norm.weight"):
-                value.add_(1)
+            if key.endswith("norm.weight") and not name.startswith("gemma") or ".ln_" in key and value.dim() == 1:
+                value.add_(1 if key.endswith("weight") else 0)
             if key == "lm_head.weight":
                 value[GIST] = 0  # it is never the first choice, as generation bans it
+            if name.startswith(("gemma", "gpt2")) and key.endswith(("embed_tokens.weight", "wte.weight")):
+                value[GIST] *= 0.2  # likewise, of a head that is tied
     return model
 
 
@@ -60,7 +76,7 @@ def masks(model, n, gist, condition):
         return torch.zeros(1, 1, n, n).masked_fill(~seen, torch.finfo(torch.float32).min)
 
     window = getattr(model.config, "sliding_window", None)
-    if model.config.model_type.startswith("qwen"):
+    if model.config.model_type.startswith(("qwen", "gemma")):
         kinds = {"full_attention": additive(None)}
         return {**kinds, "sliding_attention": additive(window)} if window else kinds
     return additive(window)
@@ -92,21 +108,40 @@ class Activations:
 
     def __init__(self, model):
         self.model, self.found = model, {}
-        for i, layer in enumerate(model.model.layers):
-            attention = layer.self_attn
+        config = model.config
+        heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
+        keys = heads * config.hidden_size // config.num_attention_heads  # where they are a part of a product
+
+        def keep(which, i, columns=None, heads_first=False):
+            def hook(_module, _inputs, out):
+                out = out.transpose(1, 2) if heads_first else out
+                self.found[which, i] = out[..., columns] if columns else out
+            return hook
+
+        layers = model.transformer.h if hasattr(model, "transformer") else model.model.layers
+        for i, layer in enumerate(layers):
+            attention = layer.attn if hasattr(layer, "attn") else layer.self_attn
+            fused = getattr(attention, "c_attn", getattr(attention, "qkv_proj", None))
+            if fused is not None:
+                fused.register_forward_hook(keep("key", i, slice(-2 * keys, -keys)))
+                fused.register_forward_hook(keep("value", i, slice(-keys, None)))
+                continue
             key = getattr(attention, "k_norm", attention.k_proj)
-            key.register_forward_hook(lambda _m, _i, out, i=i: self.found.__setitem__(("key", i), out))
-            attention.v_proj.register_forward_hook(lambda _m, _i, out, i=i: self.found.__setitem__(("value", i), out))
+            key.register_forward_hook(keep("key", i, heads_first=config.model_type.startswith("gemma3")))
+            attention.v_proj.register_forward_hook(keep("value", i))
 
     def of_gist(self, which, gist):
-        heads = self.model.config.num_key_value_heads
+        heads = getattr(self.model.config, "num_key_value_heads", self.model.config.num_attention_heads)
         layers = [self.found[which, i].reshape(-1, heads, self.found[which, i].numel() // heads //
                                                self.found[which, i].shape[1])[gist[0]:gist[1]].transpose(0, 1)
                   for i in range(self.model.config.num_hidden_layers)]
         return torch.stack(layers).contiguous()
 
 
-def probe(values):
+def probe(key, values):
+    """Of a weight [n, k], as gist has it: GPT-2's modules have theirs transposed."""
+    if key.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
+        values = values.T
     values = values.detach().double().flatten()
     return torch.tensor([values.norm(), (values * torch.sin(torch.arange(len(values)).double() + 1)).sum()])
 
@@ -160,7 +195,7 @@ def train_golden(model):
             if k == 1:
                 loss.backward()
                 for key, value in model.named_parameters():
-                    tensors[f"{condition}.k1.batch.probe.{key}"] = probe(value.grad)
+                    tensors[f"{condition}.k1.batch.probe.{key}"] = probe(key, value.grad)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)
     losses, norms = [], []
     for _ in range(8):
@@ -172,7 +207,9 @@ def train_golden(model):
         optimiser.step()
     tensors["adamw.loss"], tensors["adamw.grad_norm"] = torch.tensor(losses), torch.tensor(norms)
     for key, value in model.named_parameters():
-        tensors["param_probe." + key] = probe(value)
+        # A bias of keys that aren't rotated changes no score: its gradient is rounding, of which AdamW makes steps.
+        if not key.endswith("c_attn.bias"):
+            tensors["param_probe." + key] = probe(key, value)
     return tensors
 
 

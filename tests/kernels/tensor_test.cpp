@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -134,6 +135,27 @@ TEST(Conversion, InBulkEqualsOneByOneFromUnalignedMemory) {
     convert_from_f32(values.data(), count, dtype, back.data() + 1);
     EXPECT_TRUE(std::equal(back.begin() + 1, back.end(), memory.begin() + 1));
   }
+}
+
+TEST(Transpose, ExchangesRowsAndColumnsOfAnyWidth) {
+  for (const auto& [rows, columns] :
+       {std::pair<std::int64_t, std::int64_t>{1, 1}, {3, 70}, {64, 32}, {33, 65}, {0, 5}}) {
+    for (const std::size_t bytes : {std::size_t{2}, std::size_t{4}}) {
+      std::vector<std::byte> source(static_cast<std::size_t>(rows * columns) * bytes + 1);
+      for (std::size_t i = 0; i < source.size(); ++i) source[i] = std::byte(i * 7 % 251);
+      std::vector<std::byte> target(source.size() - 1);
+      const std::byte* const unaligned = source.data() + 1;
+      transpose(unaligned, {rows, columns}, bytes, target.data());
+      for (std::int64_t i = 0; i < rows; ++i) {
+        for (std::int64_t j = 0; j < columns; ++j) {
+          const std::byte* from = unaligned + static_cast<std::size_t>(i * columns + j) * bytes;
+          const std::byte* to = target.data() + static_cast<std::size_t>(j * rows + i) * bytes;
+          ASSERT_TRUE(std::equal(from, from + bytes, to)) << rows << " x " << columns;
+        }
+      }
+    }
+  }
+  EXPECT_THROW(transpose(nullptr, {2, 3}, 8, nullptr), Error);
 }
 
 TEST(Conversion, RefusesIntegers) {

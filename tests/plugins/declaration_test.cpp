@@ -27,7 +27,7 @@ struct Declared {
     model.d_model = 16;
     model.vocabulary = 32;
     model.max_positions = 64;
-    model.keys_carry_position = 1;
+    model.key_position = GIST_KEYS_ROTATED;
     model.n_stacks = 1;
     model.stacks = &stack;
     model.n_weights = 4;
@@ -76,7 +76,7 @@ TEST(Declaration, RefusesImpossibleNumbers) {
   EXPECT_THAT(spoiled([](Declared& d) { d.model.d_model = 0; }), HasSubstr("d_model is 0"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.vocabulary = -5; }), HasSubstr("vocabulary is -5"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.max_positions = -1; }), HasSubstr("max_positions"));
-  EXPECT_THAT(spoiled([](Declared& d) { d.model.keys_carry_position = 7; }), HasSubstr("is 7"));
+  EXPECT_THAT(spoiled([](Declared& d) { d.model.key_position = 7; }), HasSubstr("is 7"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.n_stacks = 3; }), HasSubstr("3 stacks"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.stacks = nullptr; }), HasSubstr("0 stacks"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.n_weights = 4'000'000'000; }),
@@ -120,6 +120,42 @@ TEST(Declaration, DemandsTheLayerMarkExactlyInLayersWeights) {
               HasSubstr("names no stack"));
   EXPECT_THAT(spoiled([](Declared& d) { d.weights[1].stack = 1; }), HasSubstr("stack 1"));
   EXPECT_THAT(spoiled([](Declared& d) { d.weights[1].stack = -2; }), HasSubstr("stack -2"));
+}
+
+TEST(Declaration, DemandsTheLayerMarkInOtherNamesLikewise) {
+  static const char* const plain[] = {"q"};
+  static const char* const marked[] = {"h.{layer}.q"};
+  const auto other = [](gist_weight& weight, const char* const* names) {
+    weight.other_names = names;
+    weight.n_other_names = 1;
+  };
+  EXPECT_EQ(spoiled([&](Declared& d) { other(d.weights[1], marked); }), "no error");
+  EXPECT_THAT(spoiled([&](Declared& d) { other(d.weights[1], plain); }),
+              HasSubstr("should have {layer} where the name has"));
+  EXPECT_THAT(spoiled([&](Declared& d) { other(d.weights[0], marked); }),
+              HasSubstr("should have {layer} where the name has"));
+}
+
+TEST(Declaration, TakesTransposedMatricesOfLayersAlone) {
+  EXPECT_EQ(spoiled([](Declared& d) { d.weights[1].stored_transposed = 1; }), "no error");
+  EXPECT_THAT(spoiled([](Declared& d) { d.weights[2].stored_transposed = 1; }),
+              HasSubstr("\"norm\" is stored transposed, but is no matrix"));
+  EXPECT_THAT(spoiled([](Declared& d) { d.weights[3].stored_transposed = 1; }),
+              HasSubstr("\"head\" is stored transposed, but is tied"));
+  EXPECT_THAT(spoiled([](Declared& d) {
+                d.weights[3].tied_to = nullptr;
+                d.weights[3].stored_transposed = 1;
+              }),
+              HasSubstr("and that is stored as it is"));
+}
+
+TEST(Declaration, DemandsABoundForAbsolutePositions) {
+  EXPECT_EQ(spoiled([](Declared& d) { d.model.key_position = GIST_KEYS_ABSOLUTE; }), "no error");
+  EXPECT_THAT(spoiled([](Declared& d) {
+                d.model.key_position = GIST_KEYS_ABSOLUTE;
+                d.model.max_positions = 0;
+              }),
+              HasSubstr("absolute positions with max_positions 0"));
 }
 
 TEST(Declaration, RefusesImpossibleTies) {

@@ -39,6 +39,60 @@ bool declares(const ModelSpec& spec, const std::string& name, const Shape& shape
   });
 }
 
+TEST(Gemma2, HasEverySecondLayerWithinTheWindow) {
+  const json gemma = {{"model_type", "gemma2"}, {"hidden_act", nullptr}, {"head_dim", 16}};
+  const auto with = [&](const json& own) {
+    json config = gemma;
+    config.update(own);
+    return config;
+  };
+  EXPECT_EQ(configured(GIST_GEMMA, with({{"sliding_window", 24}})).stacks[0].window, 24);
+  const ModelSpec capped = configured(GIST_GEMMA, with({{"final_logit_softcapping", 30}}));
+  EXPECT_EQ(capped.head.soft_cap, 30);
+  EXPECT_EQ(capped.weights[static_cast<std::size_t>(capped.head.weight)].tied_to,
+            "model.embed_tokens.weight");
+  const json full = {"full_attention", "full_attention", "full_attention"};
+  EXPECT_EQ(configured(GIST_GEMMA, with({{"layer_types", full}})).stacks[0].window, 0);
+  EXPECT_THAT(rejection(GIST_GEMMA, with({{"hidden_activation", "gelu"}})),
+              HasSubstr("hidden_activation: expected \"gelu_pytorch_tanh\""));
+  EXPECT_THAT(rejection(GIST_GEMMA, with({{"use_bidirectional_attention", true}})),
+              HasSubstr("use_bidirectional_attention"));
+}
+
+TEST(Phi3, RotatesAShareOfEachHead) {
+  const json phi = {{"model_type", "phi3"}, {"head_dim", 16}};
+  const auto with = [&](double share) {
+    json config = phi;
+    config["partial_rotary_factor"] = share;
+    return config;
+  };
+  EXPECT_TRUE(declares(configured(GIST_PHI3, phi), "self_attn.qkv_proj.weight", {256, 64}));
+  configured(GIST_PHI3, with(0.75));
+  for (const double share : {0.2, 0.01, 1.5, 0.0, -1.0}) {
+    EXPECT_THAT(rejection(GIST_PHI3, with(share)), HasSubstr("partial_rotary_factor: expected"))
+        << share;
+  }
+}
+
+TEST(Gpt2, ReadsCheckpointsWithAndWithoutAPrefix) {
+  const json config = {{"n_embd", 64}, {"n_layer", 3}, {"n_head", 8}, {"vocab_size", 513}};
+  const ModelSpec spec = configured(GIST_GPT2, config);
+  EXPECT_EQ(spec.key_position, KeyPosition::absolute);
+  EXPECT_EQ(spec.max_positions, 1024);
+  const auto fused =
+      std::find_if(spec.weights.begin(), spec.weights.end(), [](const WeightSpec& weight) {
+        return weight.name == "transformer.h.{layer}.attn.c_attn.weight";
+      });
+  ASSERT_NE(fused, spec.weights.end());
+  EXPECT_EQ(fused->shape, (Shape{192, 64}));
+  EXPECT_TRUE(fused->stored_transposed);
+  EXPECT_EQ(other_weight_names(*fused, 2), std::vector<std::string>{"h.2.attn.c_attn.weight"});
+  EXPECT_THAT(rejection(GIST_GPT2, {{"n_embd", 60}, {"n_head", 8}, {"n_layer", 1}}),
+              HasSubstr("n_embd: expected a multiple of n_head (8), found 60"));
+  EXPECT_THAT(rejection(GIST_GPT2, {{"n_embd", 64}, {"activation_function", "relu"}}),
+              HasSubstr("activation_function"));
+}
+
 TEST(Mistral, HasTheWindowThatItsConfigurationNames) {
   EXPECT_EQ(configured(GIST_MISTRAL, {{"sliding_window", 24}}).stacks[0].window, 24);
   EXPECT_EQ(configured(GIST_MISTRAL, {{"sliding_window", nullptr}}).stacks[0].window, 0);

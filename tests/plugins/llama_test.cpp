@@ -56,7 +56,7 @@ TEST(Llama, DeclaresWhatTheConfigurationSays) {
   EXPECT_EQ(spec.d_model, 64);
   EXPECT_EQ(spec.vocabulary, 513);
   EXPECT_EQ(spec.max_positions, 512);
-  EXPECT_TRUE(spec.keys_carry_position);
+  EXPECT_EQ(spec.key_position, KeyPosition::rotated);
   EXPECT_EQ(spec.stacks[0].layers, 5);
   EXPECT_EQ(spec.stacks[0].heads, 8);
   EXPECT_EQ(spec.stacks[0].kv_heads, 4);
@@ -163,9 +163,13 @@ TEST(Llama, RejectsContradictions) {
 TEST(Llama, RejectsWhatItCannotCompute) {
   EXPECT_THAT(rejection({{"hidden_act", "gelu"}}),
               HasSubstr("hidden_act: expected \"silu\", found \"gelu\""));
-  EXPECT_THAT(rejection({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2}}}}),
-              HasSubstr("rope_scaling.rope_type: expected \"default\", \"linear\" or \"llama3\", "
-                        "found \"yarn\""));
+  EXPECT_THAT(rejection({{"rope_scaling", {{"rope_type", "spiral"}, {"factor", 2}}}}),
+              HasSubstr("rope_scaling.rope_type: expected \"default\", \"linear\", \"dynamic\", "
+                        "\"llama3\", \"yarn\" or \"longrope\", found \"spiral\""));
+  EXPECT_THAT(rejection({{"rope_scaling", {{"type", "longrope"}, {"short_factor", {1, 2}}}}}),
+              HasSubstr("rope_scaling.short_factor: expected a list of 4 numbers, found [1,2]"));
+  EXPECT_THAT(rejection({{"rope_scaling", {{"type", "longrope"}, {"short_factor", {1, "2"}}}}}),
+              HasSubstr("rope_scaling.short_factor: expected a list of numbers"));
   EXPECT_THAT(rejection({{"rope_scaling", {{"type", "linear"}}}}),
               HasSubstr("rope_scaling.factor: expected a number above 0, found nothing"));
   EXPECT_THAT(rejection({{"rope_scaling", "linear"}}), HasSubstr("rope_scaling"));
@@ -204,10 +208,11 @@ std::vector<float>& noted() {
   return frequencies;
 }
 float noted_dropout = 0;
+float noted_scale = 0;
 gist_tensor any_linear(gist_pass*, gist_tensor, std::int32_t, std::int32_t) {
   return 1;
 }
-gist_tensor any_norm(gist_pass*, gist_tensor, std::int32_t, float) {
+gist_tensor any_norm(gist_pass*, gist_tensor, std::int32_t, float, float) {
   return 1;
 }
 gist_tensor any_add(gist_pass*, gist_tensor, gist_tensor) {
@@ -218,6 +223,7 @@ gist_tensor any_gate(gist_pass*, std::uint32_t, gist_tensor, gist_tensor) {
 }
 gist_tensor note(gist_pass*, gist_tensor, gist_tensor, gist_tensor, const gist_attention* asked) {
   noted_dropout = asked->dropout;
+  noted_scale = asked->rope_scale;
   noted().assign(asked->rope_inv_freq, asked->rope_inv_freq + asked->rope_dims / 2);
   return 1;
 }
@@ -266,6 +272,44 @@ TEST(Llama, RotatesByTheFrequenciesOfTheta) {
 TEST(Llama, ScalesFrequenciesLinearly) {
   EXPECT_THAT(frequencies({{"rope_scaling", {{"type", "linear"}, {"factor", 4.0}}}}),
               are({0.25F, 0.025F, 0.0025F, 0.00025F}));
+}
+
+TEST(Llama, ScalesFrequenciesAsYarnDoes) {
+  EXPECT_THAT(
+      frequencies(
+          {{"rope_scaling",
+            {{"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 256}}}}),
+      are({1.0F, 0.0625F, 0.0025F, 0.00025F}));
+  EXPECT_FLOAT_EQ(noted_scale, 1.138629436F);
+  EXPECT_THAT(frequencies({{"max_position_embeddings", 128},
+                           {"rope_scaling",
+                            {{"rope_type", "yarn"},
+                             {"factor", 4.0},
+                             {"beta_fast", 8.0},
+                             {"beta_slow", 0.5},
+                             {"mscale", 0.7},
+                             {"mscale_all_dim", 1.3},
+                             {"truncate", false}}}}),
+              are({1.0F, 0.0629983023F, 0.0025F, 0.00025F}));
+  EXPECT_FLOAT_EQ(noted_scale, 0.9295234924F);
+}
+
+TEST(Llama, ScalesFrequenciesAsLongropeDoesWithinTheOldContext) {
+  json scaling = {{"rope_type", "longrope"},
+                  {"short_factor", {1.0, 1.5, 2.0, 4.0}},
+                  {"long_factor", {3.0, 3.0, 3.0, 3.0}}};
+  const auto config = [&] {
+    return json{{"rope_scaling", scaling},
+                {"max_position_embeddings", 2048},
+                {"original_max_position_embeddings", 256}};
+  };
+  EXPECT_THAT(frequencies(config()), are({1.0F, 0.0666666667F, 0.005F, 0.00025F}));
+  EXPECT_FLOAT_EQ(noted_scale, 1.17260394F);
+  EXPECT_EQ(configured(config())->spec().max_positions, 256)
+      << "longer texts have other frequencies";
+  scaling["attention_factor"] = 1.25;
+  frequencies(config());
+  EXPECT_FLOAT_EQ(noted_scale, 1.25F);
 }
 
 TEST(Llama, ScalesFrequenciesAsLlama3Does) {

@@ -61,7 +61,20 @@ TEST(FamilyOps, RefuseUnfitWeights) {
 
 TEST(FamilyOps, RefuseUnfitNumbers) {
   EXPECT_THAT(failure("bad eps"), HasSubstr("eps is -1"));
+  EXPECT_THAT(failure("bad offset"), HasSubstr("weight_offset is nan"));
+  EXPECT_THAT(failure("bad factor"), HasSubstr("scale of [2, 8]: the factor is nan"));
   EXPECT_THAT(failure("odd rope"), HasSubstr("18 dimensions are rotated"));
+}
+
+TEST(FamilyOps, RefuseWhatDoesNotFit) {
+  EXPECT_THAT(failure("layer norm of another width"),
+              HasSubstr("layer_norm of [2, 4]: x [2, 4] doesn't fit weight \"{layer}.norm\" [8]"));
+  EXPECT_THAT(failure("columns beyond the last"),
+              HasSubstr("columns of [2, 8]: 1 blocks of 4 columns from 5 on"));
+  EXPECT_THAT(failure("columns that overlap"),
+              HasSubstr("2 blocks of 4 columns from 0 on, 3 apart"));
+  EXPECT_THAT(failure("positions of a rotated model"),
+              HasSubstr("position_embedding: table \"embedding\" [32, 8]: expected absolute"));
 }
 
 TEST(FamilyOps, DemandAttentionOnceInEachLayer) {

@@ -4,6 +4,7 @@
 // this header.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -14,45 +15,36 @@
 #include "gist/plugin.hpp"
 
 namespace gist::sdk {
-inline namespace v0_4 {
+inline namespace v0_5 {
 
-/// Frequencies of the pairs of a head's leading `dims` dimensions, in f32, in which the published
-/// models were trained: "rope_theta" with "rope_scaling" ("linear" or "llama3"), or both in one
-/// object, "rope_parameters", as transformers 5 writes them.
-inline std::vector<float> rope_frequencies(const Config& config, int dims, double usual_theta) {
-  const bool newer = config.has("rope_parameters");
-  const std::string scaling = newer ? "rope_parameters" : "rope_scaling";
-  if (newer && config.has("rope_scaling")) {
-    config.reject("rope_scaling", "none beside rope_parameters");
-  }
-  const double theta =
-      config.positive(scaling + ".rope_theta", config.positive("rope_theta", usual_theta));
+/// How a head's leading dimensions are rotated. Frequencies are computed in f32, in which the
+/// published models were trained.
+struct Rotary {
   std::vector<float> inv_freq;
+  float scale = 1;         // of sine and cosine
+  int most_positions = 0;  // beyond which other frequencies would be due; 0: no such bound
+
+  Rope rope() const { return {.inv_freq = inv_freq, .scale = scale}; }
+};
+
+inline Rotary plain_rotary(int dims, double theta) {
+  Rotary rotary;
   for (int i = 0; i < dims; i += 2) {
     const float exponent = static_cast<float>(i) / static_cast<float>(dims);
-    inv_freq.push_back(1.0F / std::pow(static_cast<float>(theta), exponent));
+    rotary.inv_freq.push_back(1.0F / std::pow(static_cast<float>(theta), exponent));
   }
-  if (!config.has(scaling)) return inv_freq;
+  return rotary;
+}
 
-  const std::string type_key =
-      scaling + (config.has(scaling + ".rope_type") ? ".rope_type" : ".type");
-  const std::string type = newer ? config.string(type_key, "default") : config.string(type_key);
-  if (type == "default") return inv_freq;
-  if (type != "linear" && type != "llama3") {
-    config.reject(type_key, "\"default\", \"linear\" or \"llama3\"");
-  }
+/// Long wavelengths are stretched, short ones are kept, those between are interpolated (Llama 3.1).
+inline void stretch_as_llama3(const Config& config, const std::string& scaling, Rotary& rotary) {
   const auto factor = static_cast<float>(config.positive(scaling + ".factor"));
-  if (type == "linear") {
-    for (float& f : inv_freq) f /= factor;
-    return inv_freq;
-  }
-  // llama3: long wavelengths are stretched, short ones are kept, those between are interpolated.
   const auto low = static_cast<float>(config.positive(scaling + ".low_freq_factor"));
   const auto high = static_cast<float>(config.positive(scaling + ".high_freq_factor"));
   if (high <= low) config.reject(scaling + ".high_freq_factor", "more than low_freq_factor");
   const auto context =
       static_cast<float>(config.size(scaling + ".original_max_position_embeddings"));
-  for (float& f : inv_freq) {
+  for (float& f : rotary.inv_freq) {
     const float wavelength = 2 * std::numbers::pi_v<float> / f;
     if (wavelength > context / low) {
       f /= factor;
@@ -61,7 +53,107 @@ inline std::vector<float> rope_frequencies(const Config& config, int dims, doubl
       f = (1 - smooth) * f / factor + smooth * f;
     }
   }
-  return inv_freq;
+}
+
+/// YaRN (Peng et al. 2023): dimensions that turn often within the old context are kept, those that
+/// turn seldom are stretched, with a ramp between them.
+inline void stretch_as_yarn(const Config& config, const std::string& scaling, int dims,
+                            double theta, Rotary& rotary) {
+  const double factor = config.positive(scaling + ".factor");
+  const std::string original = scaling + ".original_max_position_embeddings";
+  const double context = config.size(config.has(original) ? original : "max_position_embeddings");
+  const auto dimension_of = [&](double turns) {
+    return dims * std::log(context / (turns * 2 * std::numbers::pi)) / (2 * std::log(theta));
+  };
+  double low = dimension_of(config.positive(scaling + ".beta_fast", 32));
+  double high = dimension_of(config.positive(scaling + ".beta_slow", 1));
+  if (config.boolean(scaling + ".truncate", true)) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, dims - 1.0);
+  if (low == high) high += 0.001;
+  for (std::size_t i = 0; i < rotary.inv_freq.size(); ++i) {
+    const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    const auto kept = static_cast<float>(1 - ramp);
+    float& f = rotary.inv_freq[i];
+    f = f / static_cast<float>(factor) * (1 - kept) + f * kept;
+  }
+  const auto magnitude = [factor](double weight) {
+    return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1;
+  };
+  double usual = magnitude(1);
+  if (config.has(scaling + ".mscale") && config.has(scaling + ".mscale_all_dim")) {
+    usual = magnitude(config.positive(scaling + ".mscale")) /
+            magnitude(config.positive(scaling + ".mscale_all_dim"));
+  }
+  rotary.scale = static_cast<float>(config.positive(scaling + ".attention_factor", usual));
+}
+
+/// LongRoPE (Ding et al. 2024): each frequency has a factor, one for texts within the old context and
+/// another for longer ones. Keys that were computed once can't change, so texts stay within it here.
+inline void stretch_as_longrope(const Config& config, const std::string& scaling, Rotary& rotary) {
+  const std::vector<double> factors = config.numbers(scaling + ".short_factor");
+  if (factors.size() != rotary.inv_freq.size()) {
+    config.reject(scaling + ".short_factor",
+                  "a list of " + std::to_string(rotary.inv_freq.size()) + " numbers");
+  }
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    if (!(factors[i] > 0)) config.reject(scaling + ".short_factor", "numbers above 0");
+    rotary.inv_freq[i] /= static_cast<float>(factors[i]);
+  }
+  const int most = config.size("max_position_embeddings");
+  std::string original = "original_max_position_embeddings";
+  if (!config.has(original)) original = scaling + "." + original;
+  rotary.most_positions = config.size(original, most);
+  const double factor = config.has(original) ? static_cast<double>(most) / rotary.most_positions
+                                             : config.positive(scaling + ".factor", 1);
+  const double usual =
+      factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(rotary.most_positions));
+  rotary.scale = static_cast<float>(config.positive(scaling + ".attention_factor", usual));
+}
+
+/// Rotation by powers of theta as the object at the path `scaling` changes it, if there is one.
+inline Rotary scaled_rotary(const Config& config, int dims, double theta,
+                            const std::string& scaling) {
+  Rotary rotary = plain_rotary(dims, theta);
+  if (!config.has(scaling)) return rotary;
+  const std::string type_key =
+      scaling + (config.has(scaling + ".rope_type") ? ".rope_type" : ".type");
+  // Objects named rope_parameters hold theta, too, and need name no type.
+  const std::string type = config.has(scaling + ".rope_theta") || config.has(type_key)
+                               ? config.string(type_key, "default")
+                               : config.string(type_key);
+  if (type == "linear") {
+    const auto factor = static_cast<float>(config.positive(scaling + ".factor"));
+    for (float& f : rotary.inv_freq) f /= factor;
+  } else if (type == "llama3") {
+    stretch_as_llama3(config, scaling, rotary);
+  } else if (type == "yarn") {
+    stretch_as_yarn(config, scaling, dims, theta, rotary);
+  } else if (type == "longrope" || type == "su") {
+    stretch_as_longrope(config, scaling, rotary);
+  } else if (type == "dynamic") {  // as without scaling, up to this bound
+    rotary.most_positions = config.size("max_position_embeddings");
+  } else if (type != "default") {
+    config.reject(type_key,
+                  "\"default\", \"linear\", \"dynamic\", \"llama3\", \"yarn\" or \"longrope\"");
+  }
+  return rotary;
+}
+
+/// Rotation by "rope_theta" and "rope_scaling", or by both in one object, "rope_parameters", as
+/// transformers 5 writes them.
+inline Rotary rotary_of(const Config& config, int dims, double usual_theta) {
+  const bool newer = config.has("rope_parameters");
+  const std::string scaling = newer ? "rope_parameters" : "rope_scaling";
+  if (newer && config.has("rope_scaling")) {
+    config.reject("rope_scaling", "none beside rope_parameters");
+  }
+  const double theta =
+      config.positive(scaling + ".rope_theta", config.positive("rope_theta", usual_theta));
+  return scaled_rotary(config, dims, theta, scaling);
 }
 
 /// Which layers attend within a window: those that "layer_types" calls "sliding_attention"; `usual`
@@ -105,15 +197,19 @@ struct DecoderDefaults {
   int max_positions = 2048;
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000;
+  bool tied = false;
+  const char* activation_key = "hidden_act";
+  const char* activation = "silu";  // of the MLP's gate; another is Rejected
+  bool partly_rotated = false;      // whether "partial_rotary_factor" is read; else it must be 1
 };
 
-/// A decoder whose MLP is gated by silu and whose heads are rotated whole; another is Rejected.
+/// A decoder of rotated heads and a gated MLP.
 struct DecoderConfig {
   int d_model, mlp_dim, vocabulary, layers, heads, kv_heads, head_dim, max_positions;
   float eps;      // of the RMS norms
   float dropout;  // of the attention's probabilities
   float scale;    // of the scores
-  std::vector<float> inv_freq;
+  Rotary rotary;
   Init random;  // of matrices and tables
   bool tied;    // the head to the embedding
 
@@ -121,8 +217,9 @@ struct DecoderConfig {
     if (config.string("model_type", usual.model_type) != usual.model_type) {
       config.reject("model_type", std::string("\"") + usual.model_type + "\"");
     }
-    if (config.string("hidden_act", "silu") != "silu") config.reject("hidden_act", "\"silu\"");
-    config.reject_unless_one({"partial_rotary_factor", "rope_parameters.partial_rotary_factor"});
+    if (config.string(usual.activation_key, usual.activation) != usual.activation) {
+      config.reject(usual.activation_key, std::string("\"") + usual.activation + "\"");
+    }
     d_model = config.size("hidden_size");
     mlp_dim = config.size("intermediate_size");
     vocabulary = config.size("vocab_size");
@@ -149,9 +246,27 @@ struct DecoderConfig {
     eps = static_cast<float>(config.positive("rms_norm_eps", usual.rms_norm_eps));
     dropout = static_cast<float>(config.dropout("attention_dropout", 0));
     scale = 1 / std::sqrt(static_cast<float>(head_dim));
-    inv_freq = rope_frequencies(config, head_dim, usual.rope_theta);
+    rotary = rotary_of(config, rotated_dims(config, usual), usual.rope_theta);
+    if (rotary.most_positions > 0) max_positions = std::min(max_positions, rotary.most_positions);
     random = normal(config.positive("initializer_range", 0.02));
-    tied = config.boolean("tie_word_embeddings", false);
+    tied = config.boolean("tie_word_embeddings", usual.tied);
+  }
+
+  /// How many of a head's dimensions are rotated.
+  int rotated_dims(const Config& config, const DecoderDefaults& usual) const {
+    const char* const newer = "rope_parameters.partial_rotary_factor";
+    if (!usual.partly_rotated) {
+      config.reject_unless_one({"partial_rotary_factor", newer});
+      return head_dim;
+    }
+    const std::string key = config.has(newer) ? newer : "partial_rotary_factor";
+    const double share = config.positive(key, 1);
+    const int dims = static_cast<int>(head_dim * std::min(share, 1.0));
+    if (share > 1 || dims < 2 || dims % 2 != 0) {
+      config.reject(key, "a share of a head's " + std::to_string(head_dim) +
+                             " dimensions that is an even number of them");
+    }
+    return dims;
   }
 
   std::int64_t q_dim() const { return std::int64_t{heads} * head_dim; }
@@ -180,5 +295,5 @@ struct Projection {
   Tensor operator()(Tensor x) const { return linear(x, weight, bias); }
 };
 
-}  // namespace v0_4
+}  // namespace v0_5
 }  // namespace gist::sdk

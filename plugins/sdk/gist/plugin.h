@@ -29,7 +29,7 @@ extern "C" {
 
 #define GIST_PLUGIN_MAGIC 0x54534947u /* "GIST", little-endian */
 #define GIST_ABI_MAJOR 0
-#define GIST_ABI_MINOR 4
+#define GIST_ABI_MINOR 5
 
 typedef int32_t gist_status;
 enum {
@@ -67,6 +67,7 @@ typedef struct gist_config_host {
 enum { GIST_USE_MATRIX = 0, GIST_USE_TABLE = 1, GIST_USE_VECTOR = 2 };
 enum { GIST_INIT_NORMAL = 0, GIST_INIT_CONSTANT = 1 };
 enum { GIST_STACK_CAUSAL = 0, GIST_STACK_BIDIRECTIONAL = 1 };
+enum { GIST_KEYS_WITHOUT_POSITION = 0, GIST_KEYS_ROTATED = 1, GIST_KEYS_ABSOLUTE = 2 };
 enum { GIST_NONE = -1 };
 
 /* A weight as the checkpoint names it. */
@@ -75,8 +76,9 @@ typedef struct gist_weight {
   int32_t stack;    /* the stack whose every layer has one: "{layer}" in the name is the layer's
                        number. GIST_NONE: one weight, shared by all. */
   const char* name; /* "model.layers.{layer}.mlp.up_proj.weight"; no name twice */
-  const char* const* other_names; /* what some checkpoints call it instead; the first that is there
-                                     counts, where `name` isn't */
+  const char* const* other_names; /* what some checkpoints call it instead, with "{layer}" where
+                                     `name` has it; the first that is there counts, where `name`
+                                     isn't */
   uint32_t n_other_names;
   uint32_t use;  /* GIST_USE_MATRIX: [n, k], for linear. GIST_USE_TABLE: [rows, d], for embedding.
                     GIST_USE_VECTOR: [n], norms and biases. */
@@ -86,6 +88,8 @@ typedef struct gist_weight {
                           weight has, and which is not tied itself; NULL: its own */
   uint32_t init;       /* GIST_INIT_*: how training from scratch starts it */
   float init_value;    /* the deviation of GIST_INIT_NORMAL, the value of GIST_INIT_CONSTANT */
+  uint32_t stored_transposed; /* 1: the checkpoint has this matrix [n, k] as [k, n]; neither tied
+                                 nor the head */
 } gist_weight;
 
 typedef struct gist_stack {
@@ -109,8 +113,10 @@ typedef struct gist_model {
   int32_t d_model;
   int32_t vocabulary;    /* rows of the embedding table */
   int32_t max_positions; /* 0: unlimited */
-  /* 1: keys are rotated to their position (RoPE); 0: they carry none. */
-  int32_t keys_carry_position;
+  /* GIST_KEYS_*: keys carry no position (T5's relative bias), are rotated to it (RoPE), or have it
+   * from the embedding of positions: max_positions isn't 0 then, and stored gists stay where they
+   * were made. */
+  int32_t key_position;
   /* 1: causal (a decoder); or 2: bidirectional, then causal that reads stack 0 (an
    * encoder-decoder). Other combinations are refused in this version. */
   uint32_t n_stacks;
@@ -165,9 +171,10 @@ typedef struct gist_ops {
   gist_tensor (*embedding)(gist_pass* pass, int32_t table);
   /* x[n, k] w[m, k]^T + bias[m]: [n, m]; bias GIST_NONE: none */
   gist_tensor (*linear)(gist_pass* pass, gist_tensor x, int32_t weight, int32_t bias);
-  /* x / sqrt(mean(x^2) + eps) * weight. A weight of a fraction of x's width norms each such group
-   * of columns by itself: one of key_dim values each head of keys or queries. */
-  gist_tensor (*rms_norm)(gist_pass* pass, gist_tensor x, int32_t weight, float eps);
+  /* x / sqrt(mean(x^2) + eps) * (weight_offset + weight). A weight of a fraction of x's width norms
+   * each such group of columns by itself: one of key_dim values each head of keys or queries. */
+  gist_tensor (*rms_norm)(gist_pass* pass, gist_tensor x, int32_t weight, float eps,
+                          float weight_offset);
   gist_tensor (*add)(gist_pass* pass, gist_tensor a, gist_tensor b);
   /* activation(gate) * up; GIST_ACTIVATION_* */
   gist_tensor (*gated_activation)(gist_pass* pass, uint32_t activation, gist_tensor gate,
@@ -186,6 +193,18 @@ typedef struct gist_ops {
   /* In a stack that reads another: the rows [m, d_model] of that one's output whose keys and values
    * this pass is to make. They may be none: the host keeps those of earlier passes. */
   gist_tensor (*cross_input)(gist_pass* pass);
+  /* (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias; GIST_NONE: no weight, no bias */
+  gist_tensor (*layer_norm)(gist_pass* pass, gist_tensor x, int32_t weight, int32_t bias,
+                            float eps);
+  /* factor * x */
+  gist_tensor (*scale)(gist_pass* pass, gist_tensor x, float factor);
+  /* x[:, first : first + width], and beside it further blocks, each `stride` columns after the one
+   * before: [n, blocks * width]. Of a product that is stored as one matrix, its parts. */
+  gist_tensor (*columns)(gist_pass* pass, gist_tensor x, int64_t first, int64_t width,
+                         int64_t blocks, int64_t stride);
+  /* rows of the table for the positions of the pass' tokens: [n, d]. The table has max_positions
+   * rows or more, and key_position is GIST_KEYS_ABSOLUTE. */
+  gist_tensor (*position_embedding)(gist_pass* pass, int32_t table);
   /* Fails the callback with a message of the plugin's; it is copied. Returns the poisoned tensor.
    */
   gist_tensor (*fail)(gist_pass* pass, const char* message);

@@ -19,6 +19,7 @@
 #pragma once
 
 #include <array>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -29,13 +30,14 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "gist/plugin.h"
 
 namespace gist::sdk {
-inline namespace v0_4 {
+inline namespace v0_5 {
 
 /// Why a configuration can't be served.
 class Rejected : public std::runtime_error {
@@ -142,6 +144,26 @@ class Config {
     return values;
   }
 
+  /// A list of numbers.
+  std::vector<double> numbers(const std::string& key) const {
+    constexpr const char* expected = "a list of numbers";
+    const char* text = nullptr;
+    if (host_->get_json(config_, key.c_str(), &text) != GIST_OK) reject(key, expected);
+    const std::string json = text;
+    if (json[0] != '[') reject(key, expected);
+    std::vector<double> values;
+    const char* at = json.data() + 1;  // the host writes [1,2.5], without white space
+    const char* const end = json.data() + json.size() - 1;
+    while (at != end) {
+      double value = 0;
+      const auto [after, error] = std::from_chars(at, end, value);
+      if (error != std::errc() || (after != end && *after != ',')) reject(key, expected);
+      values.push_back(value);
+      at = after == end ? end : after + 1;
+    }
+    return values;
+  }
+
   // Refuses keys that would change what a family computes, if it knew them.
   void reject_if_there(std::initializer_list<const char*> keys) const {
     for (const char* key : keys) {
@@ -210,6 +232,13 @@ struct Stack {
   std::int32_t index = GIST_NONE;
 };
 
+/// How a token's place enters its key.
+enum class KeyPosition : std::int32_t {
+  none = GIST_KEYS_WITHOUT_POSITION,
+  rotated = GIST_KEYS_ROTATED,
+  absolute = GIST_KEYS_ABSOLUTE,  // by Pass::position_embedding
+};
+
 struct StackShape {
   std::int32_t layers = 0;
   std::int32_t heads = 0;     // of queries
@@ -226,7 +255,7 @@ class Declaration {
   std::int32_t d_model = 0;
   std::int32_t vocabulary = 0;
   std::int32_t max_positions = 0;  // 0: unlimited
-  bool keys_carry_position = true;
+  KeyPosition key_position = KeyPosition::rotated;
 
   std::int32_t decoder_start = 0;  // of an encoder-decoder
 
@@ -245,8 +274,12 @@ class Declaration {
   Weight table(std::string name, std::int64_t rows, std::int64_t d, Init init) {
     return add(Stack{}, std::move(name), GIST_USE_TABLE, {rows, d}, init);
   }
-  /// Gives the names that some checkpoints have for a weight instead, those that matter first. It
-  /// may be called once for a weight.
+  /// Says that the checkpoint has this matrix [n, k] as [k, n].
+  void stored_transposed(Weight matrix) {
+    weights_.at(static_cast<std::size_t>(matrix.index)).stored_transposed = 1;
+  }
+  /// Gives the names that some checkpoints have for a weight instead, those that matter first; of a
+  /// layer's weight with "{layer}". It may be called once for a weight.
   void also_named(Weight weight, const std::vector<std::string>& names) {
     gist_weight& named = weights_.at(static_cast<std::size_t>(weight.index));
     std::vector<const char*>& kept = other_names_.emplace_back();
@@ -291,7 +324,7 @@ class Declaration {
     model.d_model = d_model;
     model.vocabulary = vocabulary;
     model.max_positions = max_positions;
-    model.keys_carry_position = keys_carry_position ? 1 : 0;
+    model.key_position = static_cast<std::int32_t>(key_position);
     model.n_stacks = static_cast<std::uint32_t>(stacks_.size());
     model.stacks = stacks_.data();
     model.n_weights = static_cast<std::uint32_t>(weights_.size());
@@ -363,6 +396,10 @@ struct Pass {
   Tensor cross_input() const { return {ops, pass, ops->cross_input(pass)}; }
   /// The rows of a table for the pass' token ids: [n, d].
   Tensor embedding(Weight table) const { return {ops, pass, ops->embedding(pass, table.index)}; }
+  /// The rows of a table for the positions of the pass' tokens: [n, d].
+  Tensor position_embedding(Weight table) const {
+    return {ops, pass, ops->position_embedding(pass, table.index)};
+  }
   Tensor fail(const std::string& message) const {
     return {ops, pass, ops->fail(pass, message.c_str())};
   }
@@ -372,9 +409,23 @@ struct Pass {
 inline Tensor linear(Tensor x, Weight weight, Weight bias = {}) {
   return {x.ops, x.pass, x.ops->linear(x.pass, x.handle, weight.index, bias.index)};
 }
-/// x / sqrt(mean(x^2) + eps) * weight; a weight of a head's width norms each head by itself.
-inline Tensor rms_norm(Tensor x, Weight weight, float eps) {
-  return {x.ops, x.pass, x.ops->rms_norm(x.pass, x.handle, weight.index, eps)};
+/// x / sqrt(mean(x^2) + eps) * (weight_offset + weight); a weight of a head's width norms each head
+/// by itself.
+inline Tensor rms_norm(Tensor x, Weight weight, float eps, float weight_offset = 0) {
+  return {x.ops, x.pass, x.ops->rms_norm(x.pass, x.handle, weight.index, eps, weight_offset)};
+}
+/// (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias, where there are such.
+inline Tensor layer_norm(Tensor x, Weight weight, Weight bias, float eps) {
+  return {x.ops, x.pass, x.ops->layer_norm(x.pass, x.handle, weight.index, bias.index, eps)};
+}
+inline Tensor operator*(float factor, Tensor x) {
+  return {x.ops, x.pass, x.ops->scale(x.pass, x.handle, factor)};
+}
+/// Columns [first, first + width) of x, and beside them `blocks` - 1 times those `stride` further on:
+/// the parts of a product that is stored as one matrix.
+inline Tensor columns(Tensor x, std::int64_t first, std::int64_t width, std::int64_t blocks = 1,
+                      std::int64_t stride = 0) {
+  return {x.ops, x.pass, x.ops->columns(x.pass, x.handle, first, width, blocks, stride)};
 }
 inline Tensor operator+(Tensor a, Tensor b) {
   return {a.ops, a.pass, a.ops->add(a.pass, a.handle, b.handle)};
@@ -533,7 +584,7 @@ constexpr gist_plugin_info describe_plugin(const char* name, const char* version
           sizeof...(Families), families<Families...>, name,           version};
 }
 
-}  // namespace v0_4
+}  // namespace v0_5
 }  // namespace gist::sdk
 
 /// Defines the exported symbol of a plugin with these families: once in a library, outside

@@ -5,6 +5,7 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -41,6 +42,7 @@ class Misbehaving {
     const Tensor hidden = pass.embedding(embedding_);
     from_enter_ = hidden;
     if (is("layer weight in enter")) return rms_norm(hidden, norm_, 1e-5F);
+    if (is("positions of a rotated model")) return pass.position_embedding(embedding_);
     if (is("attention in enter")) return attention(hidden, hidden, hidden, {});
     return hidden;
   }
@@ -74,6 +76,12 @@ class Misbehaving {
     const Tensor k = linear(x, k_);
     if (is("add unequal shapes")) return linear(hidden + k, Weight{99}) + Tensor{};
     if (is("bad eps")) return rms_norm(hidden, norm_, -1);
+    if (is("bad offset"))
+      return rms_norm(hidden, norm_, 0, std::numeric_limits<float>::quiet_NaN());
+    if (is("layer norm of another width")) return layer_norm(k, norm_, Weight{}, 1e-5F);
+    if (is("bad factor")) return std::numeric_limits<float>::quiet_NaN() * hidden;
+    if (is("columns beyond the last")) return columns(hidden, 5, 4);
+    if (is("columns that overlap")) return columns(hidden, 0, 4, 2, 3);
     const std::vector<float> inv_freq(is("odd rope") ? 9 : 2, 0.5F);
     const Rope rope{.inv_freq = inv_freq};
     const Tensor mixed = attention(linear(x, q_), k, linear(x, v_), {.scale = 0.5F, .rope = &rope});

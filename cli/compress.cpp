@@ -17,6 +17,7 @@
 #include "cli/exit_code.h"
 #include "cli/left_out.h"
 #include "cli/line_writer.h"
+#include "cli/log.h"
 #include "cli/model_options.h"
 #include "cli/model_words.h"
 #include "cli/progress.h"
@@ -130,6 +131,7 @@ class RunOutput {
 
 CompressEvents RunOutput::events() {
   CompressEvents events;
+  events.run.log = log_line;
   events.run.stop_requested = [this] { return signals_.requested(); };
   events.begins = [this](CompressStep step) { begin_step(step); };
   events.ends = [this](CompressStep step) { end_step(step); };

@@ -15,6 +15,7 @@
 #include "cli/signals.h"
 #include "formats/records/record_source.h"
 #include "formats/sequences/context.h"
+#include "formats/sequences/window.h"
 #include "gist/text_generation.h"
 
 namespace gist {
@@ -54,6 +55,7 @@ class GenerateSession {
 
   std::optional<Pending> next_or_failure();
   std::optional<Pending> next_pending();
+  void warn_of_window(const Context& context, const std::string& place);
   bool written_before(const Record& record);
   void no_line_left();
   void finish(std::uint64_t request, TextCompletion completion);
@@ -68,6 +70,8 @@ class GenerateSession {
   const Tokenizer& tokenizer_;
   CompletionOutput output_;
   std::vector<std::string> stops_;
+  std::optional<WindowWatch> window_;  // of the model that answers
+  std::int32_t longest_answer_ = 0;    // tokens
   const Signals& signals_;
   std::optional<Progress> progress_;
   std::exception_ptr failure_;

@@ -113,6 +113,7 @@ std::vector<OptionSpec> joined(std::initializer_list<std::vector<OptionSpec>> ta
 
 ModelFiles open_model_and_tell(const std::string& directory, const ModelSetup& setup) {
   ModelFiles files = open_model(directory, setup);
+  for (const std::string& warning : files.warnings) spdlog::warn("{}", warning);
   if (const std::vector<std::string>& ignored = files.ignored_tensors; !ignored.empty()) {
     spdlog::warn("{}: {} tensor{} left out, as --{} says: {}", files.path, ignored.size(),
                  ignored.size() == 1 ? " is" : "s are", ignore_option, first_few(ignored));

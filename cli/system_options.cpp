@@ -1,9 +1,12 @@
 #include "cli/system_options.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -130,8 +133,12 @@ Systems open_systems(const SystemsRequest& request) {
   const std::size_t count = request.systems.size();
   const std::optional<std::size_t> behind_store = system_behind_store(request);
   Systems systems;
+  std::set<std::string> told;  // a model may stand in several systems
   for (std::size_t i = 0; i < count; ++i) {
     systems.push_back(opened(request.common, request, i, behind_store));
+    for (const std::string& warning : systems.back()->warnings()) {
+      if (told.insert(warning).second) spdlog::warn("{}", warning);
+    }
   }
   const auto first_under = [&](Condition condition) {
     const auto found = std::find_if(systems.begin(), systems.end(), [&](const auto& system) {

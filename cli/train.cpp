@@ -26,6 +26,7 @@
 #include "cli/words.h"
 #include "formats/files/json_text.h"
 #include "formats/records/record_reader.h"
+#include "formats/sequences/window.h"
 #include "gist/excluded_records.h"
 #include "gist/train_data.h"
 #include "gist/train_model.h"
@@ -83,6 +84,21 @@ void warn_of_leaks(const TrainData& held_out, const TrainData& data) {
       held_out.name, leaked, held_out.records.size(), data.name, held_out.name);
 }
 
+/// Tells of the first record whose prompt and gist, or gist and answer, a window doesn't hold.
+void warn_of_window(const TrainData& data, const ModelSpec& spec) {
+  WindowWatch window(spec);
+  for (std::size_t i = 0; i < data.records.size(); ++i) {
+    const Sequence& sequence = data.records[i].sequence;
+    if (sequence.gists.empty()) continue;
+    const std::string place = fmt::format("{}:{}", data.name, data.lines[i]);
+    const std::int32_t behind = sequence.tokens() - sequence.gists[0].begin;
+    for (const std::string& line :
+         {window.prompt_and_gist(sequence, place), window.gist_and_answer(behind, place)}) {
+      if (!line.empty()) spdlog::warn("{}", line);
+    }
+  }
+}
+
 /// Reading is what records are read with.
 struct Reading {
   const BaseModel& base;
@@ -118,6 +134,9 @@ Run read_run(const TrainFiles& files, const TrainTask& task, BaseModel base,
   fit_vocabulary(base, task.gisting.gist_tokens > 0);
   std::unique_ptr<Family> family = family_finder(files.setup)(base.config, base.name);
   const ModelSpec shapes = family->spec();
+  if (base.directory.empty()) {  // else they were told when the model was opened
+    for (const std::string& warning : shapes.warnings) spdlog::warn("{}", warning);
+  }
   Rejects rejects(files.rejects);
   ExcludedFiles excluded_files{files.excluded, task.max_record_bytes};
   if (signals != nullptr) {
@@ -136,6 +155,7 @@ Run read_run(const TrainFiles& files, const TrainTask& task, BaseModel base,
     warn_of_leaks(*held_out, data);
   }
   reading.reset();
+  warn_of_window(data, shapes);
   rejects.tell_listed();
   return {files,
           task,

@@ -86,6 +86,7 @@ struct ModelSpec {
   std::int32_t decoder_start = -1;  // of an encoder-decoder: the token before every answer
   std::vector<WeightSpec> weights;
   HeadSpec head;
+  std::vector<std::string> warnings = {};  // what its user should know, a line each
 
   bool encoder_decoder() const { return stacks.size() == 2; }
   /// The stack that answers: its output is what the head reads. Gists stand in stack 0.

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "formats/sequences/window.h"
 #include "formats/store/gist_store.h"
 #include "formats/store/staging.h"
 #include "gist/compress_events.h"
@@ -72,6 +73,7 @@ class CompressSession {
   const CompressEvents& events_;
   CompressTally tally_;
   std::uint64_t records_ = 0;  // read
+  WindowWatch window_;
   std::vector<Prompt> batch_;
   std::optional<double> batch_fraction_;  // of the input: up to the batch's end
   std::int32_t batch_tokens_ = 0;

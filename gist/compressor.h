@@ -39,6 +39,7 @@ class Compressor {
   /// Why a prompt can't be stored; nothing where it can, or is none that would be.
   std::optional<std::string> objection_to(const Prompt& prompt);
   const PromptChecker* checker() const { return checker_; }
+  const ModelSpec& spec() const { return model_.spec(); }
 
  private:
   void check(const std::vector<Prompt>& batch, std::vector<CompressedPrompt>& results);

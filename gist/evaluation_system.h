@@ -60,6 +60,8 @@ class EvaluatedSystem {
   /// Loads the weights, onto what `open_backend` opens; without it, open_device. Call it once.
   LoadedModel load(const BackendOpener& open_backend);
   const ModelSetup& setup() const { return setup_.model; }
+  /// What the model's family says of its configuration, a line each.
+  const std::vector<std::string>& warnings() const { return files_.warnings; }
   /// Compresses with the model that `load` gave, which must outlive the function.
   StoredGists stored(const Model& model);
 

@@ -31,6 +31,7 @@ struct ModelFiles {
   EndTokens ends;
   std::optional<GistSettings> settings;      // gist.json
   std::vector<std::string> ignored_tensors;  // of the checkpoint, as was asked
+  std::vector<std::string> warnings;         // what the family says of the configuration
 
   /// Throws Error(data or no_input) for what is no such directory, or one that gist can't use, and
   /// Error(data) where the checkpoint has tensors that the model doesn't read and that none of the

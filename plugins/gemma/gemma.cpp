@@ -22,6 +22,9 @@ class Gemma {
       : config_(config, usual), windowed_(windowed) {
     DecoderConfig& c = config_;
     config.reject_if_true({"use_bidirectional_attention"});
+    // What hidden_activation replaced; what layer_types says, too; of a window that no layer has.
+    config.ignore(
+        {"hidden_act", "sliding_window_pattern", "_sliding_window_pattern", "sliding_window"});
     c.scale = 1 / std::sqrt(static_cast<float>(config.positive("query_pre_attn_scalar", 256)));
     const bool bias = config.boolean("attention_bias", false);
     const bool any = std::find(windowed_.begin(), windowed_.end(), true) != windowed_.end();

@@ -23,6 +23,10 @@ class Gpt2 {
       config.reject("activation_function", "\"gelu_new\"");
     }
     config.reject_if_true({"scale_attn_by_inverse_layer_idx", "add_cross_attention"});
+    // The context's old name, how it was computed in half precision, and other tasks' heads.
+    config.ignore({"n_ctx", "reorder_and_upcast_attn", "summary_activation",
+                   "summary_first_dropout", "summary_proj_to_labels", "summary_type",
+                   "summary_use_proj"});
     const int d = config.size("n_embd");
     const int layers = config.integer_within("n_layer", 1, Config::most_layers);
     const int heads = config.integer_within("n_head", 1, Config::most_heads);

@@ -3,7 +3,9 @@
 
 #include <deque>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -17,11 +19,17 @@ struct gist_config {
   // Getters are const to a plugin; what they hand out and what it rejects are kept here.
   mutable std::deque<std::string> texts;
   mutable std::optional<std::string> rejected;
+  mutable std::vector<std::string> warnings;
+  mutable std::set<std::string> asked;  // keys of the root, whether they are there or not
 };
 
 namespace gist {
 
 /// The getters. They let no exception out.
 const gist_config_host& config_host();
+
+/// Keys of a configuration that the family never asked for and that may change what a model computes:
+/// none that is null or false, or that says how a model was trained, is run or decodes.
+std::vector<std::string> unread_keys(const gist_config& config);
 
 }  // namespace gist

@@ -126,6 +126,7 @@ std::vector<PluginEntry> find_plugins(const std::vector<PluginDirectory>& direct
       for (const std::string& family : entry.families) {
         const auto earlier = served.find(family);
         if (!entry.refused.empty() || earlier == served.end()) continue;
+        entry.shadowed = true;
         entry.refused =
             fmt::format("family '{}' is served by {}, which comes first in the search order",
                         family, earlier->second.string());

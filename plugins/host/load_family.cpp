@@ -93,33 +93,62 @@ std::string searched(const std::vector<PluginDirectory>& directories,
   return text;
 }
 
-struct Choice {
+/// A plugin that may serve a configuration, and the architecture that it would serve.
+struct Candidate {
   const PluginEntry* entry = nullptr;
   std::string architecture;
 };
 
-/// The plugin to load: the one of the named family, or else the only one for the first architecture
-/// that any serves.
-Choice choose(const std::vector<PluginEntry>& entries,
-              const std::vector<std::string>& architectures, const std::string& family,
-              const std::string& where) {
+std::filesystem::path directory_of(const PluginEntry& entry) {
+  return entry.manifest.parent_path();
+}
+
+/// Throws where two plugins of one directory serve an architecture: none comes first.
+void check_unambiguous(const PluginEntry& a, const PluginEntry& b, const std::string& architecture,
+                       const std::string& where) {
+  if (directory_of(a) != directory_of(b)) return;
+  fail(ErrorKind::unavailable,
+       "{}: architecture {} is served by both {} ({}) and {} ({}): choose one (--family)", where,
+       architecture, joined(a.families), a.library.string(), joined(b.families),
+       b.library.string());
+}
+
+/// The plugins to try, one after the other: those of the named family, or else all, by the order of
+/// the architectures and of the search. Of a directory one for each architecture.
+std::vector<Candidate> candidates_of(const std::vector<PluginEntry>& entries,
+                                     const std::vector<std::string>& architectures,
+                                     const std::string& family, const std::string& where) {
+  std::vector<Candidate> candidates;
   for (const std::string& architecture : architectures) {
-    std::vector<const PluginEntry*> serving;
     for (const PluginEntry& entry : entries) {
-      if (entry.refused.empty() && contains(entry.architectures, architecture) &&
-          (family.empty() || contains(entry.families, family))) {
-        serving.push_back(&entry);
+      if (!entry.refused.empty() || !contains(entry.architectures, architecture) ||
+          (!family.empty() && !contains(entry.families, family))) {
+        continue;
       }
+      for (const Candidate& earlier : candidates) {
+        if (earlier.architecture == architecture) {
+          check_unambiguous(*earlier.entry, entry, architecture, where);
+        }
+      }
+      candidates.push_back({&entry, architecture});
     }
-    if (serving.size() > 1) {
-      fail(ErrorKind::unavailable,
-           "{}: architecture {} is served by both {} ({}) and {} ({}): choose one (--family)",
-           where, architecture, joined(serving[0]->families), serving[0]->library.string(),
-           joined(serving[1]->families), serving[1]->library.string());
-    }
-    if (serving.size() == 1) return {serving[0], architecture};
   }
-  return {};
+  return candidates;
+}
+
+/// Says which plugins further on in the search would have served the architecture, if any would.
+std::vector<std::string> passed_over(const std::vector<PluginEntry>& entries,
+                                     const Candidate& chosen) {
+  std::vector<std::string> others;
+  for (const PluginEntry& entry : entries) {
+    if (&entry > chosen.entry && (entry.refused.empty() || entry.shadowed) &&
+        contains(entry.architectures, chosen.architecture)) {
+      others.push_back(entry.library.string());
+    }
+  }
+  if (others.empty()) return {};
+  return {fmt::format("{} serves {}, as it comes before {} in the search for plugins",
+                      chosen.entry->library.string(), chosen.architecture, joined(others))};
 }
 
 const LoadedPlugin::Family& family_for(const LoadedPlugin& plugin, const std::string& architecture,
@@ -148,17 +177,21 @@ std::unique_ptr<Family> load_family(const std::vector<PluginDirectory>& director
                                     const std::string& family) {
   const std::vector<PluginEntry> entries = find_plugins(directories);
   const std::vector<std::string> architectures = architectures_of(config, where, entries);
-  const Choice choice = choose(entries, architectures, family, where);
-  if (choice.entry == nullptr) {
-    const std::vector<std::string> served = served_by(entries);
-    fail(ErrorKind::unavailable, "{}: no plugin {}serves {}: this gist can use {}; {}", where,
-         family.empty() ? "" : fmt::format("with a family '{}' ", family), joined(architectures),
-         served.empty() ? "none" : joined(served), searched(directories, entries));
+  std::string declined;
+  for (const Candidate& candidate : candidates_of(entries, architectures, family, where)) {
+    const LoadedPlugin plugin = load_plugin(candidate.entry->library);
+    check_against_manifest(plugin, candidate.entry->families, candidate.entry->architectures);
+    std::string reason;
+    std::unique_ptr<Family> found =
+        configure_family(plugin, family_for(plugin, candidate.architecture, family, where), config,
+                         candidate.architecture, where, &reason, passed_over(entries, candidate));
+    if (found != nullptr) return found;
+    declined += fmt::format("; {} declines: {}", candidate.entry->library.string(), reason);
   }
-  const LoadedPlugin plugin = load_plugin(choice.entry->library);
-  check_against_manifest(plugin, choice.entry->families, choice.entry->architectures);
-  return configure_family(plugin, family_for(plugin, choice.architecture, family, where), config,
-                          choice.architecture, where);
+  const std::vector<std::string> served = served_by(entries);
+  fail(ErrorKind::unavailable, "{}: no plugin {}serves {}: this gist can use {}; {}{}", where,
+       family.empty() ? "" : fmt::format("with a family '{}' ", family), joined(architectures),
+       served.empty() ? "none" : joined(served), searched(directories, entries), declined);
 }
 
 }  // namespace gist

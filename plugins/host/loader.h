@@ -1,7 +1,10 @@
 // Loading a plugin's library, and believing what it says only once it has been checked.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -13,6 +16,28 @@ namespace gist {
 
 /// Bytes: no version of a struct of the interface will have one near this.
 constexpr std::uint32_t largest_struct = 4096;
+
+/// The size of a struct of the interface in version 1.0: what a plugin gives at least.
+template <typename T>
+constexpr std::uint32_t first_size = 0;
+template <>
+constexpr std::uint32_t first_size<gist_weight> = offsetof(gist_weight, stored_transposed) +
+                                                  sizeof(gist_weight::stored_transposed);
+template <>
+constexpr std::uint32_t first_size<gist_stack> = offsetof(gist_stack, window) +
+                                                 sizeof(gist_stack::window);
+template <>
+constexpr std::uint32_t first_size<gist_attention> = offsetof(gist_attention, windowed) +
+                                                     sizeof(gist_attention::windowed);
+
+/// A struct from a plugin that says it has `size` bytes, first_size or more: what is beyond them is
+/// absent, zeros, and what this gist doesn't know isn't read.
+template <typename T>
+T copied_struct(const void* from, std::uint32_t size) {
+  T result{};
+  std::memcpy(&result, from, std::min<std::size_t>(size, sizeof(T)));
+  return result;
+}
 
 /// A plugin in memory. It is never unloaded, so that pointers into it stay valid.
 struct LoadedPlugin {

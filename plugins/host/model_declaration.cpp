@@ -37,16 +37,16 @@ float checked_number(std::string_view what, float value) {
 
 /// Elements of an array from the plugin, which stand as far apart as the first says it is long.
 template <typename T>
-const T& element(const T* array, std::uint32_t index, std::string_view what) {
+T element(const T* array, std::uint32_t index, std::string_view what) {
   const std::uint32_t stride = array->size;
   const auto* at = reinterpret_cast<const std::byte*>(array) + std::size_t{index} * stride;
-  const T& result = *reinterpret_cast<const T*>(at);
-  if (stride < sizeof(T) || stride > largest_struct || stride % alignof(T) != 0 ||
-      result.size != stride) {
-    fail(ErrorKind::unavailable, "{} {} says it is {} bytes, expected {}", what, index, result.size,
+  const std::uint32_t size = *reinterpret_cast<const std::uint32_t*>(at);
+  if (stride < first_size<T> || stride > largest_struct || stride % alignof(T) != 0 ||
+      size != stride) {
+    fail(ErrorKind::unavailable, "{} {} says it is {} bytes, expected {}", what, index, size,
          sizeof(T));
   }
-  return result;
+  return copied_struct<T>(at, size);
 }
 
 StackSpec checked_stack(const gist_stack& stack, std::size_t index) {
@@ -81,7 +81,7 @@ std::vector<StackSpec> checked_stacks(const gist_model& model) {
   }
   std::vector<StackSpec> stacks;
   for (std::uint32_t i = 0; i < count; ++i) {
-    const gist_stack& stack = element(model.stacks, i, "stack");
+    const gist_stack stack = element(model.stacks, i, "stack");
     const bool encoder = count == 2 && i == 0;
     const std::uint32_t kind = encoder ? GIST_STACK_BIDIRECTIONAL : GIST_STACK_CAUSAL;
     const std::int32_t reads = i == 1 ? 0 : GIST_NONE;
@@ -307,6 +307,10 @@ ModelSpec checked_declaration(const gist_model& model) {
         checked_head("head_bias", model.head_bias, spec, WeightUse::vector, {spec.vocabulary});
   }
   spec.head.scale = checked_number("head_scale", model.head_scale);
+  if (spec.head.scale == 0) {
+    fail(ErrorKind::unavailable,
+         "head_scale is 0, so it was never set: 1 leaves logits as they are");
+  }
   spec.head.soft_cap = checked_number("head_soft_cap", model.head_soft_cap);
   if (spec.head.soft_cap < 0) {
     fail(ErrorKind::unavailable, "head_soft_cap is {}, expected 0 or more", spec.head.soft_cap);

@@ -245,6 +245,9 @@ PositionSpec checked_rope(const gist_attention& asked, const Pass& pass) {
          "{} dimensions are rotated{}, expected an even number from 2 to {}", asked.rope_dims,
          asked.rope_inv_freq == nullptr ? " by no inv_freq" : "", key_dim);
   }
+  if (asked.rope_scale == 0) {
+    fail(ErrorKind::unavailable, "rope_scale is 0, so it was never set: 1 is usual");
+  }
   PositionSpec position;
   position.kind = PositionSpec::Kind::rope;
   position.inv_freq = {asked.rope_inv_freq, static_cast<std::size_t>(asked.rope_dims / 2)};
@@ -305,17 +308,23 @@ AttentionSource take_source(gist_pass& running, std::uint32_t source) {
 }
 
 gist_tensor attention_op(gist_pass* running, gist_tensor q, gist_tensor k, gist_tensor v,
-                         const gist_attention* asked) {
+                         const gist_attention* given) {
   return guarded(running, "attention", {q, k, v}, [&] {
     if (!running->in_layer) fail(ErrorKind::unavailable, "called outside a layer");
-    if (asked == nullptr || asked->size < sizeof(gist_attention)) {
+    if (given == nullptr || given->size < first_size<gist_attention>) {
       fail(ErrorKind::unavailable, "gist_attention is {} bytes, expected {}",
-           asked == nullptr ? 0 : asked->size, sizeof(gist_attention));
+           given == nullptr ? 0 : given->size, sizeof(gist_attention));
     }
+    const auto copy = copied_struct<gist_attention>(given, given->size);
+    const gist_attention* const asked = &copy;
     if (!std::isfinite(asked->softmax_scale) || !std::isfinite(asked->rope_scale) ||
         !std::isfinite(asked->soft_cap) || asked->soft_cap < 0) {
       fail(ErrorKind::unavailable, "softmax_scale {}, rope_scale {}, soft_cap {}: expected numbers",
            asked->softmax_scale, asked->rope_scale, asked->soft_cap);
+    }
+    if (asked->softmax_scale == 0) {
+      fail(ErrorKind::unavailable,
+           "softmax_scale is 0, so it was never set: key_dim^-0.5 is usual");
     }
     AttentionOptions options;
     options.source = take_source(*running, asked->source);

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "formats/files/text.h"
 #include "kernels/error.h"
 #include "plugins/host/config_host.h"
 #include "plugins/host/model_declaration.h"
@@ -122,8 +123,9 @@ class PluginFamily : public Family {
 std::unique_ptr<Family> configure_family(const LoadedPlugin& plugin,
                                          const LoadedPlugin::Family& family,
                                          const nlohmann::json& config,
-                                         const std::string& architecture,
-                                         const std::string& where) {
+                                         const std::string& architecture, const std::string& where,
+                                         std::string* declined_reason,
+                                         std::vector<std::string> warnings) {
   const std::string description =
       fmt::format("family '{}' of {}", family.id, plugin.library.string());
   const gist_config handle(config);
@@ -133,8 +135,12 @@ std::unique_ptr<Family> configure_family(const LoadedPlugin& plugin,
     const RunningCallback running(description.c_str(), "configure");
     return family.callbacks->configure(&config_host(), &handle, &declared);
   }();
-  if (status == GIST_FAILED) {
+  if (status == GIST_FAILED || status == GIST_DECLINED) {
     const std::string reason = handle.rejected.value_or("");
+    if (status == GIST_DECLINED && declined_reason != nullptr) {
+      *declined_reason = reason.empty() ? "it declines without a reason" : reason;
+      return nullptr;
+    }
     fail(ErrorKind::data, "{}: {}", where,
          reason.empty() ? description + " rejects it without a reason" : reason);
   }
@@ -151,6 +157,16 @@ std::unique_ptr<Family> configure_family(const LoadedPlugin& plugin,
     ModelSpec spec = checked_declaration(declared);
     spec.family = family.id;
     spec.architecture = architecture;
+    spec.warnings = std::move(warnings);
+    for (const std::string& warning : handle.warnings) {
+      spec.warnings.push_back(fmt::format("{}: {}", where, printable(warning)));
+    }
+    if (const std::vector<std::string> unread = unread_keys(handle); !unread.empty()) {
+      spec.warnings.push_back(fmt::format(
+          "{}: family '{}' doesn't read {}: if that changes what the model computes, its "
+          "answers differ from the model's own",
+          where, family.id, first_few(unread)));
+    }
     return std::make_unique<PluginFamily>(std::move(model), std::move(spec), description);
   } catch (const Error& error) {
     fail(ErrorKind::unavailable, "{}: for {} it declares nonsense: {}", description, where,

@@ -40,7 +40,8 @@ struct PluginEntry {
   int abi_minor = 0;
   std::vector<std::string> families;
   std::vector<std::string> architectures;
-  std::string refused;  // why it can't be used; "" where it can
+  std::string refused;    // why it can't be used; "" where it can
+  bool shadowed = false;  // that is for an earlier entry that serves a family of the same id
 };
 
 /// The search path: `first`, `variable`, USER_DATA/gist/plugins, and the plugins' directory of the
@@ -52,10 +53,13 @@ std::vector<PluginDirectory> plugin_directories(const PluginSearch& search);
 /// that an earlier entry serves is refused, naming the earlier one.
 std::vector<PluginEntry> find_plugins(const std::vector<PluginDirectory>& directories);
 
-/// Loads the family that serves the configuration's `architectures` (or the one named `family`,
-/// where it is not empty) and configures it. Throws Error(unavailable) saying what was searched and
-/// why each candidate was refused; Error(data) where the family rejects the configuration, or
-/// config.json has no architectures. `where` names the configuration in messages: its path.
+/// Loads the family that serves the configuration's `architectures`, or its "model_type" where it
+/// names none (or the one named `family`, where it is not empty), and configures it. Of several the
+/// one in the directory that is searched first serves, which ModelSpec::warnings tells; one that
+/// declines leaves the configuration to the next. Throws Error(unavailable) saying what was searched
+/// and why each candidate was refused, and where two of one directory serve it; Error(data) where the
+/// family rejects the configuration, or config.json has no architectures. `where` names the
+/// configuration in messages: its path.
 std::unique_ptr<Family> load_family(const std::vector<PluginDirectory>& directories,
                                     const nlohmann::json& config, const std::string& where,
                                     const std::string& family);

@@ -26,6 +26,7 @@ class Phi3 {
     const DecoderConfig& c = config_;
     config.reject_if_true({"attention_bias", "mlp_bias"});
     config.reject_if_there({"layer_types", "num_local_experts"});
+    config.ignore({"original_max_position_embeddings"});  // of a model without longrope
     const Stack stack = c.declare(model, window_);
     const std::string prefix = "model.layers.{layer}.";
     const auto matrix = [&](const std::string& name, std::int64_t n, std::int64_t k) {

@@ -21,6 +21,7 @@ class T5 {
     const std::string type = config.string("model_type", "t5");
     if (type != "t5" && type != "mt5") config.reject("model_type", "\"t5\" or \"mt5\"");
     config.reject_if_true({"tie_encoder_decoder"});
+    config.ignore({"n_positions", "max_length"});  // positions are relative
     const Sizes sizes(config);
     eps_ = static_cast<float>(config.positive("layer_norm_epsilon", 1e-6));
     dropout_ = static_cast<float>(config.dropout("dropout_rate", 0.1));

@@ -100,7 +100,7 @@ TEST(CheckPlugin, NeedsAConfigurationForEachFamily) {
 TEST(CheckPlugin, ComparesManifestAndLibrary) {
   const Sandbox sandbox;
   EXPECT_THAT(results(sandbox.plugin("wrong_abi")).at("abi"),
-              HasSubstr(fmt::format("ABI 7.{}", GIST_ABI_MINOR)));
+              HasSubstr(fmt::format("ABI 9.{}", GIST_ABI_MINOR)));
   EXPECT_THAT(results(sandbox.plugin("misbehaving", {{"architectures", {"A"}}})).at("abi"),
               HasSubstr("its manifest says A"));
 }

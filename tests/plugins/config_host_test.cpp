@@ -40,6 +40,38 @@ TEST(ConfigHost, FollowsPathsAndPrefersAKeyOfThatName) {
   EXPECT_EQ(config_host().get_int(&handle, "act.b", &integer), GIST_WRONG_TYPE);
 }
 
+TEST(ConfigHost, ReachesIntoLists) {
+  const nlohmann::json lists = {{"types", {"a", nullptr, {{"n", 4}}}}, {"deep", {{{1, 2}}}}};
+  const gist_config handle(lists);
+  const char* text = nullptr;
+  std::int64_t integer = 0;
+  EXPECT_EQ(config_host().get_string(&handle, "types.0", &text), GIST_OK);
+  EXPECT_STREQ(text, "a");
+  EXPECT_EQ(config_host().get_int(&handle, "types.2.n", &integer), GIST_OK);
+  EXPECT_EQ(integer, 4);
+  EXPECT_EQ(config_host().get_int(&handle, "deep.0.0.1", &integer), GIST_OK);
+  EXPECT_EQ(integer, 2);
+  for (const char* key : {"types.1", "types.3", "types.99999999999999999999"}) {
+    EXPECT_NE(config_host().get_int(&handle, key, &integer), GIST_OK) << key;
+  }
+  for (const char* key : {"types.", "types.-1", "types.x", "types.0x", "types.0.n"}) {
+    EXPECT_EQ(config_host().get_int(&handle, key, &integer), GIST_WRONG_TYPE) << key;
+  }
+}
+
+TEST(ConfigHost, KnowsWhichKeysNobodyAskedFor) {
+  const nlohmann::json keys = {
+      {"layers", 5},        {"nested", {{"a", 1}}},        {"off", false},
+      {"nothing", nullptr}, {"torch_dtype", "float32"},    {"_commit_hash", "x"},
+      {"use_cache", true},  {"residual_multiplier", 0.22}, {"alibi", true}};
+  const gist_config handle(keys);
+  std::int64_t integer = 0;
+  (void)config_host().get_int(&handle, "layers", &integer);
+  (void)config_host().get_int(&handle, "nested.a", &integer);
+  (void)config_host().get_int(&handle, "absent", &integer);
+  EXPECT_EQ(unread_keys(handle), (std::vector<std::string>{"alibi", "residual_multiplier"}));
+}
+
 TEST(ConfigHost, SaysMissingOrWrongTypeAndLeavesTheOutput) {
   const gist_config handle(config);
   std::int64_t integer = 7;

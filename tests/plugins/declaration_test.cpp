@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "plugins/host/loader.h"
 #include "plugins/host/model_declaration.h"
 #include "tests/plugins/sandbox.h"
 
@@ -72,6 +73,40 @@ TEST(Declaration, IsCopied) {
   EXPECT_EQ(spec.head.bias, -1);
 }
 
+/// A struct as a later minor version has it, with a field that this gist doesn't know.
+template <typename T>
+struct Later {
+  T known;
+  std::uint64_t unknown;
+};
+
+TEST(Declaration, WalksStructsOfALaterVersion) {
+  Declared declared;
+  Later<gist_stack> stack{declared.stack, ~std::uint64_t{0}};
+  stack.known.size = sizeof stack;
+  declared.model.stacks = &stack.known;
+  Later<gist_weight> weights[4];
+  for (std::size_t i = 0; i < 4; ++i) {
+    weights[i] = {declared.weights[i], ~std::uint64_t{0}};
+    weights[i].known.size = sizeof weights[i];
+  }
+  declared.model.weights = &weights[0].known;
+  const ModelSpec spec = checked_declaration(declared.model);
+  EXPECT_EQ(spec.stacks.at(0).heads, 4);
+  EXPECT_EQ(spec.weights.at(3).tied_to, "table");
+}
+
+TEST(Declaration, TakesWhatAnEarlierVersionLacksAsAbsent) {
+  struct Grown {
+    std::uint32_t size;
+    std::int32_t old_field, new_field;
+  };
+  const Grown given{8, 3, 77};
+  EXPECT_EQ(copied_struct<Grown>(&given, 8).old_field, 3);
+  EXPECT_EQ(copied_struct<Grown>(&given, 8).new_field, 0);
+  EXPECT_EQ(copied_struct<Grown>(&given, 4000).new_field, 77);
+}
+
 TEST(Declaration, RefusesImpossibleNumbers) {
   EXPECT_THAT(spoiled([](Declared& d) { d.model.d_model = 0; }), HasSubstr("d_model is 0"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.vocabulary = -5; }), HasSubstr("vocabulary is -5"));
@@ -83,6 +118,8 @@ TEST(Declaration, RefusesImpossibleNumbers) {
               HasSubstr("4000000000 weights"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.weights = nullptr; }), HasSubstr("0 weights"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.head_scale = NAN; }), HasSubstr("head_scale"));
+  EXPECT_THAT(spoiled([](Declared& d) { d.model.head_scale = 0; }),
+              HasSubstr("head_scale is 0, so it was never set"));
   EXPECT_THAT(spoiled([](Declared& d) { d.model.head_soft_cap = -1; }), HasSubstr("soft_cap"));
 }
 

@@ -104,8 +104,9 @@ TEST(FindPlugins, LetsARefusedPluginTakeNoId) {
 TEST(FindPlugins, RefusesAnotherAbiByTheManifest) {
   const Sandbox sandbox;
   sandbox.plugin("misbehaving", {{"abi", {GIST_ABI_MAJOR, GIST_ABI_MINOR + 1}}});
-  EXPECT_THAT(found_in({&sandbox}).at(0).refused,
-              HasSubstr(fmt::format("built for plugin ABI 0.{}", GIST_ABI_MINOR + 1)));
+  EXPECT_THAT(
+      found_in({&sandbox}).at(0).refused,
+      HasSubstr(fmt::format("built for plugin ABI {}.{}", GIST_ABI_MAJOR, GIST_ABI_MINOR + 1)));
 }
 
 TEST(FindPlugins, RefusesALibraryWithoutManifest) {

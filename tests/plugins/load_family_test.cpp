@@ -60,6 +60,74 @@ TEST(LoadFamily, NamesBothFamiliesOfOneArchitectureUnlessOneIsAskedFor) {
             "misbehaving");
 }
 
+TEST(LoadFamily, TakesTheDirectoryThatIsSearchedFirstAndSaysSo) {
+  const Sandbox own, installed;
+  own.plugin("counting_a", {{"architectures", {"MisbehavingForCausalLM"}}});
+  installed.plugin("misbehaving");
+  const std::vector<PluginDirectory> both = {{own.path(), "user", ""},
+                                             {installed.path(), "installed", ""}};
+  const auto serving = [&](const std::string& family) {
+    return load_family(both, sound, "c", family)->spec();
+  };
+  const ModelSpec spec = serving("");
+  EXPECT_EQ(spec.family, "counting_a");
+  EXPECT_THAT(spec.warnings, testing::Contains(AllOf(
+                                 HasSubstr((own.path() / "counting_a.so").string() +
+                                           " serves MisbehavingForCausalLM, as it comes before"),
+                                 HasSubstr((installed.path() / "misbehaving.so").string()))));
+  EXPECT_EQ(serving("misbehaving").family, "misbehaving");
+  EXPECT_THAT(serving("misbehaving").warnings, testing::IsEmpty());
+}
+
+TEST(LoadFamily, GoesOnWhereAFamilyDeclines) {
+  const Sandbox own, installed;
+  own.plugin("misbehaving");
+  installed.plugin("counting_a");
+  const std::vector<PluginDirectory> both = {{own.path(), "user", ""},
+                                             {installed.path(), "installed", ""}};
+  const nlohmann::json declined = {{"architectures", {"MisbehavingForCausalLM"}},
+                                   {"behaviour", "decline"}};
+  EXPECT_EQ(load_family(both, declined, "c", "")->spec().family, "counting_a");
+  EXPECT_THAT(refusal(own, declined),
+              AllOf(HasSubstr("no plugin serves MisbehavingForCausalLM"),
+                    HasSubstr("misbehaving.so declines: this configuration is another family's")));
+}
+
+TEST(LoadFamily, KeepsWhatAFamilyWarnsOfAndWhatItNeverRead) {
+  const Sandbox sandbox;
+  sandbox.plugin("misbehaving");
+  const nlohmann::json config = {{"architectures", {"MisbehavingForCausalLM"}},
+                                 {"behaviour", "warn"},
+                                 {"use_cache", true},
+                                 {"rope_spiral", 3}};
+  EXPECT_THAT(
+      load_family(directory(sandbox), config, "c", "")->spec().warnings,
+      testing::ElementsAre("c: a line\\nof two",
+                           HasSubstr("c: family 'misbehaving' doesn't read rope_spiral: ")));
+}
+
+// A library that was built once, when the ABI got its first stable version: it is taken ever after.
+TEST(LoadFamily, TakesALibraryOfTheFirstVersion) {
+#if !defined(__x86_64__)
+  GTEST_SKIP() << "the library is built for x86-64";
+#endif
+  const std::filesystem::path built = std::filesystem::path(GIST_FIXTURES) / "plugins";
+  const std::vector<PluginDirectory> there = {{built, "--plugin-path", ""}};
+  const auto spec = [&](int layers) {
+    return load_family(there, {{"architectures", {"FirstForCausalLM"}}, {"layers", layers}}, "c",
+                       "")
+        ->spec();
+  };
+  EXPECT_EQ(spec(2).stacks.at(0).window, 3);
+  EXPECT_THAT(spec(2).warnings, testing::IsEmpty());
+  EXPECT_THAT(spec(3).warnings, testing::ElementsAre("c: 3 layers are asked for, but there are 2"));
+  EXPECT_THAT(error_of(ErrorKind::unavailable, [&] { spec(99); }),
+              HasSubstr("99 layers are another family's"));
+  for (const PluginCheck& check : check_plugin(built / "first_abi.x86_64.so")) {
+    EXPECT_EQ(check.failed, "") << check.name;
+  }
+}
+
 TEST(LoadFamily, RefusesAnUnknownFamily) {
   const Sandbox sandbox;
   sandbox.plugin("misbehaving");

@@ -63,6 +63,8 @@ TEST(FamilyOps, RefuseUnfitNumbers) {
   EXPECT_THAT(failure("bad eps"), HasSubstr("eps is -1"));
   EXPECT_THAT(failure("bad offset"), HasSubstr("weight_offset is nan"));
   EXPECT_THAT(failure("bad factor"), HasSubstr("scale of [2, 8]: the factor is nan"));
+  EXPECT_THAT(failure("no scale"), HasSubstr("softmax_scale is 0, so it was never set"));
+  EXPECT_THAT(failure("no scale of rope"), HasSubstr("rope_scale is 0, so it was never set"));
   EXPECT_THAT(failure("odd rope"), HasSubstr("18 dimensions are rotated"));
 }
 

@@ -15,7 +15,7 @@
 #include "gist/plugin.hpp"
 
 namespace gist::sdk {
-inline namespace v0_5 {
+inline namespace GIST_SDK_HIDDEN v1_0 {
 
 /// How a head's leading dimensions are rotated. Frequencies are computed in f32, in which the
 /// published models were trained.
@@ -178,6 +178,7 @@ inline std::vector<bool> windowed_layers(const Config& config, std::vector<bool>
 inline std::vector<bool> layers_in_window(const Config& config, int layers) {
   const auto count = static_cast<std::size_t>(layers);
   if (!config.boolean("use_sliding_window", false)) {
+    config.ignore({"sliding_window", "max_window_layers"});
     for (const bool windowed : windowed_layers(config, std::vector<bool>(count))) {
       if (windowed)
         config.reject("layer_types", "full attention where use_sliding_window is false");
@@ -295,5 +296,5 @@ struct Projection {
   Tensor operator()(Tensor x) const { return linear(x, weight, bias); }
 };
 
-}  // namespace v0_5
+}  // namespace v1_0
 }  // namespace gist::sdk

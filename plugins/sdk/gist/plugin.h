@@ -14,8 +14,8 @@
  * - A model's callbacks are never called by two threads at once. Different models' may be.
  * - Handles that a callback is given (gist_config, gist_pass, gist_tensor) live until it returns.
  *
- * Major version 0 promises no compatibility between minor versions yet: the host takes exactly its
- * own.
+ * A library that was built against version 1.n is taken by every host of 1.m, m >= n: minor versions
+ * add fields behind those that structs have, operations and values of enums, and change nothing else.
  */
 #ifndef GIST_PLUGIN_H
 #define GIST_PLUGIN_H
@@ -28,15 +28,16 @@ extern "C" {
 #endif
 
 #define GIST_PLUGIN_MAGIC 0x54534947u /* "GIST", little-endian */
-#define GIST_ABI_MAJOR 0
-#define GIST_ABI_MINOR 5
+#define GIST_ABI_MAJOR 1
+#define GIST_ABI_MINOR 0
 
 typedef int32_t gist_status;
 enum {
   GIST_OK = 0,
   GIST_MISSING = 1,    /* the key is not there, or is null */
   GIST_WRONG_TYPE = 2, /* the key is there, with another type or out of range */
-  GIST_FAILED = 3      /* said by a plugin: see gist_config_host.reject and gist_ops.fail */
+  GIST_FAILED = 3,     /* said by a plugin: see gist_config_host.reject and gist_ops.fail */
+  GIST_DECLINED = 4    /* said by `configure`: another family may serve this configuration */
 };
 
 /* ---- configuration ---- */
@@ -44,8 +45,10 @@ enum {
 /* The model's config.json. */
 typedef struct gist_config gist_config;
 
-/* Getters over config.json. Keys may be paths ("rope_scaling.factor"). On any status but GIST_OK
- * the output is left as it was. Strings live until the callback returns. */
+/* Getters over config.json. Keys may be paths, into lists, too ("rope_scaling.factor",
+ * "layer_types.0"). On any status but GIST_OK the output is left as it was. Strings live until the
+ * callback returns. The host warns of keys with a value other than null and false that no getter
+ * asked for: a family asks for those that mean nothing to it, too. */
 typedef struct gist_config_host {
   uint32_t size;
   uint32_t reserved;
@@ -59,6 +62,10 @@ typedef struct gist_config_host {
   /* Records why this configuration can't be served; `configure` then returns GIST_FAILED. The
    * message is copied. It names the key, what was expected and what was found. */
   void (*reject)(const gist_config* config, const char* message);
+  /* A line that the user of the model sees once; it is copied. */
+  void (*warn)(const gist_config* config, const char* message);
+  /* As gist_ops.extension. */
+  const void* (*extension)(const char* name);
 } gist_config_host;
 
 /* ---- what a model declares ---- */
@@ -124,7 +131,7 @@ typedef struct gist_model {
   uint32_t n_weights;
   int32_t head_weight;   /* index of the head's matrix [vocabulary, d_model] */
   int32_t head_bias;     /* index of its bias, or GIST_NONE */
-  float head_scale;      /* logits = cap(scale * (hidden weight^T + bias)) */
+  float head_scale;      /* logits = cap(scale * (hidden weight^T + bias)); 0 is an error */
   float head_soft_cap;   /* cap(x) = c tanh(x / c); 0: none */
   int32_t decoder_start; /* of an encoder-decoder: the token that every answer begins after */
   const gist_weight* weights;
@@ -150,8 +157,8 @@ typedef struct gist_attention {
   const float* rope_inv_freq; /* [rope_dims / 2], in f32; read before the call returns */
   int32_t rope_dims;          /* leading dimensions of a head that are rotated */
   int32_t rope_interleaved;   /* 0: pairs (i, i + rope_dims / 2); 1: pairs (2 i, 2 i + 1) */
-  float rope_scale;           /* of sine and cosine; 1 but for yarn and the like */
-  float softmax_scale;        /* of the scores, usually key_dim^-0.5 */
+  float rope_scale;           /* of sine and cosine; 1 but for yarn and the like; 0 is an error */
+  float softmax_scale;        /* of the scores, usually key_dim^-0.5; 0 is an error */
   float soft_cap;             /* score = c tanh(score / c); 0: none */
   uint32_t source;            /* GIST_ATTENTION_*: whose keys and values these are */
   float dropout;              /* of the probabilities, in training; 0: none */
@@ -224,7 +231,8 @@ typedef struct gist_family {
   const char* id;                   /* "llama": [a-z0-9_-]+ */
   const char* const* architectures; /* as in config.json */
   /* Reads the configuration, allocates a model and fills it in. Any thread. Returns GIST_OK, or
-   * rejects with a message and returns GIST_FAILED; then nothing stays allocated. */
+   * rejects with a message and returns GIST_FAILED or GIST_DECLINED; then nothing stays allocated.
+   */
   gist_status (*configure)(const gist_config_host* host, const gist_config* config,
                            gist_model* model);
   /* Once for each model that `configure` made. Any thread. */

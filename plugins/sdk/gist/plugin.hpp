@@ -14,9 +14,13 @@
 //
 // Exceptions may be thrown anywhere in these members: they are caught at the border, and their
 // message is the reason that a user reads. Everything lives in an inline namespace named after the
-// version, and is hidden in the library, so that plugins built against different versions don't
-// meet.
+// version, and is hidden in the library whatever its flags, so that plugins built against different
+// versions don't meet.
 #pragma once
+
+#if defined(_MSVC_LANG) ? _MSVC_LANG < 202002L : __cplusplus < 202002L
+#error "gist/plugin.hpp needs C++20: compile with -std=c++20"
+#endif
 
 #include <array>
 #include <charconv>
@@ -36,8 +40,14 @@
 
 #include "gist/plugin.h"
 
+#if defined(__GNUC__)
+#define GIST_SDK_HIDDEN __attribute__((visibility("hidden")))
+#else
+#define GIST_SDK_HIDDEN
+#endif
+
 namespace gist::sdk {
-inline namespace v0_5 {
+inline namespace GIST_SDK_HIDDEN v1_0 {
 
 /// Why a configuration can't be served.
 class Rejected : public std::runtime_error {
@@ -45,7 +55,14 @@ class Rejected : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// config.json. Keys may be paths ("rope_scaling.factor"); a key whose value is null is missing.
+/// Why a family leaves a configuration to another one.
+class Declined : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// config.json. Keys may be paths ("rope_scaling.factor", "layer_types.0"); a key whose value is null
+/// is missing.
 /// Each getter throws Rejected, naming the key, what was expected and what was found, where the
 /// value has another type or, without a fallback, is missing.
 class Config {
@@ -163,6 +180,18 @@ class Config {
     }
     return values;
   }
+
+  /// Says that these keys mean nothing to the family, as they are: the host warns of keys that
+  /// nobody asked for.
+  void ignore(std::initializer_list<const char*> keys) const {
+    for (const char* key : keys) (void)has(key);
+  }
+  /// A line that the user of the model sees once.
+  void warn(const std::string& message) const { host_->warn(config_, message.c_str()); }
+  /// Leaves the configuration to another family, if there is one.
+  [[noreturn]] void decline(const std::string& reason) const { throw Declined(reason); }
+  /// An optional feature by its name and revision, or null where the host lacks it.
+  const void* extension(const char* name) const { return host_->extension(name); }
 
   // Refuses keys that would change what a family computes, if it knew them.
   void reject_if_there(std::initializer_list<const char*> keys) const {
@@ -521,6 +550,9 @@ struct Border {
       made->declaration.fill(*model);
       model->self = made.release();
       return GIST_OK;
+    } catch (const Declined& declined) {
+      host->reject(config, declined.what());
+      return GIST_DECLINED;
     } catch (const std::exception& error) {
       host->reject(config, error.what());
     } catch (...) {
@@ -584,7 +616,7 @@ constexpr gist_plugin_info describe_plugin(const char* name, const char* version
           sizeof...(Families), families<Families...>, name,           version};
 }
 
-}  // namespace v0_5
+}  // namespace v1_0
 }  // namespace gist::sdk
 
 /// Defines the exported symbol of a plugin with these families: once in a library, outside

@@ -23,6 +23,8 @@ class Misbehaving {
   static constexpr std::array architectures{"MisbehavingForCausalLM"};
 
   Misbehaving(const Config& config, Declaration& model) : behaviour_(config.string("behaviour")) {
+    if (is("decline")) config.decline("this configuration is another family's");
+    if (is("warn")) config.warn("a line\nof two");
     if (is("throw in configure")) throw std::runtime_error("no configuration is good enough");
     if (is("crash in configure")) std::raise(SIGSEGV);
     model.d_model = dim;
@@ -84,6 +86,9 @@ class Misbehaving {
     if (is("columns that overlap")) return columns(hidden, 0, 4, 2, 3);
     const std::vector<float> inv_freq(is("odd rope") ? 9 : 2, 0.5F);
     const Rope rope{.inv_freq = inv_freq};
+    if (is("no scale")) return attention(x, k, k, {.scale = 0});
+    const Rope zero_rope{.inv_freq = inv_freq, .scale = 0};
+    if (is("no scale of rope")) return attention(x, k, k, {.rope = &zero_rope});
     const Tensor mixed = attention(linear(x, q_), k, linear(x, v_), {.scale = 0.5F, .rope = &rope});
     if (is("attention twice")) return attention(linear(x, q_), k, linear(x, v_), {});
     if (is("wrong width")) return k;

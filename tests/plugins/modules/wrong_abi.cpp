@@ -2,7 +2,7 @@
 #include "gist/plugin.h"
 
 const gist_plugin_info gist_plugin = {GIST_PLUGIN_MAGIC,
-                                      GIST_ABI_MAJOR + 7,
+                                      9,
                                       GIST_ABI_MINOR,
                                       sizeof(gist_plugin_info),
                                       1,

@@ -50,14 +50,12 @@ std::vector<std::int32_t> hidden_from(std::int32_t n, std::span<const Interval> 
 }  // namespace
 
 std::vector<Interval> causal_visibility(std::int32_t n, std::span<const Interval> gists,
-                                        Condition condition, std::int32_t window) {
+                                        Condition condition) {
   require_gist(gists, condition);
   const std::vector<std::int32_t> ends = hidden_from(n, gists, condition);
   std::vector<Interval> visible(static_cast<std::size_t>(n));
   for (std::int32_t j = 0; j < n; ++j) {
-    std::int32_t end = ends[static_cast<std::size_t>(j)];
-    if (window > 0 && window < end - j) end = j + window;
-    visible[static_cast<std::size_t>(j)] = {j, end};
+    visible[static_cast<std::size_t>(j)] = {j, ends[static_cast<std::size_t>(j)]};
   }
   return visible;
 }

@@ -30,11 +30,11 @@ struct Interval {
 
 /// Returns, for each of a causal row's n tokens as a key, the queries that see it. Key j is seen
 /// from j on; it is hidden again from the end of the first gist that begins (condition gist) or
-/// ends (neg) after it, and after `window` queries, j .. j + window - 1, where window is not 0.
+/// ends (neg) after it. A window narrows this for a batch: ends_within in core/batch.h.
 /// `gists` are the row's gists, in order, without overlap. Throws Error(data) where gists is empty
 /// in the gist and neg conditions.
 std::vector<Interval> causal_visibility(std::int32_t n, std::span<const Interval> gists,
-                                        Condition condition, std::int32_t window = 0);
+                                        Condition condition);
 
 /// The same for an encoder's row: a key is seen by all queries, but what stands before a gist only
 /// until that gist's end (condition gist; neg: the gist likewise), and what follows only from there

@@ -13,9 +13,8 @@ namespace {
 /// The definition: what comes after a gist can't see what comes before it, or the gist itself
 /// (neg).
 bool sees(std::int32_t query, std::int32_t key, const std::vector<Interval>& gists,
-          Condition condition, std::int32_t window) {
+          Condition condition) {
   if (key > query) return false;
-  if (window > 0 && query - key >= window) return false;
   for (const Interval& gist : gists) {
     if (query < gist.end || condition == Condition::pos) continue;
     if (key < (condition == Condition::gist ? gist.begin : gist.end)) return false;
@@ -50,18 +49,22 @@ TEST(EndsWithin, NarrowWhatABatchSeesToTheWindow) {
   RandomRows random;
   for (int round = 0; round < 2000; ++round) {
     const std::int32_t window = 1 + random.below(12);
+    const auto condition = static_cast<Condition>(random.below(3));
     Batch batch;
     std::vector<std::int32_t> expected;
     for (int row = 0; row < 3; ++row) {
       const std::int32_t n = 1 + random.below(24);
       const std::vector<Interval> gists = random.gists(n, true);
       const std::vector<std::int32_t> ids(static_cast<std::size_t>(n), 5);
-      add_sequence(batch, {ids, gists}, Condition::gist, StackKind::causal);
-      for (const Interval& visible : causal_visibility(n, gists, Condition::gist, window)) {
-        expected.push_back(visible.end);
+      add_sequence(batch, {ids, gists}, condition, StackKind::causal);
+      for (std::int32_t key = 0; key < n; ++key) {
+        std::int32_t query = key;
+        while (query < n && query - key < window && sees(query, key, gists, condition)) ++query;
+        expected.push_back(query);
       }
     }
-    ASSERT_EQ(ends_within(batch, window), expected) << "window " << window;
+    ASSERT_EQ(ends_within(batch, window), expected)
+        << "round " << round << ", " << name_of(condition) << ", window " << window;
   }
 }
 
@@ -77,19 +80,24 @@ TEST(EndsWithin, CountsStoredKeysByTheirPositions) {
   EXPECT_EQ(ends_within(batch, 1), (std::vector<std::int32_t>{0, 4, 5}));
 }
 
+TEST(EndsWithin, TakeAWindowOfAnySize) {
+  Batch batch;
+  add_sequence(batch, {{5, 5}, {}}, Condition::pos, StackKind::causal);
+  EXPECT_EQ(ends_within(batch, INT32_MAX), (std::vector<std::int32_t>{2, 2}));
+}
+
 TEST(CausalVisibility, EqualsItsDefinitionOnRandomRows) {
   RandomRows random;
   for (int round = 0; round < 20000; ++round) {
     const std::int32_t n = 1 + random.below(24);
     const auto condition = static_cast<Condition>(random.below(3));
-    const std::int32_t window = random.below(2) == 0 ? 0 : 1 + random.below(n + 2);
     const std::vector<Interval> gists = random.gists(n, condition != Condition::pos);
-    const std::vector<Interval> visible = causal_visibility(n, gists, condition, window);
+    const std::vector<Interval> visible = causal_visibility(n, gists, condition);
     ASSERT_EQ(visible.size(), static_cast<std::size_t>(n));
     for (std::int32_t i = 0; i < n; ++i) {
       for (std::int32_t j = 0; j < n; ++j) {
         const Interval& queries = visible[static_cast<std::size_t>(j)];
-        ASSERT_EQ(queries.begin <= i && i < queries.end, sees(i, j, gists, condition, window))
+        ASSERT_EQ(queries.begin <= i && i < queries.end, sees(i, j, gists, condition))
             << "round " << round << ", " << name_of(condition) << ", query " << i << ", key " << j;
       }
     }
@@ -104,11 +112,6 @@ TEST(CausalVisibility, HidesThePromptFromWhatFollowsTheGist) {
             (std::vector<Interval>{{0, 3}, {1, 3}, {2, 3}, {3, 5}, {4, 5}}));
   EXPECT_EQ(causal_visibility(5, gist, Condition::pos),
             (std::vector<Interval>{{0, 5}, {1, 5}, {2, 5}, {3, 5}, {4, 5}}));
-}
-
-TEST(CausalVisibility, TakesAWindowOfAnySize) {
-  EXPECT_EQ(causal_visibility(2, {}, Condition::pos, INT32_MAX),
-            (std::vector<Interval>{{0, 2}, {1, 2}}));
 }
 
 TEST(CausalVisibility, RefusesARowWithoutGist) {

@@ -18,6 +18,14 @@ struct SharedBytes {
 };
 SharedBytes shared_bytes_of_block();
 
+/// Returns what `written` holds for n bytes that have been written.
+template <std::size_t n>
+constexpr std::array<unsigned char, n> all_written() {
+  std::array<unsigned char, n> written;
+  written.fill(1);
+  return written;
+}
+
 [[noreturn]] void shared_memory_fault(const char* what, int index, int count);
 
 /// An asynchronous copy (tensor_core.h) that has not arrived.
@@ -39,10 +47,9 @@ class SharedElement {
   SharedElement(const SharedElement&) = default;
 
   operator T() const {
-    for (std::size_t i = 0; i < sizeof(T); ++i) {
-      if (written_[i] == 0) {
-        emulation::shared_memory_fault("reads shared memory that nothing wrote", index_, count_);
-      }
+    static constexpr std::array all = emulation::all_written<sizeof(T)>();
+    if (std::memcmp(written_, all.data(), sizeof(T)) != 0) {
+      emulation::shared_memory_fault("reads shared memory that nothing wrote", index_, count_);
     }
     T value;
     std::memcpy(&value, data_, sizeof(T));

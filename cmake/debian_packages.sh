@@ -5,7 +5,7 @@
 
 build_packages="g++ cmake ninja-build pkg-config libboost-dev libboost-program-options-dev
   libboost-filesystem-dev libhdf5-dev libsentencepiece-dev libdnnl-dev ocl-icd-opencl-dev libhwy-dev
-  libonig-dev libsqlite3-dev libssl-dev libutf8proc-dev libzstd-dev zlib1g-dev nlohmann-json3-dev libfmt-dev libspdlog-dev"
+  libminizip-dev libonig-dev libsqlite3-dev libssl-dev libutf8proc-dev libzstd-dev zlib1g-dev nlohmann-json3-dev libfmt-dev libspdlog-dev"
 
 need_packages() {
   missing=""

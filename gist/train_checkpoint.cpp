@@ -69,14 +69,15 @@ void add_moments(const Parameters& parameters, Kind kind, const std::string& pre
 }
 
 void load_moments(Parameters& parameters, Kind kind, const std::string& prefix,
-                  const SafetensorsFile& file) {
+                  const TensorFile& file) {
   for (const Parameter& parameter : parameters.list()) {
     const Tensor tensor = parameters.of(kind, parameter);
-    const auto found = file.tensors().find(prefix + parameter.name);
-    if (found == file.tensors().end() || found->second.dtype != "F32" ||
+    const auto found = file.tensors.find(prefix + parameter.name);
+    if (found == file.tensors.end() || found->second.dtype != "F32" ||
         found->second.bytes != tensor.bytes()) {
       fail(ErrorKind::data, "{}: expected a tensor {} of shape {}, which this model has",
-           file.path().string(), in_quotes(prefix + parameter.name), to_string(parameter.shape));
+           file.file.path().string(), in_quotes(prefix + parameter.name),
+           to_string(parameter.shape));
     }
     parameters.backend().upload(tensor, found->second.data);
   }
@@ -282,7 +283,7 @@ RunState read_last_checkpoint(const fs::path& output, const RunEvents& events) {
 void load_checkpoint(Parameters& parameters, const fs::path& checkpoint) {
   const Checkpoint weights(checkpoint);
   load(parameters, weights.source());
-  const SafetensorsFile moments(checkpoint / optimiser_name);
+  const TensorFile moments = read_safetensors(checkpoint / optimiser_name);
   load_moments(parameters, Kind::first_moment, first_prefix, moments);
   load_moments(parameters, Kind::second_moment, second_prefix, moments);
 }

@@ -1,12 +1,19 @@
 #include "formats/model/checkpoint.h"
 
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 
 #include "formats/files/file_io.h"
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
 #include "formats/model/model_kind.h"
+#include "formats/model/safetensors.h"
+#include "formats/model/torch_file.h"
 #include "formats/model/unread_tensors.h"
 #include "kernels/error.h"
 
@@ -38,20 +45,34 @@ std::map<std::string, std::string> read_weight_map(const std::filesystem::path& 
   return shards;
 }
 
-std::vector<SafetensorsFile> open_shards(const std::filesystem::path& directory,
-                                         const std::filesystem::path& index) {
+/// A format of checkpoints: one file, or an index and the shards that it lists.
+struct WeightsFormat {
+  const char* file;
+  const char* index;
+  TensorFile (*read)(const std::filesystem::path& path);
+};
+
+/// Where a directory has several, the first counts, as in transformers.
+constexpr std::array formats = std::to_array<WeightsFormat>({
+    {weights_file_name, weights_index_name, read_safetensors},
+    {"pytorch_model.bin", "pytorch_model.bin.index.json", read_torch_file},
+});
+
+std::vector<TensorFile> open_shards(const std::filesystem::path& directory,
+                                    const WeightsFormat& format) {
+  const std::filesystem::path index = directory / format.index;
   const std::map<std::string, std::string> shard_of = read_weight_map(index);
   std::set<std::string> names;
   for (const auto& [tensor, shard] : shard_of) names.insert(shard);
-  std::vector<SafetensorsFile> files;
+  std::vector<TensorFile> files;
   for (const std::string& name : names) {
     const std::filesystem::path path = directory / name;
     if (!may_exist(path)) {
       fail(ErrorKind::no_input, "{}: this shard is missing; {} lists it", path.string(),
            index.string());
     }
-    const SafetensorsFile& file = files.emplace_back(path);
-    for (const auto& [tensor, entry] : file.tensors()) {
+    const TensorFile& file = files.emplace_back(format.read(path));
+    for (const auto& [tensor, entry] : file.tensors) {
       const auto listed = shard_of.find(tensor);
       if (listed == shard_of.end() && is_computed(tensor, entry)) continue;
       if (listed == shard_of.end() || listed->second != name) {
@@ -66,22 +87,38 @@ std::vector<SafetensorsFile> open_shards(const std::filesystem::path& directory,
   return files;
 }
 
-std::vector<SafetensorsFile> open_files(const std::filesystem::path& directory) {
-  const std::filesystem::path single = directory / weights_file_name;
-  const std::filesystem::path index = directory / weights_index_name;
-  std::vector<SafetensorsFile> files;
-  if (may_exist(single)) {
-    files.emplace_back(single);
-  } else if (may_exist(index)) {
-    files = open_shards(directory, index);
-  } else {
-    fail_without_weights(directory);
+std::vector<TensorFile> open_files(const std::filesystem::path& directory) {
+  for (const WeightsFormat& format : formats) {
+    std::vector<TensorFile> files;
+    if (may_exist(directory / format.file)) {
+      files.push_back(format.read(directory / format.file));
+      return files;
+    }
+    if (may_exist(directory / format.index)) return open_shards(directory, format);
   }
-  return files;
+  fail_without_weights(directory);
 }
 
-HostTensor host_tensor(const std::string& name, const SafetensorsEntry& entry,
-                       const std::filesystem::path& directory) {
+/// Tensors of f64, as f32, until they are done.
+using Converted = std::map<std::string, std::vector<float>>;
+
+const std::byte* as_f32(const std::string& name, const StoredTensor& tensor, Converted& converted) {
+  const auto [values, missing] = converted.try_emplace(name);
+  if (missing) {
+    values->second.resize(tensor.bytes / sizeof(double));
+    const std::byte* from = tensor.data;
+    for (float& value : values->second) {
+      double wide = 0;
+      std::memcpy(&wide, from, sizeof wide);
+      from += sizeof wide;
+      value = static_cast<float>(wide);
+    }
+  }
+  return std::as_bytes(std::span(values->second)).data();
+}
+
+HostTensor host_tensor(const std::string& name, const StoredTensor& entry,
+                       const std::filesystem::path& directory, Converted& converted) {
   HostTensor tensor;
   tensor.data = entry.data;
   if (entry.dtype == "F32") {
@@ -92,6 +129,9 @@ HostTensor host_tensor(const std::string& name, const SafetensorsEntry& entry,
     tensor.dtype = Dtype::f16;
   } else if (entry.dtype == "I32") {
     tensor.dtype = Dtype::i32;
+  } else if (entry.dtype == "F64") {
+    tensor.dtype = Dtype::f32;
+    tensor.data = as_f32(name, entry, converted);
   } else {
     fail(ErrorKind::data, "{}: tensor {} has dtype {}; convert the weights to F32, BF16 or F16",
          directory.string(), in_quotes(name), entry.dtype);
@@ -107,25 +147,33 @@ HostTensor host_tensor(const std::string& name, const SafetensorsEntry& entry,
 
 }  // namespace
 
+bool has_weights(const std::filesystem::path& directory) {
+  return std::any_of(formats.begin(), formats.end(), [&](const WeightsFormat& format) {
+    return may_exist(directory / format.file) || may_exist(directory / format.index);
+  });
+}
+
 Checkpoint::Checkpoint(const std::filesystem::path& directory)
     : directory_(directory), files_(open_files(directory)) {
-  for (const SafetensorsFile& file : files_) {
-    for (const auto& [name, entry] : file.tensors()) tensors_[name] = &entry;
+  for (const TensorFile& file : files_) {
+    for (const auto& [name, entry] : file.tensors) tensors_[name] = &entry;
   }
 }
 
 WeightSource Checkpoint::source() const {
   WeightSource source;
   source.description = directory_.string();
-  source.find = [this](const std::string& name) -> std::optional<HostTensor> {
+  const auto converted = std::make_shared<Converted>();
+  source.find = [this, converted](const std::string& name) -> std::optional<HostTensor> {
     const auto found = tensors_.find(name);
     if (found == tensors_.end()) return std::nullopt;
-    return host_tensor(name, *found->second, directory_);
+    return host_tensor(name, *found->second, directory_, *converted);
   };
-  source.done = [this](const std::string& name) {
-    for (const SafetensorsFile& file : files_) {
-      const auto found = file.tensors().find(name);
-      if (found != file.tensors().end()) file.release(found->second);
+  source.done = [this, converted](const std::string& name) {
+    converted->erase(name);
+    for (const TensorFile& file : files_) {
+      const auto found = file.tensors.find(name);
+      if (found != file.tensors.end()) file.release(found->second);
     }
   };
   return source;

@@ -1,5 +1,6 @@
 // The weights of a Hugging Face directory: model.safetensors, or the shards that
-// model.safetensors.index.json lists.
+// model.safetensors.index.json lists; where there are none of these, pytorch_model.bin, or the
+// shards of pytorch_model.bin.index.json.
 #pragma once
 
 #include <filesystem>
@@ -9,33 +10,38 @@
 #include <vector>
 
 #include "core/model.h"
-#include "formats/model/safetensors.h"
+#include "formats/model/tensor_file.h"
 
 namespace gist {
 
+// The names under which gist writes weights.
 constexpr const char* weights_file_name = "model.safetensors";
 constexpr const char* weights_index_name = "model.safetensors.index.json";
 
+/// Whether the directory has a file of weights, or an index of one's shards, that gist reads.
+bool has_weights(const std::filesystem::path& directory);
+
 class Checkpoint {
  public:
-  /// Throws Error(no_input) where there is neither file, or a shard is missing (naming it and the
-  /// index); Error(data) where a shard has a tensor that the index doesn't list in it.
+  /// Throws Error(no_input) where there is no such file, or a shard is missing (naming it and the
+  /// index); Error(data) where a shard has a tensor that the index doesn't list in it, and as
+  /// read_safetensors and read_torch_file do.
   explicit Checkpoint(const std::filesystem::path& directory);
 
   const std::filesystem::path& directory() const { return directory_; }
   /// Every tensor, in byte order of the names.
-  const std::map<std::string, const SafetensorsEntry*>& tensors() const { return tensors_; }
-  const std::vector<SafetensorsFile>& files() const { return files_; }
+  const std::map<std::string, const StoredTensor*>& tensors() const { return tensors_; }
+  const std::vector<TensorFile>& files() const { return files_; }
 
-  /// Returns the weights as Model takes them: f32, f16 and bf16 tensors (Error(data) naming the
-  /// tensor for other dtypes). Pages are let go when a tensor is done. The checkpoint must outlive
+  /// Returns the weights as Model takes them: f32, f16 and bf16 tensors, f64 ones as f32, where a
+  /// value too large for it becomes infinite (Error(data) naming the tensor for other dtypes). Pages are let go when a tensor is done. The checkpoint must outlive
   /// the source.
   WeightSource source() const;
 
  private:
   std::filesystem::path directory_;
-  std::vector<SafetensorsFile> files_;
-  std::map<std::string, const SafetensorsEntry*> tensors_;
+  std::vector<TensorFile> files_;
+  std::map<std::string, const StoredTensor*> tensors_;
 };
 
 }  // namespace gist

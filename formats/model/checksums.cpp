@@ -32,17 +32,17 @@ std::string checksum_of(std::span<const std::byte> bytes) {
   return to_hex(hash.finish());
 }
 
-json checksums_of_tensors(const SafetensorsFile& file) {
+json checksums_of_tensors(const TensorFile& file) {
   json tensors = json::object();
-  for (const auto& [name, entry] : file.tensors()) {
+  for (const auto& [name, entry] : file.tensors) {
     tensors[name] = checksum_of({entry.data, entry.bytes});
     file.release(entry);
   }
-  return {{"header", checksum_of(file.header())}, {"tensors", std::move(tensors)}};
+  return {{"header", checksum_of(safetensors_header(file))}, {"tensors", std::move(tensors)}};
 }
 
 json checksum_of_file(const fs::path& file) {
-  if (is_safetensors(file)) return checksums_of_tensors(SafetensorsFile(file));
+  if (is_safetensors(file)) return checksums_of_tensors(read_safetensors(file));
   return to_hex(sha256(read_file(file)));
 }
 

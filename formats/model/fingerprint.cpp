@@ -27,10 +27,10 @@ constexpr std::int64_t settling_ns = 2'000'000'000;
 /// Returns what the cached value was computed from: it holds as long as that is the same.
 json key_of(const Checkpoint& checkpoint) {
   json key = json::array();
-  for (const SafetensorsFile& file : checkpoint.files()) {
-    const FileIdentity& identity = file.identity();
-    key.push_back({{"name", file.path().filename().string()},
-                   {"size", file.size()},
+  for (const TensorFile& file : checkpoint.files()) {
+    const FileIdentity& identity = file.file.identity();
+    key.push_back({{"name", file.file.path().filename().string()},
+                   {"size", file.file.size()},
                    {"device", identity.device},
                    {"inode", identity.inode},
                    {"modified_ns", identity.modified_ns},
@@ -42,11 +42,11 @@ json key_of(const Checkpoint& checkpoint) {
 bool settled(const Checkpoint& checkpoint, std::chrono::system_clock::time_point now) {
   const std::int64_t now_ns =
       std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
-  return std::all_of(checkpoint.files().begin(), checkpoint.files().end(),
-                     [&](const SafetensorsFile& file) {
-                       return std::max(file.identity().modified_ns, file.identity().changed_ns) <
-                              now_ns - settling_ns;
-                     });
+  return std::all_of(
+      checkpoint.files().begin(), checkpoint.files().end(), [&](const TensorFile& file) {
+        return std::max(file.file.identity().modified_ns, file.file.identity().changed_ns) <
+               now_ns - settling_ns;
+      });
 }
 
 /// The places where a directory's fingerprint may be cached, in order.

@@ -18,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* wanted =
-    "gist reads Hugging Face directories: config.json, *.safetensors, and a vocabulary "
+    "gist reads Hugging Face directories: config.json, weights (*.safetensors or "
+    "pytorch_model*.bin), and a vocabulary "
     "(tokenizer.model, spiece.model or tokenizer.json)";
 constexpr const char* gguf_advice = "give the directory that the GGUF file was made from";
 
@@ -73,7 +74,8 @@ bool has(const std::vector<std::string>& names, std::string_view name) {
     fail(ErrorKind::data, "{}: is a GGUF file, which gist can't use yet: {}; {}", path.string(),
          gguf_advice, wanted);
   }
-  const bool is_part = path.extension() == ".safetensors" || path.filename() == "config.json";
+  const bool is_part = path.extension() == ".safetensors" || path.extension() == ".bin" ||
+                       path.filename() == "config.json";
   fail(ErrorKind::data, "{}: is a file, not a model's directory: {}; {}", path.string(),
        is_part ? "give the directory that it stands in" : "give a directory", wanted);
 }
@@ -106,9 +108,7 @@ bool has(const std::vector<std::string>& names, std::string_view name) {
 }
 
 void refuse_adapter(const fs::path& directory) {
-  const bool adapter = may_exist(directory / "adapter_config.json") &&
-                       !may_exist(directory / weights_file_name) &&
-                       !may_exist(directory / weights_index_name);
+  const bool adapter = may_exist(directory / "adapter_config.json") && !has_weights(directory);
   if (!adapter) return;
   fail(
       ErrorKind::data,
@@ -145,8 +145,7 @@ void refuse_quantised(const nlohmann::json& config, const std::string& where) {
 
 void fail_without_weights(const fs::path& directory) {
   const std::vector<std::string> names = names_in(directory);
-  constexpr std::array<std::string_view, 6> endings = {
-      "pytorch_model.bin.index.json", ".bin", ".pth", ".h5", ".msgpack", ".gguf"};
+  constexpr std::array<std::string_view, 4> endings = {".pth", ".h5", ".msgpack", ".gguf"};
   std::string other;
   for (const std::string_view ending : endings) {
     if (other.empty()) other = ending_with(names, ending);
@@ -157,11 +156,15 @@ void fail_without_weights(const fs::path& directory) {
          "transformers and save it by save_pretrained, which writes safetensors",
          directory.string(), weights_file_name, weights_index_name, other);
   }
-  if (const std::string shard = ending_with(names, ".safetensors"); !shard.empty()) {
-    fail(ErrorKind::no_input,
-         "{}: neither {} nor {} is there, though {} is: copy the index, too, or name a single file "
-         "{}",
-         directory.string(), weights_file_name, weights_index_name, shard, weights_file_name);
+  for (const std::string_view ending : {".safetensors", ".bin"}) {
+    if (const std::string shard = ending_with(names, ending); !shard.empty()) {
+      const char* whole = ending == ".bin" ? "pytorch_model.bin" : weights_file_name;
+      fail(
+          ErrorKind::no_input,
+          "{}: neither {} nor {}.index.json is there, though {} is: copy the index, too, or name a "
+          "single file {}",
+          directory.string(), whole, whole, shard, whole);
+    }
   }
   fail(ErrorKind::no_input, "{}: neither {} nor {} is there; {}", directory.string(),
        weights_file_name, weights_index_name, wanted);

@@ -16,7 +16,7 @@ void require_model_directory(const std::filesystem::path& path);
 /// it.
 void refuse_quantised(const nlohmann::json& config, const std::string& where);
 
-/// Throws Error(no_input) for a directory without safetensors weights: which others it has, and how
+/// Throws Error(no_input) for a directory without weights that gist reads: which others it has, and how
 /// to convert them.
 [[noreturn]] void fail_without_weights(const std::filesystem::path& directory);
 

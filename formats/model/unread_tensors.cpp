@@ -32,13 +32,13 @@ std::set<std::string> read_names(const Checkpoint& checkpoint, const ModelSpec& 
   return names;
 }
 
-bool equal(const SafetensorsEntry& a, const SafetensorsEntry& b) {
+bool equal(const StoredTensor& a, const StoredTensor& b) {
   return a.dtype == b.dtype && a.shape == b.shape && a.bytes == b.bytes &&
-         std::memcmp(a.data, b.data, a.bytes) == 0;
+         (a.data == b.data || std::memcmp(a.data, b.data, a.bytes) == 0);
 }
 
 /// Whether a table of the vocabulary that the model reads has the same values.
-bool is_copy(const SafetensorsEntry& entry, const Checkpoint& checkpoint,
+bool is_copy(const StoredTensor& entry, const Checkpoint& checkpoint,
              const std::set<std::string>& read, const ModelSpec& spec) {
   if (entry.shape.size() != 2 || entry.shape[1] != spec.d_model) return false;
   return std::any_of(read.begin(), read.end(), [&](const std::string& name) {
@@ -49,7 +49,7 @@ bool is_copy(const SafetensorsEntry& entry, const Checkpoint& checkpoint,
 
 }  // namespace
 
-bool is_computed(const std::string& name, const SafetensorsEntry& entry) {
+bool is_computed(const std::string& name, const StoredTensor& entry) {
   constexpr std::array<std::string_view, 8> endings = {"rotary_emb.inv_freq",
                                                        "rotary_emb.cos_cached",
                                                        "rotary_emb.sin_cached",

@@ -13,7 +13,7 @@ namespace gist {
 
 /// Whether the tensor of this name holds what models compute anew: rotary frequencies, position
 /// ids, causal masks.
-bool is_computed(const std::string& name, const SafetensorsEntry& entry);
+bool is_computed(const std::string& name, const StoredTensor& entry);
 
 /// Names of tensors that a model of this kind doesn't read, in byte order, without those that are
 /// computed and without copies of an embedding table or a head that it reads.

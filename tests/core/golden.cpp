@@ -15,13 +15,13 @@ std::filesystem::path golden_directory(const std::string& set) {
   return std::filesystem::path(GIST_FIXTURES) / "golden" / set;
 }
 
-bool holds(const SafetensorsFile& file, const std::string& name) {
-  return file.tensors().contains(name);
+bool holds(const TensorFile& file, const std::string& name) {
+  return file.tensors.contains(name);
 }
 
 template <typename T>
-std::vector<T> read(const SafetensorsFile& file, const std::string& name) {
-  const SafetensorsEntry& entry = file.tensors().at(name);
+std::vector<T> read(const TensorFile& file, const std::string& name) {
+  const StoredTensor& entry = file.tensors.at(name);
   std::vector<T> values(entry.bytes / sizeof(T));
   std::memcpy(values.data(), entry.data, entry.bytes);
   return values;
@@ -29,16 +29,16 @@ std::vector<T> read(const SafetensorsFile& file, const std::string& name) {
 
 /// make(name) of each tensor whose name begins with `prefix`, by the rest of the name.
 template <typename Value, typename Make>
-std::map<std::string, Value> read_all(const SafetensorsFile& file, const std::string& prefix,
+std::map<std::string, Value> read_all(const TensorFile& file, const std::string& prefix,
                                       Make make) {
   std::map<std::string, Value> values;
-  for (const auto& [name, entry] : file.tensors()) {
+  for (const auto& [name, entry] : file.tensors) {
     if (name.starts_with(prefix)) values[name.substr(prefix.size())] = make(name);
   }
   return values;
 }
 
-std::map<std::string, Probe> read_probes(const SafetensorsFile& file, const std::string& prefix) {
+std::map<std::string, Probe> read_probes(const TensorFile& file, const std::string& prefix) {
   return read_all<Probe>(file, prefix, [&](const std::string& name) {
     const auto values = read<double>(file, name);
     return Probe{values.at(0), values.at(1)};
@@ -68,7 +68,7 @@ std::int32_t gist_token_of(const std::string& set) {
 }
 
 Golden load_golden(const std::string& set, Condition condition, int k, int prompt) {
-  const SafetensorsFile file(golden_directory(set) / "forward.safetensors");
+  const TensorFile file = read_safetensors(golden_directory(set) / "forward.safetensors");
   const std::string prefix = std::string(name_of(condition)) + ".k" + std::to_string(k) + "." +
                              std::to_string(prompt) + ".";
   Golden golden;
@@ -97,7 +97,7 @@ Golden load_golden(const std::string& set, Condition condition, int k, int promp
 }
 
 GradientGolden load_gradient_golden(const std::string& set, Condition condition, int k) {
-  const SafetensorsFile file(train_file(set));
+  const TensorFile file = read_safetensors(train_file(set));
   const std::string prefix = std::string(name_of(condition)) + ".k" + std::to_string(k) + ".batch.";
   GradientGolden golden;
   golden.loss = read<float>(file, prefix + "loss").at(0);
@@ -108,7 +108,7 @@ GradientGolden load_gradient_golden(const std::string& set, Condition condition,
 }
 
 AdamwGolden load_adamw_golden(const std::string& set) {
-  const SafetensorsFile file(train_file(set));
+  const TensorFile file = read_safetensors(train_file(set));
   if (!holds(file, "adamw.loss")) return {};
   return {read<float>(file, "adamw.loss"), read<float>(file, "adamw.grad_norm"),
           read_probes(file, "param_probe.")};

@@ -1,13 +1,22 @@
 """Model directories are read as their owners do, and what can't be used is named."""
 
+import collections
+import io
 import json
+import math
 import os
+import pickle
 import shutil
 import signal
 import struct
 import subprocess
+import sys
 import time
+import types
 import unittest
+import unittest.mock
+import zipfile
+from collections import OrderedDict
 from pathlib import Path
 
 from families import LLAMA, T5
@@ -44,6 +53,52 @@ def zeros(*shape):
     for size in shape:
         count *= size
     return ("F32", list(shape), bytes(4 * count))
+
+
+Storage = collections.namedtuple("Storage", "id")
+Tensor = collections.namedtuple("Tensor", "dtype shape entry")
+
+
+def write_torch(path, tensors):
+    content = io.BytesIO()
+    TorchWriter(content).write(tensors)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", content.getvalue())
+        for i, (_, _, data) in enumerate(tensors.values()):
+            file.writestr(f"archive/data/{i}", data)
+
+
+class TorchWriter(pickle.Pickler):
+    """Writes tensors as torch.save does: a tensor is (dtype, shape, the name of its storage's entry)."""
+
+    def __init__(self, file):
+        super().__init__(file, protocol=2)
+        names = ["FloatStorage", "HalfStorage", "BFloat16Storage"]
+        functions = {"_rebuild_tensor_v2": lambda *arguments: None}
+        self.modules = {"torch": types.SimpleNamespace(**{name: type(name, (), {}) for name in names}),
+                        "torch._utils": types.SimpleNamespace(**functions)}
+        for module, content in self.modules.items():
+            for name, value in vars(content).items():
+                value.__module__, value.__qualname__ = module, name
+
+    def persistent_id(self, value):
+        return value.id if isinstance(value, Storage) else None
+
+    def reducer_override(self, value):
+        if not isinstance(value, Tensor):
+            return NotImplemented
+        strides = [math.prod(value.shape[i + 1:]) for i in range(len(value.shape))]
+        kinds = {"F32": "FloatStorage", "F16": "HalfStorage", "BF16": "BFloat16Storage"}
+        kind = getattr(self.modules["torch"], kinds[value.dtype])
+        storage = Storage(("storage", kind, value.entry, "cpu", math.prod(value.shape)))
+        return (self.modules["torch._utils"]._rebuild_tensor_v2,
+                (storage, 0, tuple(value.shape), tuple(strides), False, OrderedDict()))
+
+    def write(self, tensors):
+        """name -> (dtype, shape, bytes), as read_tensors gives them."""
+        with unittest.mock.patch.dict(sys.modules, self.modules):
+            self.dump(OrderedDict((name, Tensor(dtype, shape, str(i)))
+                                  for i, (name, (dtype, shape, _)) in enumerate(tensors.items())))
 
 
 class ModelTest(TempDirTest):
@@ -355,7 +410,9 @@ class WrongModels(ModelTest):
         bare = self.variant("bare", files={"tokenizer.model": None})
         self.refused(bare, 66, "none of tokenizer.model, spiece.model and tokenizer.json")
         bins = self.variant("bins", files={"pytorch_model.bin": "x", "model.safetensors": None})
-        self.refused(bins, 66, "pytorch_model.bin", "save_pretrained")
+        self.refused(bins, 65, "pytorch_model.bin: is no file of torch.save")
+        flax = self.variant("flax", files={"flax_model.msgpack": "x", "model.safetensors": None})
+        self.refused(flax, 66, "flax_model.msgpack", "save_pretrained")
         pointer = self.variant("lfs", files={"model.safetensors":
                                              "version https://git-lfs.github.com/spec/v1\n"})
         self.refused(pointer, 65, "model.safetensors: is a Git LFS pointer", "git lfs pull")
@@ -378,6 +435,35 @@ class WrongModels(ModelTest):
             result = run("compress", "--model", LLAMA.model, "--gist-tokens", value, "--output",
                          self.path("a.h5"), stdin=jsonl([{"instruction": "a"}]))
             self.assertFails(result, 64, "gist-tokens")
+
+
+class TorchWeights(ModelTest):
+    def torch_variant(self, base):
+        """The model with its weights in two files of torch.save."""
+        target = self.variant(base=base)
+        weights = os.path.join(target, "model.safetensors")
+        tensors = read_tensors(weights)
+        os.remove(weights)
+        shards = {"pytorch_model-00001-of-00002.bin": sorted(tensors)[::2],
+                  "pytorch_model-00002-of-00002.bin": sorted(tensors)[1::2]}
+        for shard, names in shards.items():
+            write_torch(os.path.join(target, shard), {name: tensors[name] for name in names})
+        Path(target, "pytorch_model.bin.index.json").write_text(
+            json.dumps({"weight_map": {name: shard for shard, names in shards.items() for name in names}}))
+        return target
+
+    def test_a_model_of_torch_files_is_the_same_model(self):
+        model = self.torch_variant(LLAMA.model)
+        made = run("compress", "--model", LLAMA.model, "--gist-tokens", 1, "--output", self.path("a.h5"),
+                   stdin=jsonl([{"instruction": "Leave out the first word.", "id": "a"}]))
+        self.assertEqual(made.code, 0, made.err)
+        answers = [self.answer(directory, "--store", self.path("a.h5"),
+                               stdin=jsonl([{"gist": "a", "input": "cat, lake, red"}]))
+                   for directory in (LLAMA.model, model)]
+        self.assertEqual(answers[0], answers[1])
+        losses = [Path(self.trained(directory, f"out{i}"), "metrics.jsonl").read_text().split('"seconds"')[0]
+                  for i, directory in enumerate((LLAMA.model, model))]
+        self.assertEqual(losses[0], losses[1])
 
 
 class Fingerprints(ModelTest):

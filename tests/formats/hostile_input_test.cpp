@@ -5,7 +5,9 @@
 
 #include "formats/files/text.h"
 #include "formats/model/model_directory.h"
+#include "formats/model/safetensors.h"
 #include "formats/model/tokenizer.h"
+#include "formats/model/torch_file.h"
 #include "formats/records/jsonl.h"
 #include "tests/formats/model/safetensors_file.h"
 
@@ -97,9 +99,9 @@ Outcome read_damaged(const std::string& valid, int times, Read&& read) {
 }
 
 /// Sums all bytes, so that one outside of the mapping is met.
-unsigned sum_of(const SafetensorsFile& file) {
+unsigned sum_of(const TensorFile& file) {
   unsigned sum = 0;
-  for (const auto& [name, entry] : file.tensors()) {
+  for (const auto& [name, entry] : file.tensors) {
     for (std::size_t i = 0; i < entry.bytes; ++i) sum += static_cast<unsigned>(entry.data[i]);
   }
   return sum;
@@ -115,7 +117,18 @@ TEST(HostileInput, DamagedSafetensorsAreReadOrRefused) {
                         std::string(32, 'x'));
   const Outcome outcome = read_damaged(valid, 4000, [&](const std::string& bytes) {
     write_file(path, bytes);
-    sum_of(SafetensorsFile(path));
+    sum_of(read_safetensors(path));
+  });
+  EXPECT_GT(outcome.read, 0);
+}
+
+TEST(HostileInput, DamagedTorchFilesAreReadOrRefused) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path path = directory / "file.bin";
+  const std::string valid = content_of(fixtures / "torch/parameter.bin");
+  const Outcome outcome = read_damaged(valid, 4000, [&](const std::string& bytes) {
+    write_file(path, bytes);
+    sum_of(read_torch_file(path));
   });
   EXPECT_GT(outcome.read, 0);
 }

@@ -59,14 +59,18 @@ TEST_F(CheckpointTest, SaysThatThereAreNoWeights) {
 }
 
 TEST_F(CheckpointTest, NamesWeightsOfOtherFormatsAndWhatToDo) {
-  for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5"}) {
+  for (const char* name : {"consolidated.pth", "tf_model.h5"}) {
     write(name, "x");
     expect_refused(ErrorKind::no_input, std::string("but ") + name + ", which gist can't use");
     expect_refused(ErrorKind::no_input, "save_pretrained");
     std::filesystem::remove(directory_ / name);
   }
-  write("model-00001-of-00002.safetensors", "x");
-  expect_refused(ErrorKind::no_input, "copy the index, too");
+  for (const char* name :
+       {"pytorch_model-00001-of-00002.bin", "model-00001-of-00002.safetensors"}) {
+    write(name, "x");
+    expect_refused(ErrorKind::no_input, std::string("though ") + name + " is: copy the index, too");
+    std::filesystem::remove(directory_ / name);
+  }
 }
 
 TEST_F(CheckpointTest, NamesAGitLfsPointer) {
@@ -133,13 +137,24 @@ TEST_F(CheckpointTest, GivesWeightsToTheModel) {
   EXPECT_FALSE(source.find("absent"));
 }
 
+TEST_F(CheckpointTest, GivesF64AsF32) {
+  const double values[] = {0.1, -1e300};
+  write("model.safetensors",
+        safetensors_bytes(R"({"d":{"dtype":"F64","shape":[2],"data_offsets":[0,16]}})",
+                          {reinterpret_cast<const char*>(values), sizeof values}));
+  const Checkpoint checkpoint(directory_.path());
+  const auto tensor = checkpoint.source().find("d");
+  ASSERT_TRUE(tensor);
+  EXPECT_EQ(tensor->dtype, Dtype::f32);
+}
+
 TEST_F(CheckpointTest, RefusesWeightsOfADtypeOrRankThatNoModelReads) {
   write("model.safetensors",
-        safetensors_bytes(R"({"d":{"dtype":"F64","shape":[1],"data_offsets":[0,8]},)"
+        safetensors_bytes(R"({"d":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},)"
                           R"("r":{"dtype":"F32","shape":[1,1,1,1,1],"data_offsets":[8,12]}})",
                           std::string(12, 'x')));
   const Checkpoint checkpoint(directory_.path());
-  expect_error(ErrorKind::data, "tensor \"d\" has dtype F64",
+  expect_error(ErrorKind::data, "tensor \"d\" has dtype I64",
                [&] { checkpoint.source().find("d"); });
   expect_error(ErrorKind::data, "tensor \"r\" has 5 dimensions",
                [&] { checkpoint.source().find("r"); });

@@ -136,7 +136,7 @@ TEST_F(WrittenModel, IsReadBack) {
   const Checkpoint written(directory_.path());
   ASSERT_EQ(written.tensors().size(), checkpoint_.tensors().size());
   for (const auto& [name, entry] : written.tensors()) {
-    const SafetensorsEntry& expected = *checkpoint_.tensors().at(name);
+    const StoredTensor& expected = *checkpoint_.tensors().at(name);
     EXPECT_EQ(entry->shape, expected.shape);
     EXPECT_EQ(std::memcmp(entry->data, expected.data, expected.bytes), 0) << name;
   }

@@ -215,7 +215,7 @@ void expect_golden_layout(const std::string& name, const std::filesystem::path& 
   const Tokenizer vocabulary = Tokenizer::open(model);
   const std::filesystem::path golden = fixtures / "golden" / name;
   const json prompts = json::parse(content_of(golden / "golden.json"));
-  const SafetensorsFile tensors(golden / "forward.safetensors");
+  const TensorFile tensors = read_safetensors(golden / "forward.safetensors");
   const PromptTemplate layout = PromptTemplate::decoder_default();
   ASSERT_EQ(vocabulary.gist_token(), prompts["gist_token_id"]);
   int compared = 0;
@@ -232,8 +232,8 @@ void expect_golden_layout(const std::string& name, const std::filesystem::path& 
       ids = ids + completion + Ids{*vocabulary.eos()};
       for (const std::string condition : {"gist", "pos", "neg"}) {
         const auto entry =
-            tensors.tensors().find(fmt::format("{}.k{}.{}.input_ids", condition, k, i));
-        ASSERT_NE(entry, tensors.tensors().end());
+            tensors.tensors.find(fmt::format("{}.k{}.{}.input_ids", condition, k, i));
+        ASSERT_NE(entry, tensors.tensors.end());
         ASSERT_EQ(entry->second.dtype, "I32");
         Ids expected(entry->second.bytes / sizeof(std::int32_t));
         std::memcpy(expected.data(), entry->second.data, entry->second.bytes);

@@ -10,9 +10,9 @@ using ::testing::ElementsAre;
 
 class Safetensors : public ::testing::Test {
  protected:
-  SafetensorsFile opened(const std::string& header, const std::string& data) {
+  TensorFile opened(const std::string& header, const std::string& data) {
     write_file(file_, safetensors_bytes(header, data));
-    return SafetensorsFile(file_);
+    return read_safetensors(file_);
   }
   void expect_refused(const std::string& header, std::size_t data_bytes,
                       const std::string& message) {
@@ -29,58 +29,58 @@ class Safetensors : public ::testing::Test {
 };
 
 TEST_F(Safetensors, ReadsTensorsInAnyOrderAndAlignment) {
-  const SafetensorsFile file = opened(
+  const TensorFile file = opened(
       R"({"b":{"dtype":"F32","shape":[1,1],"data_offsets":[3,7]},)"
       R"("a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"__metadata__":{"format":"pt"}} )",
       "abcWXYZ");
-  ASSERT_EQ(file.tensors().size(), 2U);
-  const SafetensorsEntry& b = file.tensors().at("b");
+  ASSERT_EQ(file.tensors.size(), 2U);
+  const StoredTensor& b = file.tensors.at("b");
   EXPECT_EQ(b.dtype, "F32");
   EXPECT_THAT(b.shape, ElementsAre(1, 1));
   EXPECT_EQ(b.bytes, 4U);
   EXPECT_EQ(std::memcmp(b.data, "WXYZ", 4), 0);
-  EXPECT_EQ(std::memcmp(file.tensors().at("a").data, "abc", 3), 0);
+  EXPECT_EQ(std::memcmp(file.tensors.at("a").data, "abc", 3), 0);
 }
 
 TEST_F(Safetensors, ReadsScalarsAndEmptyTensors) {
-  const SafetensorsFile file = opened(R"({"s":{"dtype":"F16","shape":[],"data_offsets":[0,2]},)"
-                                      R"("e":{"dtype":"F32","shape":[0,5],"data_offsets":[0,0]}})",
-                                      "xy");
-  EXPECT_EQ(file.tensors().at("s").bytes, 2U);
-  EXPECT_EQ(file.tensors().at("e").bytes, 0U);
+  const TensorFile file = opened(R"({"s":{"dtype":"F16","shape":[],"data_offsets":[0,2]},)"
+                                 R"("e":{"dtype":"F32","shape":[0,5],"data_offsets":[0,0]}})",
+                                 "xy");
+  EXPECT_EQ(file.tensors.at("s").bytes, 2U);
+  EXPECT_EQ(file.tensors.at("e").bytes, 0U);
 }
 
 TEST_F(Safetensors, ReadsAFileWithoutTensors) {
-  EXPECT_TRUE(opened("{}", "").tensors().empty());
+  EXPECT_TRUE(opened("{}", "").tensors.empty());
 }
 
 TEST_F(Safetensors, KeepsEntriesWhereTheyAreWhenMoved) {
-  SafetensorsFile file = opened(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x");
-  const SafetensorsEntry* entry = &file.tensors().at("a");
-  const SafetensorsFile moved = std::move(file);
-  EXPECT_EQ(&moved.tensors().at("a"), entry);
+  TensorFile file = opened(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x");
+  const StoredTensor* entry = &file.tensors.at("a");
+  const TensorFile moved = std::move(file);
+  EXPECT_EQ(&moved.tensors.at("a"), entry);
   EXPECT_EQ(static_cast<char>(*entry->data), 'x');
 }
 
 TEST_F(Safetensors, KeepsValuesWhenPagesAreReleased) {
   const std::string data(100'000, 'x');
-  const SafetensorsFile file =
+  const TensorFile file =
       opened(R"({"a":{"dtype":"U8","shape":[100000],"data_offsets":[0,100000]}})", data);
-  const SafetensorsEntry& entry = file.tensors().at("a");
+  const StoredTensor& entry = file.tensors.at("a");
   file.release(entry);
   EXPECT_EQ(std::memcmp(entry.data, data.data(), data.size()), 0);
 }
 
 TEST_F(Safetensors, SaysThatAFileIsMissingOrNoFile) {
-  expect_error(ErrorKind::no_input, "absent", [&] { SafetensorsFile(directory_ / "absent"); });
+  expect_error(ErrorKind::no_input, "absent", [&] { read_safetensors(directory_ / "absent"); });
   expect_error(ErrorKind::no_input, "not a regular file",
-               [&] { SafetensorsFile(directory_.path()); });
+               [&] { read_safetensors(directory_.path()); });
 }
 
 TEST_F(Safetensors, RefusesFilesShorterThanTheirHeader) {
   for (const std::string bytes : {"", "abc", "\x10\0\0\0\0\0\0\0{}"}) {
     write_file(file_, bytes);
-    expect_error(ErrorKind::data, file_.string(), [&] { SafetensorsFile{file_}; });
+    expect_error(ErrorKind::data, file_.string(), [&] { read_safetensors(file_); });
   }
 }
 
@@ -89,13 +89,13 @@ TEST_F(Safetensors, RefusesHugeHeaderLengths) {
     std::string bytes = safetensors_bytes("{}", "");
     bytes[7] = last;
     write_file(file_, bytes);
-    expect_error(ErrorKind::data, "header of", [&] { SafetensorsFile{file_}; });
+    expect_error(ErrorKind::data, "header of", [&] { read_safetensors(file_); });
   }
   // Within the file, but beyond the format's own limit.
   const std::uint64_t length = 100'000'001;
   write_file(file_, std::string(reinterpret_cast<const char*>(&length), sizeof length) + "{}");
   std::filesystem::resize_file(file_, length + 8);
-  expect_error(ErrorKind::data, "header of 100000001", [&] { SafetensorsFile{file_}; });
+  expect_error(ErrorKind::data, "header of 100000001", [&] { read_safetensors(file_); });
 }
 
 TEST_F(Safetensors, RefusesTruncatedFiles) {
@@ -103,7 +103,7 @@ TEST_F(Safetensors, RefusesTruncatedFiles) {
       safetensors_bytes(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "12345678");
   for (std::size_t size = 0; size < whole.size(); ++size) {
     write_file(file_, whole.substr(0, size));
-    EXPECT_EQ(error_of([&] { SafetensorsFile{file_}; })->kind(), ErrorKind::data) << size;
+    EXPECT_EQ(error_of([&] { read_safetensors(file_); })->kind(), ErrorKind::data) << size;
   }
 }
 
@@ -137,10 +137,10 @@ TEST_F(Safetensors, LeavesTensorsOfUnknownDtypesToTheirReaders) {
   write_file(file_, safetensors_bytes(R"({"a":{"dtype":"F4","shape":[16],"data_offsets":[0,8]},)"
                                       R"("b":{"dtype":"C64","shape":[1],"data_offsets":[8,16]}})",
                                       std::string(16, 'x')));
-  const SafetensorsFile file(file_);
-  EXPECT_EQ(file.tensors().at("a").dtype, "F4");
-  EXPECT_EQ(file.tensors().at("a").bytes, 8U);
-  EXPECT_EQ(file.tensors().at("b").bytes, 8U);
+  const TensorFile file = read_safetensors(file_);
+  EXPECT_EQ(file.tensors.at("a").dtype, "F4");
+  EXPECT_EQ(file.tensors.at("a").bytes, 8U);
+  EXPECT_EQ(file.tensors.at("b").bytes, 8U);
 }
 
 TEST_F(Safetensors, RefusesNegativeSizes) {

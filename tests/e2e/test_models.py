@@ -419,8 +419,14 @@ class WrongModels(ModelTest):
 
     def test_the_architecture_is_looked_at_before_the_tokenizer(self):
         model = self.variant(files={"tokenizer.model": None, "tokenizer.json": {}},
-                             config={"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"})
-        self.refused(model, 69, "no plugin serves GPT2LMHeadModel", "LlamaForCausalLM")
+                             config={"architectures": ["BloomForCausalLM"], "model_type": "bloom"})
+        self.refused(model, 69, "no plugin serves BloomForCausalLM", "LlamaForCausalLM")
+
+    def test_a_key_that_no_family_reads_is_told(self):
+        result = self.generate(self.variant(config={"residual_spiral": 3, "use_cache": True}))
+        self.assertEqual(result.code, 0, result.err)
+        self.assertIn("family 'llama' doesn't read residual_spiral: ", result.err)
+        self.assertNotIn("use_cache", result.err)
 
     def test_configurations_that_divide_by_zero_or_overflow_are_rejected_by_name(self):
         for key in ["num_attention_heads", "num_key_value_heads", "hidden_size", "vocab_size"]:

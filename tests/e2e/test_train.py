@@ -104,7 +104,9 @@ class Proofs(TrainTest):
         # Without dropout: what it draws depends on the pass that a record is in.
         base = self.path("base")
         shutil.copytree(self.family.base, base)
-        self.write("base/config.json", {**self.json_in("base", "config.json"), "dropout_rate": 0})
+        config = self.json_in("base", "config.json")
+        key = "dropout_rate" if config["model_type"] == "t5" else "attention_dropout"
+        self.write("base/config.json", {**config, key: 0})
         self.trained("whole", model=base)
         for tokens in (1, 100):
             self.trained(f"split{tokens}", model=base, batch_tokens=tokens)

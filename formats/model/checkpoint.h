@@ -34,8 +34,8 @@ class Checkpoint {
   const std::vector<TensorFile>& files() const { return files_; }
 
   /// Returns the weights as Model takes them: f32, f16 and bf16 tensors, f64 ones as f32, where a
-  /// value too large for it becomes infinite (Error(data) naming the tensor for other dtypes). Pages are let go when a tensor is done. The checkpoint must outlive
-  /// the source.
+  /// value too large for it becomes infinite (Error(data) naming the tensor for other dtypes). Pages
+  /// are let go when a tensor is done. The checkpoint must outlive the source.
   WeightSource source() const;
 
  private:

@@ -72,7 +72,7 @@ void GenerateSession::run(const Model& model, const GenerationOptions& options) 
     signals_.beat();
     return signals_.requested() || output_.out->closed();
   };
-  window_.emplace(model.spec());
+  window_.emplace(model.spec(), [](const std::string& line) { spdlog::warn("{}", line); });
   longest_answer_ = options.max_new_tokens;
   generate_texts(model, tokenizer_, options, stops_, events);
   if (failure_) std::rethrow_exception(failure_);
@@ -107,8 +107,7 @@ std::optional<GenerateSession::Pending> GenerateSession::next_pending() {
       request.context = contexts_.read(parsed, records_.name);
       if (!written_) request.stored = contexts_.stored(request.context);
       request.ordinal = parsed.ordinal;
-      if (window_)
-        warn_of_window(request.context, fmt::format("{}:{}", records_.name, parsed.line));
+      if (window_) look_at_window(request.context, parsed.line);
     });
     if (!good || written_before(*record)) continue;
     pending.record = std::move(*record);
@@ -119,15 +118,13 @@ std::optional<GenerateSession::Pending> GenerateSession::next_pending() {
   return std::nullopt;
 }
 
-void GenerateSession::warn_of_window(const Context& context, const std::string& place) {
+void GenerateSession::look_at_window(const Context& context, std::uint64_t line) {
   const bool stored = context.stored_tokens > 0;
   if (!stored && context.sequence.gists.empty()) return;
   const std::int32_t gist = stored ? context.stored_position : context.sequence.gists[0].begin;
-  for (const std::string& line :
-       {window_->prompt_and_gist(context.sequence, place),
-        window_->gist_and_answer(context.answer_position() + longest_answer_ - gist, place)}) {
-    if (!line.empty()) spdlog::warn("{}", line);
-  }
+  window_->prompt_and_gist(context.sequence, records_.name, line);
+  window_->gist_and_answer(std::int64_t{context.answer_position()} - gist + longest_answer_,
+                           records_.name, line);
 }
 
 bool GenerateSession::written_before(const Record& record) {

@@ -55,7 +55,7 @@ class GenerateSession {
 
   std::optional<Pending> next_or_failure();
   std::optional<Pending> next_pending();
-  void warn_of_window(const Context& context, const std::string& place);
+  void look_at_window(const Context& context, std::uint64_t line);
   bool written_before(const Record& record);
   void no_line_left();
   void finish(std::uint64_t request, TextCompletion completion);

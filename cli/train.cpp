@@ -86,16 +86,12 @@ void warn_of_leaks(const TrainData& held_out, const TrainData& data) {
 
 /// Tells of the first record whose prompt and gist, or gist and answer, a window doesn't hold.
 void warn_of_window(const TrainData& data, const ModelSpec& spec) {
-  WindowWatch window(spec);
+  WindowWatch window(spec, [](const std::string& line) { spdlog::warn("{}", line); });
   for (std::size_t i = 0; i < data.records.size(); ++i) {
     const Sequence& sequence = data.records[i].sequence;
     if (sequence.gists.empty()) continue;
-    const std::string place = fmt::format("{}:{}", data.name, data.lines[i]);
-    const std::int32_t behind = sequence.tokens() - sequence.gists[0].begin;
-    for (const std::string& line :
-         {window.prompt_and_gist(sequence, place), window.gist_and_answer(behind, place)}) {
-      if (!line.empty()) spdlog::warn("{}", line);
-    }
+    window.prompt_and_gist(sequence, data.name, data.lines[i]);
+    window.gist_and_answer(sequence.tokens() - sequence.gists[0].begin, data.name, data.lines[i]);
   }
 }
 

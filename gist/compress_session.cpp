@@ -73,7 +73,8 @@ CompressSession::CompressSession(Compressor& compressor, PromptReader& prompts, 
       staging_(staging),
       limits_(limits),
       events_(events),
-      window_(compressor.spec()) {}
+      window_(compressor.spec(),
+              [&events](const std::string& line) { events.run.tell(LogLevel::warning, line); }) {}
 
 std::uint64_t& CompressTally::of(Status status) {
   switch (status) {
@@ -158,9 +159,7 @@ void CompressSession::flush() {
   auto computed = compressed.begin();
   for (const Prompt& prompt : batch_) {
     if (prompt.record.status == Status::stored) {
-      const std::string place = fmt::format("{}:{}", prompts_.name(), prompt.source.line);
-      const std::string beyond = window_.prompt_and_gist(prompt.sequence, place);
-      if (!beyond.empty()) events_.run.tell(LogLevel::warning, beyond);
+      window_.prompt_and_gist(prompt.sequence, prompts_.name(), prompt.source.line);
       settle_stored(prompt, *computed++, settled);
     } else if (prompt.record.status == Status::duplicate) {
       settle_duplicate(prompt, settled);

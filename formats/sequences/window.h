@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "core/batch.h"
@@ -13,18 +14,21 @@ namespace gist {
 
 class WindowWatch {
  public:
-  explicit WindowWatch(const ModelSpec& spec);
+  /// `tell` gets a line for people of the first text of each kind that is longer than the window.
+  WindowWatch(const ModelSpec& spec, std::function<void(const std::string& line)> tell);
 
-  /// Looks at a prompt up to its gist. A line for people, `place` first, for the first that is longer
-  /// than the window; "" for others, and where there is no gist.
-  std::string prompt_and_gist(const Sequence& sequence, const std::string& place);
+  /// Looks at a prompt up to its gist, which stands in this line of a file; at nothing where there is
+  /// no gist.
+  void prompt_and_gist(const Sequence& sequence, const std::string& file, std::uint64_t line);
   /// Looks at what stands behind a gist: so many tokens from its first one to the answer's last.
-  std::string gist_and_answer(std::int32_t tokens, const std::string& place);
+  void gist_and_answer(std::int64_t tokens, const std::string& file, std::uint64_t line);
 
  private:
-  std::string line(const std::string& place, std::int32_t tokens, const char* what, bool& told);
+  void look(const char* what, std::int64_t tokens, const std::string& file, std::uint64_t line,
+            bool& told);
 
   std::int32_t window_;  // 0: none
+  std::function<void(const std::string& line)> tell_;
   bool told_of_prompt_ = false, told_of_answer_ = false;
 };
 

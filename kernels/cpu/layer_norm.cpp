@@ -3,11 +3,11 @@
 #include <hwy/foreach_target.h>  // compiles this file once a target
 #include <hwy/highway.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include "kernels/cpu/operations.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/sum_over_rows.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gist::cpu {
@@ -125,15 +125,6 @@ namespace gist::cpu {
 HWY_EXPORT(layer_norm_row);
 HWY_EXPORT(layer_norm_row_backward);
 
-namespace {
-
-void add_block(const float* sums, std::int64_t d, const Tensor& total) {
-  auto* values = static_cast<float*>(total.data);
-  for (std::int64_t i = 0; i < d; ++i) values[i] += sums[i];
-}
-
-}  // namespace
-
 void compute(const ops::LayerNorm& op, Context& context) {
   const std::int64_t d = op.x.shape[op.x.shape.rank - 1];
   if (d == 0) return;
@@ -150,35 +141,25 @@ void compute(const ops::LayerNorm& op, Context& context) {
                   });
 }
 
-/// Blocks of rows sum dweight and dbias on their own and are added in order, as in RmsNormBackward.
 void compute(const ops::LayerNormBackward& op, Context& context) {
-  constexpr std::int64_t block_rows = 64;
   const std::int64_t d = op.x.shape[op.x.shape.rank - 1];
   if (d == 0) return;
-  const std::int64_t m = op.x.shape.elements() / d;
-  const std::int64_t blocks = (m + block_rows - 1) / block_rows;
-  auto* sums = context.scratch.reserve_array<float>(static_cast<std::size_t>(2 * blocks * d));
   const auto* in = static_cast<const float*>(op.x.data);
   const auto* weight = static_cast<const float*>(op.weight.data);
   const auto* dout = static_cast<const float*>(op.dy.data);
   auto* din = static_cast<float*>(op.dx.data);
   const bool with_weight = op.dweight.data != nullptr, with_bias = op.dbias.data != nullptr;
   const auto backward = HWY_DYNAMIC_DISPATCH(layer_norm_row_backward);
-  parallel_ranges(context.threads, blocks, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t b = begin; b < end; ++b) {
-      float* dweight = sums + 2 * b * d;
-      float* dbias = dweight + d;
-      std::fill_n(dweight, 2 * d, 0.0F);
-      for (std::int64_t i = b * block_rows; i < std::min(m, (b + 1) * block_rows); ++i) {
+  sum_over_rows(
+      context, op.x.shape.elements() / d, 2 * d,  // of dweight, then of dbias
+      [&](std::int64_t i, float* sums) {
         backward(in + i * d, weight, op.eps, dout + i * d, d, din + i * d,
-                 with_weight ? dweight : nullptr, with_bias ? dbias : nullptr);
-      }
-    }
-  });
-  for (std::int64_t b = 0; b < blocks; ++b) {
-    if (with_weight) add_block(sums + 2 * b * d, d, op.dweight);
-    if (with_bias) add_block(sums + (2 * b + 1) * d, d, op.dbias);
-  }
+                 with_weight ? sums : nullptr, with_bias ? sums + d : nullptr);
+      },
+      [&](const float* sums) {
+        if (with_weight) add_to(op.dweight, sums);
+        if (with_bias) add_to(op.dbias, sums + d);
+      });
 }
 
 }  // namespace gist::cpu

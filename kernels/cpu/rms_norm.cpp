@@ -3,11 +3,11 @@
 #include <hwy/foreach_target.h>  // compiles this file once a target
 #include <hwy/highway.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include "kernels/cpu/operations.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/sum_over_rows.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gist::cpu {
@@ -104,33 +104,20 @@ void compute(const ops::RmsNorm& op, Context& context) {
                   });
 }
 
-/// Each block of rows sums dweight on its own, and the blocks are added in order: the result
-/// doesn't depend on the number of threads, and no sum is long enough to lose digits.
 void compute(const ops::RmsNormBackward& op, Context& context) {
-  constexpr std::int64_t block_rows = 64;
   const std::int64_t d = op.weight.shape[0];
   if (d == 0) return;
-  const std::int64_t m = op.x.shape.elements() / d;
-  const std::int64_t blocks = (m + block_rows - 1) / block_rows;
-  auto* sums = context.scratch.reserve_array<float>(static_cast<std::size_t>(blocks * d));
   const auto* in = static_cast<const float*>(op.x.data);
   const auto* w = static_cast<const float*>(op.weight.data);
   const auto* dout = static_cast<const float*>(op.dy.data);
   auto* din = static_cast<float*>(op.dx.data);
   const auto backward = HWY_DYNAMIC_DISPATCH(normalise_row_backward);
-  parallel_ranges(context.threads, blocks, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t b = begin; b < end; ++b) {
-      float* sum = sums + b * d;
-      std::fill_n(sum, d, 0.0F);
-      for (std::int64_t i = b * block_rows; i < std::min(m, (b + 1) * block_rows); ++i) {
-        backward(in + i * d, w, op.weight_offset, op.eps, dout + i * d, d, din + i * d, sum);
-      }
-    }
-  });
-  auto* total = static_cast<float*>(op.dweight.data);
-  for (std::int64_t b = 0; b < blocks; ++b) {
-    for (std::int64_t i = 0; i < d; ++i) total[i] += sums[b * d + i];
-  }
+  sum_over_rows(
+      context, op.x.shape.elements() / d, d,
+      [&](std::int64_t i, float* dweight) {
+        backward(in + i * d, w, op.weight_offset, op.eps, dout + i * d, d, din + i * d, dweight);
+      },
+      [&](const float* dweight) { add_to(op.dweight, dweight); });
 }
 
 }  // namespace gist::cpu

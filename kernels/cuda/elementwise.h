@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/reduce.h"
 
 namespace gist::cuda {
 
@@ -18,6 +19,12 @@ inline Grid elementwise_grid(const Device& device, std::int64_t count) {
   const std::int64_t most = std::int64_t{16} * device.limits().multiprocessors;
   return {dim3(static_cast<unsigned>(std::clamp<std::int64_t>(blocks, 1, most))),
           dim3(elementwise_threads)};
+}
+
+/// A grid for `rows` rows, each of which a block reduces in one array of reduce_block's parts.
+inline Grid a_block_a_row(std::int64_t rows) {
+  return {dim3(static_cast<unsigned>(rows)), dim3(elementwise_threads),
+          shared_bytes<float>(warp_size)};
 }
 
 /// The elements of one thread: for (std::int64_t i = first_element(); i < n; i += element_step())

@@ -70,11 +70,6 @@ __global__ void layer_norm_backward_kernel(const float* x, const float* weight, 
   }
 }
 
-Grid a_block_a_row(std::int64_t rows) {
-  return {dim3(static_cast<unsigned>(rows)), dim3(elementwise_threads),
-          shared_bytes<float>(warp_size)};
-}
-
 }  // namespace
 
 void compute(const ops::LayerNorm& op, Context& context) {

@@ -50,11 +50,6 @@ __global__ void rms_norm_backward_kernel(const float* x, const float* weight, fl
   }
 }
 
-Grid a_block_a_row(std::int64_t rows) {
-  return {dim3(static_cast<unsigned>(rows)), dim3(elementwise_threads),
-          shared_bytes<float>(warp_size)};
-}
-
 }  // namespace
 
 void compute(const ops::RmsNorm& op, Context& context) {

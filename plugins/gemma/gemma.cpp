@@ -71,6 +71,16 @@ class Gemma {
   }
   bool windowed(int layer) const { return windowed_[static_cast<std::size_t>(layer)]; }
 
+  Tensor attend(int layer, Tensor q, Tensor k, Tensor v, const Rope& rope,
+                float soft_cap = 0) const {
+    return attention(q, k, v,
+                     {.scale = config_.scale,
+                      .soft_cap = soft_cap,
+                      .rope = &rope,
+                      .dropout = config_.dropout,
+                      .windowed = windowed(layer)});
+  }
+
   /// A layer around its attention, which takes queries and keys of the normed hidden states.
   template <typename Mix>
   Tensor layer_around(Tensor hidden, const Mix& mix) const {
@@ -118,12 +128,7 @@ class Gemma2 : public Gemma {
   Tensor layer(Pass, int, int layer, Tensor hidden) const {
     const Rope rope = config_.rotary.rope();
     return layer_around(hidden, [&](Tensor q, Tensor k, Tensor v) {
-      return attention(q, k, v,
-                       {.scale = config_.scale,
-                        .soft_cap = soft_cap_,
-                        .rope = &rope,
-                        .dropout = config_.dropout,
-                        .windowed = windowed(layer)});
+      return attend(layer, q, k, v, rope, soft_cap_);
     });
   }
 
@@ -162,11 +167,7 @@ class Gemma3 : public Gemma {
   Tensor layer(Pass, int, int layer, Tensor hidden) const {
     const Rope rope = windowed(layer) ? local_.rope() : config_.rotary.rope();
     return layer_around(hidden, [&](Tensor q, Tensor k, Tensor v) {
-      return attention(normed(q, q_norm_), normed(k, k_norm_), v,
-                       {.scale = config_.scale,
-                        .rope = &rope,
-                        .dropout = config_.dropout,
-                        .windowed = windowed(layer)});
+      return attend(layer, normed(q, q_norm_), normed(k, k_norm_), v, rope);
     });
   }
 

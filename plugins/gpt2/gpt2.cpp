@@ -53,19 +53,19 @@ class Gpt2 {
       model.also_named(weight, {name});  // without the prefix
       return weight;
     };
-    const auto projection = [&](const std::string& name, std::int64_t n, std::int64_t k) {
-      const std::string stored = "h.{layer}." + name + ".weight",
-                        bias = "h.{layer}." + name + ".bias";
-      const Weight matrix =
-          named(model.matrix(stack, "transformer." + stored, n, k, random), stored);
-      model.stored_transposed(matrix);
-      return Linear{matrix, named(model.vector(stack, "transformer." + bias, n, zeros), bias)};
+    const auto vector = [&](const std::string& name, std::int64_t n, Init start) {
+      return named(model.vector(stack, "transformer." + name, n, start), name);
     };
-    const auto norm = [&](const std::string& name) {
-      const std::string weight = "h.{layer}." + name + ".weight",
-                        bias = "h.{layer}." + name + ".bias";
-      return Norm{named(model.vector(stack, "transformer." + weight, d, ones), weight),
-                  named(model.vector(stack, "transformer." + bias, d, zeros), bias)};
+    const auto projection = [&](const std::string& part, std::int64_t n, std::int64_t k) {
+      const std::string name = "h.{layer}." + part;
+      const Weight matrix = named(
+          model.matrix(stack, "transformer." + name + ".weight", n, k, random), name + ".weight");
+      model.stored_transposed(matrix);
+      return WithBias{matrix, vector(name + ".bias", n, zeros)};
+    };
+    const auto norm = [&](const std::string& part) {
+      const std::string name = "h.{layer}." + part;
+      return WithBias{vector(name + ".weight", d, ones), vector(name + ".bias", d, zeros)};
     };
 
     tokens_ =
@@ -103,21 +103,20 @@ class Gpt2 {
   Tensor leave(Pass, int, Tensor hidden) const { return normed(hidden, norm_); }
 
  private:
-  struct Linear {
+  struct WithBias {
     Weight weight, bias;
   };
-  struct Norm {
-    Weight weight, bias;
-  };
-  static Tensor product(Tensor x, const Linear& by) { return linear(x, by.weight, by.bias); }
-  Tensor normed(Tensor x, const Norm& by) const { return layer_norm(x, by.weight, by.bias, eps_); }
+  static Tensor product(Tensor x, const WithBias& by) { return linear(x, by.weight, by.bias); }
+  Tensor normed(Tensor x, const WithBias& by) const {
+    return layer_norm(x, by.weight, by.bias, eps_);
+  }
 
   std::int64_t width_ = 0;
   float eps_ = 0, scale_ = 1;  // scale: of the scores
   float embedding_dropout_ = 0, attention_dropout_ = 0, dropout_ = 0;
   Weight tokens_, positions_;
-  Norm attention_norm_, mlp_norm_, norm_;
-  Linear qkv_, o_, up_, down_;
+  WithBias attention_norm_, mlp_norm_, norm_;
+  WithBias qkv_, o_, up_, down_;
 };
 
 }  // namespace

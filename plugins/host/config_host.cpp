@@ -196,6 +196,7 @@ constexpr std::array harmless = std::to_array<std::string_view>({"_attn_implemen
                                                                  "unsloth_version",
                                                                  "use_bfloat16",
                                                                  "use_cache"});
+static_assert(std::is_sorted(harmless.begin(), harmless.end()));
 
 }  // namespace
 

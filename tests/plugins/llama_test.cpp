@@ -170,6 +170,15 @@ TEST(Llama, RejectsWhatItCannotCompute) {
               HasSubstr("rope_scaling.short_factor: expected a list of 4 numbers, found [1,2]"));
   EXPECT_THAT(rejection({{"rope_scaling", {{"type", "longrope"}, {"short_factor", {1, "2"}}}}}),
               HasSubstr("rope_scaling.short_factor: expected a list of numbers"));
+  for (const json& scaling :
+       {json{{"rope_type", "yarn"}, {"factor", 4.0}, {"beta_slow", 1e-320}},
+        json{{"rope_type", "linear"}, {"factor", 1e-300}},
+        json{{"rope_type", "longrope"}, {"short_factor", {1e-300, 1, 1, 1}}}}) {
+    EXPECT_THAT(rejection({{"rope_theta", 1}, {"rope_scaling", scaling}}),
+                HasSubstr("rope_scaling: expected numbers that give finite frequencies, with a "
+                          "theta of 1"))
+        << scaling;
+  }
   EXPECT_THAT(rejection({{"rope_scaling", {{"type", "linear"}}}}),
               HasSubstr("rope_scaling.factor: expected a number above 0, found nothing"));
   EXPECT_THAT(rejection({{"rope_scaling", "linear"}}), HasSubstr("rope_scaling"));

@@ -140,6 +140,12 @@ inline Rotary scaled_rotary(const Config& config, int dims, double theta,
     config.reject(type_key,
                   "\"default\", \"linear\", \"dynamic\", \"llama3\", \"yarn\" or \"longrope\"");
   }
+  const auto finite = [](float value) { return std::isfinite(value); };
+  if (!std::all_of(rotary.inv_freq.begin(), rotary.inv_freq.end(), finite) ||
+      !std::isfinite(rotary.scale)) {
+    config.reject(scaling,
+                  "numbers that give finite frequencies, with a theta of " + std::to_string(theta));
+  }
   return rotary;
 }
 

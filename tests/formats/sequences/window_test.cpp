@@ -7,7 +7,9 @@ namespace gist {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 ModelSpec spec_with(int window) {
   ModelSpec spec;
@@ -19,27 +21,39 @@ Sequence gisted(std::int32_t begin, std::int32_t end) {
   return {std::vector<std::int32_t>(static_cast<std::size_t>(end) + 5), {{begin, end}}};
 }
 
-TEST(WindowWatch, TellsOnceOfAPromptThatItDoesNotHold) {
-  WindowWatch watch(spec_with(10));
-  EXPECT_EQ(watch.prompt_and_gist(gisted(8, 10), "a:1"), "");
-  EXPECT_THAT(watch.prompt_and_gist(gisted(8, 11), "a:2"),
-              AllOf(HasSubstr("a:2: prompt and gist may take 11 tokens"),
-                    HasSubstr("see only 10 at once")));
-  EXPECT_EQ(watch.prompt_and_gist(gisted(8, 11), "a:3"), "");
+class WindowWatchTest : public ::testing::Test {
+ protected:
+  WindowWatch watch(int window) {
+    return {spec_with(window), [this](const std::string& line) { told_.push_back(line); }};
+  }
+  std::vector<std::string> told_;
+};
+
+TEST_F(WindowWatchTest, TellsOnceOfAPromptThatItDoesNotHold) {
+  WindowWatch ten = watch(10);
+  ten.prompt_and_gist(gisted(8, 10), "a", 1);
+  EXPECT_THAT(told_, IsEmpty());
+  ten.prompt_and_gist(gisted(8, 11), "a", 2);
+  ten.prompt_and_gist(gisted(8, 11), "a", 3);
+  EXPECT_THAT(told_, ElementsAre(AllOf(HasSubstr("a:2: prompt and gist may take 11 tokens"),
+                                       HasSubstr("see only 10 at once"))));
 }
 
-TEST(WindowWatch, TellsOnceOfAnAnswerThatItDoesNotHold) {
-  WindowWatch watch(spec_with(10));
-  EXPECT_EQ(watch.gist_and_answer(10, "a:1"), "");
-  EXPECT_THAT(watch.gist_and_answer(12, "a:2"), HasSubstr("a:2: the gist and what follows it"));
-  EXPECT_EQ(watch.gist_and_answer(12, "a:3"), "");
+TEST_F(WindowWatchTest, TellsOnceOfAnAnswerThatItDoesNotHold) {
+  WindowWatch ten = watch(10);
+  ten.gist_and_answer(10, "a", 1);
+  EXPECT_THAT(told_, IsEmpty());
+  ten.gist_and_answer(12, "a", 2);
+  ten.gist_and_answer(12, "a", 3);
+  EXPECT_THAT(told_, ElementsAre(HasSubstr("a:2: the gist and what follows it")));
 }
 
-TEST(WindowWatch, HasNothingToSayWithoutAWindowOrAGist) {
-  WindowWatch without(spec_with(0)), with(spec_with(3));
-  EXPECT_EQ(without.prompt_and_gist(gisted(8, 11), "a"), "");
-  EXPECT_EQ(without.gist_and_answer(1000, "a"), "");
-  EXPECT_EQ(with.prompt_and_gist({{1, 2, 3, 4, 5}, {}}, "a"), "");
+TEST_F(WindowWatchTest, HasNothingToSayWithoutAWindowOrAGist) {
+  WindowWatch without = watch(0), three = watch(3);
+  without.prompt_and_gist(gisted(8, 11), "a", 1);
+  without.gist_and_answer(1000, "a", 1);
+  three.prompt_and_gist({{1, 2, 3, 4, 5}, {}}, "a", 1);
+  EXPECT_THAT(told_, IsEmpty());
 }
 
 }  // namespace

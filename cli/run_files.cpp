@@ -28,8 +28,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array inputs_of_options = {
-    "input", "data",     "eval-data", "exclude", "known", "store",  "tokenizer",   "init",
-    "model", "template", "verdicts",  "key",     "only",  "except", "check-model", "config"};
+    "input",     "data",   "eval-data",   "exclude",  "known",     "store",
+    "tokenizer", "init",   "model",       "template", "verdicts",  "key",
+    "only",      "except", "check-model", "config",   "apply-diff"};
 
 /// These endings name what is made beside an output, or in it.
 constexpr std::array beside_store = {".partial", ".partial-journal", ".gist-lock"};

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/apply_diff.h"
 #include "cli/commands.h"
 #include "cli/exclude.h"
 #include "cli/exit_code.h"
@@ -253,6 +254,7 @@ int train(Run run, Backend& backend, Provenance provenance, const Signals& signa
 }
 
 int run_train(const Options& options) {
+  if (options.has(apply_diff_option)) return apply_diff(options);
   const TrainRequest request = train_request(options);
   const TrainFiles& files = request.files;
   Provenance provenance = files.report ? provenance_of("train", options) : Provenance();

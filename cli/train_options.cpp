@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/apply_diff.h"
 #include "cli/exclude.h"
 #include "cli/model_options.h"
 #include "cli/record_options.h"
@@ -177,7 +178,10 @@ std::vector<OptionSpec> train_options() {
        "an HTML page with the run's curves and samples, drawn anew at each evaluation and "
        "checkpoint"},
       {"resume", OptionKind::flag, "", "", "go on from the last checkpoint in DIR"},
-      {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"}};
+      {"dry-run", OptionKind::flag, "", "", "print what it would take, and end"},
+      {apply_diff_option, OptionKind::text, "BASE", "",
+       "train nothing: add the weights of the model BASE to those of --model, a published "
+       "difference to it, and write the sum to --output"}};
 }
 
 TrainRequest train_request(const Options& options) {

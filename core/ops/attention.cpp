@@ -107,7 +107,7 @@ void expect_shapes(const Pass& pass, const Tensor& q, const Tensor& k, const Ten
 void add_bias(Call& call, const Pass& pass, const PositionSpec& position,
               const Pass::Attended& attended) {
   if (position.kind != PositionSpec::Kind::relative_bias) return;
-  const Weight& table = pass.model().weight(position.bias_table, 0);
+  const Weight& table = pass.model().weight(position.bias_table, pass.layer());
   RelativeBias& bias = call.attention.spec.bias;
   bias.table = table.tensor;
   bias.query_positions = pass.positions();

@@ -44,7 +44,7 @@ struct PositionSpec {
   float scale = 1;
   bool interleaved = false;
   // relative_bias
-  int bias_table = -1;  // a table [buckets, heads] that no layer owns
+  int bias_table = -1;  // a table [buckets, heads]
   int max_distance = 0;
 };
 

@@ -192,7 +192,7 @@ bool is_t5(const JsonFile& config, const std::filesystem::path& directory) {
            class_name == "MT5Tokenizer" || class_name == "MT5TokenizerFast";
   }
   const json model_type = opened(directory / "config.json").content.value("model_type", json());
-  return model_type == "t5" || model_type == "mt5";
+  return model_type == "t5" || model_type == "mt5" || model_type == "umt5";
 }
 
 std::int32_t sentinels_in(const JsonFile& config, const std::filesystem::path& directory) {

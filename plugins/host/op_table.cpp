@@ -262,12 +262,11 @@ PositionSpec checked_bias(const gist_attention& asked, const gist_pass& running)
   const std::int64_t buckets = table.shape[0];
   const bool bidirectional = stack.kind == StackKind::bidirectional;
   const std::int64_t exact = buckets / (bidirectional ? 4 : 2);
-  if (table.stack || table.shape[1] != stack.heads || exact < 1 ||
-      asked.bias_max_distance <= exact) {
-    fail(ErrorKind::unavailable,
-         "bias table \"{}\" {} with max_distance {}: expected one that no layer owns, [buckets, "
-         "{}], and a distance above {}",
-         table.name, to_string(table.shape), asked.bias_max_distance, stack.heads, exact);
+  if (table.shape[1] != stack.heads || exact < 1 || asked.bias_max_distance <= exact) {
+    fail(
+        ErrorKind::unavailable,
+        "bias table \"{}\" {} with max_distance {}: expected [buckets, {}] and a distance above {}",
+        table.name, to_string(table.shape), asked.bias_max_distance, stack.heads, exact);
   }
   PositionSpec position;
   position.kind = PositionSpec::Kind::relative_bias;

@@ -1,4 +1,5 @@
-// T5 (Raffel et al. 2020, arXiv:1910.10683) and what came of it: v1.0, v1.1, FLAN, LM-adapted, mT5.
+// T5 (Raffel et al. 2020, arXiv:1910.10683) and what came of it: v1.0, v1.1, FLAN, LM-adapted, mT5,
+// and umT5 (Chung et al. 2023), whose layers each have a table of biases of their own.
 // Weights are named as Hugging Face's T5ForConditionalGeneration names them.
 #include <array>
 #include <cmath>
@@ -14,12 +15,15 @@ using namespace gist::sdk;
 class T5 {
  public:
   static constexpr const char* id = "t5";
-  static constexpr std::array architectures{"T5ForConditionalGeneration",
-                                            "MT5ForConditionalGeneration"};
+  static constexpr std::array architectures{
+      "T5ForConditionalGeneration", "MT5ForConditionalGeneration", "UMT5ForConditionalGeneration"};
 
   T5(const Config& config, Declaration& model) {
     const std::string type = config.string("model_type", "t5");
-    if (type != "t5" && type != "mt5") config.reject("model_type", "\"t5\" or \"mt5\"");
+    if (type != "t5" && type != "mt5" && type != "umt5") {
+      config.reject("model_type", "\"t5\", \"mt5\" or \"umt5\"");
+    }
+    each_layer_has_biases_ = type == "umt5";
     config.reject_if_true({"tie_encoder_decoder"});
     config.ignore({"n_positions", "max_length"});  // positions are relative
     const Sizes sizes(config);
@@ -165,10 +169,13 @@ class T5 {
     blocks.self = declare_attention(model, stack, part(0), "SelfAttention", s);
     if (reads) blocks.cross = declare_attention(model, stack, part(1), "EncDecAttention", s);
     blocks.feed_forward = declare_feed_forward(model, stack, part(reads ? 2 : 1), s);
-    // The first layer has the table; all layers of the stack use it.
+    // T5's first layer has the table, and all layers of the stack use it.
+    const std::string table = "SelfAttention.relative_attention_bias.weight";
+    const Init scaled = s.scaled(s.d);
     blocks.bias = {
-        model.table(prefix + "block.0.layer.0.SelfAttention.relative_attention_bias.weight",
-                    s.buckets, s.heads, s.scaled(s.d)),
+        each_layer_has_biases_
+            ? model.table(stack, part(0) + table, s.buckets, s.heads, scaled)
+            : model.table(prefix + "block.0.layer.0." + table, s.buckets, s.heads, scaled),
         s.max_distance};
     blocks.norm = model.vector(prefix + "final_layer_norm.weight", s.d, constant(s.factor));
     return blocks;
@@ -190,6 +197,7 @@ class T5 {
 
   float eps_ = 0, dropout_ = 0;
   bool gated_ = false;
+  bool each_layer_has_biases_ = false;
   Activation activation_ = Activation::relu;
   Weight embedding_;
   std::array<Blocks, 2> stacks_;

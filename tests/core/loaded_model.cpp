@@ -52,6 +52,12 @@ constexpr SmallFamily small[] = {
       "num_layers": 2, "num_decoder_layers": 3, "num_heads": 4, "vocab_size": 50,
       "feed_forward_proj": "gated-gelu", "tie_word_embeddings": false,
       "relative_attention_num_buckets": 8, "relative_attention_max_distance": 16})"},
+    // A table of biases in each layer.
+    {"umt5",
+     R"({"architectures": ["UMT5ForConditionalGeneration"], "model_type": "umt5", "d_model": 32,
+      "d_kv": 6, "d_ff": 48, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 4,
+      "vocab_size": 50, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": false,
+      "relative_attention_num_buckets": 8, "relative_attention_max_distance": 16})"},
     // No relu: at its kink, loss has no slope.
     {"t5_tied", R"({"architectures": ["T5ForConditionalGeneration"], "d_model": 32, "d_kv": 8,
       "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": 50,

@@ -103,9 +103,11 @@ TEST_P(AdamwGoldenTest, EightStepsOnOneBatch) {
   }
   for (const Parameter& parameter : training.parameters->list()) {
     const std::string& name = parameter.name;
-    // A bias of keys that aren't rotated changes no score: its gradient is rounding, of which AdamW
-    // makes steps.
-    if (name.ends_with("c_attn.bias")) continue;
+    // A bias of keys that aren't rotated changes no score, and one of a distance that few pairs have
+    // next to none: goldens lack them where their gradients are rounding, of which AdamW makes steps.
+    const bool may_lack =
+        name.ends_with("c_attn.bias") || name.ends_with("relative_attention_bias.weight");
+    if (may_lack && !golden.weights.contains(name)) continue;
     ASSERT_TRUE(golden.weights.contains(name)) << name;
     expect_probe(training.of(Parameters::Kind::value, name), golden.weights.at(name), name,
                  weight_tolerance);

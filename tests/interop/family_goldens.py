@@ -40,13 +40,17 @@ FAMILIES = {
     "gpt2": ("GPT2LMHeadModel", transformers.GPT2Config,
              dict(n_embd=32, n_inner=48, n_layer=2, n_head=4, n_positions=512, vocab_size=VOCABULARY, bos_token_id=1,
                   eos_token_id=EOS, pad_token_id=0, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)),
+    "umt5": ("UMT5ForConditionalGeneration", transformers.UMT5Config,
+             dict(d_model=32, d_kv=12, d_ff=48, num_layers=2, num_decoder_layers=3, num_heads=4, vocab_size=VOCABULARY,
+                  relative_attention_num_buckets=8, relative_attention_max_distance=16, dropout_rate=0.0,
+                  eos_token_id=EOS, pad_token_id=0, decoder_start_token_id=0, tie_word_embeddings=False)),
 }
 
 
 def random_model(name):
     architecture, config_class, own = FAMILIES[name]
-    shape = {} if name == "gpt2" else SHAPE
-    config = config_class(**{**shape, **own}, attn_implementation="eager")
+    shape = {} if name in ("gpt2", "umt5") else SHAPE
+    config = config_class(**{**shape, **own}, **({} if name == "umt5" else {"attn_implementation": "eager"}))
     config.architectures = [architecture]
     model = getattr(transformers, architecture)(config).eval()
     generator = torch.Generator().manual_seed(len(name))
@@ -82,22 +86,44 @@ def masks(model, n, gist, condition):
     return additive(window)
 
 
-def logits_of(model, ids, gist, condition):
+def logits_after(model, prompt, answer, gist, condition):
+    """[len(answer) + 1, vocabulary]: what comes after the prompt, and after each token of the answer."""
+    if model.config.is_encoder_decoder:
+        return encoder_decoder_logits(model, prompt, answer, gist, condition)
+    ids = prompt + answer
     return model(input_ids=torch.tensor([ids]), attention_mask=masks(model, len(ids), gist, condition),
-                 use_cache=False).logits[0]
+                 use_cache=False).logits[0, len(prompt) - 1:]
+
+
+def encoder_decoder_logits(model, prompt, answer, gist, condition):
+    """transformers takes a mask of keys alone for the encoder: its blocks get theirs as they are called."""
+    n = len(prompt)
+    query, key = torch.arange(n)[:, None], torch.arange(n)[None, :]
+    seen = {"pos": torch.ones(n, n, dtype=torch.bool),
+            "gist": torch.where(query < gist[1], key < gist[1], key >= gist[0]),
+            "neg": torch.where(query < gist[1], key < gist[1], key >= gist[1])}[condition]
+    mask = torch.zeros(1, 1, n, n).masked_fill(~seen, torch.finfo(torch.float32).min)
+    hooks = [block.register_forward_pre_hook(lambda _module, inputs: (inputs[0], mask, *inputs[2:]))
+             for block in model.encoder.block]
+    first = {"pos": 0, "gist": gist[0], "neg": gist[1]}[condition]
+    out = model(input_ids=torch.tensor([prompt]), attention_mask=(torch.arange(n) >= first)[None].long(),
+                decoder_input_ids=torch.tensor([[model.config.decoder_start_token_id] + answer]), use_cache=False)
+    for hook in hooks:
+        hook.remove()
+    model.encoded = out.encoder_last_hidden_state[0]
+    return out.logits[0]
 
 
 def answer_logits(model, ids, gist, condition, labels):
-    return logits_of(model, ids, gist, condition)[len(ids) - labels - 1:-1]
+    return logits_after(model, ids[:-labels], ids[-labels:-1], gist, condition)
 
 
-def greedy(model, ids, gist, condition):
-    ids, made = list(ids), []
+def greedy(model, prompt, gist, condition):
+    made = []
     while len(made) < GREEDY:
-        logits = logits_of(model, ids, gist, condition)[-1]
+        logits = logits_after(model, prompt, made, gist, condition)[-1]
         logits[GIST] = -math.inf
         made.append(int(logits.argmax()))
-        ids.append(made[-1])
         if made[-1] == EOS:
             return made[:-1] or [-1]
     return made
@@ -118,8 +144,15 @@ class Activations:
                 self.found[which, i] = out[..., columns] if columns else out
             return hook
 
-        layers = model.transformer.h if hasattr(model, "transformer") else model.model.layers
+        if config.is_encoder_decoder:
+            layers = [block.layer[0] for block in model.encoder.block]
+        else:
+            layers = model.transformer.h if hasattr(model, "transformer") else model.model.layers
         for i, layer in enumerate(layers):
+            if config.is_encoder_decoder:
+                layer.SelfAttention.k.register_forward_hook(keep("key", i))
+                layer.SelfAttention.v.register_forward_hook(keep("value", i))
+                continue
             attention = layer.attn if hasattr(layer, "attn") else layer.self_attn
             fused = getattr(attention, "c_attn", getattr(attention, "qkv_proj", None))
             if fused is not None:
@@ -134,7 +167,7 @@ class Activations:
         heads = getattr(self.model.config, "num_key_value_heads", self.model.config.num_attention_heads)
         layers = [self.found[which, i].reshape(-1, heads, self.found[which, i].numel() // heads //
                                                self.found[which, i].shape[1])[gist[0]:gist[1]].transpose(0, 1)
-                  for i in range(self.model.config.num_hidden_layers)]
+                  for i in range(len(self.found) // 2)]
         return torch.stack(layers).contiguous()
 
 
@@ -151,7 +184,7 @@ def rows(k):
     for before, after, answer in LENGTHS:
         text = [draw.randrange(3, GIST) for _ in range(before + after + answer)]
         ids = [1] + text[1:before] + [GIST] * k + text[before:] + [EOS]
-        yield ids, (before, before + k), answer + 1
+        yield ids, (before, before + k), answer + 1  # the end of the text is a label, too
 
 
 def batch_loss(model, condition, k):
@@ -171,17 +204,21 @@ def forward_golden(model):
                 for i, (ids, gist, labels) in enumerate(rows(k)):
                     name = f"{condition}.k{k}.{i}."
                     logits = answer_logits(model, ids, gist, condition, labels)
+                    apart = model.config.is_encoder_decoder  # the answer stands in the decoder
                     if condition == "gist":
+                        if apart:
+                            tensors[name + "hidden"] = model.encoded[gist[0]:gist[1]].contiguous()
                         tensors[name + "key_prerope"] = activations.of_gist("key", gist)
                         tensors[name + "value"] = activations.of_gist("value", gist)
                     target = torch.tensor(ids[-labels:])
-                    tensors[name + "input_ids"] = torch.tensor(ids, dtype=torch.int32)
-                    tensors[name + "labels"] = torch.tensor([-100] * (len(ids) - labels) + ids[-labels:],
+                    prompt = ids[:-labels]
+                    tensors[name + "input_ids"] = torch.tensor(prompt if apart else ids, dtype=torch.int32)
+                    tensors[name + "labels"] = torch.tensor([-100] * (0 if apart else len(prompt)) + ids[-labels:],
                                                             dtype=torch.int32)
                     tensors[name + "logits"] = logits.contiguous()
                     tensors[name + "loss"] = torch.nn.functional.cross_entropy(logits, target).reshape(1)
                     tensors[name + "greedy"] = torch.tensor(
-                        greedy(model, ids[:len(ids) - labels], gist, condition), dtype=torch.int32)
+                        greedy(model, prompt, gist, condition), dtype=torch.int32)
     return tensors
 
 
@@ -207,8 +244,9 @@ def train_golden(model):
         optimiser.step()
     tensors["adamw.loss"], tensors["adamw.grad_norm"] = torch.tensor(losses), torch.tensor(norms)
     for key, value in model.named_parameters():
-        # A bias of keys that aren't rotated changes no score: its gradient is rounding, of which AdamW makes steps.
-        if not key.endswith("c_attn.bias"):
+        # A bias of keys that aren't rotated changes no score, and one of a distance that few pairs have next to none:
+        # their gradients are rounding, of which AdamW makes steps.
+        if not key.endswith(("c_attn.bias", "relative_attention_bias.weight")):
             tensors["param_probe." + key] = probe(key, value)
     return tensors
 

@@ -100,7 +100,7 @@ TEST(T5, RejectsAMissingKeyByName) {
 }
 
 TEST(T5, RejectsByNameWhatItCannotCompute) {
-  EXPECT_THAT(t5_rejection({{"model_type", "umt5"}}), HasSubstr("model_type: expected"));
+  EXPECT_THAT(t5_rejection({{"model_type", "longt5"}}), HasSubstr("model_type: expected"));
   EXPECT_THAT(t5_rejection({{"feed_forward_proj", "gated-tanh"}}),
               HasSubstr("feed_forward_proj: "));
   EXPECT_THAT(t5_rejection({{"dense_act_fn", "tanh"}}), HasSubstr("dense_act_fn: expected"));

@@ -332,6 +332,9 @@ class Declaration {
   }
 
   // Weights of each layer of a stack.
+  Weight table(Stack stack, std::string name, std::int64_t rows, std::int64_t d, Init init) {
+    return add(stack, std::move(name), GIST_USE_TABLE, {rows, d}, init);
+  }
   Weight matrix(Stack stack, std::string name, std::int64_t n, std::int64_t k, Init init) {
     return add(stack, std::move(name), GIST_USE_MATRIX, {n, k}, init);
   }

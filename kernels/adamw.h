@@ -1,4 +1,4 @@
-// What one step of AdamW does to every value (ops/adamw.h), in f32.
+// One step of AdamW (ops/adamw.h) does this to every value, in f32.
 #pragma once
 
 #include <cmath>

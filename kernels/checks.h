@@ -1,6 +1,6 @@
-// What the tensors of a backend's copies and weights must look like, on every backend. Each
-// function throws Error(internal) that says what it expects, and the tensors it got. Operations
-// have theirs in kernels/ops.
+// These functions check what the tensors of a backend's copies and weights must look like, on every
+// backend. Each throws Error(internal) that says what it expects, and the tensors it got.
+// Operations have theirs in kernels/ops.
 #pragma once
 
 #include "kernels/tensor.h"

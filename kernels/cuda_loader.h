@@ -18,7 +18,7 @@ struct CudaDevices {
   std::string none;  // why there are none: no module, no driver, no device
 };
 
-/// What `--device cuda:N` could mean here. Never throws for a machine without CUDA.
+/// Returns what `--device cuda:N` could mean here. It never throws for a machine without CUDA.
 CudaDevices find_cuda_devices();
 
 /// Throws Error(unavailable) with the reason where the device can't be used, or doesn't compute

@@ -32,7 +32,7 @@ struct DeviceOptions {
   bool allow_tf32 = false;   // of CUDA devices: products of f32 may round their inputs to TF32
 };
 
-/// What "auto" found on its way; either may be empty.
+/// DeviceEvents hear what "auto" found on its way; either may be empty.
 struct DeviceEvents {
   std::function<void(const Device&)> chosen;  // a CUDA device
   /// A CUDA device that is there, but doesn't serve.

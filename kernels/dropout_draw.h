@@ -1,5 +1,5 @@
-// What dropout draws with (kernels/philox.h), in the form that is compared with random words. Its
-// functions are constexpr: CUDA kernels call them, too.
+// Dropout draws with these numbers (kernels/philox.h), in the form that is compared with random
+// words. Its functions are constexpr: CUDA kernels call them, too.
 #pragma once
 
 #include <array>

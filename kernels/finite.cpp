@@ -27,7 +27,7 @@ std::optional<std::size_t> first_with_exponent(std::span<const std::byte> values
     Word marks = 0;
     for (const Word word : words) marks |= marked(word);
     if ((marks & sign) == 0) continue;
-    // What stands behind a short last block is of the block before, where there was none.
+    // The words behind a short last block are those of the block before, where there was none.
     const auto found = std::ranges::find_if(words, [&](Word w) { return (marked(w) & sign) != 0; });
     return begin + static_cast<std::size_t>(found - words.begin());
   }

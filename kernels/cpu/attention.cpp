@@ -24,7 +24,8 @@ namespace gist::cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// What the softmax of a column needs: begin <= query < end where not all keys are visible.
+/// Returns the scores as the softmax of a column takes them: capped, and masked to begin <= query <
+/// end where not all keys are visible.
 HWY_INLINE V cap_and_mask(const TileCall& t, bool all_visible, V score, hn::Vec<I> query,
                           hn::Vec<I> begin, hn::Vec<I> end) {
   if (t.soft_cap > 0) {

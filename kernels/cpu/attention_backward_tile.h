@@ -1,4 +1,4 @@
-// What the gradient of attention is computed with: its tensors, a thread's working memory, and the
+// The gradient of attention is computed with these: its tensors, a thread's working memory, and the
 // keys of a tile in groups. The arithmetic is in attention_backward.cpp.
 #pragma once
 

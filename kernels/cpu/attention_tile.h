@@ -77,7 +77,7 @@ using AttendBlock = void (*)(const TileCall& call, std::int64_t n, bool all_visi
 /// to[i, c] = x[c, i], as in attention_vectors-inl.h.
 using Transpose = void (*)(const float* x, std::int64_t stride, std::int64_t columns,
                            std::int64_t dim, float* to, std::int64_t to_stride);
-/// What is compiled for each SIMD target.
+/// TileKernels are the functions that are compiled for each SIMD target.
 struct TileKernels {
   AttendBlock attend;
   Transpose transpose;

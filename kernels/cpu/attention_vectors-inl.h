@@ -1,5 +1,5 @@
-// What attention and its gradient are made of: register tiles of matrix products, exp, a
-// transposition, and rows between tensors and workspaces. Included once a SIMD target.
+// Attention and its gradient are made of these: register tiles of matrix products, exp, a
+// transposition, and rows between tensors and workspaces. It is included once a SIMD target.
 #if defined(GIST_KERNELS_CPU_ATTENTION_VECTORS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef GIST_KERNELS_CPU_ATTENTION_VECTORS_INL_H
 #undef GIST_KERNELS_CPU_ATTENTION_VECTORS_INL_H
@@ -44,7 +44,7 @@ struct ListedRows {
   HWY_INLINE const float* operator[](std::int64_t s) const { return rows[s]; }
 };
 
-/// What a product's sums start from: zero, what stands in c, or that times factor[row].
+/// Sums says what a product's sums start from: zero, what stands in c, or that times factor[row].
 enum class Sums : std::uint8_t { fresh, kept, scaled };
 
 /// c[R, N lanes] = start + sum over s < steps of a[r * a_row + s * a_step] b[s][column..]. Without

@@ -14,7 +14,7 @@ namespace gist::cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// What a row is normalised by.
+/// A row is normalised by its RowMoments.
 struct RowMoments {
   float mean;
   float inverse_deviation;  // NaN where the row's values aren't all finite

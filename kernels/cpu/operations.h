@@ -1,5 +1,5 @@
-// What the CPU computes: a line for each operation, which stands in the file of its name. The
-// operations have been checked; what they mean is said in kernels/ops.
+// This file lists what the CPU computes: a line for each operation, which stands in the file of its
+// name. The operations have been checked; what they mean is said in kernels/ops.
 #pragma once
 
 #include <string_view>
@@ -14,7 +14,7 @@ class AttentionBackward;
 class Gemm;
 class ThreadPool;
 
-/// What operations are computed with.
+/// Operations are computed with a Context.
 struct Context {
   ThreadPool& threads;
   Gemm& gemm;

@@ -31,7 +31,7 @@ class PlainGemm {
            bool accumulate, float* c);
 
  private:
-  /// What tells bf16 products apart: sizes, which factors are transposed, and whether it
+  /// A Key tells bf16 products apart: sizes, which factors are transposed, and whether it
   /// accumulates.
   using Key = std::tuple<std::int64_t, std::int64_t, std::int64_t, bool, bool, bool>;
   struct Arguments {

@@ -1,4 +1,5 @@
-// What this process may use of the machine: processors and memory, within its control group.
+// These functions say what this process may use of the machine: processors and memory, within its
+// control group.
 #pragma once
 
 #include <cstddef>

@@ -57,7 +57,7 @@ class ThreadPool {
   void wake(int wanted);
   void end();
 
-  // What runs; written while the gate is shut and nobody is inside.
+  // The threads run this. It is written while the gate is shut and nobody is inside.
   Work work_;
   int threads_ = 1;
   std::vector<Share> shares_;

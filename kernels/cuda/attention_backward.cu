@@ -108,7 +108,7 @@ Grid gradient_grid(std::int64_t x, std::int64_t y, std::size_t shared = 0) {
   return {dim3(static_cast<unsigned>(x), static_cast<unsigned>(y)), dim3(gradient_threads), shared};
 }
 
-/// What a call keeps in its scratch memory.
+/// A call keeps these in its scratch memory.
 struct BackwardMemory {
   /// `width`: of staged rows; 0: none are.
   BackwardMemory(const AttentionInputs& in, const AttentionSpec& spec, std::int64_t slots,

@@ -20,7 +20,7 @@ namespace {
 template <int dim>
 using Bf16GradientTile = FragmentTile<dim, GradientTile<dim>::own, GradientTile<dim>::other>;
 
-/// What a block may ask for on all devices from compute capability 8.0 on.
+/// A block may ask for so many bytes on all devices from compute capability 8.0 on.
 constexpr std::size_t most_shared = 99 << 10;
 
 /// Tiles of the other side that shared memory has room for.
@@ -50,8 +50,8 @@ __device__ void copy_side(const SideRows& to, const Bf16* scores, const Bf16* we
   copy_rows<rows, dim>(to.weights, count, [&](int r) { return weights + place_of(r) * dim; });
 }
 
-/// What a block asks for: with so many columns and keys, over all stages, arrays of weights that
-/// warps share, and buckets.
+/// Returns the shared memory that a block asks for: with so many columns and keys, over all stages,
+/// arrays of weights that warps share, and buckets.
 template <typename Tile>
 constexpr std::size_t shared(int columns, int keys, int weights, int draws, int buckets) {
   return 2 * shared_bytes<Bf16>(Tile::own * Tile::stride) +

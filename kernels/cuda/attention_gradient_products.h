@@ -1,4 +1,4 @@
-// What attention's gradient needs besides attention_fragments.h: warps that share rows, and tiles
+// Attention's gradient needs these besides attention_fragments.h: warps that share rows, and tiles
 // that are copied while others are used.
 #pragma once
 

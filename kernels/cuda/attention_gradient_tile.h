@@ -24,7 +24,7 @@ struct AttentionOutputs {
   const float* mean;         // [queries, heads]
 };
 
-/// What the gradient needs of a tile's columns besides.
+/// The gradient needs these of a tile's columns besides.
 struct ColumnSums {
   SharedArray<float> log_sum_exp;
   SharedArray<float> mean;  // of the probabilities' gradients: dy . y
@@ -47,8 +47,8 @@ __device__ inline void load_sums(const AttentionInputs& in, const AttentionOutpu
   }
 }
 
-/// What a pair of a query head and a key has: the weight of its value, and the gradient of what the
-/// soft cap reads.
+/// A pair of a query head and a key has these: the weight of its value, and the gradient of what
+/// the soft cap reads.
 struct PairGradient {
   float weight = 0;
   float dscore = 0;

@@ -13,7 +13,7 @@
 
 namespace gist::cuda {
 
-/// What both kernels read.
+/// Both kernels read these.
 struct GradientInputs {
   AttentionInputs in;
   AttentionOutputs out;

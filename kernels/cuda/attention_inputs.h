@@ -1,4 +1,4 @@
-// What all kernels of attention read.
+// All kernels of attention read these inputs.
 #pragma once
 
 #include <cuda_runtime.h>

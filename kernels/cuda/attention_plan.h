@@ -56,7 +56,7 @@ struct AttentionPlan {
   KeyBounds* bounds;  // [list / bound_keys + 1]: of the entries from i * bound_keys on
 };
 
-/// What a row may not have.
+/// RowChecks find what a row may not have.
 struct RowChecks {
   IndexCheck query_begin, query_end, query_index, key_begin, key_end;
 };
@@ -233,7 +233,7 @@ inline void clear_others(Device& device, const AttentionInputs& in, const Attent
          in.queries, in.heads, width, x, log_sum_exp);
 }
 
-/// What a plan needs of a call's scratch memory.
+/// PlanMemory is what a plan needs of a call's scratch memory.
 class PlanMemory {
  public:
   PlanMemory(const AttentionInputs& in, PlanSizes sizes, ScratchPieces& pieces)

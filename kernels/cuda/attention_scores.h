@@ -87,7 +87,7 @@ constexpr int draw_words(int columns, int keys) {
   return columns * (keys / 4 + 1);
 }
 
-/// What a block's columns, keys and draws take of its shared memory.
+/// Returns what a block's columns, keys and draws take of its shared memory, in bytes.
 constexpr std::size_t shared_of_scores(int columns, int keys, bool dropout) {
   return 4 * shared_bytes<int>(columns) + 3 * shared_bytes<int>(keys) +
          (dropout ? shared_bytes<int>(draw_words(columns, keys)) : 0);

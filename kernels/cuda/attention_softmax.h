@@ -42,7 +42,8 @@ __device__ void exponentiate(float (&scores)[R][C], Softmax<R>& softmax, float (
   }
 }
 
-/// What a row's sums are multiplied with at last, and the logarithm of its denominator.
+/// SoftmaxEnd holds what a row's sums are multiplied with at last, and the logarithm of its
+/// denominator.
 struct SoftmaxEnd {
   float factor, log_sum_exp;
 };

@@ -80,7 +80,7 @@ class StagedRows {
   ScratchPiece<Bf16> piece_;
 };
 
-/// What staged inputs need of a call's scratch memory.
+/// StagingMemory is what staged inputs need of a call's scratch memory.
 class StagingMemory {
  public:
   StagingMemory(const AttentionInputs& in, int width, ScratchPieces& pieces)

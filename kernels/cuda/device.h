@@ -21,8 +21,8 @@ struct DeviceLimits {
   std::size_t shared_bytes = 48 << 10;  // the most a block may ask for
 };
 
-/// What a kernel found wrong in its input: the first one that any thread met. It stands in memory
-/// that host and device see.
+/// A Fault is what a kernel found wrong in its input: the first one that any thread met. It stands
+/// in memory that host and device see.
 struct Fault {
   unsigned long long what =
       0;  // the host's address of a static text, "embedding: expected ids"; 0: none
@@ -72,7 +72,8 @@ class Device {
   const char* operation() const;
   /// Throws if the kernel that was started last could not be.
   void check_launch();
-  /// What kernels report faults to; `synchronize` and `download` throw Error(internal) for one.
+  /// Returns what kernels report faults to; `synchronize` and `download` throw Error(internal) for
+  /// one.
   Fault* fault() const;
 
   /// 256-byte aligned. Throws Error(unavailable) with the figures where there is not enough memory.
@@ -88,8 +89,8 @@ class Device {
   void zero(void* target, std::size_t bytes);
   void synchronize();
 
-  /// What `work` queues, which does not run. An upload keeps what it read, and brings it each time.
-  /// `work` may not allocate, download or synchronize: Error(internal).
+  /// Records what `work` queues, which does not run. An upload keeps what it read, and brings it
+  /// each time. `work` may not allocate, download or synchronize: Error(internal).
   Graph record(const std::function<void()>& work);
   void replay(const Graph& graph);
 

@@ -10,7 +10,7 @@ namespace gist::cuda {
 /// Queues y = x rounded. x: f32; y: bf16, with as many elements.
 void round_to_bf16(Device& device, const Tensor& x, Bf16* y);
 
-/// What a factor needs of a call's scratch memory.
+/// FactorMemory is what a factor needs of a call's scratch memory.
 class FactorMemory {
  public:
   /// `largest` and all that is made here have the same dtype.

@@ -6,13 +6,14 @@
 namespace gist::cuda {
 namespace {
 
-/// What a row is normalised by.
+/// A row is normalised by its RowMoments.
 struct RowMoments {
   float mean;
   float inverse_deviation;  // NaN where the row's values aren't all finite
 };
 
-/// Of a row that the block shares. The variance is taken around the mean, so that no digits cancel.
+/// Returns the moments of a row that the block shares. The variance is taken around the mean, so
+/// that no digits cancel.
 __device__ RowMoments moments_of(const float* x, std::int64_t d, float eps,
                                  SharedArray<float> parts) {
   float sum = 0;

@@ -29,7 +29,8 @@ using Preference = Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDes
 using Key = std::tuple<std::int64_t, std::int64_t, std::int64_t, bool, bool, Dtype, bool, bool,
                        std::uint32_t>;
 
-/// What all of a product's matrices are aligned to, in bytes: rows of a batch begin anywhere.
+/// Returns what all of a product's matrices are aligned to, in bytes: rows of a batch begin
+/// anywhere.
 std::uint32_t alignment_of(const Product& p) {
   const auto bits = reinterpret_cast<std::uintptr_t>(p.a.data) |
                     reinterpret_cast<std::uintptr_t>(p.b.data) |

@@ -1,5 +1,5 @@
-// What the CUDA module exports: the library that gist opens at run time, so that one gist starts on
-// machines with no driver. Both sides are built from one tree; `build` tells when they were not.
+// The CUDA module, the library that gist opens at run time, exports this, so that one gist starts
+// on machines with no driver. Both sides are built from one tree; `build` tells when they were not.
 #pragma once
 
 #include <memory>

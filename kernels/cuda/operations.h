@@ -1,7 +1,7 @@
-// What the CUDA backend computes: a line for each operation, which stands in the file of its name.
-// The operations have been checked; what they mean is said in kernels/ops. Each comment states the
-// least work that the operation can do, from which a bound on its time follows: FLOPs over the
-// device's rate, bytes over its memory bandwidth.
+// This file lists what the CUDA backend computes: a line for each operation, which stands in the
+// file of its name. The operations have been checked; what they mean is said in kernels/ops. Each
+// comment states the least work that the operation can do, from which a bound on its time follows:
+// FLOPs over the device's rate, bytes over its memory bandwidth.
 #pragma once
 
 #include "kernels/cuda/device.h"
@@ -10,7 +10,7 @@
 
 namespace gist::cuda {
 
-/// What operations are computed with.
+/// Operations are computed with a Context.
 struct Context {
   Device& device;
   Matmul& matmul;

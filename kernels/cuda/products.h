@@ -1,5 +1,5 @@
-// What operations multiply and sum with. Tensors are not empty. None of it is an operation of its
-// own: messages name the one that has begun.
+// Operations multiply and sum with these functions. Tensors are not empty. None of it is an
+// operation of its own: messages name the one that has begun.
 #pragma once
 
 #include "kernels/cuda/operations.h"

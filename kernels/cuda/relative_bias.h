@@ -85,7 +85,7 @@ static __global__ void check_positions(const std::int32_t* positions, std::int64
   }
 }
 
-/// What a bias needs of a call's scratch memory.
+/// BiasMemory is what a bias needs of a call's scratch memory.
 class BiasMemory {
  public:
   BiasMemory(const RelativeBias& bias, std::int64_t heads, ScratchPieces& pieces) {

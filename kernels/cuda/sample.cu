@@ -9,7 +9,7 @@ namespace {
 
 constexpr int sample_threads = 256;
 
-/// What isn't finite has this key, the largest.
+/// A value that isn't finite has this key, the largest.
 constexpr unsigned no_number = 0xFFFFFFFFu;
 
 /// A logit as an integer of the same order; -0 counts as 0. Never 0.

@@ -40,7 +40,7 @@ class SharedMemory {
   int used_ = 0;
 };
 
-/// What an array takes of a block's shared memory.
+/// Returns what an array takes of a block's shared memory, in bytes.
 template <typename T>
 constexpr std::size_t shared_bytes(int count) {
   return (sizeof(T) * static_cast<std::size_t>(count) + 15) / 16 * 16;

@@ -1,5 +1,12 @@
 // Prompts to gists in memory, without any file.
 //
+//     #include <gist/compress_prompts.h>
+//     #include <gist/compress_store.h>  // compression_task
+//
+//     gist::ModelSetup setup;
+//     const gist::ModelFiles files = gist::open_model("my-gist-model", setup);
+//     const gist::LoadedModel model = gist::load_model(
+//         files, gist::family_of(files, setup), gist::open_device(setup.device, setup.compute));
 //     const gist::CompressionTask task = gist::compression_task(files, model.model.spec());
 //     const std::vector<std::string> prompts{"Answer in capitals.", "Count the words."};
 //     const std::vector<gist::MadeGist> gists =

@@ -1,14 +1,17 @@
 // An evaluation from its data to its results: what the records are to each system, and what is
 // measured of each, one system after the other.
 //
-//   Systems systems;
-//   systems.push_back(open_system("my-gist-model", {}));
-//   EvaluationData data({"held_out.jsonl"});
-//   Evaluation evaluation;
-//   const EvaluationItems items = read_items(systems, data, {}, evaluation);
-//   RougeScorer rouge(false);
-//   measure_systems(systems, items, {}, rouge, {}, evaluation);
-//   const EvaluationSummary summary = summarise(evaluation, {});
+//     #include <gist/evaluation_run.h>
+//     #include <gist/evaluation_summary.h>
+//
+//     Systems systems;
+//     systems.push_back(open_system("my-gist-model", {}));
+//     EvaluationData data({"held_out.jsonl"});
+//     Evaluation evaluation;
+//     const EvaluationItems items = read_items(systems, data, {}, evaluation);
+//     RougeScorer rouge(false);
+//     measure_systems(systems, items, {}, rouge, {}, evaluation);
+//     const EvaluationSummary summary = summarise(evaluation, {});
 #pragma once
 
 #include <optional>

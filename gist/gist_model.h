@@ -1,11 +1,20 @@
 // A model that compresses prompts and answers from gists: what a program that serves gists needs,
 // in one object.
 //
+//     #include <cstdio>
+//     #include <utility>
+//     #include <gist/gist_model.h>
+//
 //     ModelSetup setup;
 //     setup.device = "cpu";
 //     GistModel model("my-gist-model", setup);
 //     const std::vector<PromptGist> gists = model.compress({{"Count the words."}});
-//     TextEvents events = ...;  // `next` gives model.behind(gists[0], "cat, lake, red")
+//     TextEvents events;
+//     events.next = [&, asked = false]() mutable -> std::optional<TextRequest> {
+//       if (std::exchange(asked, true)) return std::nullopt;
+//       return model.behind(gists[0], "cat, lake, red");
+//     };
+//     events.done = [](std::uint64_t, TextCompletion answer) { std::puts(answer.text.c_str()); };
 //     model.answer(model.generation_options(), {}, events);
 #pragma once
 

@@ -36,16 +36,21 @@ JsonFile opened(const std::filesystem::path& path) {
   return {path, may_exist(path) ? read_json_object(path) : json::object()};
 }
 
-/// Collects the listed tokens, and refuses those that contradict earlier ones.
+/// Collects the listed tokens. Those that contradict earlier ones are refused, unless they decide.
 class ListedTokens {
  public:
-  /// `decides` about normalization: tokenizer.json does, the other files often don't say.
+  /// `decides`: tokenizer.json does, because transformers reads it first. The other files often
+  /// don't speak of normalization.
   void add(AddedToken token, const std::filesystem::path& source, bool decides = false) {
     const auto [found, is_new] = by_text_.try_emplace(token.text, token);
     AddedToken& known = found->second;
     if (known.id != token.id) {
-      fail(ErrorKind::data, "{}: token {} has id {}, but another file of the directory gives it {}",
-           source.string(), in_quotes(token.text), token.id, known.id);
+      const std::string found =
+          fmt::format("{}: token {} has id {}, but another file of the directory gives it {}",
+                      source.string(), in_quotes(token.text), token.id, known.id);
+      if (!decides) fail(ErrorKind::data, "{}", found);
+      disagreements_.push_back(found + ": the former counts");
+      known.id = token.id;
     }
     known.special = known.special || token.special;
     if (is_new) return;
@@ -55,6 +60,8 @@ class ListedTokens {
     known.single_word = known.single_word || token.single_word;
   }
   bool knows(const std::string& text) const { return by_text_.contains(text); }
+  /// A line for each token that tokenizer.json has given another id.
+  const std::vector<std::string>& disagreements() const { return disagreements_; }
   std::vector<AddedToken> in_order() const {
     std::vector<AddedToken> tokens;
     for (const auto& [text, token] : by_text_) tokens.push_back(token);
@@ -65,6 +72,7 @@ class ListedTokens {
 
  private:
   std::map<std::string, AddedToken> by_text_;
+  std::vector<std::string> disagreements_;
 };
 
 /// Returns the flag of this name. A value that is neither true nor false, as null, counts as left
@@ -133,6 +141,7 @@ bool list_fast(const json& fast, const std::filesystem::path& path, ListedTokens
   const std::string place = path.string() + ": \"added_tokens\"";
   if (!list->is_array()) fail(ErrorKind::data, "{} should be an array", place);
   bool any_new = false;
+  std::map<std::string, std::uint64_t> ids;
   for (const json& token : *list) {
     const json id = token.is_object() ? token.value("id", json()) : json();
     if (!id.is_number_unsigned()) {
@@ -140,6 +149,11 @@ bool list_fast(const json& fast, const std::filesystem::path& path, ListedTokens
            in_quotes(token.dump()));
     }
     AddedToken each = described(token, id.get<std::uint64_t>(), place);
+    if (const std::uint64_t first = ids.emplace(each.text, each.id).first->second;
+        first != each.id) {
+      fail(ErrorKind::data, "{}: token {} has two ids, {} and {}", place, in_quotes(each.text),
+           first, each.id);
+    }
     any_new = any_new || !tokens.knows(each.text);
     tokens.add(std::move(each), path, true);
   }
@@ -229,6 +243,7 @@ TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory
   settings.only_in_tokenizer_json =
       list_fast(fast == nullptr ? read_now : *fast, fast_path, listed);
   settings.listed = listed.in_order();
+  settings.warnings = listed.disagreements();
 
   settings.bos = token_of_role("bos_token", config, special_map);
   settings.eos = token_of_role("eos_token", config, special_map);

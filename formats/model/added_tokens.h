@@ -1,7 +1,8 @@
 // The tokens that a Hugging Face directory adds to its vocabulary file, and the roles that it gives
 // to tokens. They stand in added_tokens.json, in tokenizer_config.json ("added_tokens_decoder", and
 // by role: "eos_token", "additional_special_tokens", ...), in special_tokens_map.json and in
-// tokenizer.json; directories have some of these or all, and what stands in several agrees.
+// tokenizer.json; directories have some of these or all. What stands in several should agree; where
+// it doesn't, tokenizer.json counts.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +36,7 @@ struct TokenizerSettings {
   std::optional<bool> space_before_text;  // "add_prefix_space"
   bool space_behind_words = true;         // "legacy": before the text behind an added token, too
   bool only_in_tokenizer_json = false;    // some listed token stands nowhere else
+  std::vector<std::string> warnings;  // where tokenizer.json and another file disagree, a line each
   /// The number of T5's <extra_id_0> ..., which its class adds though no file lists them.
   std::int32_t sentinels = 0;
 };
@@ -46,8 +48,8 @@ constexpr const char* fast_tokenizer_name = "tokenizer.json";
 constexpr const char* added_tokens_decoder_key = "added_tokens_decoder";
 constexpr const char* additional_tokens_key = "additional_special_tokens";
 
-/// Throws Error(data), naming the file, for what is none of this, and where two of the files
-/// contradict each other. `fast` is the content of the directory's tokenizer.json where that was
+/// Throws Error(data), naming the file, for what is none of this, and where two files other than
+/// tokenizer.json contradict each other. `fast` is the content of the directory's tokenizer.json where that was
 /// read before.
 TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory,
                                           const nlohmann::json* fast = nullptr);

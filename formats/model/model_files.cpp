@@ -88,6 +88,7 @@ ModelFiles::ModelFiles(const std::string& directory, const FamilyFinder& familie
   if (!unread.others.empty()) fail_unread(*this, spec, unread.others);
   ignored_tensors = std::move(unread.ignored);
   warnings = spec.warnings;
+  warnings.insert(warnings.end(), tokenizer.warnings().begin(), tokenizer.warnings().end());
 }
 
 }  // namespace gist

@@ -31,7 +31,7 @@ struct ModelFiles {
   EndTokens ends;
   std::optional<GistSettings> settings;      // gist.json
   std::vector<std::string> ignored_tensors;  // of the checkpoint, as was asked
-  std::vector<std::string> warnings;         // what the family says of the configuration
+  std::vector<std::string> warnings;         // of the configuration and the tokenizer, a line each
 
   /// Throws Error(data or no_input) for what is no such directory, or one that gist can't use, and
   /// Error(data) where the checkpoint has tensors that the model doesn't read and that none of the

@@ -70,6 +70,7 @@ struct Tokenizer::Impl {
   std::int32_t size = 0;    // added tokens included
   std::filesystem::path path;
   std::string sha256;
+  std::vector<std::string> warnings;
 
   explicit Impl(const VocabularyFile& file)
       : vocabulary(file.vocabulary()),
@@ -103,6 +104,7 @@ struct Tokenizer::Impl {
     add_listed(settings.listed, directory);
     for (const std::string& text : settings.special) add_special(text);
     set_roles(settings);
+    warnings = settings.warnings;
     const auto by_id = [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; };
     std::sort(tokens.begin(), tokens.end(), by_id);
     std::visit(
@@ -284,6 +286,10 @@ bool Tokenizer::is_json() const {
 
 const std::string& Tokenizer::sha256() const {
   return impl_->sha256;
+}
+
+const std::vector<std::string>& Tokenizer::warnings() const {
+  return impl_->warnings;
 }
 
 const std::filesystem::path& Tokenizer::path() const {

@@ -81,6 +81,8 @@ class Tokenizer {
   /// The SHA-256 of the vocabulary file's bytes, in lower-case hex.
   const std::string& sha256() const;
   const std::filesystem::path& path() const;  // the vocabulary file
+  /// What the user should know of the directory's files, a line each.
+  const std::vector<std::string>& warnings() const;
 
  private:
   struct Impl;

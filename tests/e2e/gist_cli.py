@@ -18,6 +18,7 @@ MODELS = ROOT / "examples" / "models"
 FIXTURES = ROOT / "tests" / "fixtures"
 WORDTASKS = ROOT / "examples" / "data" / "wordtasks_seen.jsonl.gz"
 GIST = os.environ["GIST"]
+SANITIZED = os.environ.get("SANITIZED") == "ON"  # gist is some ten times slower
 TIMEOUT = 300  # seconds
 
 

@@ -12,7 +12,7 @@ import time
 import unittest
 
 from families import LLAMA, for_each_family
-from gist_cli import (FIXTURES, GIST, MODELS, TempDirTest, jsonl, records_of, run,
+from gist_cli import (FIXTURES, GIST, MODELS, SANITIZED, TempDirTest, jsonl, records_of, run,
                       run_while_name_is_taken)
 
 PLAIN_MODEL = FIXTURES / "models" / "stories260K-gist"  # has a gist token and no gist.json
@@ -88,7 +88,7 @@ class Proofs(CompressTest):
         self.compress(None, *options, store="timed.h5")
         duration = time.monotonic() - start
         rng = random.Random(2)
-        for attempt in range(25):
+        for attempt in range(6 if SANITIZED else 25):
             store = f"killed{attempt}.h5"
             command = [GIST, *self.command(*options, store=store)]
             with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
@@ -425,7 +425,7 @@ class Compress(CompressTest):
             file.write(data)
         return target
 
-    @unittest.skipIf(os.environ.get("SANITIZED") == "ON", "sanitizers need all the address space")
+    @unittest.skipIf(SANITIZED, "sanitizers need all the address space")
     def test_a_dry_run_refuses_what_does_not_fit_in_memory(self):
         # A pass of very many tokens, in an address space that is too small for its activations.
         text = jsonl({"instruction": f"Prompt {i}: " + "word " * 200} for i in range(4000))

@@ -7,7 +7,7 @@ import os
 import subprocess
 import unittest
 
-from gist_cli import FIXTURES, GIST, TempDirTest, environment, records_of, run
+from gist_cli import FIXTURES, GIST, SANITIZED, TempDirTest, environment, records_of, run
 
 MODEL = FIXTURES / "models" / "wordtasks-llama-gist"
 RECORDS = [
@@ -123,7 +123,7 @@ class Formats(InputTest):
             self.assertFails(run("generate", "--model", MODEL, stdin=piped), 65, "standard input",
                              "is compressed")
 
-    @unittest.skipIf(os.environ.get("SANITIZED") == "ON", "a sanitizer keeps freed memory")
+    @unittest.skipIf(SANITIZED, "a sanitizer keeps freed memory")
     def test_a_long_file_takes_no_more_memory_than_a_short_one(self):
         """50 MB of lines that zstd makes 5 kB of."""
         line = '{"instruction": "a"}'
@@ -239,7 +239,7 @@ class LongRecords(InputTest):
                 result = run(self.commands(path)["evaluate"], "--max-record-bytes", 0, "--max-tokens", 100)
                 self.assertEqual(result.code, 0, result.err)
 
-    @unittest.skipIf(os.environ.get("SANITIZED") == "ON", "a sanitizer keeps freed memory")
+    @unittest.skipIf(SANITIZED, "a sanitizer keeps freed memory")
     def test_neither_long_records_nor_long_arrays_are_held_in_memory(self):
         """A record of 200 MB, and an array of 100 MB, that zstd makes some kB of."""
         begin, end = '{"instruction": "', '"}'

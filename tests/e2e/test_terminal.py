@@ -12,7 +12,7 @@ import threading
 import time
 
 from families import LLAMA
-from gist_cli import GIST, TIMEOUT, environment, jsonl, run
+from gist_cli import GIST, SANITIZED, TIMEOUT, environment, jsonl, run
 from stores import numbered, write_store
 from training import TrainTest
 
@@ -150,8 +150,10 @@ class Lines(OnTerminal):
 
 class Stopping(OnTerminal):
     def test_an_interrupt_is_answered_at_once_with_what_it_waits_for(self):
-        records = self.write("many.jsonl", jsonl(self.records * 40))
-        command = self.arguments(data=records, batch_records=1600, steps=100000)
+        # A step of a second or more, so that the signal meets it.
+        copies = 2 if SANITIZED else 40
+        records = self.write("many.jsonl", jsonl(self.records * copies))
+        command = self.arguments(data=records, batch_records=40 * copies, steps=100000)
 
         def interrupt(process):
             self.wait_for_step(process, "out")

@@ -7,8 +7,8 @@ import shutil
 import unittest
 
 from families import for_each_family
-from gist_cli import FIXTURES, bf16_missing, jsonl, records_of, run, wordtasks
-from training import CONFIG, SANITIZED, STORIES, TrainTest, tree
+from gist_cli import FIXTURES, SANITIZED, bf16_missing, jsonl, records_of, run, wordtasks
+from training import CONFIG, STORIES, TrainTest, tree
 
 
 @for_each_family

@@ -9,11 +9,10 @@ import time
 from pathlib import Path
 
 from families import LLAMA
-from gist_cli import GIST, TempDirTest, environment, jsonl, records_of, run, wordtasks
+from gist_cli import GIST, SANITIZED, TempDirTest, environment, jsonl, records_of, run, wordtasks
 
 STORIES = LLAMA.base
 CONFIG = LLAMA.config
-SANITIZED = os.environ.get("SANITIZED") == "ON"
 
 
 def tree(directory):

@@ -192,10 +192,29 @@ TEST_F(TokenizerFiles, TokensWithARoleGetTheIdsBehindThoseThatAreListed) {
   EXPECT_EQ(tokenizer.size(), 515);
 }
 
+TEST_F(TokenizerFiles, TokenizerJsonCountsWhereFilesContradictEachOther) {
+  write("added_tokens.json", R"({"Zebra": 512, "Okapi": 513})");
+  write("tokenizer.json",
+        R"({"added_tokens": [{"id": 513, "content": "Zebra"}, {"id": 512, "content": "Okapi"}]})");
+  const Tokenizer tokenizer = opened();
+  EXPECT_EQ(tokenizer.id_of_piece("Zebra"), 513);
+  EXPECT_EQ(tokenizer.id_of_piece("Okapi"), 512);
+  EXPECT_THAT(
+      tokenizer.warnings(),
+      ::testing::ElementsAre(
+          ::testing::HasSubstr("token \"Zebra\" has id 513, but another file of the directory "
+                               "gives it 512: the former counts"),
+          ::testing::HasSubstr("token \"Okapi\" has id 512")));
+}
+
 TEST_F(TokenizerFiles, RefusesFilesThatContradictEachOther) {
   write("added_tokens.json", R"({"Zebra": 512})");
-  write("tokenizer.json", R"({"added_tokens": [{"id": 513, "content": "Zebra"}]})");
+  write("tokenizer_config.json", R"({"added_tokens_decoder": {"513": {"content": "Zebra"}}})");
   expect_refused(ErrorKind::data, "token \"Zebra\" has id 513, but another file");
+  write("tokenizer_config.json", "{}");
+  write("tokenizer.json",
+        R"({"added_tokens": [{"id": 512, "content": "Yak"}, {"id": 513, "content": "Yak"}]})");
+  expect_refused(ErrorKind::data, "token \"Yak\" has two ids, 512 and 513");
   write("tokenizer.json", R"({"added_tokens": [{"id": 512, "content": "Okapi"}]})");
   expect_refused(ErrorKind::data, "token \"Zebra\" has id 512, expected 513");
 }

@@ -32,6 +32,7 @@ set(installed_headers
   formats/files/file_check.h
   formats/files/file_io.h
   formats/files/json_text.h
+  formats/files/mapped_file.h
   formats/files/output_file.h
   formats/files/output_lock.h
   formats/files/rows_done.h
@@ -46,6 +47,7 @@ set(installed_headers
   formats/model/named_templates.h
   formats/model/prompt_template.h
   formats/model/safetensors.h
+  formats/model/tensor_file.h
   formats/model/tokenizer.h
   formats/records/field_map.h
   formats/records/json_array.h
@@ -57,6 +59,7 @@ set(installed_headers
   formats/sequences/context.h
   formats/sequences/gisting.h
   formats/sequences/question.h
+  formats/sequences/window.h
   formats/store/gist_store.h
   formats/store/merge.h
   formats/store/staging.h

@@ -15,7 +15,8 @@
 #include "gist/plugin.hpp"
 
 namespace gist::sdk {
-inline namespace GIST_SDK_HIDDEN v1_0 {
+#pragma GCC visibility push(hidden)
+inline namespace v1_0 {
 
 /// How a head's leading dimensions are rotated. Frequencies are computed in f32, in which the
 /// published models were trained.
@@ -303,4 +304,5 @@ struct Projection {
 };
 
 }  // namespace v1_0
+#pragma GCC visibility pop
 }  // namespace gist::sdk

@@ -40,14 +40,10 @@
 
 #include "gist/plugin.h"
 
-#if defined(__GNUC__)
-#define GIST_SDK_HIDDEN __attribute__((visibility("hidden")))
-#else
-#define GIST_SDK_HIDDEN
-#endif
-
 namespace gist::sdk {
-inline namespace GIST_SDK_HIDDEN v1_0 {
+// Hidden, whatever the compiler is told, so that the plugins of a process share none of it.
+#pragma GCC visibility push(hidden)
+inline namespace v1_0 {
 
 /// Why a configuration can't be served.
 class Rejected : public std::runtime_error {
@@ -620,6 +616,7 @@ constexpr gist_plugin_info describe_plugin(const char* name, const char* version
 }
 
 }  // namespace v1_0
+#pragma GCC visibility pop
 }  // namespace gist::sdk
 
 /// Defines the exported symbol of a plugin with these families: once in a library, outside

@@ -120,9 +120,19 @@ int check(const Options& options, LineWriter& out) {
   if (options.has("plugin-path")) {
     fail(ErrorKind::usage, "--plugin-path: gist plugins check takes the paths of libraries");
   }
+  PluginCheckOptions asked;
+  if (options.has("checkpoint")) asked.checkpoint = options.text("checkpoint");
+  if (options.has("golden")) asked.golden = options.text("golden");
+  if (!asked.golden.empty() && asked.checkpoint.empty()) {
+    fail(ErrorKind::usage, "--golden needs --checkpoint DIR, the directory that it was made of");
+  }
+  if (!asked.checkpoint.empty() && libraries.size() > 1) {
+    fail(ErrorKind::usage, "--checkpoint: expected one LIBRARY, which serves it, found {}",
+         libraries.size());
+  }
   int code = exit_ok;
   for (const std::string& library : libraries) {
-    for (const PluginCheck& result : check_plugin(library)) {
+    for (const PluginCheck& result : check_plugin(library, asked)) {
       if (!result.failed.empty()) code = exit_data;
       out.line(options.flag("json") ? text_of_json(as_json(result, library))
                                     : in_words(result, libraries.size() > 1 ? library : ""));
@@ -184,10 +194,15 @@ Command plugins_command() {
            "ARGUMENT",
            {{"plugin-path", OptionKind::list, "DIR", "",
              "list, where: a directory to search first, or a list separated by ':'; repeatable"},
+            {"checkpoint", OptionKind::text, "DIR", "",
+             "check: a model's directory, which the library serves, to run it on"},
+            {"golden", OptionKind::text, "FILE", "",
+             "check: what transformers computes with that model, by share/gist/family_golden.py"},
             {"json", OptionKind::flag, "", "",
              "JSON: an object a plugin, a template or a check, one of all directories"}},
            "",
-           "  gist plugins list\n  gist plugins check ./libmy_family.so\n"},
+           "  gist plugins list\n  gist plugins check ./my_family.so\n"
+           "  gist plugins check ./my_family.so --checkpoint DIR --golden golden.safetensors\n"},
           run_plugins};
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <map>
 #include <random>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "core/predict.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/error.h"
+#include "plugins/host/check/random_weights.h"
 
 namespace gist {
 namespace {
@@ -30,55 +30,6 @@ constexpr std::int32_t longest = 17 + 3 + 9 + completion;
 std::int32_t length(const Case& c) {
   return c.prompt + c.k + c.input + completion;
 }
-
-/// Values that make attention and every projection matter, unlike those that training starts from.
-class RandomWeights {
- public:
-  explicit RandomWeights(const ModelSpec& spec) {
-    for (const WeightSpec& weight : spec.weights) {
-      const int copies =
-          weight.stack ? spec.stacks[static_cast<std::size_t>(*weight.stack)].layers : 1;
-      for (int layer = 0; layer < copies && weight.tied_to.empty(); ++layer) {
-        weights_[weight_name(weight, layer)] = {
-            stored_shape(weight.shape, weight.stored_transposed), draw(weight)};
-      }
-    }
-  }
-
-  /// Refers to this object.
-  WeightSource source() const {
-    WeightSource result;
-    result.find = [this](const std::string& name) -> std::optional<HostTensor> {
-      const auto found = weights_.find(name);
-      if (found == weights_.end()) return std::nullopt;
-      return HostTensor{reinterpret_cast<const std::byte*>(found->second.values.data()), Dtype::f32,
-                        found->second.shape};
-    };
-    result.done = [](const std::string&) {};
-    result.description = "the random weights";
-    return result;
-  }
-
- private:
-  struct Values {
-    Shape shape;
-    std::vector<float> values;
-  };
-
-  std::vector<float> draw(const WeightSpec& weight) {
-    const bool ones = weight.init.kind == Initializer::Kind::constant && weight.init.value != 0;
-    float std = 0.1F;
-    if (weight.use == WeightUse::matrix) std = 1 / std::sqrt(static_cast<float>(weight.shape[1]));
-    if (weight.use == WeightUse::table) std = 1;
-    std::normal_distribution<float> normal(ones ? 1.0F : 0.0F, std);
-    std::vector<float> values(static_cast<std::size_t>(weight.shape.elements()));
-    std::generate(values.begin(), values.end(), [&] { return normal(random_); });
-    return values;
-  }
-
-  std::mt19937 random_{20230417};
-  std::map<std::string, Values> weights_;
-};
 
 /// The vocabulary's last id is the gist's.
 std::vector<Sequence> sequences_of(const ModelSpec& spec) {

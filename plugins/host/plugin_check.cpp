@@ -1,4 +1,8 @@
-// `gist plugins check`, the parent's side; check_main.cpp is the child's.
+// `gist plugins check`, the parent's side; plugin_check_main.cpp is the child's.
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "formats/files/child_process.h"
 #include "formats/files/helper_program.h"
 #include "kernels/error.h"
@@ -46,19 +50,67 @@ std::string broken_manifest(const Manifest& manifest) {
   return "";
 }
 
-/// Runs one check in a child process. Its report is "passed", or "failed" and the reason.
+/// Runs one check in a child process. It writes lines of what it tries, and last "passed", or
+/// "failed" and the reason.
 std::string failure_of(const std::vector<std::string>& arguments, std::chrono::milliseconds limit) {
-  const ChildReport report = run_child(check_program(), arguments, limit);
   constexpr std::string_view failed = "failed ";
+  constexpr std::string_view trying = "trying ";
+  std::string tried;
+  const ChildReport report = run_child(check_program(), arguments, limit, [&](std::string& text) {
+    for (std::size_t end = 0; text.starts_with(trying); text.erase(0, end + 1)) {
+      end = text.find('\n');
+      if (end == std::string::npos) return;
+      tried = text.substr(trying.size(), end - trying.size());
+    }
+  });
   if (report.text.starts_with(failed)) return report.text.substr(failed.size());
-  if (!report.ended.empty()) return "the process that loaded the library " + report.ended;
-  if (report.text != "passed") return "the library ended the process that loaded it";
+  const std::string at = tried.empty() ? "" : ", with " + tried;
+  if (!report.ended.empty()) return "the process that loaded the library " + report.ended + at;
+  if (report.text != "passed") return "the library ended the process that loaded it" + at;
   return "";
+}
+
+constexpr std::array family_checks = {"config keys", "integer keys", "weights",
+                                      "state",       "windows",      "gist invariant"};
+
+bool is_wanted(const PluginCheckOptions& options, std::string_view check) {
+  const std::vector<std::string>& only = options.only;
+  return only.empty() || std::find(only.begin(), only.end(), check) != only.end();
+}
+
+/// The checks of one family on its configuration. The others need one that is taken.
+void check_family(const Manifest& manifest, const std::string& family,
+                  const PluginCheckOptions& options, std::vector<PluginCheck>& checks) {
+  const std::string library = manifest.library.string();
+  const std::string config = manifest.check[family].dump();
+  const auto run = [&](const char* name) {
+    checks.push_back({name, failure_of({name, library, family, config}, options.limit), family});
+    return checks.back().failed.empty();
+  };
+  if (!run("configure")) return;
+  for (const char* name : family_checks) {
+    if (is_wanted(options, name)) run(name);
+  }
+}
+
+/// The checks of a library on a real model.
+void check_checkpoint(const Manifest& manifest, const PluginCheckOptions& options,
+                      std::vector<PluginCheck>& checks) {
+  const std::string library = manifest.library.string();
+  const std::string model = options.checkpoint.string();
+  const auto run = [&](const char* name, const std::vector<std::string>& arguments) {
+    if (is_wanted(options, name))
+      checks.push_back({name, failure_of(arguments, options.limit), ""});
+  };
+  if (!model.empty()) run("checkpoint", {"checkpoint", library, model});
+  if (!options.golden.empty()) {
+    run("golden", {"golden", library, model, options.golden.string()});
+  }
 }
 
 }  // namespace
 
-std::vector<PluginCheck> check_plugin(const fs::path& path, std::chrono::milliseconds limit) {
+std::vector<PluginCheck> check_plugin(const fs::path& path, const PluginCheckOptions& options) {
   std::error_code error;
   const fs::path library = fs::canonical(path, error);
   if (error) fail(ErrorKind::no_input, "{}: {}", path.string(), error.message());
@@ -75,16 +127,13 @@ std::vector<PluginCheck> check_plugin(const fs::path& path, std::chrono::millise
   } catch (const Error& refused) {
     of_manifest.failed = refused.what();
   }
-  checks.push_back({"abi", failure_of(abi_arguments, limit), ""});
+  checks.push_back({"abi", failure_of(abi_arguments, options.limit), ""});
   if (!checks[0].failed.empty() || !checks[1].failed.empty()) return checks;
 
   for (const std::string& family : manifest.families) {
-    const std::string config = manifest.check[family].dump();
-    for (const char* name : {"configure", "gist invariant"}) {
-      checks.push_back({name, failure_of({name, library.string(), family, config}, limit), family});
-      if (!checks.back().failed.empty()) break;
-    }
+    check_family(manifest, family, options, checks);
   }
+  check_checkpoint(manifest, options, checks);
   return checks;
 }
 

@@ -1,5 +1,6 @@
 #include "plugins/host/plugin_family.h"
 
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -118,28 +119,30 @@ class PluginFamily : public Family {
   gist_pass running_;
 };
 
-}  // namespace
+std::string description_of(const LoadedPlugin& plugin, const LoadedPlugin::Family& family) {
+  return fmt::format("family '{}' of {}", family.id, plugin.library.string());
+}
 
-std::unique_ptr<Family> configure_family(const LoadedPlugin& plugin,
-                                         const LoadedPlugin::Family& family,
-                                         const nlohmann::json& config,
-                                         const std::string& architecture, const std::string& where,
-                                         std::string* declined_reason,
-                                         std::vector<std::string> warnings) {
-  const std::string description =
-      fmt::format("family '{}' of {}", family.id, plugin.library.string());
-  const gist_config handle(config);
+/// A model that `configure` made, and what it declares. Without one the family has declined.
+struct Configured {
+  std::optional<OwnedModel> model;
   gist_model declared{};
-  declared.size = sizeof(gist_model);
+};
+
+Configured configured(const LoadedPlugin::Family& family, const std::string& description,
+                      const gist_config& handle, const std::string& where,
+                      std::string* declined_reason) {
+  Configured result;
+  result.declared.size = sizeof(gist_model);
   const gist_status status = [&] {
     const RunningCallback running(description.c_str(), "configure");
-    return family.callbacks->configure(&config_host(), &handle, &declared);
+    return family.callbacks->configure(&config_host(), &handle, &result.declared);
   }();
   if (status == GIST_FAILED || status == GIST_DECLINED) {
     const std::string reason = handle.rejected.value_or("");
     if (status == GIST_DECLINED && declined_reason != nullptr) {
       *declined_reason = reason.empty() ? "it declines without a reason" : reason;
-      return nullptr;
+      return result;
     }
     fail(ErrorKind::data, "{}: {}", where,
          reason.empty() ? description + " rejects it without a reason" : reason);
@@ -148,13 +151,28 @@ std::unique_ptr<Family> configure_family(const LoadedPlugin& plugin,
     fail(ErrorKind::unavailable, "{}: configure returned status {}, expected {} or {}", description,
          status, static_cast<int>(GIST_OK), static_cast<int>(GIST_FAILED));
   }
-  OwnedModel model(*family.callbacks, declared.self);
+  result.model.emplace(*family.callbacks, result.declared.self);
   if (handle.rejected) {
     fail(ErrorKind::unavailable, "{}: configure both rejected the configuration ({}) and took it",
          description, *handle.rejected);
   }
+  return result;
+}
+
+}  // namespace
+
+std::unique_ptr<Family> configure_family(const LoadedPlugin& plugin,
+                                         const LoadedPlugin::Family& family,
+                                         const nlohmann::json& config,
+                                         const std::string& architecture, const std::string& where,
+                                         std::string* declined_reason,
+                                         std::vector<std::string> warnings) {
+  const std::string description = description_of(plugin, family);
+  const gist_config handle(config);
+  Configured made = configured(family, description, handle, where, declined_reason);
+  if (!made.model) return nullptr;
   try {
-    ModelSpec spec = checked_declaration(declared);
+    ModelSpec spec = checked_declaration(made.declared);
     spec.family = family.id;
     spec.architecture = architecture;
     spec.warnings = std::move(warnings);
@@ -167,11 +185,19 @@ std::unique_ptr<Family> configure_family(const LoadedPlugin& plugin,
           "answers differ from the model's own",
           where, family.id, first_few(unread)));
     }
-    return std::make_unique<PluginFamily>(std::move(model), std::move(spec), description);
+    return std::make_unique<PluginFamily>(std::move(*made.model), std::move(spec), description);
   } catch (const Error& error) {
     fail(ErrorKind::unavailable, "{}: for {} it declares nonsense: {}", description, where,
          error.what());
   }
+}
+
+KeysRead keys_read(const LoadedPlugin& plugin, const LoadedPlugin::Family& family,
+                   const nlohmann::json& config) {
+  const std::string description = description_of(plugin, family);
+  const gist_config handle(config);
+  const Configured made = configured(family, description, handle, "the configuration", nullptr);
+  return {handle.asked, unread_keys(handle)};
 }
 
 }  // namespace gist

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,5 +25,14 @@ std::unique_ptr<Family> configure_family(const LoadedPlugin& plugin,
                                          const std::string& architecture, const std::string& where,
                                          std::string* declined = nullptr,
                                          std::vector<std::string> warnings = {});
+
+/// What a family read of a configuration.
+struct KeysRead {
+  std::set<std::string> asked;      // keys and paths, whether they are there or not
+  std::vector<std::string> unread;  // those that the host warns of
+};
+/// Configures the family once more, for this alone. Throws as configure_family does where it fails.
+KeysRead keys_read(const LoadedPlugin& plugin, const LoadedPlugin::Family& family,
+                   const nlohmann::json& config);
 
 }  // namespace gist

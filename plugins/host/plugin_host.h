@@ -66,18 +66,27 @@ std::unique_ptr<Family> load_family(const std::vector<PluginDirectory>& director
 
 /// One check of `gist plugins check`.
 struct PluginCheck {
-  std::string name;    // "manifest", "abi", "configure", "gist invariant"
-  std::string failed;  // what was expected and found; "" where it passed
+  std::string name;
+  std::string failed;  // what was expected and found, and what to look at; "" where it passed
   std::string family;  // "" for the checks of the library as a whole
 };
 
-/// Checks a library: its manifest, its ABI, and for each family, that it takes the configuration in
-/// the manifest's "check" entry and keeps the gist invariant on a small model of it with random
-/// weights. Each check that loads the library runs in a child process, the program
-/// gist-plugin-check, so that a crash is a failed check, and so is one that takes longer than the
-/// limit. Checks that can't run because an earlier one failed are left out. Throws Error(no_input)
-/// where the library doesn't exist.
+/// What is checked, and how.
+struct PluginCheckOptions {
+  std::chrono::milliseconds limit = std::chrono::seconds(60);  // of one check
+  std::filesystem::path checkpoint = {};  // a model's directory, for the check of that name
+  std::filesystem::path golden = {};      // of that checkpoint, for the check of that name
+  std::vector<std::string> only = {};     // names of checks beyond "configure"; empty: all
+};
+
+/// Checks a library: "manifest" and "abi"; then each family on the configuration in the manifest's
+/// "check" entry, a small model of it with random weights: that it takes it ("configure"), "config
+/// keys", "integer keys", "weights", "state", "windows" (plugins/host/check says what each finds) and
+/// "gist invariant"; then the library on a real model ("checkpoint", "golden"). Each check that loads
+/// the library runs in a child process, the program gist-plugin-check, so that a crash is a failed
+/// check, and so is one that takes longer than the limit. Checks that can't run because an earlier one
+/// failed are left out. Throws Error(no_input) where the library doesn't exist.
 std::vector<PluginCheck> check_plugin(const std::filesystem::path& library,
-                                      std::chrono::milliseconds limit = std::chrono::seconds(60));
+                                      const PluginCheckOptions& options = {});
 
 }  // namespace gist

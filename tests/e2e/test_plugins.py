@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 from families import LLAMA, for_each_family
-from gist_cli import GIST, TempDirTest, environment, records_of, run
+from gist_cli import FIXTURES, GIST, TempDirTest, environment, records_of, run
 
 
 class PluginsTest(TempDirTest):
@@ -47,11 +47,17 @@ class Proofs(PluginsTest):
             self.assertIn(word, line)
 
     def test_check_passes_the_plugin(self):
-        result = self.plugins("check", self.built()["path"])
+        checks = [f"{check} of {self.family.name}" for check in (
+            "configure", "config keys", "integer keys", "weights", "state", "windows", "gist invariant")]
+        words = [self.built()["path"], "--checkpoint", self.family.model]
+        golden = FIXTURES / "golden" / self.family.model.name / "layers.safetensors"
+        if golden.exists():
+            words += ["--golden", golden]
+        result = self.plugins("check", *words)
         self.assertEqual((result.code, result.err), (0, ""))
         self.assertEqual(result.out.splitlines(),
-                         ["ok manifest", "ok abi", f"ok configure of {self.family.name}",
-                          f"ok gist invariant of {self.family.name}"])
+                         [f"ok {check}" for check in ["manifest", "abi", *checks, "checkpoint"] +
+                          (["golden"] if golden.exists() else [])])
 
 
 class Plugins(PluginsTest):
@@ -192,6 +198,8 @@ class Plugins(PluginsTest):
         self.assertFails(self.plugins("list", "llama"), 64, "llama")
         self.assertFails(self.plugins("check"), 64, "LIBRARY")
         self.assertFails(self.plugins("check", "--plugin-path", "/x", "y.so"), 64, "--plugin-path")
+        self.assertFails(self.plugins("check", "--golden", "x.safetensors", "y.so"), 64, "--checkpoint")
+        self.assertFails(self.plugins("check", "--checkpoint", "x", "y.so", "z.so"), 64, "--checkpoint")
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ void check_family(const Manifest& manifest, const std::string& family,
     checks.push_back({name, failure_of({name, library, family, config}, options.limit), family});
     return checks.back().failed.empty();
   };
-  if (!run("configure")) return;
+  if (is_wanted(options, "configure") && !run("configure")) return;
   for (const char* name : family_checks) {
     if (is_wanted(options, name)) run(name);
   }
@@ -127,8 +127,10 @@ std::vector<PluginCheck> check_plugin(const fs::path& path, const PluginCheckOpt
   } catch (const Error& refused) {
     of_manifest.failed = refused.what();
   }
-  checks.push_back({"abi", failure_of(abi_arguments, options.limit), ""});
-  if (!checks[0].failed.empty() || !checks[1].failed.empty()) return checks;
+  if (is_wanted(options, "abi")) {
+    checks.push_back({"abi", failure_of(abi_arguments, options.limit), ""});
+  }
+  if (!checks.front().failed.empty() || !checks.back().failed.empty()) return checks;
 
   for (const std::string& family : manifest.families) {
     check_family(manifest, family, options, checks);

@@ -76,7 +76,7 @@ struct PluginCheckOptions {
   std::chrono::milliseconds limit = std::chrono::seconds(60);  // of one check
   std::filesystem::path checkpoint = {};  // a model's directory, for the check of that name
   std::filesystem::path golden = {};      // of that checkpoint, for the check of that name
-  std::vector<std::string> only = {};     // names of checks beyond "configure"; empty: all
+  std::vector<std::string> only = {};     // names of checks, beside "manifest"; empty: all
 };
 
 /// Checks a library: "manifest" and "abi"; then each family on the configuration in the manifest's

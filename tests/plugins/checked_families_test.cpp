@@ -20,7 +20,7 @@ using testing::Not;
 
 const std::filesystem::path fixtures = GIST_FIXTURES;
 
-/// What each check says, those of the library first; it is asked for one alone.
+/// What one check says, which is run alone.
 std::string failure_of_check(const std::filesystem::path& library, const std::string& name,
                              PluginCheckOptions options = {}) {
   options.only = {name};

@@ -53,17 +53,21 @@ TEST(CheckedFamily, PassesWithoutAMistake) {
   }
 }
 
+// LLaMA and T5 are checked by tests/e2e/test_plugins.py.
 class CheckedPlugin : public testing::TestWithParam<const char*> {};
 
 TEST_P(CheckedPlugin, Passes) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the checks run under the sanitizers for other families, and start slowly there";
+#endif
   for (const PluginCheck& check : check_plugin(GetParam())) {
     EXPECT_EQ(check.failed, "") << check.name << " of " << check.family;
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(, CheckedPlugin,
-                         testing::Values(GIST_GEMMA, GIST_GPT2, GIST_LLAMA, GIST_MISTRAL,
-                                         GIST_OLMO2, GIST_PHI3, GIST_QWEN2, GIST_QWEN3, GIST_T5),
+                         testing::Values(GIST_GEMMA, GIST_GPT2, GIST_MISTRAL, GIST_OLMO2, GIST_PHI3,
+                                         GIST_QWEN2, GIST_QWEN3),
                          [](const testing::TestParamInfo<const char*>& suite) {
                            return std::filesystem::path(suite.param).stem().string();
                          });

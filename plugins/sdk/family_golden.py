@@ -33,7 +33,7 @@ def load(directory):
 def stacks_of(model):
     if model.config.is_encoder_decoder:
         return [model.get_encoder(), model.get_decoder()]
-    return [model.base_model]
+    return [model.get_decoder() if model.base_model is model else model.base_model]
 
 
 def layers_of(stack):

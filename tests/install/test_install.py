@@ -66,6 +66,56 @@ class Installed(unittest.TestCase):
                   "-o", program)
         self.assertEqual(output_of(program, MODEL, *ASK).splitlines(), ANSWERS)
 
+    def sdk_environment(self):
+        return {**os.environ, "PATH": f"{self.prefix / 'bin'}:{os.environ['PATH']}", "GIST_SOURCE": str(ROOT),
+                "PKG_CONFIG_PATH": str(self.library.parent / "pkgconfig"), "CMAKE_PREFIX_PATH": str(self.prefix),
+                **({f"CMAKE_{language}_COMPILER_LAUNCHER": "ccache" for language in ("C", "CXX")}
+                   if shutil.which("ccache") else {})}
+
+    def test_the_tutorial_leads_from_an_empty_folder_to_a_trained_model(self):
+        (tutorial,) = self.prefix.rglob("TUTORIAL.md")
+        self.assertTrue((tutorial.parent / "LICENSE").is_file())
+        folder = self.directory / "tutorial"
+        folder.mkdir()
+        script = "set -e\n"
+        for language, name, text in re.findall(r"^```(\w+) ?(\S*)\n(.*?)^```$", tutorial.read_text(), re.M | re.S):
+            if name:
+                (folder / name).write_text(text)
+            elif language == "sh":
+                script += text
+        output = output_of("sh", "-c", script, cwd=folder, env=self.sdk_environment())
+        self.assertNotIn("FAILED", output)
+        self.assertEqual(output.count("ok gist invariant of stablelm"), 2)
+        self.assertIn(f"{folder / 'stablelm.so'}", output)  # of the list
+        self.assertIn('"status":"stored"', output)
+        for module in (folder / "stablelm.so", folder / "build/plugins/stablelm.so"):
+            exported = output_of("nm", "--dynamic", "--defined-only", "--format=posix", module).splitlines()
+            self.assertEqual([line.split()[0] for line in exported if line.split()[1] != "A"], ["gist_plugin"])
+        self.assertEqual((folder / "build/plugins/stablelm.gist.json").read_text().count('"version": "0"'), 1)
+
+    def test_a_family_in_c_is_built_by_a_project_without_cpp(self):
+        folder = self.directory / "family_in_c"
+        folder.mkdir()
+        shutil.copy(ROOT / "tests/fixtures/plugins/first_abi.c", folder)
+        (folder / "check.json").write_text('{"first": {"architectures": ["FirstForCausalLM"], "layers": 2}}')
+        (folder / "CMakeLists.txt").write_text(
+            "cmake_minimum_required(VERSION 3.25)\nproject(first VERSION 2.3 LANGUAGES C)\n"
+            "find_package(gist-sdk 1.0 REQUIRED)\ngist_add_plugin(first_abi SOURCES first_abi.c FAMILIES first\n"
+            "  ARCHITECTURES FirstForCausalLM CHECK check.json)\n")
+        environment = self.sdk_environment()
+        output_of("cmake", "-S", folder, "-B", folder / "build", env=environment)
+        output_of("cmake", "--build", folder / "build", env=environment)
+        listed = output_of("gist", "plugins", "list", "--plugin-path", folder / "build/plugins", env=environment)
+        self.assertRegex(listed, r"(?m)^first_abi 2\.3  families first ")
+
+    def test_the_package_of_the_sdk_has_the_abis_version(self):
+        script = self.directory / "versions.cmake"
+        script.write_text("foreach(version 1.9 2.0 0.1)\n  find_package(gist-sdk ${version} QUIET)\n"
+                          "  message(STATUS \"${version} ${gist-sdk_FOUND} ${gist-sdk_CONSIDERED_VERSIONS}\")\n"
+                          "endforeach()\n")
+        answers = output_of("cmake", "-P", script, env=self.sdk_environment())
+        self.assertEqual(answers.splitlines(), [f"-- {version} 0 1.0" for version in ("1.9", "2.0", "0.1")])
+
     def test_the_header_is_c99_and_cpp17(self):
         header = self.prefix / "include/gist/gist.h"
         compilers = [name for name in ("gcc", "clang") if shutil.which(name)]

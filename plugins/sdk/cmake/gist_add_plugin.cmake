@@ -3,7 +3,7 @@
 #   FAMILIES id...           # the families' ids
 #   ARCHITECTURES name...    # the architectures that they serve, as in config.json
 #   CHECK file               # JSON: for each family a small config.json, on which `gist plugins check` runs
-#   [VERSION version]        # default: the project's
+#   [VERSION version]        # default: the project's, or else 0
 #   [OUTPUT_DIRECTORY dir]   # default: ${CMAKE_BINARY_DIR}/plugins
 #   [NO_INSTALL])            # otherwise into ${CMAKE_INSTALL_LIBDIR}/gist/plugins
 #
@@ -42,6 +42,9 @@ function(gist_add_plugin name)
   if(NOT arg_VERSION)
     set(arg_VERSION "${PROJECT_VERSION}")
   endif()
+  if(NOT arg_VERSION)
+    set(arg_VERSION 0)
+  endif()
   if(NOT arg_OUTPUT_DIRECTORY)
     set(arg_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/plugins")
   endif()
@@ -58,11 +61,16 @@ function(gist_add_plugin name)
     CXX_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON)
 
-  # A symbol that is "gnu unique" is one in the whole process, even across rtld_local.
-  include(CheckCXXCompilerFlag)
-  check_cxx_compiler_flag(-fno-gnu-unique GIST_HAS_NO_GNU_UNIQUE)
-  if(GIST_HAS_NO_GNU_UNIQUE)
-    target_compile_options(${name} PRIVATE -fno-gnu-unique)
+  # A family may be written in C, in a project that knows no C++.
+  get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
+  if("CXX" IN_LIST languages)
+    target_compile_features(${name} PRIVATE cxx_std_20)
+    # A symbol that is "gnu unique" is one in the whole process, even across rtld_local.
+    include(CheckCXXCompilerFlag)
+    check_cxx_compiler_flag(-fno-gnu-unique GIST_HAS_NO_GNU_UNIQUE)
+    if(GIST_HAS_NO_GNU_UNIQUE)
+      target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-gnu-unique>)
+    endif()
   endif()
   set(map "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/gist_plugin.map")
   target_link_options(${name} PRIVATE "LINKER:-z,defs" "LINKER:--version-script=${map}")

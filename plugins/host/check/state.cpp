@@ -52,7 +52,7 @@ std::string broken_purity(const CheckSubject& subject) {
   const Trace alone = walk_all(one.model);
   for (int i = 1; i < repeats; ++i) {
     const std::string when = fmt::format("when it is called again (call {})", i + 1);
-    const std::string found = other_bits(alone, walk_all(one.model), when, members);
+    std::string found = other_bits(alone, walk_all(one.model), when, members);
     if (!found.empty()) return found;
   }
 

@@ -153,7 +153,7 @@ std::string broken_weights(const CheckSubject& subject) {
   }
   std::mt19937 random(5);
   for (std::size_t i = 0; i < gradients.size(); ++i) {
-    const std::string found = wrong_gradient(model, model.list()[i], gradients[i], random);
+    std::string found = wrong_gradient(model, model.list()[i], gradients[i], random);
     if (!found.empty()) return found;
   }
   return "";

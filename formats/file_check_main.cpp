@@ -20,6 +20,7 @@
 #include "formats/files/child_process.h"
 #include "formats/files/file_check.h"
 #include "formats/files/file_io.h"
+#include "formats/gguf/gguf_file.h"
 #include "formats/model/charsmap.h"
 #include "formats/model/tokenizer.h"
 #include "formats/store/gist_store.h"
@@ -59,8 +60,9 @@ void be_quiet() {
 }
 
 void check_tokenizer(const std::string& path) {
-  const bool is_json = path.ends_with(".json");  // whose map is looked at where it is read
-  const std::string fault = is_json ? "" : charsmap_fault(read_file(path));
+  // The map of a tokenizer.json is looked at where it is read; that of a GGUF file is refused.
+  const bool is_sentencepiece = !path.ends_with(".json") && !is_gguf_file(path);
+  const std::string fault = is_sentencepiece ? charsmap_fault(read_file(path)) : "";
   if (!fault.empty()) {
     fail(ErrorKind::data, "{}: a damaged SentencePiece model: {}; copy or download it again", path,
          fault);
@@ -74,7 +76,7 @@ void check_tokenizer(const std::string& path) {
   try {
     tokenizer.decode(tokenizer.encode(text));
   } catch (const Error&) {
-    if (!is_json) throw;  // a tokenizer.json needn't be able to spell this
+    if (!tokenizer.is_json()) throw;  // a tokenizer.json needn't be able to spell this
   }
 }
 

@@ -220,31 +220,12 @@ std::int32_t sentinels_in(const JsonFile& config, const std::filesystem::path& d
   return found->get<std::int32_t>();
 }
 
-}  // namespace
-
-TokenizerSettings settings_of_tokenizer_json(const json& fast, const std::filesystem::path& path) {
-  ListedTokens listed;
+/// What both files say, with the tokens that are listed anywhere.
+TokenizerSettings settings_of_files(const JsonFile& config, const JsonFile& special_map,
+                                    const ListedTokens& listed) {
   TokenizerSettings settings;
-  settings.only_in_tokenizer_json = list_fast(fast, path, listed);
-  settings.listed = listed.in_order();
-  return settings;
-}
-
-TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory,
-                                          const json* fast) {
-  const JsonFile config = opened(directory / tokenizer_config_name);
-  const JsonFile special_map = opened(directory / special_tokens_name);
-  TokenizerSettings settings;
-  ListedTokens listed;
-  list_plain(opened(directory / added_tokens_name), listed);
-  list_decoder(config, listed);
-  const std::filesystem::path fast_path = directory / fast_tokenizer_name;
-  const json read_now = fast == nullptr ? opened(fast_path).content : json();
-  settings.only_in_tokenizer_json =
-      list_fast(fast == nullptr ? read_now : *fast, fast_path, listed);
   settings.listed = listed.in_order();
   settings.warnings = listed.disagreements();
-
   settings.bos = token_of_role("bos_token", config, special_map);
   settings.eos = token_of_role("eos_token", config, special_map);
   settings.unk = token_of_role("unk_token", config, special_map);
@@ -259,13 +240,45 @@ TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory
     token.special = token.special || std::find(settings.special.begin(), settings.special.end(),
                                                token.text) != settings.special.end();
   }
-
   settings.adds_bos = stated(config.content, "add_bos_token");
   settings.adds_eos = stated(config.content, "add_eos_token");
   settings.space_before_text = stated(config.content, "add_prefix_space");
   settings.space_behind_words = flag(config.content, "legacy", true);
+  return settings;
+}
+
+}  // namespace
+
+TokenizerSettings settings_of_tokenizer_json(const json& fast, const std::filesystem::path& path) {
+  ListedTokens listed;
+  TokenizerSettings settings;
+  settings.only_in_tokenizer_json = list_fast(fast, path, listed);
+  settings.listed = listed.in_order();
+  return settings;
+}
+
+TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory,
+                                          const json* fast) {
+  const JsonFile config = opened(directory / tokenizer_config_name);
+  const JsonFile special_map = opened(directory / special_tokens_name);
+  ListedTokens listed;
+  list_plain(opened(directory / added_tokens_name), listed);
+  list_decoder(config, listed);
+  const std::filesystem::path fast_path = directory / fast_tokenizer_name;
+  const json read_now = fast == nullptr ? opened(fast_path).content : json();
+  const bool only_there = list_fast(fast == nullptr ? read_now : *fast, fast_path, listed);
+  TokenizerSettings settings = settings_of_files(config, special_map, listed);
+  settings.only_in_tokenizer_json = only_there;
   settings.sentinels = sentinels_in(config, directory);
   return settings;
+}
+
+TokenizerSettings settings_of_tokenizer_config(const json& config,
+                                               const std::filesystem::path& path) {
+  const JsonFile file{path, config};
+  ListedTokens listed;
+  list_decoder(file, listed);
+  return settings_of_files(file, {}, listed);
 }
 
 }  // namespace gist

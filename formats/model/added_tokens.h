@@ -53,6 +53,9 @@ constexpr const char* additional_tokens_key = "additional_special_tokens";
 /// read before.
 TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory,
                                           const nlohmann::json* fast = nullptr);
+/// What a tokenizer_config.json by itself says. `path` is for messages.
+TokenizerSettings settings_of_tokenizer_config(const nlohmann::json& config,
+                                               const std::filesystem::path& path);
 /// What a tokenizer.json by itself says: its added tokens.
 TokenizerSettings settings_of_tokenizer_json(const nlohmann::json& fast,
                                              const std::filesystem::path& path);

@@ -11,6 +11,7 @@
 #include "formats/files/file_io.h"
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
+#include "formats/gguf/gguf_tensors.h"
 #include "formats/model/model_kind.h"
 #include "formats/model/safetensors.h"
 #include "formats/model/torch_file.h"
@@ -88,6 +89,11 @@ std::vector<TensorFile> open_shards(const std::filesystem::path& directory,
 }
 
 std::vector<TensorFile> open_files(const std::filesystem::path& directory) {
+  if (const std::optional<std::filesystem::path> gguf = gguf_file_of(directory)) {
+    std::vector<TensorFile> files;
+    files.push_back(gguf_tensors(read_gguf_file(*gguf)));
+    return files;
+  }
   for (const WeightsFormat& format : formats) {
     std::vector<TensorFile> files;
     if (may_exist(directory / format.file)) {
@@ -99,21 +105,24 @@ std::vector<TensorFile> open_files(const std::filesystem::path& directory) {
   fail_without_weights(directory);
 }
 
-/// Tensors of f64, as f32, until they are done.
+/// Tensors whose values aren't what the file has, as f32, until they are done.
 using Converted = std::map<std::string, std::vector<float>>;
+
+std::vector<float> narrowed(const StoredTensor& tensor) {
+  std::vector<float> values(tensor.bytes / sizeof(double));
+  const std::byte* from = tensor.data;
+  for (float& value : values) {
+    double wide = 0;
+    std::memcpy(&wide, from, sizeof wide);
+    from += sizeof wide;
+    value = static_cast<float>(wide);
+  }
+  return values;
+}
 
 const std::byte* as_f32(const std::string& name, const StoredTensor& tensor, Converted& converted) {
   const auto [values, missing] = converted.try_emplace(name);
-  if (missing) {
-    values->second.resize(tensor.bytes / sizeof(double));
-    const std::byte* from = tensor.data;
-    for (float& value : values->second) {
-      double wide = 0;
-      std::memcpy(&wide, from, sizeof wide);
-      from += sizeof wide;
-      value = static_cast<float>(wide);
-    }
-  }
+  if (missing) values->second = tensor.as_f32 ? tensor.as_f32() : narrowed(tensor);
   return std::as_bytes(std::span(values->second)).data();
 }
 
@@ -121,7 +130,10 @@ HostTensor host_tensor(const std::string& name, const StoredTensor& entry,
                        const std::filesystem::path& directory, Converted& converted) {
   HostTensor tensor;
   tensor.data = entry.data;
-  if (entry.dtype == "F32") {
+  if (entry.as_f32 || entry.dtype == "F64") {
+    tensor.dtype = Dtype::f32;
+    tensor.data = as_f32(name, entry, converted);
+  } else if (entry.dtype == "F32") {
     tensor.dtype = Dtype::f32;
   } else if (entry.dtype == "BF16") {
     tensor.dtype = Dtype::bf16;
@@ -129,9 +141,6 @@ HostTensor host_tensor(const std::string& name, const StoredTensor& entry,
     tensor.dtype = Dtype::f16;
   } else if (entry.dtype == "I32") {
     tensor.dtype = Dtype::i32;
-  } else if (entry.dtype == "F64") {
-    tensor.dtype = Dtype::f32;
-    tensor.data = as_f32(name, entry, converted);
   } else {
     fail(ErrorKind::data, "{}: tensor {} has dtype {}; convert the weights to F32, BF16 or F16",
          directory.string(), in_quotes(name), entry.dtype);

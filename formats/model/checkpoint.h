@@ -1,6 +1,6 @@
 // The weights of a Hugging Face directory: model.safetensors, or the shards that
 // model.safetensors.index.json lists; where there are none of these, pytorch_model.bin, or the
-// shards of pytorch_model.bin.index.json.
+// shards of pytorch_model.bin.index.json. Or those of a GGUF file.
 #pragma once
 
 #include <filesystem>
@@ -23,7 +23,8 @@ bool has_weights(const std::filesystem::path& directory);
 
 class Checkpoint {
  public:
-  /// Throws Error(no_input) where there is no such file, or a shard is missing (naming it and the
+  /// `directory` may be what gguf_file_of (model_kind.h) takes for a GGUF file. Throws Error(no_input)
+  /// where there is no such file, or a shard is missing (naming it and the
   /// index); Error(data) where a shard has a tensor that the index doesn't list in it, and as
   /// read_safetensors and read_torch_file do.
   explicit Checkpoint(const std::filesystem::path& directory);
@@ -33,7 +34,8 @@ class Checkpoint {
   const std::map<std::string, const StoredTensor*>& tensors() const { return tensors_; }
   const std::vector<TensorFile>& files() const { return files_; }
 
-  /// Returns the weights as Model takes them: f32, f16 and bf16 tensors, f64 ones as f32, where a
+  /// Returns the weights as Model takes them: f32, f16 and bf16 tensors, f64 and quantised ones as
+  /// f32, where a
   /// value too large for it becomes infinite (Error(data) naming the tensor for other dtypes). Pages
   /// are let go when a tensor is done. The checkpoint must outlive the source.
   WeightSource source() const;

@@ -10,6 +10,8 @@
 #include "formats/files/file_io.h"
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
+#include "formats/gguf/gguf_tokenizer.h"
+#include "formats/model/model_kind.h"
 #include "formats/model/tokenizer.h"
 #include "formats/tokenizer_json/tokenizer_json.h"
 #include "kernels/error.h"
@@ -215,11 +217,23 @@ std::vector<std::string> write_fast(const std::filesystem::path& source, const T
   return {fast_name};
 }
 
+/// As the files of a directory that has no gist token yet.
+void write_gguf_tokenizer(const std::filesystem::path& gguf, const std::filesystem::path& target) {
+  const GgufTokenizer made = gguf_tokenizer(read_gguf_file(gguf));
+  const char* name = made.is_json() ? fast_name : "tokenizer.model";
+  write_file_atomically(target / name, made.vocabulary);
+  write_file_atomically(target / config_name, made.settings.dump(2) + "\n");
+}
+
 }  // namespace
 
 std::vector<std::string> write_tokenizer(const std::filesystem::path& source,
                                          const std::filesystem::path& target,
                                          bool with_gist_token) {
+  if (const auto gguf = gguf_file_of(source)) {
+    write_gguf_tokenizer(*gguf, target);
+    return write_tokenizer(target, target, with_gist_token);
+  }
   const Tokenizer tokenizer = Tokenizer::open(source);
   const bool is_directory = tokenizer.path() != source;
   const bool adds = with_gist_token && !tokenizer.gist_token();

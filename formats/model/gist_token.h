@@ -11,7 +11,8 @@ namespace gist {
 ///
 /// `source` is a Hugging Face directory, whose vocabulary, added_tokens.json,
 /// special_tokens_map.json, tokenizer_config.json and tokenizer.json are copied where they exist;
-/// or a vocabulary file: a tokenizer.json; or a SentencePiece file, written as tokenizer.model with
+/// or what gguf_file_of (model_kind.h) takes for a GGUF file, which becomes the files of such a
+/// directory; or a vocabulary file: a tokenizer.json; or a SentencePiece file, written as tokenizer.model with
 /// the settings of a LlamaTokenizer, or, if it has no bos, as spiece.model with those of a
 /// T5Tokenizer without extra ids; special tokens are the file's.
 ///

@@ -6,7 +6,9 @@
 #include "formats/files/file_io.h"
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
+#include "formats/gguf/gguf_config.h"
 #include "formats/model/gist_token.h"
+#include "formats/model/model_kind.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -117,6 +119,7 @@ void write_gist_json(const std::filesystem::path& directory, const GistSettings&
 }
 
 json read_config_json(const std::filesystem::path& directory) {
+  if (const auto gguf = gguf_file_of(directory)) return gguf_config(read_gguf_file(*gguf));
   return read_json_object(directory / model_config_name);
 }
 

@@ -33,7 +33,8 @@ struct GistSettings {
 std::optional<GistSettings> read_gist_json(const std::filesystem::path& directory);
 void write_gist_json(const std::filesystem::path& directory, const GistSettings& settings);
 
-/// config.json, whole: keys that gist doesn't know are kept. Throws Error(no_input) where there is
+/// config.json, whole: keys that gist doesn't know are kept; of a GGUF file what stands for it
+/// (gguf_config.h). Throws Error(no_input) where there is
 /// none, Error(data) with line and column where it is not a JSON object.
 nlohmann::json read_config_json(const std::filesystem::path& directory);
 

@@ -15,7 +15,7 @@ constexpr const char* ignore_option = "ignore-tensors";
 constexpr const char* tie_key = "tie_word_embeddings";
 
 std::string config_path(const std::string& directory) {
-  return directory + "/config.json";
+  return gguf_file_of(directory).value_or(directory + "/config.json").string();
 }
 
 /// The configuration of a directory whose architecture a family serves.
@@ -48,7 +48,7 @@ Unread unread_of(const ModelFiles& files, const ModelSpec& spec,
 }
 
 ModelSpec spec_of(const ModelFiles& files, const FamilyFinder& families) {
-  return families(files.config, config_path(files.path))->spec();
+  return families(files.config, files.config_place())->spec();
 }
 
 [[noreturn]] void fail_unread(const ModelFiles& files, const ModelSpec& spec,
@@ -57,7 +57,7 @@ ModelSpec spec_of(const ModelFiles& files, const FamilyFinder& families) {
   if (!untied.empty()) {
     fail(
         ErrorKind::data,
-        "{}: config.json ties {} to the embedding, but the checkpoint has other values for it: set "
+        "{}: the configuration ties {} to the embedding, but the checkpoint has other values for it: set "
         "\"{}\" to false there to use them, or leave them out by --{} {}",
         files.path, in_quotes(untied), tie_key, ignore_option, untied);
   }
@@ -89,6 +89,10 @@ ModelFiles::ModelFiles(const std::string& directory, const FamilyFinder& familie
   ignored_tensors = std::move(unread.ignored);
   warnings = spec.warnings;
   warnings.insert(warnings.end(), tokenizer.warnings().begin(), tokenizer.warnings().end());
+}
+
+std::string ModelFiles::config_place() const {
+  return config_path(path);
 }
 
 }  // namespace gist

@@ -1,4 +1,4 @@
-// A model's directory, opened.
+// A model's directory, or GGUF file, opened.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,8 @@ namespace gist {
 using FamilyFinder =
     std::function<std::unique_ptr<Family>(const nlohmann::json& config, const std::string& where)>;
 
-/// A model directory, opened; nothing is loaded yet.
+/// A model directory, or what gguf_file_of (model_kind.h) takes for a GGUF file, opened; nothing is
+/// loaded yet.
 struct ModelFiles {
   std::string path;
   nlohmann::json config;  // as the checkpoint is to be read: see the constructor
@@ -43,6 +44,9 @@ struct ModelFiles {
   /// goes by the values. `config` then says false.
   ModelFiles(const std::string& directory, const FamilyFinder& families,
              const std::vector<std::string>& ignore = {});
+
+  /// Where the configuration stands, for messages: a config.json, or a GGUF file.
+  std::string config_place() const;
 };
 
 }  // namespace gist

@@ -9,6 +9,7 @@
 
 #include "formats/files/file_io.h"
 #include "formats/files/text.h"
+#include "formats/gguf/gguf_file.h"
 #include "formats/model/checkpoint.h"
 #include "kernels/error.h"
 
@@ -20,8 +21,7 @@ namespace fs = std::filesystem;
 constexpr const char* wanted =
     "gist reads Hugging Face directories: config.json, weights (*.safetensors or "
     "pytorch_model*.bin), and a vocabulary "
-    "(tokenizer.model, spiece.model or tokenizer.json)";
-constexpr const char* gguf_advice = "give the directory that the GGUF file was made from";
+    "(tokenizer.model, spiece.model or tokenizer.json); and GGUF files";
 
 /// "organisation/name", as models are named on hubs.
 bool looks_like_hub_id(const std::string& text) {
@@ -49,6 +49,24 @@ std::string ending_with(const std::vector<std::string>& names, std::string_view 
   return found == names.end() ? "" : *found;
 }
 
+constexpr std::string_view gguf_ending = ".gguf";
+
+/// The names of GGUF files in a directory that has no weights of another kind.
+std::vector<std::string> gguf_files_in(const fs::path& directory) {
+  std::vector<std::string> names;
+  if (has_weights(directory)) return names;
+  for (std::string& name : names_in(directory)) {
+    if (name.ends_with(gguf_ending)) names.push_back(std::move(name));
+  }
+  return names;
+}
+
+void refuse_several(const fs::path& directory, const std::vector<std::string>& gguf_files) {
+  if (gguf_files.size() < 2) return;
+  fail(ErrorKind::data, "{}: holds {} GGUF files ({}): give one of them", directory.string(),
+       gguf_files.size(), first_few(gguf_files));
+}
+
 bool has(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -70,10 +88,6 @@ bool has(const std::vector<std::string>& names, std::string_view name) {
   file.read(head.data(), static_cast<std::streamsize>(head.size()));
   head.resize(static_cast<std::size_t>(file.gcount()));
   refuse_git_lfs_pointer(head, path);
-  if (head.starts_with("GGUF")) {
-    fail(ErrorKind::data, "{}: is a GGUF file, which gist can't use yet: {}; {}", path.string(),
-         gguf_advice, wanted);
-  }
   const bool is_part = path.extension() == ".safetensors" || path.extension() == ".bin" ||
                        path.filename() == "config.json";
   fail(ErrorKind::data, "{}: is a file, not a model's directory: {}; {}", path.string(),
@@ -83,10 +97,6 @@ bool has(const std::vector<std::string>& names, std::string_view name) {
 [[noreturn]] void fail_without_config(const fs::path& directory) {
   const std::vector<std::string> names = names_in(directory);
   const std::string where = directory.string();
-  if (const std::string gguf = ending_with(names, ".gguf"); !gguf.empty()) {
-    fail(ErrorKind::data, "{}: holds a GGUF file ({}), which gist can't use yet: {}; {}", where,
-         gguf, gguf_advice, wanted);
-  }
   if (has(names, "snapshots") && has(names, "refs")) {
     fail(
         ErrorKind::no_input,
@@ -120,12 +130,23 @@ void refuse_adapter(const fs::path& directory) {
 
 }  // namespace
 
+std::optional<fs::path> gguf_file_of(const fs::path& path) {
+  std::error_code error;  // then opening says why
+  const fs::file_status status = fs::status(path, error);
+  if (fs::is_regular_file(status)) return is_gguf_file(path) ? std::optional(path) : std::nullopt;
+  if (!fs::is_directory(status)) return std::nullopt;
+  const std::vector<std::string> files = gguf_files_in(path);
+  return files.size() == 1 ? std::optional(path / files.front()) : std::nullopt;
+}
+
 void require_model_directory(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found) fail_missing(path);
   if (error) fail(ErrorKind::no_input, "{}: {}", path.string(), error.message());
+  if (gguf_file_of(path)) return;
   if (!fs::is_directory(status)) fail_as_file(path);
+  refuse_several(path, gguf_files_in(path));
   refuse_adapter(path);
   if (!may_exist(path / "config.json")) fail_without_config(path);
 }
@@ -145,7 +166,8 @@ void refuse_quantised(const nlohmann::json& config, const std::string& where) {
 
 void fail_without_weights(const fs::path& directory) {
   const std::vector<std::string> names = names_in(directory);
-  constexpr std::array<std::string_view, 4> endings = {".pth", ".h5", ".msgpack", ".gguf"};
+  refuse_several(directory, gguf_files_in(directory));
+  constexpr std::array<std::string_view, 3> endings = {".pth", ".h5", ".msgpack"};
   std::string other;
   for (const std::string_view ending : endings) {
     if (other.empty()) other = ending_with(names, ending);

@@ -3,13 +3,19 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
 namespace gist {
 
-/// Throws Error(no_input or data) saying what the path is (a GGUF file, an adapter, a name on a
-/// hub, ...), what gist reads instead, and what to do, unless it is a directory with a config.json.
+/// The GGUF file that a model's path stands for: itself, or the only one in a directory that has no
+/// weights of another kind. Nothing for other paths.
+std::optional<std::filesystem::path> gguf_file_of(const std::filesystem::path& path);
+
+/// Throws Error(no_input or data) saying what the path is (one of several GGUF files, an adapter, a
+/// name on a hub, ...), what gist reads instead, and what to do, unless it is a GGUF file or a
+/// directory with a config.json.
 void require_model_directory(const std::filesystem::path& path);
 
 /// Throws Error(data) where the configuration says that the weights are quantised. `where` names

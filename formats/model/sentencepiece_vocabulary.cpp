@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "formats/files/file_io.h"
 #include "formats/model/added_words.h"
 #include "formats/model/word_encoder.h"
 #include "kernels/error.h"
@@ -33,6 +32,7 @@ struct SentencePieceVocabulary::Impl {
   std::vector<AddedToken> tokens;  // behind the pieces
   std::set<std::int32_t> special;  // ids that decode to nothing
   std::int32_t pieces = 0;
+  std::string model;  // serialized
   std::filesystem::path path;
 
   /// As transformers' fast tokenizers for LLaMA (its slow one asks for "legacy": false beside
@@ -42,7 +42,7 @@ struct SentencePieceVocabulary::Impl {
     const bool behind_words =
         std::any_of(tokens.begin(), tokens.end(), [](const AddedToken& t) { return !t.special; });
     if (space_wanted && (settings.space_behind_words || !behind_words)) return;
-    const std::optional<std::string> bare = without_space_before_text(read_file(path));
+    const std::optional<std::string> bare = without_space_before_text(model);
     if (!bare && space_wanted) return;  // a T5's, of which added tokens are seldom words
     if (!bare) {
       fail(ErrorKind::data,
@@ -89,6 +89,7 @@ SentencePieceVocabulary::SentencePieceVocabulary(const std::string& bytes,
                                                  const std::filesystem::path& path)
     : impl_(std::make_unique<Impl>()) {
   impl_->path = path;
+  impl_->model = bytes;
   const auto status = impl_->processor.LoadFromSerializedProto(bytes);
   if (!status.ok()) {
     fail(ErrorKind::data, "{}: no SentencePiece model, or a damaged one; copy or download it again",

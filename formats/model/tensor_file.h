@@ -1,10 +1,11 @@
-// A file of a checkpoint, in whichever format: its tensors, in place. safetensors.h and torch_file.h
-// open them.
+// A file of a checkpoint, in whichever format: its tensors, in place. safetensors.h, torch_file.h and
+// formats/gguf/gguf_tensors.h open them.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,6 +22,8 @@ struct StoredTensor {
   std::vector<std::int64_t> shape;
   const std::byte* data = nullptr;  // row-major, little-endian; may be unaligned
   std::size_t bytes = 0;
+  /// Where the bytes aren't the values, row-major: gives these. Quantised ones, or in another order.
+  std::function<std::vector<float>()> as_f32{};
 };
 
 struct TensorFile {

@@ -12,7 +12,9 @@
 #include "formats/files/json_text.h"
 #include "formats/files/sha256.h"
 #include "formats/files/text.h"
+#include "formats/gguf/gguf_tokenizer.h"
 #include "formats/model/json_vocabulary.h"
+#include "formats/model/model_kind.h"
 #include "formats/model/sentencepiece_vocabulary.h"
 #include "kernels/error.h"
 
@@ -41,13 +43,30 @@ struct VocabularyFile {
   std::filesystem::path path;
   std::string bytes;
   std::string sha256;
-  nlohmann::json content;  // of a tokenizer.json; null of others
+  nlohmann::json content;        // of a tokenizer.json; null of others
+  nlohmann::json settings = {};  // tokenizer_config.json of what stands in a GGUF file
 
-  VocabularyFile(std::filesystem::path where, const TokenizerReading& reading)
-      : path(std::move(where)), bytes(read_file(path)), sha256(to_hex(gist::sha256(bytes))) {
+  static VocabularyFile read(const std::filesystem::path& path, const TokenizerReading& reading) {
+    std::string bytes = read_file(path);
     refuse_git_lfs_pointer(bytes, path);
+    VocabularyFile file{path, std::move(bytes), "", {}};
+    file.check(reading);
+    if (path.extension() == ".json") file.content = parse_json(file.bytes, path.string());
+    return file;
+  }
+
+  static VocabularyFile read_gguf(const std::filesystem::path& path,
+                                  const TokenizerReading& reading) {
+    GgufTokenizer made = gguf_tokenizer(read_gguf_file(path));
+    VocabularyFile file{path, std::move(made.vocabulary), "", std::move(made.json),
+                        std::move(made.settings)};
+    file.check(reading);
+    return file;
+  }
+
+  void check(const TokenizerReading& reading) {
+    sha256 = to_hex(gist::sha256(bytes));
     if (!reading.trusted) check_new_tokenizer(path, sha256);
-    if (path.extension() == ".json") content = parse_json(bytes, path.string());
   }
 
   Vocabulary vocabulary() const {
@@ -196,9 +215,16 @@ struct Tokenizer::Impl {
 };
 
 Tokenizer Tokenizer::open(const std::filesystem::path& path, const TokenizerReading& reading) {
+  if (const auto gguf = gguf_file_of(path)) {
+    const VocabularyFile file = VocabularyFile::read_gguf(*gguf, reading);
+    auto impl = std::make_unique<Impl>(file);
+    impl->apply(settings_of_tokenizer_config(file.settings, *gguf), *gguf);
+    return Tokenizer(std::move(impl));
+  }
   std::error_code unknown;  // then opening says why
   const bool is_directory = std::filesystem::is_directory(path, unknown);
-  const VocabularyFile file(is_directory ? vocabulary_in(path) : path, reading);
+  const VocabularyFile file =
+      VocabularyFile::read(is_directory ? vocabulary_in(path) : path, reading);
   auto impl = std::make_unique<Impl>(file);
   if (is_directory) {
     impl->apply(read_tokenizer_settings(path, impl->is_json ? &file.content : nullptr), path);

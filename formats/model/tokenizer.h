@@ -1,6 +1,7 @@
 // Text to token ids and back. The vocabulary file decides the kind: tokenizer.model and
 // spiece.model are SentencePiece models (sentencepiece_vocabulary.h), tokenizer.json is Hugging
-// Face's (json_vocabulary.h). Where a directory has both, SentencePiece's is read.
+// Face's (json_vocabulary.h). Where a directory has both, SentencePiece's is read. A GGUF file holds
+// what either is made of (formats/gguf/gguf_tokenizer.h).
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ struct TokenizerReading {
 
 class Tokenizer {
  public:
-  /// `path`: a vocabulary file, whose added tokens are its own (SentencePiece's has none); or a
+  /// `path`: a GGUF file, or a directory that stands for one (model_kind.h); a vocabulary file, whose added tokens are its own (SentencePiece's has none); or a
   /// directory, of which vocabulary and added tokens are read (formats/model/added_tokens.h). Tokens
   /// that have a role but no id get the next ones, as in transformers. Throws Error(no_input) where
   /// there is no vocabulary, Error(data) where a file is not what it should be or asks for what gist
@@ -78,7 +79,8 @@ class Tokenizer {
 
   /// Whether the vocabulary is a tokenizer.json.
   bool is_json() const;
-  /// The SHA-256 of the vocabulary file's bytes, in lower-case hex.
+  /// The SHA-256 of the vocabulary file's bytes, in lower-case hex; of those that a GGUF file's
+  /// tokenizer has as such a file.
   const std::string& sha256() const;
   const std::filesystem::path& path() const;  // the vocabulary file
   /// What the user should know of the directory's files, a line each.

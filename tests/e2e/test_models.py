@@ -397,8 +397,6 @@ class WrongModels(ModelTest):
         self.assertFails(self.train(model, "never"), code, *words)
 
     def test_what_is_no_model_is_named_with_a_remedy(self):
-        Path(self.path("x.gguf")).write_bytes(b"GGUF" + bytes(60))
-        self.refused(self.path("x.gguf"), 65, "is a GGUF file", "directory")
         self.refused("org/model", 66, "Hugging Face Hub", "hf download org/model")
         self.refused(self.path("none"), 66, "there is no such directory")
         adapter = self.variant("adapter", files={"adapter_config.json": {}, "model.safetensors": None})

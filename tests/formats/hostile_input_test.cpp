@@ -4,11 +4,15 @@
 #include <random>
 
 #include "formats/files/text.h"
+#include "formats/gguf/gguf_config.h"
+#include "formats/gguf/gguf_tensors.h"
+#include "formats/gguf/gguf_tokenizer.h"
 #include "formats/model/model_directory.h"
 #include "formats/model/safetensors.h"
 #include "formats/model/tokenizer.h"
 #include "formats/model/torch_file.h"
 #include "formats/records/jsonl.h"
+#include "tests/formats/gguf/gguf_bytes.h"
 #include "tests/formats/model/safetensors_file.h"
 
 namespace gist {
@@ -131,6 +135,44 @@ TEST(HostileInput, DamagedTorchFilesAreReadOrRefused) {
     sum_of(read_torch_file(path));
   });
   EXPECT_GT(outcome.read, 0);
+}
+
+TEST(HostileInput, DamagedGgufFilesAreReadOrRefused) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path path = directory / "file.gguf";
+  const std::string block(34, 'x');
+  const std::string valid =
+      GgufBytes()
+          .text("general.architecture", "llama")
+          .integer("llama.embedding_length", 32)
+          .integer("llama.feed_forward_length", 32)
+          .integer("llama.block_count", 1)
+          .integer("llama.attention.head_count", 2)
+          .integer("llama.context_length", 64)
+          .real("llama.attention.layer_norm_rms_epsilon", 1e-5F)
+          .text("tokenizer.ggml.model", "llama")
+          .texts("tokenizer.ggml.tokens", {"<unk>", "<s>", "</s>", "a"})
+          .numbers<float>("tokenizer.ggml.scores", GgufKind::f32, {0, 0, 0, -1})
+          .numbers<std::int32_t>("tokenizer.ggml.token_type", GgufKind::i32, {2, 3, 3, 1})
+          .tensor("token_embd.weight", {32, 4}, 8, block + block + block + block)
+          .tensor("blk.0.attn_q.weight", {32, 4}, 8, block + block + block + block)
+          .tensor("rope_freqs.weight", {2}, 0, std::string(8, 'x'))
+          .tensor("output_norm.weight", {32}, 0, std::string(128, 'x'))
+          .bytes();
+  int tokenizers = 0;
+  const Outcome outcome = read_damaged(valid, 3000, [&](const std::string& bytes) {
+    write_file(path, bytes);
+    // Each by itself, as an error in one hides the others.
+    error_of([&] { gguf_config(read_gguf_file(path)); });
+    tokenizers += error_of([&] { gguf_tokenizer(read_gguf_file(path)); }) ? 0 : 1;
+    const TensorFile file = gguf_tensors(read_gguf_file(path));
+    for (const auto& [name, tensor] : file.tensors) {
+      if (tensor.as_f32) tensor.as_f32();
+    }
+    sum_of(file);
+  });
+  EXPECT_GT(outcome.read, 0);
+  EXPECT_GT(tokenizers, 0);
 }
 
 TEST(HostileInput, DamagedConfigsAreReadOrRefused) {

@@ -32,9 +32,6 @@ TEST_F(ModelKind, ANameOnAHubIsNoPath) {
 }
 
 TEST_F(ModelKind, FilesAreNamedByTheirKind) {
-  write("x.gguf", "GGUF\3");
-  expect_refused(directory_ / "x.gguf", ErrorKind::data,
-                 "is a GGUF file, which gist can't use yet");
   write("model.safetensors", "x");
   expect_refused(directory_ / "model.safetensors", ErrorKind::data,
                  "give the directory that it stands in");
@@ -46,7 +43,6 @@ TEST_F(ModelKind, FilesAreNamedByTheirKind) {
 
 TEST_F(ModelKind, DirectoriesOfOtherKindsAreNamed) {
   const std::pair<const char*, const char*> kinds[] = {
-      {"model-Q4.gguf", "holds a GGUF file (model-Q4.gguf)"},
       {"params.json", "its publisher's own format"},
       {"model_index.json", "a pipeline of several models"},
       {"adapter_config.json", "is an adapter (adapter_config.json)"}};
@@ -60,6 +56,26 @@ TEST_F(ModelKind, DirectoriesOfOtherKindsAreNamed) {
   expect_refused(directory_.path(), ErrorKind::no_input, "/snapshots/*");
   std::filesystem::remove(directory_ / "refs");
   expect_refused(directory_.path(), ErrorKind::no_input, "has no config.json");
+}
+
+TEST_F(ModelKind, AGgufFileIsAModelAsIsADirectoryWithOne) {
+  write("x.gguf", "GGUF\3");
+  EXPECT_EQ(gguf_file_of(directory_ / "x.gguf"), directory_ / "x.gguf");
+  EXPECT_EQ(gguf_file_of(directory_.path()), directory_ / "x.gguf");
+  EXPECT_NO_THROW(require_model_directory(directory_ / "x.gguf"));
+  EXPECT_NO_THROW(require_model_directory(directory_.path()));
+  write("y.gguf", "GGUF\3");
+  EXPECT_EQ(gguf_file_of(directory_.path()), std::nullopt);
+  expect_refused(directory_.path(), ErrorKind::data,
+                 "holds 2 GGUF files (x.gguf, y.gguf): give one of them");
+}
+
+TEST_F(ModelKind, BesideOtherWeightsGgufFilesAreNoMatter) {
+  write("x.gguf", "GGUF\3");
+  write("config.json");
+  write("model.safetensors");
+  EXPECT_EQ(gguf_file_of(directory_.path()), std::nullopt);
+  EXPECT_NO_THROW(require_model_directory(directory_.path()));
 }
 
 TEST_F(ModelKind, AnAdapterBesideAConfigurationIsOne) {

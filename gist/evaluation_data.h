@@ -24,7 +24,7 @@ struct EvaluationDataSetup {
   FieldMap fields = {};
   std::size_t max_record_bytes = default_record_bytes;
   std::int64_t max_tokens = 0;  // longer records are left out; 0: none
-  std::string group_by;         // the field that groups have in common; "": there are no groups
+  std::string group_by = {};    // the field that groups have in common; "": there are no groups
 };
 
 /// EvaluationDataEvents decide what becomes of records that are not measured. Either may be empty:

@@ -4,7 +4,7 @@ transformers' models. Makes the fixtures of tests/formats/gguf, too.
 usage: gguf_files.py fixtures DIRECTORY         types.gguf and types.safetensors
        gguf_files.py check GIST WORKDIR         the tiny models of tests/fixtures
        gguf_files.py real GIST MODEL WORKDIR    a Hugging Face directory of a real model, in F16 and Q8_0
-needs: pip install gguf==0.19.0 torch==2.5.1 transformers==4.57.1
+needs: pip install gguf==0.19.0 torch==2.5.1 transformers==4.57.1 accelerate
 """
 
 import json
@@ -28,9 +28,10 @@ import gguf_model  # noqa: E402
 
 TYPES = [Type.F32, Type.F16, Type.BF16, Type.Q8_0, Type.Q4_0, Type.Q4_1, Type.Q4_K, Type.Q6_K]
 UNDER_GIST = ["--condition", "gist", "--gist-tokens", "1"]
-# Of the tiny models, with what GGUF files can't say changed to what llama.cpp takes for granted.
+# Of the tiny models, with what transformers doesn't read of GGUF files changed to its defaults; of Qwen3 that would be
+# the dimension of heads.
 FAMILIES = {"mistral": {"sliding_window": None}, "qwen2": {"use_sliding_window": False, "layer_types": None},
-            "qwen3": {}, "gemma2": {"query_pre_attn_scalar": 12}, "gpt2": {}}
+            "gemma2": {"query_pre_attn_scalar": 256, "attn_logit_softcapping": 50.0}, "gpt2": {}}
 
 
 def fixtures(directory):
@@ -69,6 +70,10 @@ def directory_of(name, work):
     config = json.loads((source / "config.json").read_text()) | FAMILIES[name]
     (target / "config.json").write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
     (target / "model.safetensors").write_bytes((source / "model.safetensors").read_bytes())
+    if name == "gpt2":  # as wide and long as transformers takes for granted
+        torch.manual_seed(5)
+        transformers.GPT2LMHeadModel(transformers.GPT2Config(n_embd=32, n_layer=2, n_head=4,
+                                                             vocab_size=97)).save_pretrained(target)
     (target / "tokenizer.json").write_text(json.dumps(
         {"added_tokens": [], "model": {"vocab": {f"t{i}": i for i in range(97)}, "merges": []}}))
     (target / "tokenizer_config.json").write_text(json.dumps({"bos_token": "t1", "eos_token": "t2"}))
@@ -125,7 +130,7 @@ def wide_model(work):
 def gist_of(gist, model, records, *options):
     done = subprocess.run([gist, "evaluate", "--data", "-", "--model", model, "--json", "--max-new-tokens", "8",
                            *options], input=records, capture_output=True, text=True, check=True)
-    report = json.loads(done.stdout)["all"]
+    report = json.loads(done.stdout)["systems"][0]["all"]
     return {key: report[key] for key in ("loss", "exact_match", "rouge1") if key in report}
 
 

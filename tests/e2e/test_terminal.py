@@ -157,6 +157,7 @@ class Stopping(OnTerminal):
 
         def interrupt(process):
             self.wait_for_step(process, "out")
+            time.sleep(0.3)  # between two steps there is nothing to wait for
             process.send_signal(signal.SIGINT)
 
         code, _, raw = self.on_terminal(*command, after_start=interrupt)

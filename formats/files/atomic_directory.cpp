@@ -26,9 +26,13 @@ std::filesystem::path plain(const std::filesystem::path& path) {
   return normal.has_filename() ? normal : normal.parent_path();
 }
 
-void remove_whole(const std::filesystem::path& directory) {
+/// The mark goes last: what a process that is killed meanwhile leaves is still known by it.
+void remove_whole(const std::filesystem::path& workspace) {
   std::error_code ignored;  // what can't be removed stays: it is only litter
-  std::filesystem::remove_all(directory, ignored);
+  for (const char* name : {fresh_name, aside_name}) {
+    std::filesystem::remove_all(workspace / name, ignored);
+  }
+  std::filesystem::remove_all(workspace, ignored);
 }
 
 void rename_or_fail(const std::filesystem::path& source, const std::filesystem::path& target) {
@@ -58,9 +62,12 @@ void tidy_left_directories(const std::filesystem::path& parent) {
         ::open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (descriptor < 0) continue;
     // Its process is gone where the lock is free.
-    const bool left = is_empty_file(entry.path() / mark_name) && try_lock(descriptor);
+    const bool marked = is_empty_file(entry.path() / mark_name);
+    const bool left = try_lock(descriptor);
+    // One without a mark was killed as it made or removed it: it is empty, or not gist's.
+    if (left && !marked) ::rmdir(entry.path().c_str());
     ::close(descriptor);
-    if (!left) continue;
+    if (!left || !marked) continue;
     put_back(entry.path(), parent / name.substr(0, end));
     remove_whole(entry.path());
   }
@@ -79,7 +86,7 @@ AtomicDirectory::~AtomicDirectory() {
   ::close(descriptor_);
 }
 
-void AtomicDirectory::make_workspace() {
+void AtomicDirectory::open_new_workspace() {
   int error = EEXIST;
   while (error == EEXIST) {
     workspace_ = path_.string() + temporary_infix + random_digits();
@@ -87,12 +94,26 @@ void AtomicDirectory::make_workspace() {
   }
   if (error != 0) fail_to_create(workspace_, error);
   descriptor_ = ::open(workspace_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (descriptor_ < 0) fail_to_create(workspace_, errno);
-  try_lock(descriptor_);  // before the mark: no other process takes it for left behind
+  if (descriptor_ < 0 && errno != ENOENT) fail_to_create(workspace_, errno);
+}
+
+void AtomicDirectory::make_workspace() {
+  // The lock comes before the mark, so that no other process takes a marked one for left behind. One
+  // that is empty may be tidied away before it is locked: then another is made.
+  open_new_workspace();
+  const auto lost = [this] {
+    if (descriptor_ < 0) return true;
+    const bool taken = !try_lock(descriptor_) && errno == EWOULDBLOCK;  // else there are no locks
+    return taken || !is_taken(workspace_);
+  };
+  while (lost()) {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    open_new_workspace();
+  }
   const int mark = ::openat(descriptor_, mark_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   fresh_ = workspace_ / fresh_name;
   if (mark < 0 || ::close(mark) != 0 || ::mkdirat(descriptor_, fresh_name, 0777) != 0) {
-    error = errno;
+    const int error = errno;
     remove_whole(workspace_);
     ::close(descriptor_);
     fail_to_create(workspace_, error);

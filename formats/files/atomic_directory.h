@@ -8,8 +8,9 @@
 namespace gist {
 
 /// Removes what killed processes left of the AtomicDirectories in `parent`; it is known by a file
-/// that only gist puts there. A directory that was moved aside is put back first where nothing has
-/// its name, so that the only copy is never lost. Throws Error(io) where that can't be.
+/// that only gist puts there, or it is empty. A directory that was moved aside is put back first
+/// where nothing has its name, so that the only copy is never lost. Throws Error(io) where that
+/// can't be.
 void tidy_left_directories(const std::filesystem::path& parent);
 
 /// Files go into a directory inside PATH.tmp- and 16 random digits, which `commit` syncs and
@@ -32,6 +33,7 @@ class AtomicDirectory {
   void commit();
 
  private:
+  void open_new_workspace();
   void make_workspace();
   void replace();
 

@@ -86,6 +86,8 @@ TEST_F(AtomicDirectoryTest, ALinkIsReplacedAndNotWhatItNames) {
 TEST_F(AtomicDirectoryTest, RemovesWhatKilledProcessesLeft) {
   make(path_, "whole");
   make(left() / "new", "half");
+  // Killed before it had its mark.
+  std::filesystem::create_directory(path_.string() + ".tmp-fedcba9876543210");
   { const AtomicDirectory directory(path_); }
   EXPECT_THAT(names(), ElementsAre("model"));
   EXPECT_EQ(content(), "whole");

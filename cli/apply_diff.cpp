@@ -31,14 +31,6 @@ void refuse_others(const Options& options) {
   }
 }
 
-void require_gist_token(const Gisting& gisting, const ModelFiles& files) {
-  if (gisting.gist_tokens == 0 && gisting.condition != Condition::pos) {
-    fail(ErrorKind::usage, "--condition {} needs --gist-tokens of 1 or more",
-         name_of(gisting.condition));
-  }
-  if (gisting.gist_tokens > 0) (void)gist_token_of(files);
-}
-
 }  // namespace
 
 int apply_diff(const Options& options) {
@@ -50,7 +42,8 @@ int apply_diff(const Options& options) {
   const ModelFiles difference = open_difference(options.text("model"), base, setup);
   const std::unique_ptr<Family> family = family_of(difference, setup);
   const Gisting gisting = gisting_of(request, difference, family->spec());
-  require_gist_token(gisting, difference);
+  require_gist_tokens(gisting);
+  if (gisting.gist_tokens > 0) (void)gist_token_of(difference);  // throws where there is none
   std::optional<Activity> adding("adding " + difference.path + " to " + base.path);
   const RecoveredModel recovered =
       write_recovered_model(difference, base, family->spec(), gisting, output);

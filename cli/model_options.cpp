@@ -173,4 +173,11 @@ Gisting gisting_of(const GistingRequest& request, const std::optional<GistSettin
   return result;
 }
 
+void require_gist_tokens(const Gisting& gisting) {
+  if (gisting.gist_tokens == 0 && gisting.condition != Condition::pos) {
+    fail(ErrorKind::usage, "--condition {} needs --gist-tokens of 1 or more",
+         name_of(gisting.condition));
+  }
+}
+
 }  // namespace gist

@@ -51,5 +51,7 @@ Gisting gisting_of(const GistingRequest& request, const ModelFiles& files, const
 /// The same for a model that has these settings, or none; `model` names it in messages.
 Gisting gisting_of(const GistingRequest& request, const std::optional<GistSettings>& settings,
                    const std::string& model, const ModelSpec& spec, const Tokenizer& tokenizer);
+/// Throws Error(usage) where a model can't be trained so: its condition hides behind no gist token.
+void require_gist_tokens(const Gisting& gisting);
 
 }  // namespace gist

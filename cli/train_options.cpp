@@ -218,10 +218,7 @@ BaseModel base_model(const TrainRequest& request) {
 TrainTask train_task(const TrainRequest& request, const BaseModel& base, const ModelSpec& spec) {
   TrainTask task = request.task;
   task.gisting = gisting_of(request.gisting, base.settings, base.name, spec, base.tokenizer);
-  if (task.gisting.gist_tokens == 0 && task.gisting.condition != Condition::pos) {
-    fail(ErrorKind::usage, "--condition {} needs --gist-tokens of 1 or more",
-         name_of(task.gisting.condition));
-  }
+  require_gist_tokens(task.gisting);
   if (request.prompt_template) {
     task.gisting.prompt_template = template_of(*request.prompt_template, base.tokenizer);
     task.gisting.prompt_template.require_tokens(base.tokenizer);

@@ -3,13 +3,6 @@
 namespace gist {
 namespace {
 
-/// Host copy of a device tensor.
-std::vector<float> downloaded(Backend& backend, const Tensor& tensor) {
-  std::vector<float> values(static_cast<std::size_t>(tensor.shape.elements()));
-  backend.download(tensor, values.data());
-  return values;
-}
-
 /// Tokens [begin, end) of stacked [layers, tokens, width], tokens outermost.
 std::vector<float> tokens_outermost(const std::vector<float>& stacked, std::size_t layers,
                                     std::size_t tokens, std::size_t width, std::size_t begin,

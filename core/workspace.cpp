@@ -55,4 +55,10 @@ void Workspace::describe(std::vector<std::uint64_t>& words) const {
   }
 }
 
+std::vector<float> downloaded(Backend& backend, const Tensor& tensor) {
+  std::vector<float> values(static_cast<std::size_t>(tensor.shape.elements()));
+  backend.download(tensor, values.data());
+  return values;
+}
+
 }  // namespace gist

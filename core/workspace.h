@@ -37,4 +37,7 @@ class Workspace {
   std::vector<Chunk> chunks_;
 };
 
+/// The values of an f32 tensor; waits for what makes them.
+std::vector<float> downloaded(Backend& backend, const Tensor& tensor);
+
 }  // namespace gist

@@ -28,7 +28,7 @@ void check_table(const Tokenizer& tokenizer, std::int32_t rows) {
 }
 
 std::unique_ptr<Family> family_of(const ModelFiles& files, const ModelSetup& setup) {
-  std::unique_ptr<Family> family = family_finder(setup)(files.config, files.config_place());
+  std::unique_ptr<Family> family = family_finder(setup)(files.config, config_place(files.path));
   check_table(files.tokenizer, family->spec().vocabulary);
   return family;
 }

@@ -25,7 +25,6 @@ class ArchitectureKeys {
   ArchitectureKeys(const GgufFile& file, const std::string& architecture)
       : file_(file), prefix_(architecture + ".") {}
 
-  bool has(const std::string& name) { return file_.find(key(name)) != nullptr; }
   std::string place(const std::string& name) const { return file_.place_of(prefix_ + name); }
 
   std::optional<std::int64_t> integer(const std::string& name) { return file_.integer(key(name)); }
@@ -84,13 +83,6 @@ class ArchitectureKeys {
   std::set<std::string> asked_;
 };
 
-std::vector<float> values_of(const GgufFile& file, const std::string& name) {
-  const GgufTensor& tensor = file.tensors.find(name)->second;
-  std::vector<float> values(tensor.bytes / tensor.type->bytes * tensor.type->values);
-  gguf_values(*tensor.type, {tensor.data, tensor.bytes}, values.data());
-  return values;
-}
-
 std::int64_t vocabulary_of(const GgufFile& file, ArchitectureKeys& keys) {
   constexpr const char* table = "token_embd.weight";
   const auto found = file.tensors.find(table);
@@ -126,7 +118,7 @@ std::vector<double> llama3_divisors(double theta, std::size_t count, double fact
 /// Of rope_freqs.weight, the divisors of frequencies.
 json scaling_by_divisors(const GgufFile& file, double theta) {
   constexpr const char* name = "rope_freqs.weight";
-  const std::vector<float> found = values_of(file, name);
+  const std::vector<float> found = gguf_values(file.tensors.at(name));
   const double factor = found.empty() ? 0 : *std::max_element(found.begin(), found.end());
   const std::vector<double> expected = llama3_divisors(theta, found.size(), factor);
   const bool equal = std::equal(
@@ -149,8 +141,8 @@ json scaling_by_divisors(const GgufFile& file, double theta) {
 /// Of Phi-3, whose longer contexts have factors in tensors (Phi3MiniModel in llama.cpp's conversion).
 json longrope_scaling(const GgufFile& file, ArchitectureKeys& keys) {
   json scaling = {{"type", "longrope"},
-                  {"short_factor", values_of(file, "rope_factors_short.weight")},
-                  {"long_factor", values_of(file, "rope_factors_long.weight")}};
+                  {"short_factor", gguf_values(file.tensors.at("rope_factors_short.weight"))},
+                  {"long_factor", gguf_values(file.tensors.at("rope_factors_long.weight"))}};
   // The rule of transformers, which refuses more members than it needs.
   const double context = static_cast<double>(keys.needed_integer("context_length"));
   const double original = static_cast<double>(keys.integer("rope.scaling.original_context_length")
@@ -241,6 +233,16 @@ json rotary_decoder(const GgufFile& file, ArchitectureKeys& keys) {
   return config;
 }
 
+/// The same of those whose MLP has a gate of silu.
+json silu_decoder(const GgufFile& file, ArchitectureKeys& keys, const char* architecture,
+                  const char* model_type) {
+  json config = rotary_decoder(file, keys);
+  config["architectures"] = {architecture};
+  config["model_type"] = model_type;
+  config["hidden_act"] = "silu";
+  return config;
+}
+
 /// Whether layers' queries, keys and values have biases.
 bool has_bias(const GgufFile& file, const std::string& part) {
   return file.tensors.contains("blk.0." + part + ".bias");
@@ -254,48 +256,33 @@ std::optional<std::int64_t> window_of(ArchitectureKeys& keys) {
 
 /// LLaMA, or Mistral, which llama.cpp tells by nothing but its window.
 json llama_config(const GgufFile& file, ArchitectureKeys& keys) {
-  json config = rotary_decoder(file, keys);
-  config["hidden_act"] = "silu";
   if (const auto window = window_of(keys)) {
-    config["architectures"] = {"MistralForCausalLM"};
-    config["model_type"] = "mistral";
+    json config = silu_decoder(file, keys, "MistralForCausalLM", "mistral");
     config["sliding_window"] = *window;
     return config;
   }
-  config["architectures"] = {"LlamaForCausalLM"};
-  config["model_type"] = "llama";
+  json config = silu_decoder(file, keys, "LlamaForCausalLM", "llama");
   config["attention_bias"] = has_bias(file, "attn_q");
   config["mlp_bias"] = has_bias(file, "ffn_up");
   return config;
 }
 
 json qwen2_config(const GgufFile& file, ArchitectureKeys& keys) {
-  json config = rotary_decoder(file, keys);
-  config["architectures"] = {"Qwen2ForCausalLM"};
-  config["model_type"] = "qwen2";
-  config["hidden_act"] = "silu";
-  return config;
+  return silu_decoder(file, keys, "Qwen2ForCausalLM", "qwen2");
 }
 
 json qwen3_config(const GgufFile& file, ArchitectureKeys& keys) {
-  json config = rotary_decoder(file, keys);
-  config["architectures"] = {"Qwen3ForCausalLM"};
-  config["model_type"] = "qwen3";
-  config["hidden_act"] = "silu";
+  json config = silu_decoder(file, keys, "Qwen3ForCausalLM", "qwen3");
   config["attention_bias"] = has_bias(file, "attn_q");
   return config;
 }
 
 json olmo2_config(const GgufFile& file, ArchitectureKeys& keys) {
-  json config = rotary_decoder(file, keys);
   if (window_of(keys)) {
     fail(ErrorKind::data, "{}: is OLMo 3's, which gist can't follow",
          keys.place("attention.sliding_window"));
   }
-  config["architectures"] = {"Olmo2ForCausalLM"};
-  config["model_type"] = "olmo2";
-  config["hidden_act"] = "silu";
-  return config;
+  return silu_decoder(file, keys, "Olmo2ForCausalLM", "olmo2");
 }
 
 /// In llama.cpp, src/models/gemma2.cpp and gemma3.cpp, scores are divided by the root of a head's
@@ -333,10 +320,7 @@ json gemma3_config(const GgufFile& file, ArchitectureKeys& keys) {
 }
 
 json phi3_config(const GgufFile& file, ArchitectureKeys& keys) {
-  json config = rotary_decoder(file, keys);
-  config["architectures"] = {"Phi3ForCausalLM"};
-  config["model_type"] = "phi3";
-  config["hidden_act"] = "silu";
+  json config = silu_decoder(file, keys, "Phi3ForCausalLM", "phi3");
   if (const auto window = window_of(keys)) config["sliding_window"] = *window;
   if (const auto context = keys.integer("rope.scaling.original_context_length")) {
     config["original_max_position_embeddings"] = *context;

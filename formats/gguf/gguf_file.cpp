@@ -323,6 +323,12 @@ std::vector<double> array_elements(const GgufArray& array) {
 
 }  // namespace
 
+std::vector<float> gguf_values(const GgufTensor& tensor) {
+  std::vector<float> values(tensor.bytes / tensor.type->bytes * tensor.type->values);
+  gguf_values(*tensor.type, {tensor.data, tensor.bytes}, values.data());
+  return values;
+}
+
 const GgufValue* GgufFile::find(std::string_view key) const {
   const auto found = metadata.find(key);
   return found == metadata.end() ? nullptr : &found->second;

@@ -55,6 +55,9 @@ struct GgufTensor {
   std::size_t bytes = 0;
 };
 
+/// Its values, as f32.
+std::vector<float> gguf_values(const GgufTensor& tensor);
+
 struct GgufFile {
   MappedFile file;
   std::map<std::string, GgufValue, std::less<>> metadata;

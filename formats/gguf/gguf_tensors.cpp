@@ -183,12 +183,6 @@ Place place_of(const std::string& name, const Names& names) {
   return place.value_or(Place{name, Change::none});
 }
 
-std::vector<float> plain_values(const GgufTensor& tensor) {
-  std::vector<float> values(tensor.bytes / tensor.type->bytes * tensor.type->values);
-  gguf_values(*tensor.type, {tensor.data, tensor.bytes}, values.data());
-  return values;
-}
-
 /// Rows [heads, d/2, 2] as [heads, 2, d/2].
 std::vector<float> pairs_as_halves(const std::vector<float>& values, std::size_t rows,
                                    std::size_t heads) {
@@ -236,19 +230,19 @@ StoredTensor stored_tensor(const GgufTensor& tensor, Change change, std::size_t 
            heads);
     }
     result.as_f32 = [tensor, rows, heads] {
-      return pairs_as_halves(plain_values(tensor), rows, heads);
+      return pairs_as_halves(gguf_values(tensor), rows, heads);
     };
   } else if (change == Change::one_more) {
     result.as_f32 = [tensor] {
-      std::vector<float> values = plain_values(tensor);
+      std::vector<float> values = gguf_values(tensor);
       for (float& value : values) value -= 1;
       return values;
     };
   } else if (change == Change::transposed && tensor.shape.size() == 2) {
     std::swap(result.shape[0], result.shape[1]);
-    result.as_f32 = [tensor, rows] { return exchanged(plain_values(tensor), rows); };
+    result.as_f32 = [tensor, rows] { return exchanged(gguf_values(tensor), rows); };
   } else if (tensor.type->dequantise != nullptr) {
-    result.as_f32 = [tensor] { return plain_values(tensor); };
+    result.as_f32 = [tensor] { return gguf_values(tensor); };
   }
   return result;
 }

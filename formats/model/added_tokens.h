@@ -49,8 +49,8 @@ constexpr const char* added_tokens_decoder_key = "added_tokens_decoder";
 constexpr const char* additional_tokens_key = "additional_special_tokens";
 
 /// Throws Error(data), naming the file, for what is none of this, and where two files other than
-/// tokenizer.json contradict each other. `fast` is the content of the directory's tokenizer.json where that was
-/// read before.
+/// tokenizer.json contradict each other. `fast` is the content of the directory's tokenizer.json
+/// where that was read before.
 TokenizerSettings read_tokenizer_settings(const std::filesystem::path& directory,
                                           const nlohmann::json* fast = nullptr);
 /// What a tokenizer_config.json by itself says. `path` is for messages.

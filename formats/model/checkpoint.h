@@ -24,9 +24,9 @@ bool has_weights(const std::filesystem::path& directory);
 class Checkpoint {
  public:
   /// `directory` may be what gguf_file_of (model_kind.h) takes for a GGUF file. Throws Error(no_input)
-  /// where there is no such file, or a shard is missing (naming it and the
-  /// index); Error(data) where a shard has a tensor that the index doesn't list in it, and as
-  /// read_safetensors and read_torch_file do.
+  /// where there is no such file, or a shard is missing (naming it and the index); Error(data) where
+  /// a shard has a tensor that the index doesn't list in it, and as read_safetensors, read_torch_file
+  /// and gguf_tensors do.
   explicit Checkpoint(const std::filesystem::path& directory);
 
   const std::filesystem::path& directory() const { return directory_; }
@@ -35,9 +35,8 @@ class Checkpoint {
   const std::vector<TensorFile>& files() const { return files_; }
 
   /// Returns the weights as Model takes them: f32, f16 and bf16 tensors, f64 and quantised ones as
-  /// f32, where a
-  /// value too large for it becomes infinite (Error(data) naming the tensor for other dtypes). Pages
-  /// are let go when a tensor is done. The checkpoint must outlive the source.
+  /// f32, where a value too large for it becomes infinite (Error(data) naming the tensor for other
+  /// dtypes). Pages are let go when a tensor is done. The checkpoint must outlive the source.
   WeightSource source() const;
 
  private:

@@ -41,7 +41,7 @@ EndTokens end_tokens(const std::filesystem::path& directory, const json& config,
   if (!directory.empty() && may_exist(generation)) {
     ends.ids = ids_in(read_json_object(generation), generation.string());
   }
-  if (ends.ids.empty()) ends.ids = ids_in(config, (directory / "config.json").string());
+  if (ends.ids.empty()) ends.ids = ids_in(config, config_place(directory));
   if (ends.ids.empty() && tokenizer.eos()) ends.ids = {*tokenizer.eos()};
 
   const auto written = std::find(ends.ids.begin(), ends.ids.end(), tokenizer.eos().value_or(-1));

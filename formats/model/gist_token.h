@@ -12,9 +12,9 @@ namespace gist {
 /// `source` is a Hugging Face directory, whose vocabulary, added_tokens.json,
 /// special_tokens_map.json, tokenizer_config.json and tokenizer.json are copied where they exist;
 /// or what gguf_file_of (model_kind.h) takes for a GGUF file, which becomes the files of such a
-/// directory; or a vocabulary file: a tokenizer.json; or a SentencePiece file, written as tokenizer.model with
-/// the settings of a LlamaTokenizer, or, if it has no bos, as spiece.model with those of a
-/// T5Tokenizer without extra ids; special tokens are the file's.
+/// directory; or a vocabulary file: a tokenizer.json; or a SentencePiece file, written as
+/// tokenizer.model with the settings of a LlamaTokenizer, or, if it has no bos, as spiece.model with
+/// those of a T5Tokenizer without extra ids; special tokens are the file's.
 ///
 /// With `with_gist_token` a tokenizer that has no <GIST> gets it, its id the tokenizer's size
 /// (added tokens included), in the JSON files as Hugging Face writes it, which then list all added

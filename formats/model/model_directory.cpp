@@ -118,6 +118,10 @@ void write_gist_json(const std::filesystem::path& directory, const GistSettings&
   write_file_atomically(directory / settings_name, content.dump(2) + "\n");
 }
 
+std::string config_place(const std::filesystem::path& directory) {
+  return gguf_file_of(directory).value_or(directory / model_config_name).string();
+}
+
 json read_config_json(const std::filesystem::path& directory) {
   if (const auto gguf = gguf_file_of(directory)) return gguf_config(read_gguf_file(*gguf));
   return read_json_object(directory / model_config_name);

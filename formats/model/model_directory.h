@@ -34,9 +34,11 @@ std::optional<GistSettings> read_gist_json(const std::filesystem::path& director
 void write_gist_json(const std::filesystem::path& directory, const GistSettings& settings);
 
 /// config.json, whole: keys that gist doesn't know are kept; of a GGUF file what stands for it
-/// (gguf_config.h). Throws Error(no_input) where there is
-/// none, Error(data) with line and column where it is not a JSON object.
+/// (gguf_config.h). Throws Error(no_input) where there is none, Error(data) with line and column where
+/// it is not a JSON object.
 nlohmann::json read_config_json(const std::filesystem::path& directory);
+/// Where that stands, for messages: the config.json, or the GGUF file.
+std::string config_place(const std::filesystem::path& directory);
 
 /// ModelContent is what a model's directory is made of.
 struct ModelContent {

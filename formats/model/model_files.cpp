@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "formats/files/text.h"
+#include "formats/model/model_directory.h"
 #include "formats/model/model_kind.h"
 #include "formats/model/unread_tensors.h"
 #include "kernels/error.h"
@@ -14,16 +15,12 @@ namespace {
 constexpr const char* ignore_option = "ignore-tensors";
 constexpr const char* tie_key = "tie_word_embeddings";
 
-std::string config_path(const std::string& directory) {
-  return gguf_file_of(directory).value_or(directory + "/config.json").string();
-}
-
 /// The configuration of a directory whose architecture a family serves.
 nlohmann::json usable_config(const std::string& directory, const FamilyFinder& families) {
   require_model_directory(directory);
   nlohmann::json config = read_config_json(directory);
-  refuse_quantised(config, config_path(directory));
-  (void)families(config, config_path(directory));
+  refuse_quantised(config, config_place(directory));
+  (void)families(config, config_place(directory));
   return config;
 }
 
@@ -48,7 +45,7 @@ Unread unread_of(const ModelFiles& files, const ModelSpec& spec,
 }
 
 ModelSpec spec_of(const ModelFiles& files, const FamilyFinder& families) {
-  return families(files.config, files.config_place())->spec();
+  return families(files.config, config_place(files.path))->spec();
 }
 
 [[noreturn]] void fail_unread(const ModelFiles& files, const ModelSpec& spec,
@@ -89,10 +86,6 @@ ModelFiles::ModelFiles(const std::string& directory, const FamilyFinder& familie
   ignored_tensors = std::move(unread.ignored);
   warnings = spec.warnings;
   warnings.insert(warnings.end(), tokenizer.warnings().begin(), tokenizer.warnings().end());
-}
-
-std::string ModelFiles::config_place() const {
-  return config_path(path);
 }
 
 }  // namespace gist

@@ -44,9 +44,6 @@ struct ModelFiles {
   /// goes by the values. `config` then says false.
   ModelFiles(const std::string& directory, const FamilyFinder& families,
              const std::vector<std::string>& ignore = {});
-
-  /// Where the configuration stands, for messages: a config.json, or a GGUF file.
-  std::string config_place() const;
 };
 
 }  // namespace gist

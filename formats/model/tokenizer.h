@@ -25,12 +25,13 @@ struct TokenizerReading {
 
 class Tokenizer {
  public:
-  /// `path`: a GGUF file, or a directory that stands for one (model_kind.h); a vocabulary file, whose added tokens are its own (SentencePiece's has none); or a
-  /// directory, of which vocabulary and added tokens are read (formats/model/added_tokens.h). Tokens
-  /// that have a role but no id get the next ones, as in transformers. Throws Error(no_input) where
-  /// there is no vocabulary, Error(data) where a file is not what it should be or asks for what gist
-  /// lacks, the added tokens contradict the vocabulary, or "add_prefix_space" is false for a
-  /// SentencePiece vocabulary that takes white space off texts, or isn't what tokenizer.json says.
+  /// `path`: a GGUF file, or a directory that stands for one (model_kind.h); a vocabulary file, whose
+  /// added tokens are its own (SentencePiece's has none); or a directory, of which vocabulary and
+  /// added tokens are read (formats/model/added_tokens.h). Tokens that have a role but no id get the
+  /// next ones, as in transformers. Throws Error(no_input) where there is no vocabulary, Error(data)
+  /// where a file is not what it should be or asks for what gist lacks, the added tokens contradict
+  /// the vocabulary, or "add_prefix_space" is false for a SentencePiece vocabulary that takes white
+  /// space off texts, or isn't what tokenizer.json says.
   static Tokenizer open(const std::filesystem::path& path, const TokenizerReading& reading = {});
 
   Tokenizer(Tokenizer&&) noexcept;

@@ -49,9 +49,7 @@ struct OpenedCheckpoint {
   std::unique_ptr<Family> family;
 
   OpenedCheckpoint(const LoadedPlugin& plugin, const fs::path& directory)
-      : where((directory / "config.json").string()),
-        config(read_config_json(directory)),
-        checkpoint(directory) {
+      : where(config_place(directory)), config(read_config_json(directory)), checkpoint(directory) {
     std::string architecture;
     std::tie(served, architecture) = family_serving(plugin, config, where);
     family = configure_family(plugin, *served, config, architecture, where);

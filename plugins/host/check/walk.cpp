@@ -33,12 +33,6 @@ PassOptions options_of(const ModelSpec& spec, int stack, const std::vector<float
   return options;
 }
 
-std::vector<float> downloaded(Backend& backend, const Tensor& tensor) {
-  std::vector<float> values(static_cast<std::size_t>(tensor.shape.elements()));
-  backend.download(tensor, values.data());
-  return values;
-}
-
 }  // namespace
 
 Walk::Walk(const Model& model, int stack, const std::vector<std::int32_t>& ids,

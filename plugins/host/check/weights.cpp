@@ -79,9 +79,7 @@ class TrainedModel {
 
  private:
   std::vector<float> read(Parameters::Kind kind, const Parameter& parameter) {
-    std::vector<float> values(static_cast<std::size_t>(parameter.shape.elements()));
-    backend_->download(parameters_.of(kind, parameter), values.data());
-    return values;
+    return downloaded(*backend_, parameters_.of(kind, parameter));
   }
 
   std::unique_ptr<Backend> backend_;

@@ -66,6 +66,7 @@ class Recovery {
       for (int layer = 0; layer < copies_of(weight, spec_); ++layer) {
         const std::string name = weight_name(weight, layer);
         if (summands(name, shape).has_new_row()) recovered.with_new_row.push_back(name);
+        done(name);
         tensors.push_back(
             {name, {nullptr, Dtype::f32, shape}, [this, name, shape](std::span<std::byte> target) {
                write(name, shape, target);
@@ -93,6 +94,11 @@ class Recovery {
     with_name_of_weight(difference_, name, [&] {
       require_finite({target.data(), Dtype::f32, shape}, 0, shape.elements());
     });
+    done(name);
+  }
+
+  /// Neither's memory is needed now: of weights that are converted to f32 that is a copy.
+  void done(const std::string& name) const {
     difference_.done(name);
     base_.done(name);
   }
@@ -101,18 +107,27 @@ class Recovery {
   const ModelSpec& spec_;
 };
 
+/// The base's may be without: then its "model_type" says what it is, and the difference's what that is.
+void take_architecture(nlohmann::json& config, const nlohmann::json& base) {
+  const auto found = base.find(architectures_key);
+  if (found == base.end()) {
+    config.erase(architectures_key);
+  } else {
+    config[architectures_key] = *found;
+  }
+}
+
 }  // namespace
 
 ModelFiles open_difference(const std::string& directory, const ModelFiles& base,
                            const ModelSetup& setup) {
-  const nlohmann::json& architectures = base.config.at(architectures_key);
   const FamilyFinder find = family_finder(setup);
   const auto as_base = [&](nlohmann::json config, const std::string& where) {
-    config[architectures_key] = architectures;
+    take_architecture(config, base.config);
     return find(config, where);
   };
   ModelFiles files(directory, as_base, setup.ignored_tensors);
-  files.config[architectures_key] = architectures;
+  take_architecture(files.config, base.config);
   return files;
 }
 

@@ -73,6 +73,14 @@ class ApplyDiff(ModelTest):
                      stdin='{"instruction": "Once upon a time", "id": "a"}\n')
         self.assertEqual(stored.code, 0, stored.err)
 
+    def test_a_base_may_be_known_by_its_model_type_alone(self):
+        config = self.json_of(self.base, "config.json")
+        del config["architectures"]
+        with open(os.path.join(self.base, "config.json"), "w") as file:
+            json.dump(config, file)
+        self.assertEqual(self.apply(*CONDITION).code, 0)
+        self.assertNotIn("architectures", self.json_of(self.path("out"), "config.json"))
+
     def test_what_does_not_belong_together_is_refused_and_leaves_nothing(self):
         def changed(name, change):
             target = self.path(name)

@@ -19,6 +19,7 @@
 #include "kernels/ops/attention.h"
 #include "kernels/ops/columns.h"
 #include "kernels/ops/cross_entropy.h"
+#include "kernels/ops/divergence.h"
 #include "kernels/ops/dropout.h"
 #include "kernels/ops/embedding.h"
 #include "kernels/ops/gated_activation.h"
@@ -40,11 +41,12 @@ using OneOf = std::variant<const Ops*...>;
 /// A call of any operation, where its caller keeps it.
 using Operation =
     OneOf<ops::Activation, ops::ActivationBackward, ops::Adamw, ops::Add, ops::Attention,
-          ops::AttentionBackward, ops::Columns, ops::ColumnsBackward, ops::Dropout, ops::Embedding,
-          ops::EmbeddingBackward, ops::GatedActivation, ops::GatedActivationBackward,
-          ops::GatherRows, ops::Gemm, ops::GemmInputGradient, ops::GemmWeightGradient,
-          ops::LayerNorm, ops::LayerNormBackward, ops::LinearCrossEntropy,
-          ops::LinearCrossEntropyGradient, ops::Norm, ops::RmsNorm, ops::RmsNormBackward,
-          ops::Rotate, ops::Rotation, ops::Sample, ops::ScaleAndCap, ops::ScatterRows, ops::Zero>;
+          ops::AttentionBackward, ops::Columns, ops::ColumnsBackward, ops::DistillationGradient,
+          ops::Dropout, ops::Embedding, ops::EmbeddingBackward, ops::GatedActivation,
+          ops::GatedActivationBackward, ops::GatherRows, ops::Gemm, ops::GemmInputGradient,
+          ops::GemmWeightGradient, ops::LayerNorm, ops::LayerNormBackward, ops::LinearCrossEntropy,
+          ops::LinearCrossEntropyGradient, ops::LinearDivergence, ops::Norm, ops::RmsNorm,
+          ops::RmsNormBackward, ops::Rotate, ops::Rotation, ops::Sample, ops::ScaleAndCap,
+          ops::ScatterRows, ops::Zero>;
 
 }  // namespace gist

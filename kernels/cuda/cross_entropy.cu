@@ -3,6 +3,7 @@
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/factor.h"
 #include "kernels/cuda/fault.h"
+#include "kernels/cuda/logits.h"
 #include "kernels/cuda/matrix.h"
 #include "kernels/cuda/operations.h"
 #include "kernels/cuda/products.h"
@@ -11,56 +12,11 @@
 namespace gist::cuda {
 namespace {
 
-/// Logits of a chunk of rows are about this many: enough to fill the device, small beside a model.
-constexpr std::int64_t chunk_values = std::int64_t{32} << 20;
-
-std::int64_t chunk_rows(std::int64_t rows, std::int64_t vocabulary) {
-  return std::min(rows, std::max<std::int64_t>(chunk_values / vocabulary, 1));
-}
-
-__device__ float capped(float x, float scale, float soft_cap) {
-  return soft_cap > 0 ? soft_cap * tanhf(x * (scale / soft_cap)) : x * scale;
-}
-
 __global__ void scale_and_cap_kernel(const float* x, std::int64_t n, float scale, float soft_cap,
                                      float* y) {
   for (std::int64_t i = first_element(); i < n; i += element_step()) {
     y[i] = capped(x[i], scale, soft_cap);
   }
-}
-
-/// A row's largest value, and where it first stands. A row of NaN has neither: place 0.
-struct Largest {
-  float value;
-  int place;
-};
-
-__device__ Largest larger(Largest a, Largest b) {
-  if (a.value > b.value) return a;
-  if (b.value > a.value) return b;
-  return a.place < b.place ? a : b;
-}
-
-/// Over the block; `values` and `places` have 32 elements.
-__device__ Largest largest_of_block(Largest own, SharedArray<float> values,
-                                    SharedArray<int> places) {
-  for (int distance = warp_size / 2; distance > 0; distance /= 2) {
-    const float value = __shfl_xor_sync(whole_warp, own.value, distance);
-    const int place = __shfl_xor_sync(whole_warp, own.place, distance);
-    own = larger(own, {value, place});
-  }
-  const int warp = static_cast<int>(threadIdx.x) / warp_size;
-  __syncthreads();
-  if (threadIdx.x % warp_size == 0) {
-    values[warp] = own.value;
-    places[warp] = own.place;
-  }
-  __syncthreads();
-  own = {values[0], places[0]};
-  for (int i = 1; i < static_cast<int>(blockDim.x) / warp_size; ++i) {
-    own = larger(own, {values[i], places[i]});
-  }
-  return own;
 }
 
 struct LossSpec {

@@ -44,6 +44,8 @@ void compute(const ops::AttentionBackward& op, Context& context);
 void compute(const ops::Columns& op, Context& context);
 /// 12 bytes an element of the blocks, besides 4 m w that are zeroed first.
 void compute(const ops::ColumnsBackward& op, Context& context);
+/// LinearCrossEntropyGradient's, and the teacher's product: 2 m v d FLOPs more.
+void compute(const ops::DistillationGradient& op, Context& context);
 /// 8 bytes an element.
 void compute(const ops::Dropout& op, Context& context);
 /// 4 m d bytes written, as many read (fewer for tables in half precision).
@@ -69,6 +71,8 @@ void compute(const ops::LayerNormBackward& op, Context& context);
 void compute(const ops::LinearCrossEntropy& op, Context& context);
 /// 6 m d vocabulary FLOPs.
 void compute(const ops::LinearCrossEntropyGradient& op, Context& context);
+/// 2 m d vocabulary FLOPs for each of the two models.
+void compute(const ops::LinearDivergence& op, Context& context);
 /// 4 bytes an element.
 void compute(const ops::Norm& op, Context& context);
 /// 8 m d bytes.

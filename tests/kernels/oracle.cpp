@@ -219,6 +219,33 @@ CrossEntropyGradients cross_entropy_gradients_oracle(const CrossEntropyProblem& 
   return g;
 }
 
+Doubles divergence_oracle(const Doubles& teacher, const Doubles& student, std::int64_t m,
+                          const std::vector<bool>& choices, double temperature) {
+  const auto log_probabilities = [&](const Doubles& logits, std::int64_t row) {
+    const std::size_t vocabulary = logits.size() / at(m);
+    Doubles result;
+    double sum = 0;
+    for (std::size_t j = 0; j < choices.size(); ++j) {
+      if (!choices[j]) continue;
+      result.push_back(logits[at(row) * vocabulary + j] / temperature);
+    }
+    const double peak = *std::max_element(result.begin(), result.end());
+    for (const double each : result) sum += std::exp(each - peak);
+    for (double& each : result) each -= peak + std::log(sum);
+    return result;
+  };
+  Doubles divergences;
+  for (std::int64_t i = 0; i < m; ++i) {
+    const Doubles log_p = log_probabilities(teacher, i), log_q = log_probabilities(student, i);
+    double sum = 0;
+    for (std::size_t j = 0; j < log_p.size(); ++j) {
+      sum += std::exp(log_p[j]) * (log_p[j] - log_q[j]);
+    }
+    divergences.push_back(sum);
+  }
+  return divergences;
+}
+
 AdamwValue adamw_oracle(const AdamwOptions& options, double gradient, double norm,
                         const AdamwValue& before) {
   if (options.max_norm > 0) gradient *= std::min(1.0, options.max_norm / (norm + 1e-6));

@@ -68,6 +68,11 @@ struct CrossEntropyProblem {
 };
 CrossEntropyGradients cross_entropy_gradients_oracle(const CrossEntropyProblem& p);
 
+/// KL(softmax(teacher / temperature) || softmax(student / temperature)) of each row, over the ids
+/// that are choices.
+Doubles divergence_oracle(const Doubles& teacher, const Doubles& student, std::int64_t m,
+                          const std::vector<bool>& choices, double temperature);
+
 /// The tolerance of f32 gradients against the oracle's in f64: the relative difference of their L2
 /// norms.
 constexpr double gradient_tolerance = 1e-5;

@@ -35,6 +35,7 @@
 #include "gist/train_plan.h"
 #include "gist/train_session.h"
 #include "gist/train_start.h"
+#include "gist/train_teacher.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -58,12 +59,14 @@ struct Run {
   TrainTask task;
   BaseModel base;
   std::unique_ptr<Family> family;
+  std::optional<TrainTeacher> teacher;
   TrainData data;
   std::optional<TrainData> held_out;
   bool rejects = false;
 
   std::int64_t steps() const { return task.total_steps(data.records.size()); }
   const TrainData* held_out_data() const { return held_out ? &*held_out : nullptr; }
+  const TrainTeacher* teacher_model() const { return teacher ? &*teacher : nullptr; }
 };
 
 void tell_left_out(const Run& run) {
@@ -101,6 +104,7 @@ struct Reading {
   const BaseModel& base;
   const ModelSpec& spec;
   const TrainTask& task;
+  const TrainTeacher* teacher;  // null: there is none
   Rejects& rejects;
   const Signals* signals;  // null: none asks the run to end
 };
@@ -120,19 +124,25 @@ TrainData read_records(const std::string& path, const Reading& reading, std::siz
     progress.update(records, fraction);
   };
   events.stop_requested = [signals] { return signals != nullptr && signals->requested(); };
-  std::optional<TrainData> data =
-      read_train_data(source_of(reader), reading.base, reading.spec, reading.task, texts, events);
+  std::optional<TrainData> data = read_train_data(source_of(reader), reading.base, reading.spec,
+                                                  reading.task, texts, events, reading.teacher);
   if (!data) signals->end_by_signal();
   return std::move(*data);
 }
 
-Run read_run(const TrainFiles& files, const TrainTask& task, BaseModel base,
+Run read_run(const TrainRequest& request, const TrainTask& task, BaseModel base,
              const Signals* signals) {
+  const TrainFiles& files = request.files;
   fit_vocabulary(base, task.gisting.gist_tokens > 0);
   std::unique_ptr<Family> family = family_finder(files.setup)(base.config, base.name);
   const ModelSpec shapes = family->spec();
   if (base.directory.empty()) {  // else they were told when the model was opened
     for (const std::string& warning : shapes.warnings) spdlog::warn("{}", warning);
+  }
+  std::optional<TrainTeacher> teacher;
+  if (request.teacher) {
+    teacher.emplace(open_model_and_tell(*request.teacher, files.setup), files.setup, base, shapes,
+                    task);
   }
   Rejects rejects(files.rejects);
   ExcludedFiles excluded_files{files.excluded, task.max_record_bytes};
@@ -143,7 +153,7 @@ Run read_run(const TrainFiles& files, const TrainTask& task, BaseModel base,
   const ExcludedRecords excluded(excluded_files, task.fields, rejects.sink());
   if (signals != nullptr && signals->requested()) signals->end_by_signal();
   std::optional<Activity> reading("reading " + files.data);
-  const Reading with{base, shapes, task, rejects, signals};
+  const Reading with{base, shapes, task, teacher ? &*teacher : nullptr, rejects, signals};
   TrainData data = read_records(files.data, with, 0, excluded);
   std::optional<TrainData> held_out;
   if (files.held_out) {
@@ -158,6 +168,7 @@ Run read_run(const TrainFiles& files, const TrainTask& task, BaseModel base,
           task,
           std::move(base),
           std::move(family),
+          std::move(teacher),
           std::move(data),
           std::move(held_out),
           rejects.count() > 0};
@@ -166,7 +177,8 @@ Run read_run(const TrainFiles& files, const TrainTask& task, BaseModel base,
 /// The family again, for the plan's model: a model owns its family.
 TrainPlan plan_of(const Run& run, const Backend& backend) {
   return plan_training(family_finder(run.files.setup)(run.base.config, run.base.name), run.data,
-                       run.task, run.files.setup.compute.dtype, backend.memory().available);
+                       run.task, run.files.setup.compute.dtype, backend.memory().available,
+                       run.teacher_model());
 }
 
 void print_plan(const TrainPlan& plan, const Run& run) {
@@ -195,8 +207,9 @@ void say_plan(const TrainPlan& plan, const Run& run, const ModelSpec& shapes,
   const bool chosen = run.files.names_condition;
   const bool usual = run.task.gisting.condition == Condition::gist;
   spdlog::log(chosen || usual ? spdlog::level::debug : spdlog::level::info,
-              "training under {}{}; {}, into {}", plan_in_words(plan, run.data, run.task),
+              "training under {}{}{}; {}, into {}", plan_in_words(plan, run.data, run.task),
               chosen ? "" : " (condition as in the model's gist.json)",
+              run.teacher ? ", taught by " + run.teacher->name() : "",
               model_in_words(run.base.name, shapes, backend, run.files.setup),
               run.task.output.string());
 }
@@ -228,7 +241,8 @@ std::optional<TrainReport> report_of(const Run& run, const RunState& state, Prov
 }
 
 int train(Run run, Backend& backend, Provenance provenance, const Signals& signals) {
-  RunState state = first_state(run.task, run.base, run.data, run.files.setup.compute.dtype);
+  RunState state =
+      first_state(run.task, run.base, run.data, run.files.setup.compute.dtype, run.teacher_model());
   const std::optional<TrainReport> report = report_of(run, state, std::move(provenance));
   if (const std::optional<RunState> finished = finished_run(run.task, state, run.steps())) {
     if (report) write_train_report(*report, run.task.output, finished->step, "finished");
@@ -244,10 +258,12 @@ int train(Run run, Backend& backend, Provenance provenance, const Signals& signa
   begin_or_resume(state, parameters, run, shapes);
   tell_left_out(run);
   const Model model(std::move(run.family), parameters);
+  const LoadedTeacher teacher(run.teacher_model(), backend);
   TrainWatch watch({run.task.output, backend, run.steps(), state.step}, signals,
                    report ? &*report : nullptr);
-  TrainSession session({run.task, run.base, run.data, run.held_out_data()}, model, parameters,
-                       std::move(state), watch.events());
+  TrainSession session(
+      {run.task, run.base, run.data, run.held_out_data(), run.teacher ? &teacher : nullptr}, model,
+      parameters, std::move(state), watch.events());
   watch.begin();
   watch.end(session.run());
   return run.rejects ? exit_rejects : exit_ok;
@@ -268,7 +284,7 @@ int run_train(const Options& options) {
     signals.emplace();
   }
   const std::unique_ptr<Backend> backend = open_backend(files.setup);
-  Run planned = read_run(files, task, std::move(base), signals ? &*signals : nullptr);
+  Run planned = read_run(request, task, std::move(base), signals ? &*signals : nullptr);
   if (files.plan_only) {
     print_plan(plan_of(planned, *backend), planned);
     return planned.rejects ? exit_rejects : exit_ok;

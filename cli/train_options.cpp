@@ -77,6 +77,34 @@ void read_optimiser(const Options& options, TrainTask& task) {
   }
 }
 
+void read_teacher(const Options& options, TrainRequest& request) {
+  if (!options.has("teacher")) {
+    for (const char* name : {"distill", "temperature"}) {
+      if (!options.has(name)) continue;
+      fail(ErrorKind::usage, "--{} says how a teacher teaches: it needs --teacher DIR or self",
+           name);
+    }
+    return;
+  }
+  request.teacher = options.text("teacher");
+  if (*request.teacher == "self") request.teacher = request.model;
+  if (!request.teacher) {
+    fail(ErrorKind::usage,
+         "--teacher self is the model of --model: --init starts without one; name a directory");
+  }
+  DistillationOptions& distillation = request.task.distillation.emplace();
+  if (options.has("distill")) {
+    distillation.weight = static_cast<float>(options.real("distill", 0, 1));
+    if (distillation.weight == 0) {
+      fail(ErrorKind::usage,
+           "--distill: expected a number above 0, the teacher's share of the loss");
+    }
+  }
+  if (options.has("temperature")) {
+    distillation.temperature = static_cast<float>(options.real("temperature", 1e-3, 1e3));
+  }
+}
+
 /// Returns what --samples says; without it, a few where a report shows them, and else none.
 std::int64_t samples_option(const Options& options) {
   const bool held_out = options.has("eval-data");
@@ -136,6 +164,13 @@ std::vector<OptionSpec> train_options() {
        "JSONL, a JSON array or *.tsv, perhaps .gz or .zst, with \"instruction\", \"input\" and "
        "\"output\"; - for standard input"},
       {"output", OptionKind::text, "DIR", "", "where the model, checkpoints and metrics go"},
+      {"teacher", OptionKind::text, "DIR", "",
+       "learn from the next-token distributions of this model, which reads the whole prompt; self: "
+       "the model of --model as it is now"},
+      {"distill", OptionKind::real, "W", "",
+       "the teacher's share of the loss, the labels have the rest; by default 0.5"},
+      {"temperature", OptionKind::real, "T", "",
+       "of both models' distributions in the teacher's share; by default 1"},
       {"condition", OptionKind::text, "NAME", "",
        "gist, pos or neg; by default what gist.json says"},
       {"gist-tokens", OptionKind::integer, "K", "",
@@ -199,6 +234,7 @@ TrainRequest train_request(const Options& options) {
   task.batch_records = options.integer("batch-records", 1, 1 << 24);
   task.max_tokens = options.integer("max-tokens", 0, 1 << 30);
   read_optimiser(options, task);
+  read_teacher(options, request);
   task.seed = static_cast<std::uint64_t>(options.integer("seed", 0, no_limit));
   task.training.batch_tokens = options.integer("batch-tokens", 1, 1 << 28);
   task.training.recompute = options.flag("recompute");

@@ -37,6 +37,7 @@ struct TrainRequest {
   TrainFiles files;
   std::optional<std::string> model;  // --model, or else:
   std::string init, tokenizer;
+  std::optional<std::string> teacher;  // --teacher: a directory, that of --model for "self"
   GistingRequest gisting;
   std::optional<std::string> prompt_template;  // the file of --template
   RecordRequest records;

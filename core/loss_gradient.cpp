@@ -142,9 +142,36 @@ void check(std::span<const LabelledSequence> sequences, bool encoder_decoder) {
 
 /// The loss of hidden states, and their gradient.
 struct HeadGradient {
-  double sum = 0;
+  LossSum sum;
   Tensor dhidden;
 };
+
+double sum_of(const Tensor& values, Backend& backend) {
+  std::vector<float> read(static_cast<std::size_t>(values.shape[0]));
+  backend.download(values, read.data());
+  double sum = 0;
+  for (const float each : read) sum += each;
+  return sum;
+}
+
+/// The same of the loss with a teacher's part.
+void run_distillation(const ops::LinearCrossEntropyGradient& of_labels,
+                      const TeacherPredictions& expected, float weight, const Tensor& divergence,
+                      Backend& backend) {
+  backend.run(ops::DistillationGradient{.hidden = of_labels.hidden,
+                                        .head = of_labels.head,
+                                        .bias = of_labels.bias,
+                                        .cross_entropy = of_labels.spec,
+                                        .teacher = expected.head,
+                                        .spec = expected.divergence,
+                                        .weight = weight,
+                                        .labels = of_labels.labels,
+                                        .loss = of_labels.loss,
+                                        .divergence = divergence,
+                                        .dhidden = of_labels.dhidden,
+                                        .dhead = of_labels.dhead,
+                                        .dbias = of_labels.dbias});
+}
 
 HeadGradient through_head(const Model& model, const Tensor& hidden, const Labels& labels,
                           const LossOptions& options, Workspace& memory) {
@@ -159,7 +186,7 @@ HeadGradient through_head(const Model& model, const Tensor& hidden, const Labels
   static const Weight none;
   const Weight& bias = head.bias < 0 ? none : model.weight(head.bias, 0);
   const Tensor dstates = memory.allocate(states.shape);
-  backend.run(ops::LinearCrossEntropyGradient{
+  const ops::LinearCrossEntropyGradient of_labels{
       .hidden = states,
       .head = weight.tensor,
       .bias = bias.tensor,
@@ -168,19 +195,28 @@ HeadGradient through_head(const Model& model, const Tensor& hidden, const Labels
       .loss = loss,
       .dhidden = dstates,
       .dhead = weight.gradient,
-      .dbias = bias.gradient});
+      .dbias = bias.gradient};
   HeadGradient result;
+  if (options.lesson == nullptr) {
+    backend.run(of_labels);
+    result.sum.cross_entropy = result.sum.loss = sum_of(loss, backend);
+  } else {
+    const Tensor divergence = memory.allocate({count});
+    run_distillation(of_labels, teach(*options.lesson, model, labels.ids),
+                     options.lesson->teacher.options.weight, divergence, backend);
+    result.sum.cross_entropy = sum_of(loss, backend);
+    result.sum.divergence = sum_of(divergence, backend);
+    result.sum.loss = distillation_loss(options.lesson->teacher.options, result.sum.cross_entropy,
+                                        result.sum.divergence);
+  }
   result.dhidden = memory.allocate(hidden.shape);
   backend.run(ops::Zero{.x = result.dhidden});
   backend.run(ops::ScatterRows{.x = dstates, .rows = tokens, .y = result.dhidden});
-  std::vector<float> losses(labels.ids.size());
-  backend.download(loss, losses.data());
-  for (const float each : losses) result.sum += each;
   return result;
 }
 
-double decoder_gradient(const Model& model, std::span<const LabelledSequence> sequences,
-                        const LossOptions& options, TrainingScratch& scratch) {
+LossSum decoder_gradient(const Model& model, std::span<const LabelledSequence> sequences,
+                         const LossOptions& options, TrainingScratch& scratch) {
   Batch batch;
   for (const LabelledSequence& each : sequences) {
     add_sequence(batch, each.sequence, each.condition, StackKind::causal);
@@ -195,8 +231,8 @@ double decoder_gradient(const Model& model, std::span<const LabelledSequence> se
   return head.sum;
 }
 
-double encoder_decoder_gradient(const Model& model, std::span<const LabelledSequence> sequences,
-                                const LossOptions& options, TrainingScratch& scratch) {
+LossSum encoder_decoder_gradient(const Model& model, std::span<const LabelledSequence> sequences,
+                                 const LossOptions& options, TrainingScratch& scratch) {
   const std::vector<EncoderInput> inputs = encoder_inputs(sequences);
   Batch inputs_batch;
   for (const EncoderInput& input : inputs) {
@@ -239,8 +275,8 @@ Workspace& StackScratch::part(std::size_t index) {
   return parts_[index];
 }
 
-double add_loss_gradient(const Model& model, std::span<const LabelledSequence> sequences,
-                         const LossOptions& options, TrainingScratch& scratch) {
+LossSum add_loss_gradient(const Model& model, std::span<const LabelledSequence> sequences,
+                          const LossOptions& options, TrainingScratch& scratch) {
   const bool encoder_decoder = model.spec().encoder_decoder();
   check(sequences, encoder_decoder);
   return encoder_decoder ? encoder_decoder_gradient(model, sequences, options, scratch)

@@ -9,6 +9,7 @@
 #include "core/forward.h"
 #include "core/predict.h"
 #include "core/tape.h"
+#include "core/teacher.h"
 
 namespace gist {
 
@@ -40,12 +41,21 @@ struct LossOptions {
   bool recompute = false;
   std::optional<PassDropout> dropout;
   float label_smoothing = 0;  // as CrossEntropySpec's
+  /// What a teacher makes of the same sequences; null: the labels alone are learnt.
+  const Lesson* lesson = nullptr;
+};
+
+/// Sums over the labels of some sequences.
+struct LossSum {
+  double loss = 0;  // what the gradient is taken of, without LossOptions::factor
+  double cross_entropy = 0;
+  double divergence = 0;  // from the teacher, where there is one
 };
 
 /// Adds the gradient of factor * (the sum of the labels' cross-entropy) to the gradients of the
-/// model's weights, and returns that sum, without the factor. The model is one to train; sequences
-/// are answers without stored gists.
-double add_loss_gradient(const Model& model, std::span<const LabelledSequence> sequences,
-                         const LossOptions& options, TrainingScratch& scratch);
+/// model's weights, or with a lesson that of the loss in core/teacher.h. The model is one to train;
+/// sequences are answers without stored gists.
+LossSum add_loss_gradient(const Model& model, std::span<const LabelledSequence> sequences,
+                          const LossOptions& options, TrainingScratch& scratch);
 
 }  // namespace gist

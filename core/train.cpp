@@ -1,6 +1,7 @@
 #include "core/train.h"
 
 #include <cmath>
+#include <optional>
 
 namespace gist {
 
@@ -24,7 +25,7 @@ std::vector<std::span<const LabelledSequence>> micro_batches(
 
 StepResult train_step(const Model& model, Parameters& parameters,
                       std::span<const LabelledSequence> records, const TrainingOptions& options,
-                      TrainingScratch& scratch) {
+                      TrainingScratch& scratch, const Lesson* lesson) {
   StepResult result;
   for (const LabelledSequence& record : records) {
     result.tokens += record.sequence.tokens();
@@ -33,16 +34,28 @@ StepResult train_step(const Model& model, Parameters& parameters,
   Backend& backend = parameters.backend();
   backend.run(ops::Zero{.x = parameters.all(Parameters::Kind::gradient)});
   const double factor = 1 / static_cast<double>(result.labels);
-  double sum = 0;
+  LossSum sum;
+  std::size_t begun = 0;  // records of the passes before
   PassDropout dropout{options.seed, static_cast<std::uint64_t>(options.adamw.step), 0};
   for (const auto& batch : micro_batches(records, options.batch_tokens)) {
     LossOptions loss_options{static_cast<float>(factor), options.recompute, std::nullopt,
                              static_cast<float>(options.label_smoothing)};
     if (options.dropout) loss_options.dropout = dropout;
-    sum += add_loss_gradient(model, batch, loss_options, scratch);
+    std::optional<Lesson> part;
+    if (lesson != nullptr) {
+      part.emplace(Lesson{lesson->teacher, lesson->sequences.subspan(begun, batch.size())});
+      loss_options.lesson = &*part;
+    }
+    const LossSum found = add_loss_gradient(model, batch, loss_options, scratch);
+    sum.loss += found.loss;
+    sum.cross_entropy += found.cross_entropy;
+    sum.divergence += found.divergence;
+    begun += batch.size();
     ++dropout.pass;
   }
-  result.loss = sum * factor;
+  result.loss = sum.loss * factor;
+  result.cross_entropy = sum.cross_entropy * factor;
+  result.divergence = sum.divergence * factor;
 
   // All gradients lie in one array: runs of it are the buckets that several devices would sum here.
   Workspace& memory = scratch.stacks[0].pass.lasting;

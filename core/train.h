@@ -19,10 +19,12 @@ struct TrainingOptions {
   std::uint64_t seed = 0;      // of dropout
 };
 
-/// StepResult is what one step found. The loss is the mean over all labels of the step, however it
+/// StepResult is what one step found. The losses are means over all labels of the step, however it
 /// was split.
 struct StepResult {
-  double loss = 0;
+  double loss = 0;           // what the step lowers
+  double cross_entropy = 0;  // the same where there is no teacher
+  double divergence = 0;     // from the teacher, where there is one
   double gradient_norm = 0;  // before clipping
   std::int64_t tokens = 0;
   std::int64_t labels = 0;
@@ -34,9 +36,10 @@ struct StepResult {
 std::vector<std::span<const LabelledSequence>> micro_batches(
     std::span<const LabelledSequence> records, std::int64_t batch_tokens);
 
-/// The model's weights are the parameters.
+/// The model's weights are the parameters. `lesson`, where there is one, has a sequence for each
+/// record.
 StepResult train_step(const Model& model, Parameters& parameters,
                       std::span<const LabelledSequence> records, const TrainingOptions& options,
-                      TrainingScratch& scratch);
+                      TrainingScratch& scratch, const Lesson* lesson = nullptr);
 
 }  // namespace gist

@@ -23,6 +23,7 @@ set(installed_headers
   core/quality/rouge.h
   core/quality/rouge_words.h
   core/tape.h
+  core/teacher.h
   core/train.h
   core/utf8.h
   core/visibility.h

@@ -51,11 +51,13 @@ struct Prepared {
   bool left_out = false;
   std::optional<RecordPlace> stands_in;  // of one that is excluded
   LabelledSequence sequence;
+  std::optional<LabelledSequence> lesson;
   std::optional<Sha256> question;
 };
 
 Prepared prepared(const Record& record, const BaseModel& base, const ModelSpec& spec,
-                  const TrainTask& task, const TrainDataEvents& events) {
+                  const TrainTask& task, const TrainDataEvents& events,
+                  const TrainTeacher* teacher) {
   Prepared result;
   if (events.excluded) result.stands_in = events.excluded(record);
   result.left_out = result.stands_in.has_value();
@@ -65,6 +67,7 @@ Prepared prepared(const Record& record, const BaseModel& base, const ModelSpec& 
   result.left_out = task.max_tokens > 0 && tokens > task.max_tokens;
   if (result.left_out) return result;
   check_length(tokens, record, spec);
+  if (teacher != nullptr) result.lesson = teacher->read(record, answer_of(result.sequence));
   if (record.find("instruction") != nullptr) result.question = question_sha256(record);
   return result;
 }
@@ -73,13 +76,14 @@ Prepared prepared(const Record& record, const BaseModel& base, const ModelSpec& 
 
 std::optional<TrainData> read_train_data(const RecordSource& source, const BaseModel& base,
                                          const ModelSpec& spec, const TrainTask& task,
-                                         std::size_t texts, const TrainDataEvents& events) {
+                                         std::size_t texts, const TrainDataEvents& events,
+                                         const TrainTeacher* teacher) {
   TrainData data;
   data.name = source.name;
   Sha256Stream hash;
   std::uint64_t seen = 0;
   const auto prepare = [&](const Record& record) {
-    return prepared(record, base, spec, task, events);
+    return prepared(record, base, spec, task, events, teacher);
   };
   const auto reject = [&](const Record& record, const Error& error) {
     if (!events.reject) throw error;
@@ -101,6 +105,7 @@ std::optional<TrainData> read_train_data(const RecordSource& source, const BaseM
     if (each.question) data.questions.push_back(*each.question);
     if (data.texts.size() < texts) data.texts.push_back(texts_of(record));
     data.records.push_back(std::move(each.sequence));
+    if (each.lesson) data.lessons.push_back(std::move(*each.lesson));
     data.lines.push_back(record.line);
     data.ordinals.push_back(record.ordinal);
   });
@@ -111,6 +116,17 @@ std::optional<TrainData> read_train_data(const RecordSource& source, const BaseM
   }
   data.sha256 = to_hex(hash.finish());
   return data;
+}
+
+void select_records(const TrainData& data, std::span<const std::uint32_t> numbers,
+                    std::vector<LabelledSequence>& records,
+                    std::vector<LabelledSequence>& lessons) {
+  records.clear();
+  lessons.clear();
+  for (const std::uint32_t number : numbers) {
+    records.push_back(data.records[number]);
+    if (!data.lessons.empty()) lessons.push_back(data.lessons[number]);
+  }
 }
 
 std::size_t leaked_records(const TrainData& held_out, const TrainData& data) {

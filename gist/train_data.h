@@ -15,16 +15,18 @@
 #include "gist/evaluation.h"
 #include "gist/train_model.h"
 #include "gist/train_task.h"
+#include "gist/train_teacher.h"
 
 namespace gist {
 
 struct TrainData {
   std::string name;  // of the input, for messages
   std::vector<LabelledSequence> records;
-  std::vector<std::uint64_t> lines;     // [records] where each stands in the input
-  std::vector<std::uint64_t> ordinals;  // [records]
-  std::vector<Sha256> questions;        // of the records that have an "instruction"
-  std::vector<EvaluationRecord> texts;  // of the first records, as many as were asked for
+  std::vector<LabelledSequence> lessons;  // [records] what a teacher reads; empty without one
+  std::vector<std::uint64_t> lines;       // [records] where each stands in the input
+  std::vector<std::uint64_t> ordinals;    // [records]
+  std::vector<Sha256> questions;          // of the records that have an "instruction"
+  std::vector<EvaluationRecord> texts;    // of the first records, as many as were asked for
   std::vector<LeftOut> left_out;
   std::string sha256;  // of all records' tokens: whether another run reads the same
 };
@@ -44,12 +46,18 @@ struct TrainDataEvents {
 };
 
 /// Reads all records that are left but those to leave out, and keeps the texts of the first
-/// `texts`. The source's map is `task.fields`. Throws Error(data), naming the line, for a record
+/// `texts`. With a teacher, each record stands among the lessons, too. The source's map is
+/// `task.fields`. Throws Error(data), naming the line, for a record
 /// that can't be used, unless `events.reject` takes it, and where none is left. Nothing where the
 /// caller ended the reading.
 std::optional<TrainData> read_train_data(const RecordSource& source, const BaseModel& base,
                                          const ModelSpec& spec, const TrainTask& task,
-                                         std::size_t texts, const TrainDataEvents& events = {});
+                                         std::size_t texts, const TrainDataEvents& events = {},
+                                         const TrainTeacher* teacher = nullptr);
+
+/// Makes `records` and, where there are lessons, `lessons` those of these numbers.
+void select_records(const TrainData& data, std::span<const std::uint32_t> numbers,
+                    std::vector<LabelledSequence>& records, std::vector<LabelledSequence>& lessons);
 
 /// Returns how many of the held-out records stand in the data, too: they ask the same
 /// (gist/excluded_records.h).

@@ -1,6 +1,7 @@
 #include "gist/train_plan.h"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -29,12 +30,14 @@ std::string_view what_would_help(const TrainPlan& plan, const TrainTask& task) {
 }  // namespace
 
 TrainPlan plan_training(std::unique_ptr<Family> family, const TrainData& data,
-                        const TrainTask& task, Dtype dtype, std::size_t available_bytes) {
+                        const TrainTask& task, Dtype dtype, std::size_t available_bytes,
+                        const TrainTeacher* teacher) {
   const std::unique_ptr<CountingBackend> backend = make_meta_backend(dtype);
   Parameters parameters(family->spec(), *backend);
   const std::size_t arrays = backend->memory().current;
   const Model model(std::move(family), parameters);
   TrainingScratch scratch(*backend);
+  const LoadedTeacher taught(teacher, *backend);
   RecordOrder order(task, data.records.size());
 
   TrainPlan plan;
@@ -43,13 +46,15 @@ TrainPlan plan_training(std::unique_ptr<Family> family, const TrainData& data,
   plan.weight_bytes = plan.gradient_bytes = arrays / 4;
   plan.optimiser_bytes = arrays / 2;
   plan.available_bytes = available_bytes;
+  plan.teacher_bytes = backend->memory().current - arrays;
   const std::int64_t counted = std::min(plan.steps, task.epoch_steps(data.records.size()));
   backend->reset_costs();
-  std::vector<LabelledSequence> records;
+  std::vector<LabelledSequence> records, lessons;
   for (std::int64_t step = 0; step < counted; ++step) {
-    records.clear();
-    for (const std::uint32_t record : order.of_step(step)) records.push_back(data.records[record]);
-    const StepResult result = train_step(model, parameters, records, task.training, scratch);
+    select_records(data, order.of_step(step), records, lessons);
+    const std::optional<Lesson> lesson = taught.lesson(lessons);
+    const StepResult result =
+        train_step(model, parameters, records, task.training, scratch, lesson ? &*lesson : nullptr);
     plan.tokens += result.tokens;
     plan.labels += result.labels;
   }
@@ -60,7 +65,7 @@ TrainPlan plan_training(std::unique_ptr<Family> family, const TrainData& data,
   plan.tokens = in_proportion(plan.tokens);
   plan.labels = in_proportion(plan.labels);
   plan.flops = in_proportion(backend->total_flops());
-  plan.activation_bytes = backend->memory().peak - arrays;
+  plan.activation_bytes = backend->memory().peak - arrays - plan.teacher_bytes;
   return plan;
 }
 
@@ -68,10 +73,12 @@ void require_memory(const TrainPlan& plan, const TrainTask& task) {
   if (plan.memory_bytes() <= plan.available_bytes) return;
   fail(ErrorKind::unavailable,
        "training needs {:.2f} GiB of memory ({:.2f} for weights, {:.2f} for gradients, {:.2f} for "
-       "the optimiser, {:.2f} for activations), and {:.2f} are available; {}",
+       "the optimiser, {}{:.2f} for activations), and {:.2f} are available; {}",
        gib(plan.memory_bytes()), gib(plan.weight_bytes), gib(plan.gradient_bytes),
-       gib(plan.optimiser_bytes), gib(plan.activation_bytes), gib(plan.available_bytes),
-       what_would_help(plan, task));
+       gib(plan.optimiser_bytes),
+       plan.teacher_bytes > 0 ? fmt::format("{:.2f} for the teacher, ", gib(plan.teacher_bytes))
+                              : "",
+       gib(plan.activation_bytes), gib(plan.available_bytes), what_would_help(plan, task));
 }
 
 nlohmann::ordered_json to_json(const TrainPlan& plan, const TrainData& data) {
@@ -85,6 +92,7 @@ nlohmann::ordered_json to_json(const TrainPlan& plan, const TrainData& data) {
           {"weight_bytes", plan.weight_bytes},
           {"gradient_bytes", plan.gradient_bytes},
           {"optimiser_bytes", plan.optimiser_bytes},
+          {"teacher_bytes", plan.teacher_bytes},
           {"activation_bytes", plan.activation_bytes},
           {"memory_bytes", plan.memory_bytes()},
           {"available_bytes", plan.available_bytes}};

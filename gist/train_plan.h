@@ -22,17 +22,19 @@ struct TrainPlan {
   std::size_t weight_bytes = 0;
   std::size_t gradient_bytes = 0;
   std::size_t optimiser_bytes = 0;
+  std::size_t teacher_bytes = 0;     // its weights
   std::size_t activation_bytes = 0;  // of the largest pass, with its gradients
   std::size_t available_bytes = 0;
 
   std::size_t memory_bytes() const {
-    return weight_bytes + gradient_bytes + optimiser_bytes + activation_bytes;
+    return weight_bytes + gradient_bytes + optimiser_bytes + teacher_bytes + activation_bytes;
   }
 };
 
 /// Runs the steps of one epoch on shapes; a run of another length is counted in proportion.
 TrainPlan plan_training(std::unique_ptr<Family> family, const TrainData& data,
-                        const TrainTask& task, Dtype dtype, std::size_t available_bytes);
+                        const TrainTask& task, Dtype dtype, std::size_t available_bytes,
+                        const TrainTeacher* teacher = nullptr);
 
 /// Throws Error(unavailable), with the numbers and what would help, where the plan doesn't fit.
 void require_memory(const TrainPlan& plan, const TrainTask& task);

@@ -44,6 +44,7 @@ TrainSession::TrainSession(const TrainInputs& inputs, const Model& model, Parame
       base_(inputs.base),
       data_(inputs.data),
       held_out_(inputs.held_out),
+      teacher_(inputs.teacher),
       model_(model),
       parameters_(parameters),
       state_(std::move(state)),
@@ -85,13 +86,15 @@ void TrainSession::step() {
   const Stopwatch watch;
   const std::span<const std::uint32_t> batch = order_.of_step(state_.step);
   batch_.assign(batch.begin(), batch.end());
-  records_.clear();
-  for (const std::uint32_t record : batch_) records_.push_back(data_.records[record]);
+  select_records(data_, batch_, records_, lessons_);
+  const std::optional<Lesson> lesson =
+      teacher_ == nullptr ? std::nullopt : teacher_->lesson(lessons_);
   TrainingOptions options = task_.training;
   options.adamw.lr =
       task_.learning_rate * learning_rate_factor(task_.schedule, state_.step, task_.warmup, steps_);
   options.adamw.step = state_.step + 1;
-  const StepResult result = train_step(model_, parameters_, records_, options, scratch_);
+  const StepResult result =
+      train_step(model_, parameters_, records_, options, scratch_, lesson ? &*lesson : nullptr);
   if (!result.applied) give_up(result);
   // Only now is the last checkpoint known to be a good one.
   if (saved_step_ == state_.step) remove_old_checkpoints(task_, events_.run);
@@ -101,14 +104,23 @@ void TrainSession::step() {
   look_for_divergence(result.loss);
 }
 
+/// What a loss with a teacher is made of.
+void TrainSession::add_parts(const StepResult& result, const std::string& prefix,
+                             nlohmann::ordered_json& line) const {
+  if (teacher_ == nullptr) return;
+  line[prefix + "cross_entropy"] = result.cross_entropy;
+  line[prefix + "divergence"] = result.divergence;
+}
+
 void TrainSession::log_step(const TrainStep& step) {
-  metrics_.write({{"step", step.step},
-                  {"loss", step.result.loss},
-                  {"lr", step.learning_rate},
-                  {"grad_norm", step.result.gradient_norm},
-                  {"tokens", step.result.tokens},
-                  {"labels", step.result.labels},
-                  {"seconds", step.seconds}});
+  nlohmann::ordered_json line{{"step", step.step}, {"loss", step.result.loss}};
+  add_parts(step.result, "", line);
+  line.update({{"lr", step.learning_rate},
+               {"grad_norm", step.result.gradient_norm},
+               {"tokens", step.result.tokens},
+               {"labels", step.result.labels},
+               {"seconds", step.seconds}});
+  metrics_.write(line);
   if (events_.stepped) events_.stepped(step);
 }
 
@@ -162,8 +174,12 @@ std::string TrainSession::diverged_hint() const {
 void TrainSession::evaluate() {
   const std::shared_ptr<void> work = begin(TrainWork::evaluation);
   const Stopwatch watch;
-  const double loss = held_out_loss();
-  metrics_.write({{"step", state_.step}, {"eval_loss", loss}, {"seconds", watch.seconds()}});
+  const StepResult found = held_out_losses();
+  const double loss = found.loss;
+  nlohmann::ordered_json line{{"step", state_.step}, {"eval_loss", loss}};
+  add_parts(found, "eval_", line);
+  line["seconds"] = watch.seconds();
+  metrics_.write(line);
   if (!std::isfinite(loss)) {
     fail(ErrorKind::data, "step {}: the held-out loss is {}; {}", state_.step, loss_in_words(loss),
          diverged_hint());
@@ -181,24 +197,35 @@ bool TrainSession::keep_best(double loss) {
   return true;
 }
 
-double TrainSession::held_out_loss() {
-  double sum = 0;
-  std::int64_t labels = 0;
+/// The losses of the held-out records, without a gradient.
+StepResult TrainSession::held_out_losses() {
+  StepResult sum;
   std::size_t records = 0;
   const auto tell = [&] {
     if (events_.evaluating) events_.evaluating(records, held_out_->records.size());
   };
   tell();
+  Scratch& scratch = scratch_.stacks.back().pass;
   for (const auto& batch : micro_batches(held_out_->records, task_.training.batch_tokens)) {
-    for (const AnswerLoss& loss : answer_loss(model_, batch, scratch_.stacks.back().pass)) {
-      sum += loss.sum;
-      labels += loss.labels;
+    for (const AnswerLoss& loss : answer_loss(model_, batch, scratch)) {
+      sum.cross_entropy += loss.sum;
+      sum.labels += loss.labels;
+    }
+    if (teacher_ != nullptr) {
+      const std::optional<Lesson> lesson =
+          teacher_->lesson(std::span(held_out_->lessons).subspan(records, batch.size()));
+      sum.divergence += teacher_divergence(model_, batch, lesson.value(), scratch);
     }
     records += batch.size();
     tell();
     if (events_.alive) events_.alive();
   }
-  return sum / static_cast<double>(labels);
+  sum.cross_entropy /= static_cast<double>(sum.labels);
+  sum.divergence /= static_cast<double>(sum.labels);
+  sum.loss = task_.distillation
+                 ? distillation_loss(*task_.distillation, sum.cross_entropy, sum.divergence)
+                 : sum.cross_entropy;
+  return sum;
 }
 
 /// Samples that can't be answered, for want of memory say, don't stop a run.

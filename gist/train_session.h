@@ -24,6 +24,8 @@ struct TrainInputs {
   const BaseModel& base;
   const TrainData& data;
   const TrainData* held_out = nullptr;  // null: nothing is evaluated
+  /// On the model's backend, where the data has lessons; null without them.
+  const LoadedTeacher* teacher = nullptr;
 };
 
 /// TrainResult says how a session ended.
@@ -53,6 +55,8 @@ class TrainSession {
 
  private:
   void step();
+  void add_parts(const StepResult& result, const std::string& prefix,
+                 nlohmann::ordered_json& line) const;
   void log_step(const TrainStep& step);
   void look_for_spike(const StepResult& result);
   void look_for_divergence(double loss);
@@ -60,7 +64,7 @@ class TrainSession {
   std::string diverged_hint() const;
   void evaluate();
   bool keep_best(double loss);
-  double held_out_loss();
+  StepResult held_out_losses();
   void answer_samples();
   void save();
   std::filesystem::path same_weights() const;
@@ -73,6 +77,7 @@ class TrainSession {
   const BaseModel& base_;
   const TrainData& data_;
   const TrainData* held_out_;
+  const LoadedTeacher* teacher_;
   const Model& model_;
   Parameters& parameters_;
   RunState state_;
@@ -82,7 +87,7 @@ class TrainSession {
   TrainingScratch scratch_;
   RecordOrder order_;
   std::vector<std::uint32_t> batch_;  // the records of the running step, by number
-  std::vector<LabelledSequence> records_;
+  std::vector<LabelledSequence> records_, lessons_;
   StepLog metrics_;
   SpikeDetector spikes_;
   DivergenceDetector divergence_;

@@ -8,9 +8,10 @@
 namespace gist {
 
 RunState first_state(const TrainTask& task, const BaseModel& base, const TrainData& data,
-                     Dtype dtype) {
+                     Dtype dtype, const TrainTeacher* teacher) {
   RunState state;
-  state.settings = decisive_settings(task, task.total_steps(data.records.size()), dtype);
+  state.settings = decisive_settings(task, task.total_steps(data.records.size()), dtype,
+                                     teacher == nullptr ? "" : teacher->fingerprint());
   state.settings["ignore-tensors"] = setting_of_names(base.ignored_tensors);
   state.data_sha256 = data.sha256;
   state.base_sha256 = fingerprint_of(base);

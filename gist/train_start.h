@@ -11,12 +11,14 @@
 #include "gist/train_data.h"
 #include "gist/train_model.h"
 #include "gist/train_task.h"
+#include "gist/train_teacher.h"
 
 namespace gist {
 
-/// The state of a run before its first step. `base` is as fit_vocabulary left it.
+/// The state of a run before its first step. `base` is as fit_vocabulary left it, `teacher` null
+/// where there is none.
 RunState first_state(const TrainTask& task, const BaseModel& base, const TrainData& data,
-                     Dtype dtype);
+                     Dtype dtype, const TrainTeacher* teacher = nullptr);
 
 /// The state of this run, where it has ended in its directory already; nothing where it hasn't.
 /// `state` is the first one, `steps` those of the whole run. Throws as check_same_run, and

@@ -12,22 +12,28 @@ std::int64_t TrainTask::total_steps(std::size_t records) const {
 }
 
 nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t total_steps,
-                                         Dtype dtype) {
+                                         Dtype dtype, const std::string& teacher) {
   const AdamwOptions& adamw = task.training.adamw;
-  return {{"condition", name_of(task.gisting.condition)},
-          {"gist-tokens", task.gisting.gist_tokens},
-          {"template", task.gisting.prompt_template.json()},
-          {"steps", total_steps},
-          {"batch-records", task.batch_records},
-          {"lr", task.learning_rate},
-          {"schedule", name_of(task.schedule)},
-          {"warmup", task.warmup},
-          {"beta2", adamw.beta2},
-          {"weight-decay", adamw.weight_decay},
-          {"clip", adamw.max_norm},
-          {"label-smoothing", task.training.label_smoothing},
-          {"seed", task.seed},
-          {"dtype", name_of(dtype)}};
+  nlohmann::ordered_json settings{{"condition", name_of(task.gisting.condition)},
+                                  {"gist-tokens", task.gisting.gist_tokens},
+                                  {"template", task.gisting.prompt_template.json()},
+                                  {"steps", total_steps},
+                                  {"batch-records", task.batch_records},
+                                  {"lr", task.learning_rate},
+                                  {"schedule", name_of(task.schedule)},
+                                  {"warmup", task.warmup},
+                                  {"beta2", adamw.beta2},
+                                  {"weight-decay", adamw.weight_decay},
+                                  {"clip", adamw.max_norm},
+                                  {"label-smoothing", task.training.label_smoothing},
+                                  {"seed", task.seed},
+                                  {"dtype", name_of(dtype)}};
+  if (task.distillation) {
+    settings["teacher"] = teacher;
+    settings["distill"] = task.distillation->weight;
+    settings["temperature"] = task.distillation->temperature;
+  }
+  return settings;
 }
 
 }  // namespace gist

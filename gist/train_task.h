@@ -3,10 +3,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string>
 
 #include <nlohmann/json.hpp>
 
 #include "core/learning_rate.h"
+#include "core/teacher.h"
 #include "core/train.h"
 #include "formats/records/field_map.h"
 #include "formats/records/record_reader.h"
@@ -30,6 +33,8 @@ struct TrainTask {
   std::int64_t warmup = 0;  // steps in which the rate rises
   std::uint64_t seed = 0;   // of the order of records and of new weights
   TrainingOptions training{.adamw = {.max_norm = 1}, .batch_tokens = 8192};
+  /// With a teacher (gist/train_teacher.h): what the loss is made of.
+  std::optional<DistillationOptions> distillation;
   std::int64_t eval_every = 500;  // steps between evaluations of held-out records
   std::int64_t samples = 0;       // held-out records that each evaluation answers
   std::int64_t save_every = 500;  // steps between checkpoints; 0: none
@@ -42,8 +47,8 @@ struct TrainTask {
 };
 
 /// Returns the settings that decide the numbers of a run. They are kept in its checkpoints, and
-/// compared when one is resumed.
+/// compared when one is resumed. `teacher` is its fingerprint, where there is one.
 nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t total_steps,
-                                         Dtype dtype);
+                                         Dtype dtype, const std::string& teacher = "");
 
 }  // namespace gist

@@ -72,7 +72,7 @@ double take_gradient(const TrainingModel& training, std::span<const LabelledSequ
   for (const LabelledSequence& each : sequences) labels += each.labels;
   TrainingScratch scratch(*training.backend);
   const LossOptions options{1 / static_cast<float>(labels), recompute, std::nullopt};
-  return add_loss_gradient(*training.model, sequences, options, scratch) / labels;
+  return add_loss_gradient(*training.model, sequences, options, scratch).loss / labels;
 }
 
 double relative_l2(std::span<const float> a, std::span<const float> b) {

@@ -132,7 +132,7 @@ class Proofs(TrainTest):
         plan = json.loads(result.out)
         self.assertEqual(list(plan), [
             "records", "left_out", "steps", "tokens", "labels", "parameters", "flops", "weight_bytes",
-            "gradient_bytes", "optimiser_bytes", "activation_bytes", "memory_bytes",
+            "gradient_bytes", "optimiser_bytes", "teacher_bytes", "activation_bytes", "memory_bytes",
             "available_bytes"])
         self.assertEqual((plan["records"], plan["left_out"], plan["steps"]), (40, 0, 30))
         parts = ("weight_bytes", "gradient_bytes", "optimiser_bytes", "activation_bytes")

@@ -1,0 +1,96 @@
+#include "gist/train_teacher.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "core/fidelity.h"
+#include "formats/files/json_text.h"
+#include "formats/files/sha256.h"
+#include "formats/model/fingerprint.h"
+#include "kernels/error.h"
+
+namespace gist {
+
+TrainTeacher::TrainTeacher(ModelFiles files, const ModelSetup& setup, const BaseModel& student,
+                           const ModelSpec& student_spec, const TrainTask& task)
+    : files_(std::move(files)),
+      setup_(setup),
+      spec_(family_of(files_, setup_)->spec()),
+      gisting_{Condition::pos, 0, task.gisting.prompt_template},
+      options_(task.distillation.value()) {
+  if (files_.settings) {
+    gisting_.gist_tokens = files_.settings->gist_tokens;
+    gisting_.prompt_template = files_.settings->prompt_template;
+  }
+  if (gisting_.gist_tokens > 0) gist_token_ = gist_token_of(files_);
+  gisting_.prompt_template.require_tokens(files_.tokenizer);
+  const bool student_gists = task.gisting.gist_tokens > 0 || !student.gist_token_is_new();
+  const std::int32_t student_token = student_gists ? student.gist_token() : -1;
+  const std::int32_t own_token = files_.tokenizer.gist_token().value_or(-1);
+  try {
+    (void)shared_vocabulary(spec_, student_spec, std::max(student_token, own_token));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    throw Error(ErrorKind::data, fmt::format("{} can't teach {} (--teacher): {}", files_.path,
+                                             student.name, error.what()));
+  }
+  for (const std::int32_t token : {student_token, own_token}) {
+    if (token >= 0) excluded_.push_back(token);
+  }
+}
+
+LabelledSequence TrainTeacher::read(const Record& record,
+                                    std::span<const std::int32_t> answer) const {
+  const FieldLookup fields = [&record](std::string_view name) { return record.string(name); };
+  const std::vector<std::int32_t> own =
+      answer_tokens(fields("output"), files_.tokenizer, std::nullopt);
+  // The student's answer may end with what ends its texts.
+  if (own.size() > answer.size() || !std::equal(own.begin(), own.end(), answer.begin())) {
+    fail(ErrorKind::data,
+         "{}:{}: the teacher {} has other tokens for the answer than the model that is trained: a "
+         "teacher must have its student's vocabulary (--teacher)",
+         record.where, record.line, files_.path);
+  }
+  LabelledSequence result;
+  result.condition = Condition::pos;
+  result.sequence =
+      join(gisting_.prompt_template.before_gist(files_.tokenizer, fields), gist_token_,
+           gisting_.gist_tokens, gisting_.prompt_template.after_gist(files_.tokenizer, fields));
+  result.sequence.ids.insert(result.sequence.ids.end(), answer.begin(), answer.end());
+  result.labels = static_cast<std::int32_t>(answer.size());
+  const std::int32_t tokens = result.sequence.tokens();
+  if (spec_.max_positions > 0 && tokens > spec_.max_positions) {
+    fail(
+        ErrorKind::data,
+        "{}:{}: the record takes {} tokens, but the teacher {} has {} positions; a limit of tokens "
+        "(--max-tokens) leaves longer records out",
+        record.where, record.line, tokens, files_.path, spec_.max_positions);
+  }
+  return result;
+}
+
+Model TrainTeacher::load(Backend& backend) const {
+  return {family_of(files_, setup_), backend, files_.checkpoint.source()};
+}
+
+std::string TrainTeacher::fingerprint() const {
+  const nlohmann::ordered_json layout{{"gist-tokens", gisting_.gist_tokens},
+                                      {"template", gisting_.prompt_template.json()}};
+  return to_hex(sha256(model_sha256(files_.checkpoint) + files_.config.dump() +
+                       files_.tokenizer.sha256() + text_of_json(layout)));
+}
+
+LoadedTeacher::LoadedTeacher(const TrainTeacher* teacher, Backend& backend) {
+  if (teacher == nullptr) return;
+  model_.emplace(teacher->load(backend));
+  scratch_.emplace(backend);
+  teacher_.emplace(Teacher{*model_, teacher->options(), teacher->excluded(), *scratch_});
+}
+
+std::optional<Lesson> LoadedTeacher::lesson(std::span<const LabelledSequence> sequences) const {
+  if (!teacher_) return std::nullopt;
+  return Lesson{*teacher_, sequences};
+}
+
+}  // namespace gist

@@ -1,0 +1,71 @@
+// The teacher of a training run: a model directory, how it reads records, and its weights.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/teacher.h"
+#include "formats/records/jsonl.h"
+#include "formats/sequences/gisting.h"
+#include "gist/loaded_model.h"
+#include "gist/train_model.h"
+#include "gist/train_task.h"
+
+namespace gist {
+
+/// A teacher sees the whole prompt: it reads records under the condition pos, in the layout and with
+/// the gist tokens of its own gist.json, or without one in the student's layout and with none.
+class TrainTeacher {
+ public:
+  /// `files` are the teacher's, opened; `student` is what is trained, its vocabulary fitted, with
+  /// these shapes. Throws Error(data) where their vocabularies differ by more than the gist token.
+  TrainTeacher(ModelFiles files, const ModelSetup& setup, const BaseModel& student,
+               const ModelSpec& student_spec, const TrainTask& task);
+
+  /// The record with the student's answer. Throws Error(data), naming the line, where the teacher's
+  /// tokenizer has other tokens for the answer, or the record takes more positions than it has.
+  LabelledSequence read(const Record& record, std::span<const std::int32_t> answer) const;
+
+  /// Its weights, on the student's backend.
+  Model load(Backend& backend) const;
+  const DistillationOptions& options() const { return options_; }
+  /// The gist tokens of both models.
+  const std::vector<std::int32_t>& excluded() const { return excluded_; }
+
+  const std::string& name() const { return files_.path; }
+  /// Names weights, tokenizer and layout, for comparison.
+  std::string fingerprint() const;
+
+ private:
+  ModelFiles files_;
+  ModelSetup setup_;
+  ModelSpec spec_;
+  Gisting gisting_;
+  std::int32_t gist_token_ = -1;
+  DistillationOptions options_;
+  std::vector<std::int32_t> excluded_;
+};
+
+/// A teacher's weights on a backend, and the memory of its passes; or nothing, without a teacher.
+/// It stays where it is, as what it gives refers to it.
+class LoadedTeacher {
+ public:
+  /// `teacher` may be null, and must outlive it.
+  LoadedTeacher(const TrainTeacher* teacher, Backend& backend);
+  LoadedTeacher(const LoadedTeacher&) = delete;
+  LoadedTeacher& operator=(const LoadedTeacher&) = delete;
+
+  /// What it makes of these sequences, which must outlive the lesson; nothing without a teacher.
+  std::optional<Lesson> lesson(std::span<const LabelledSequence> sequences) const;
+
+ private:
+  std::optional<Model> model_;
+  std::optional<Scratch> scratch_;
+  std::optional<Teacher> teacher_;
+};
+
+}  // namespace gist

@@ -17,14 +17,17 @@
 #include "kernels/ops/adamw.h"
 #include "kernels/ops/add.h"
 #include "kernels/ops/attention.h"
+#include "kernels/ops/choose_experts.h"
 #include "kernels/ops/columns.h"
 #include "kernels/ops/cross_entropy.h"
 #include "kernels/ops/divergence.h"
 #include "kernels/ops/dropout.h"
 #include "kernels/ops/embedding.h"
+#include "kernels/ops/expert_gemm.h"
 #include "kernels/ops/gated_activation.h"
 #include "kernels/ops/gemm.h"
 #include "kernels/ops/layer_norm.h"
+#include "kernels/ops/mix_rows.h"
 #include "kernels/ops/norm.h"
 #include "kernels/ops/rms_norm.h"
 #include "kernels/ops/rotate.h"
@@ -41,12 +44,14 @@ using OneOf = std::variant<const Ops*...>;
 /// A call of any operation, where its caller keeps it.
 using Operation =
     OneOf<ops::Activation, ops::ActivationBackward, ops::Adamw, ops::Add, ops::Attention,
-          ops::AttentionBackward, ops::Columns, ops::ColumnsBackward, ops::DistillationGradient,
-          ops::Dropout, ops::Embedding, ops::EmbeddingBackward, ops::GatedActivation,
-          ops::GatedActivationBackward, ops::GatherRows, ops::Gemm, ops::GemmInputGradient,
-          ops::GemmWeightGradient, ops::LayerNorm, ops::LayerNormBackward, ops::LinearCrossEntropy,
-          ops::LinearCrossEntropyGradient, ops::LinearDivergence, ops::Norm, ops::RmsNorm,
-          ops::RmsNormBackward, ops::Rotate, ops::Rotation, ops::Sample, ops::ScaleAndCap,
-          ops::ScatterRows, ops::Zero>;
+          ops::AttentionBackward, ops::ChooseExperts, ops::ChooseExpertsBackward, ops::Columns,
+          ops::ColumnsBackward, ops::DistillationGradient, ops::Dropout, ops::Embedding,
+          ops::EmbeddingBackward, ops::ExpertGemm, ops::ExpertGemmInputGradient,
+          ops::ExpertGemmWeightGradient, ops::GatedActivation, ops::GatedActivationBackward,
+          ops::GatherRows, ops::Gemm, ops::GemmInputGradient, ops::GemmWeightGradient,
+          ops::LayerNorm, ops::LayerNormBackward, ops::LinearCrossEntropy,
+          ops::LinearCrossEntropyGradient, ops::LinearDivergence, ops::MixRows,
+          ops::MixRowsBackward, ops::Norm, ops::RmsNorm, ops::RmsNormBackward, ops::Rotate,
+          ops::Rotation, ops::Sample, ops::ScaleAndCap, ops::ScatterRows, ops::Zero>;
 
 }  // namespace gist

@@ -29,6 +29,22 @@ Tensor add(Pass& pass, const Tensor& a, const Tensor& b);
 /// activation(gate) * up.
 Tensor gated_activation(Pass& pass, Activation activation, const Tensor& gate, const Tensor& up);
 
+/// A mixture of experts: which of them each row x[n, d] goes to, and how much they count.
+struct Routing {
+  ExpertRouting choice;  // of k experts a row
+  Tensor weights;        // [n, k]
+};
+/// The k experts of each row whose logits[n, experts] are the largest, by softmax(logits), which
+/// `normalised` divides by the sum of those chosen.
+Routing top_k_routing(Pass& pass, const Tensor& logits, int k, bool normalised);
+/// A copy of each row for each of its experts, grouped by expert: [n k, d].
+Tensor rows_by_expert(Pass& pass, const Tensor& x, const Routing& routing);
+/// x[n k, d] w[e][m, d]^T for the rows of each expert e: [n k, m]. A weight an expert, of one shape.
+Tensor expert_linear(Pass& pass, const Tensor& x, const Routing& routing,
+                     std::span<const std::int32_t> weights);
+/// Every row's k in x[n k, d], each times its expert's weight, added up: [n, d].
+Tensor mixed_rows(Pass& pass, const Tensor& x, const Routing& routing);
+
 /// activation(x).
 Tensor activation(Pass& pass, Activation activation, const Tensor& x);
 /// In a training pass, x with a share of its values zeroed and the others scaled up; else x.

@@ -40,6 +40,9 @@ void compute(const ops::Add& op, Context& context);
 void compute(const ops::Attention& op, Context& context);
 /// Context::dtype is that of the factors of products.
 void compute(const ops::AttentionBackward& op, Context& context);
+/// 4 n experts bytes; each expert reads the choices of all rows.
+void compute(const ops::ChooseExperts& op, Context& context);
+void compute(const ops::ChooseExpertsBackward& op, Context& context);
 /// 8 bytes an element of the blocks.
 void compute(const ops::Columns& op, Context& context);
 /// 12 bytes an element of the blocks, besides 4 m w that are zeroed first.
@@ -52,6 +55,10 @@ void compute(const ops::Dropout& op, Context& context);
 void compute(const ops::Embedding& op, Context& context);
 /// 4 m d bytes read, 8 bytes an element of the table that is touched.
 void compute(const ops::EmbeddingBackward& op, Context& context);
+/// 2 m n k FLOPs, like both that follow, or the bytes of the weights of experts that have rows.
+void compute(const ops::ExpertGemm& op, Context& context);
+void compute(const ops::ExpertGemmInputGradient& op, Context& context);
+void compute(const ops::ExpertGemmWeightGradient& op, Context& context);
 /// 12 bytes an element.
 void compute(const ops::GatedActivation& op, Context& context);
 /// 20 bytes an element.
@@ -73,6 +80,10 @@ void compute(const ops::LinearCrossEntropy& op, Context& context);
 void compute(const ops::LinearCrossEntropyGradient& op, Context& context);
 /// 2 m d vocabulary FLOPs for each of the two models.
 void compute(const ops::LinearDivergence& op, Context& context);
+/// 4 (k + 1) n d bytes.
+void compute(const ops::MixRows& op, Context& context);
+/// 12 k n d bytes.
+void compute(const ops::MixRowsBackward& op, Context& context);
 /// 4 bytes an element.
 void compute(const ops::Norm& op, Context& context);
 /// 8 m d bytes.

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <span>
+#include <string_view>
 
 #include "core/ops/ops.h"
 #include "plugins/host/running_callback.h"
@@ -354,8 +355,83 @@ gist_tensor fail_op(gist_pass* running, const char* message) {
   });
 }
 
-const void* extension(const char*) {
-  return nullptr;
+/// The routing of a handle, which has been given for one.
+const Routing& routing_of(const gist_pass& running, gist_tensor handle) {
+  const auto found = running.routings.find(handle);
+  if (found == running.routings.end()) {
+    fail(ErrorKind::unavailable, "the routing is a tensor {} that top_k_routing didn't return",
+         to_string(running.tensor(handle).shape));
+  }
+  return found->second;
+}
+
+gist_tensor top_k_routing_op(gist_pass* running, gist_tensor logits, std::int32_t k,
+                             std::uint32_t normalised) {
+  std::optional<Routing> routing;
+  const gist_tensor handle = guarded(running, "top_k_routing", {logits}, [&] {
+    const Tensor& each = running->tensor(logits);
+    if (k < 1 || k > each.shape[1]) {
+      fail(ErrorKind::unavailable, "{} experts a row, expected 1 to {}", k, each.shape[1]);
+    }
+    routing = top_k_routing(*running->pass, each, k, normalised != 0);
+    return routing->weights;
+  });
+  if (handle != 0) running->routings[handle] = *routing;
+  return handle;
+}
+
+void expect_rows(const Tensor& x, std::int64_t rows, const char* what) {
+  if (x.shape[0] == rows) return;
+  fail(ErrorKind::unavailable, "{} rows, expected {}, {}", x.shape[0], rows, what);
+}
+
+gist_tensor rows_by_expert_op(gist_pass* running, gist_tensor x, gist_tensor routing) {
+  return guarded(running, "rows_by_expert", {x, routing}, [&] {
+    const Routing& by = routing_of(*running, routing);
+    expect_rows(running->tensor(x), by.weights.shape[0], "those that were routed");
+    return rows_by_expert(*running->pass, running->tensor(x), by);
+  });
+}
+
+gist_tensor expert_linear_op(gist_pass* running, gist_tensor x, gist_tensor routing,
+                             const std::int32_t* weights, std::uint32_t n_weights) {
+  return guarded(running, "expert_linear", {x, routing}, [&] {
+    const Routing& by = routing_of(*running, routing);
+    expect_rows(running->tensor(x), by.weights.shape.elements(), "those of rows_by_expert");
+    if (weights == nullptr || n_weights != by.choice.ends.shape[0]) {
+      fail(ErrorKind::unavailable, "{} weights for {} experts", n_weights, by.choice.ends.shape[0]);
+    }
+    const std::span<const std::int32_t> indices(weights, n_weights);
+    const WeightSpec& first = weight_spec(*running, indices[0], WeightUse::matrix, "matrix");
+    expect_width("x", running->tensor(x), first.shape[1], first);
+    for (const std::int32_t index : indices) {
+      const WeightSpec& own = weight_spec(*running, index, WeightUse::matrix, "matrix");
+      if (own.shape == first.shape) continue;
+      fail(ErrorKind::unavailable, "weights \"{}\" {} and \"{}\" {} of experts differ", first.name,
+           to_string(first.shape), own.name, to_string(own.shape));
+    }
+    return expert_linear(*running->pass, running->tensor(x), by, indices);
+  });
+}
+
+gist_tensor mixed_rows_op(gist_pass* running, gist_tensor x, gist_tensor routing) {
+  return guarded(running, "mixed_rows", {x, routing}, [&] {
+    const Routing& by = routing_of(*running, routing);
+    expect_rows(running->tensor(x), by.weights.shape.elements(), "those of rows_by_expert");
+    return mixed_rows(*running->pass, running->tensor(x), by);
+  });
+}
+
+const void* extension(const char* name) {
+  static constexpr gist_moe moe = {
+      .size = sizeof(gist_moe),
+      .reserved = 0,
+      .top_k_routing = top_k_routing_op,
+      .rows_by_expert = rows_by_expert_op,
+      .expert_linear = expert_linear_op,
+      .mixed_rows = mixed_rows_op,
+  };
+  return name != nullptr && std::string_view(name) == GIST_MOE_1 ? &moe : nullptr;
 }
 
 }  // namespace
@@ -393,6 +469,7 @@ void gist_pass::begin(gist::Pass& running, bool layer) {
   attended_cross = false;
   callback = (callback + 1) % callbacks;
   tensors.clear();
+  routings.clear();
 }
 
 gist_tensor gist_pass::add(const gist::Tensor& tensor) {

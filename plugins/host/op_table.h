@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/ops/ops.h"
 #include "core/pass.h"
 #include "kernels/error.h"
 #include "plugins/sdk/gist/plugin.h"
@@ -24,7 +26,8 @@ struct gist_pass {
   bool attended_cross = false;
   std::uint32_t callback = 0;
   std::vector<gist::Tensor> tensors;
-  std::optional<Failure> failure;  // the first
+  std::map<gist_tensor, gist::Routing> routings;  // by the handles of their weights
+  std::optional<Failure> failure;                 // the first
 
   static constexpr std::uint32_t index_bits = 20;
   static constexpr std::uint32_t most_tensors = (1U << index_bits) - 1;

@@ -23,6 +23,8 @@ SHAPE = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_atte
              bos_token_id=1, eos_token_id=EOS, pad_token_id=0, tie_word_embeddings=False)
 FAMILIES = {
     "mistral": ("MistralForCausalLM", transformers.MistralConfig, dict(sliding_window=7, head_dim=12)),
+    "mixtral": ("MixtralForCausalLM", transformers.MixtralConfig,
+                dict(head_dim=12, num_local_experts=4, num_experts_per_tok=2, intermediate_size=20)),
     "qwen2": ("Qwen2ForCausalLM", transformers.Qwen2Config,
               dict(use_sliding_window=True, sliding_window=9, max_window_layers=1, tie_word_embeddings=True)),
     "qwen3": ("Qwen3ForCausalLM", transformers.Qwen3Config, dict(head_dim=12, rope_theta=1e6)),

@@ -40,6 +40,25 @@ TEST(Meta, CountsProductsExactly) {
   EXPECT_EQ(cost.dense_flops, cost.flops);
 }
 
+TEST(Meta, CountsTheExpertsThatRowsGoToAndNoOthers) {
+  const auto meta = make_meta_backend();
+  DeviceArrays arrays(*meta);
+  const auto w = meta->pack({nullptr, Dtype::f32, {7, 5}});
+  const std::vector<const Matrix*> experts(8, w.get());
+  const auto run = [&](std::int64_t rows) {
+    meta->reset_costs();
+    meta->run(ops::ExpertGemm{.x = arrays.empty({rows, 5}),
+                              .ends = arrays.empty(Dtype::i32, {8}),
+                              .w = experts,
+                              .y = arrays.empty({rows, 7})});
+    return meta->costs().at("expert_gemm");
+  };
+  EXPECT_EQ(run(2).flops, 2 * 2 * 7 * 5);  // a token's two experts
+  EXPECT_EQ(run(2).bytes_read, 4 * (2 * 5 + 8 + 2 * 7 * 5));
+  EXPECT_EQ(run(100).flops, 2 * 100 * 7 * 5);
+  EXPECT_EQ(run(100).bytes_read, 4 * (100 * 5 + 8 + 8 * 7 * 5));
+}
+
 TEST(Meta, CountsAttentionByVisiblePairsAndByListedOnes) {
   const auto meta = make_meta_backend();
   DeviceArrays arrays(*meta);

@@ -66,8 +66,8 @@ TEST_P(CheckedPlugin, Passes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, CheckedPlugin,
-                         testing::Values(GIST_GEMMA, GIST_GPT2, GIST_MISTRAL, GIST_OLMO2, GIST_PHI3,
-                                         GIST_QWEN2, GIST_QWEN3),
+                         testing::Values(GIST_GEMMA, GIST_GPT2, GIST_MISTRAL, GIST_MIXTRAL,
+                                         GIST_OLMO2, GIST_PHI3, GIST_QWEN2, GIST_QWEN3),
                          [](const testing::TestParamInfo<const char*>& suite) {
                            return std::filesystem::path(suite.param).stem().string();
                          });
@@ -186,6 +186,13 @@ TEST(CheckedCheckpoint, AgreesWithTransformers) {
   EXPECT_EQ(failure_of_check(GIST_T5, "golden",
                              {.checkpoint = fixtures / "models/wordtasks-t5-gist",
                               .golden = fixtures / "golden/wordtasks-t5-gist/layers.safetensors"}),
+            "");
+}
+
+TEST(CheckedCheckpoint, OfExpertsEqualsItsGolden) {
+  EXPECT_EQ(failure_of_check(GIST_MIXTRAL, "golden",
+                             {.checkpoint = fixtures / "models/tiny-mixtral",
+                              .golden = fixtures / "golden/tiny-mixtral/layers.safetensors"}),
             "");
 }
 

@@ -220,6 +220,30 @@ typedef struct gist_ops {
   const void* (*extension)(const char* name);
 } gist_ops;
 
+/* ---- mixtures of experts ---- */
+
+/* The extension "gist.moe.1": each row of x [n, d] goes to k of several experts, and is computed by
+ * these alone. The copies of the rows, [n k, width], stand grouped by expert; operations that work
+ * row by row take them like other tensors. A routing is the tensor [n, k] that top_k_routing
+ * returned: how much a row's experts count. */
+#define GIST_MOE_1 "gist.moe.1"
+
+typedef struct gist_moe {
+  uint32_t size;
+  uint32_t reserved;
+  /* The k experts of each row whose logits[n, experts] are the largest. They count by their
+   * softmax over all experts, which `normalised` (0 or 1) divides by the sum of those chosen. */
+  gist_tensor (*top_k_routing)(gist_pass* pass, gist_tensor logits, int32_t k, uint32_t normalised);
+  /* copies of x's rows for their experts: [n k, d] */
+  gist_tensor (*rows_by_expert)(gist_pass* pass, gist_tensor x, gist_tensor routing);
+  /* x[n k, d] w[m, d]^T with the weight of each row's expert: [n k, m]. The weights are as many
+   * matrices of one shape as there are experts; the array is read before the call returns. */
+  gist_tensor (*expert_linear)(gist_pass* pass, gist_tensor x, gist_tensor routing,
+                               const int32_t* weights, uint32_t n_weights);
+  /* the sum of each row's k copies in x[n k, d], times what their experts count: [n, d] */
+  gist_tensor (*mixed_rows)(gist_pass* pass, gist_tensor x, gist_tensor routing);
+} gist_moe;
+
 /* ---- family and plugin ---- */
 
 /* Callbacks are pure: called again with the same arguments they give the same tensors, for the host

@@ -252,6 +252,11 @@ struct Weight {
   std::int32_t index = GIST_NONE;
 };
 
+/// A matrix of each expert, all of one shape.
+struct ExpertMatrices {
+  std::vector<std::int32_t> indices;  // [experts]
+};
+
 /// A declared stack.
 struct Stack {
   std::int32_t index = GIST_NONE;
@@ -333,6 +338,20 @@ class Declaration {
   }
   Weight matrix(Stack stack, std::string name, std::int64_t n, std::int64_t k, Init init) {
     return add(stack, std::move(name), GIST_USE_MATRIX, {n, k}, init);
+  }
+  /// "{expert}" in the name is the expert's number. A layer's alone: it is for expert_linear.
+  ExpertMatrices expert_matrices(Stack stack, const std::string& name, std::int32_t experts,
+                                 std::int64_t n, std::int64_t k, Init init) {
+    constexpr const char* mark = "{expert}";
+    const std::size_t at = name.find(mark);
+    if (at == std::string::npos) throw Rejected("expert_matrices: no {expert} in " + name);
+    ExpertMatrices matrices;
+    for (std::int32_t expert = 0; expert < experts; ++expert) {
+      std::string own = name;
+      own.replace(at, std::char_traits<char>::length(mark), std::to_string(expert));
+      matrices.indices.push_back(matrix(stack, std::move(own), n, k, init).index);
+    }
+    return matrices;
   }
   Weight vector(Stack stack, std::string name, std::int64_t n, Init init) {
     return add(stack, std::move(name), GIST_USE_VECTOR, {n}, init);
@@ -531,6 +550,45 @@ inline Tensor attention(Tensor q, Tensor k, Tensor v, const Attention& attention
     spec.rope_scale = attention.rope->scale;
   }
   return {q.ops, q.pass, q.ops->attention(q.pass, q.handle, k.handle, v.handle, &spec)};
+}
+
+/// Mixtures of experts: the host's gist.moe.1, which a family that needs it asks for as it is
+/// configured.
+inline void require_experts(const Config& config) {
+  if (config.extension(GIST_MOE_1) != nullptr) return;
+  throw Rejected("this gist computes no mixtures of experts (" GIST_MOE_1 "): it is too old");
+}
+inline const gist_moe& moe_of(const gist_ops& ops) {
+  const auto* moe = static_cast<const gist_moe*>(ops.extension(GIST_MOE_1));
+  if (moe == nullptr) throw Rejected("the host has no " GIST_MOE_1);
+  return *moe;
+}
+
+/// Which k experts each of n rows goes to, and how much they count: [n, k].
+struct Routing {
+  Tensor weights;
+};
+/// The k experts of each row with the largest logits [n, experts]. They count by their softmax over
+/// all experts, which `normalised` divides by the sum of those chosen.
+inline Routing top_k_routing(Tensor logits, std::int32_t k, bool normalised) {
+  const gist_moe& moe = moe_of(*logits.ops);
+  return {{logits.ops, logits.pass,
+           moe.top_k_routing(logits.pass, logits.handle, k, normalised ? 1 : 0)}};
+}
+/// Copies of x's rows for each of their experts, grouped by expert: [n k, d].
+inline Tensor rows_by_expert(Tensor x, Routing routing) {
+  return {x.ops, x.pass, moe_of(*x.ops).rows_by_expert(x.pass, x.handle, routing.weights.handle)};
+}
+/// x[n k, d] w[m, d]^T, each row with its expert's weight: [n k, m].
+inline Tensor expert_linear(Tensor x, Routing routing, const ExpertMatrices& weights) {
+  return {
+      x.ops, x.pass,
+      moe_of(*x.ops).expert_linear(x.pass, x.handle, routing.weights.handle, weights.indices.data(),
+                                   static_cast<std::uint32_t>(weights.indices.size()))};
+}
+/// The sum of each row's copies in x[n k, d], times what their experts count: [n, d].
+inline Tensor mixed_rows(Tensor x, Routing routing) {
+  return {x.ops, x.pass, moe_of(*x.ops).mixed_rows(x.pass, x.handle, routing.weights.handle)};
 }
 
 /// The border: a family's members as C callbacks that let no exception out.

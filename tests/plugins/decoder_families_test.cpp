@@ -103,6 +103,28 @@ TEST(Mistral, HasTheWindowThatItsConfigurationNames) {
               HasSubstr("model_type: expected \"mistral\", found \"llama\""));
 }
 
+TEST(Mixtral, HasAMatrixOfEachExpert) {
+  const ModelSpec spec = configured(GIST_MIXTRAL, {{"num_local_experts", 5}});
+  EXPECT_TRUE(declares(spec, "block_sparse_moe.gate.weight", {5, 64}));
+  for (const int expert : {0, 4}) {
+    const std::string name = fmt::format("block_sparse_moe.experts.{}.", expert);
+    EXPECT_TRUE(declares(spec, name + "w1.weight", {172, 64}));
+    EXPECT_TRUE(declares(spec, name + "w2.weight", {64, 172}));
+    EXPECT_TRUE(declares(spec, name + "w3.weight", {172, 64}));
+  }
+  EXPECT_FALSE(declares(spec, "block_sparse_moe.experts.5.w1.weight", {172, 64}));
+  EXPECT_THAT(rejection(GIST_MIXTRAL, {{"num_local_experts", 2}, {"num_experts_per_tok", 3}}),
+              HasSubstr("num_experts_per_tok: expected at most num_local_experts (2), found 3"));
+  EXPECT_THAT(rejection(GIST_MIXTRAL, {{"router_jitter_noise", 0.1}}),
+              HasSubstr("router_jitter_noise: expected 0"));
+}
+
+TEST(Mixtral, SaysThatTheRouterHasNoLossOfItsOwn) {
+  EXPECT_TRUE(configured(GIST_MIXTRAL, {{"router_aux_loss_coef", 0.02}}).warnings.empty());
+  EXPECT_THAT(configured(GIST_MIXTRAL, {{"output_router_logits", true}}).warnings,
+              testing::ElementsAre(HasSubstr("output_router_logits: training adds no loss")));
+}
+
 TEST(Qwen2, HasBiasesOfQueriesKeysAndValuesAlone) {
   const ModelSpec spec = configured(GIST_QWEN2, json::object());
   EXPECT_TRUE(declares(spec, "self_attn.q_proj.bias", {64}));

@@ -79,6 +79,21 @@ TEST(FamilyOps, RefuseWhatDoesNotFit) {
               HasSubstr("position_embedding: table \"embedding\" [32, 8]: expected absolute"));
 }
 
+TEST(FamilyOps, RefuseExpertsThatDontFit) {
+  EXPECT_THAT(failure("too many experts"),
+              HasSubstr("top_k_routing of [2, 4]: 5 experts a row, expected 1 to 4"));
+  EXPECT_THAT(failure("no experts"), HasSubstr("0 experts a row, expected 1 to 4"));
+  EXPECT_THAT(failure("experts of no routing"),
+              HasSubstr("the routing is a tensor [2, 4] that top_k_routing didn't return"));
+  EXPECT_THAT(failure("experts of rows in no groups"),
+              HasSubstr("mixed_rows of [2, 8], [2, 2]: 2 rows, expected 4"));
+  EXPECT_THAT(failure("grouped rows in groups"),
+              HasSubstr("rows_by_expert of [4, 8], [2, 2]: 4 rows, expected 2"));
+  EXPECT_THAT(failure("too few weights of experts"), HasSubstr("2 weights for 4 experts"));
+  EXPECT_THAT(failure("other weights of experts"),
+              HasSubstr("weights \"{layer}.q\" [8, 8] and \"{layer}.k\" [4, 8] of experts differ"));
+}
+
 TEST(FamilyOps, DemandAttentionOnceInEachLayer) {
   EXPECT_THAT(failure("attention twice"), HasSubstr("called twice in a layer"));
   EXPECT_THAT(failure("no attention"), HasSubstr("it never called attention"));

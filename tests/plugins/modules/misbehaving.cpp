@@ -84,6 +84,21 @@ class Misbehaving {
     if (is("bad factor")) return std::numeric_limits<float>::quiet_NaN() * hidden;
     if (is("columns beyond the last")) return columns(hidden, 5, 4);
     if (is("columns that overlap")) return columns(hidden, 0, 4, 2, 3);
+    if (is("too many experts")) return top_k_routing(k, 5, true).weights;
+    if (is("no experts")) return top_k_routing(k, 0, true).weights;
+    if (is("experts of no routing")) return mixed_rows(hidden, {k});
+    const Routing two_of_four = top_k_routing(k, 2, true);
+    if (is("experts of rows in no groups")) return mixed_rows(hidden, two_of_four);
+    if (is("grouped rows in groups")) {
+      return rows_by_expert(rows_by_expert(hidden, two_of_four), two_of_four);
+    }
+    const Tensor grouped = rows_by_expert(hidden, two_of_four);
+    if (is("too few weights of experts")) {
+      return expert_linear(grouped, two_of_four, {{q_.index, q_.index}});
+    }
+    if (is("other weights of experts")) {
+      return expert_linear(grouped, two_of_four, {{q_.index, k_.index, v_.index, q_.index}});
+    }
     const std::vector<float> inv_freq(is("odd rope") ? 9 : 2, 0.5F);
     const Rope rope{.inv_freq = inv_freq};
     if (is("no scale")) return attention(x, k, k, {.scale = 0});

@@ -27,7 +27,10 @@ nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t tot
                                   {"clip", adamw.max_norm},
                                   {"label-smoothing", task.training.label_smoothing},
                                   {"seed", task.seed},
-                                  {"dtype", name_of(dtype)}};
+                                  {"dtype", name_of(dtype)},
+                                  {"teacher", nullptr},
+                                  {"distill", nullptr},
+                                  {"temperature", nullptr}};
   if (task.distillation) {
     settings["teacher"] = teacher;
     settings["distill"] = task.distillation->weight;

@@ -13,13 +13,19 @@ from training import TrainTest
 @for_each_family
 class Taught(TrainTest):
     def test_metrics_have_both_parts_of_the_loss_which_falls(self):
-        self.trained(teacher="self", steps=12, batch_records=40)  # the same records at every step
+        self.trained(teacher="self", steps=12, batch_records=40, lr=1e-4)  # of the same records
         lines = self.metrics()
         for line in lines:
             self.assertEqual(list(line), ["step", "loss", "cross_entropy", "divergence", "lr", "grad_norm",
                                           "tokens", "labels"])
             mean = (line["cross_entropy"] + line["divergence"]) / 2
             self.assertAlmostEqual(line["loss"], mean, delta=1e-6 * mean)
+        self.assertLess(lines[-1]["loss"], lines[0]["loss"])
+
+    def test_a_teacher_alone_brings_its_student_nearer(self):
+        self.trained(teacher="self", distill=1, steps=12, batch_records=40, lr=1e-4)
+        lines = self.metrics()
+        self.assertEqual([line["loss"] for line in lines], [line["divergence"] for line in lines])
         self.assertLess(lines[-1]["divergence"], 0.9 * lines[0]["divergence"])
 
     def test_weight_and_temperature_make_the_loss(self):

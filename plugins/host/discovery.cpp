@@ -108,14 +108,15 @@ std::vector<PluginEntry> without_manifest(const fs::path& directory,
 
 std::vector<PluginDirectory> plugin_directories(const PluginSearch& search) {
   std::vector<PluginDirectory> directories;
-  for (const std::string& list : search.first) add_list(directories, list, "--plugin-path");
+  for (const std::string& list : search.first) add_list(directories, list, first_origin);
   if (!search.variable.empty()) add_list(directories, search.variable, "GIST_PLUGIN_PATH");
   if (!search.user_data.empty()) add(directories, search.user_data / "gist/plugins", "user");
   add_installed(directories);
   return directories;
 }
 
-std::vector<PluginEntry> find_plugins(const std::vector<PluginDirectory>& directories) {
+std::vector<PluginEntry> find_plugins(const std::vector<PluginDirectory>& directories,
+                                      const std::map<fs::path, std::string>& unusable) {
   std::vector<PluginEntry> entries;
   std::map<std::string, fs::path> served;  // by a family's id
   for (const PluginDirectory& directory : directories) {
@@ -123,6 +124,8 @@ std::vector<PluginEntry> find_plugins(const std::vector<PluginDirectory>& direct
     std::vector<PluginEntry> here;
     for (const fs::path& manifest : manifests_in(directory.path)) {
       PluginEntry entry = entry_of(manifest);
+      const auto reason = unusable.find(entry.library);
+      if (reason != unusable.end() && entry.refused.empty()) entry.refused = reason->second;
       for (const std::string& family : entry.families) {
         const auto earlier = served.find(family);
         if (!entry.refused.empty() || earlier == served.end()) continue;
@@ -137,8 +140,9 @@ std::vector<PluginEntry> find_plugins(const std::vector<PluginDirectory>& direct
       here.push_back(std::move(entry));
     }
     std::vector<PluginEntry> bare = without_manifest(directory.path, here);
+    std::move(bare.begin(), bare.end(), std::back_inserter(here));
+    for (PluginEntry& entry : here) entry.origin = directory.origin;
     std::move(here.begin(), here.end(), std::back_inserter(entries));
-    std::move(bare.begin(), bare.end(), std::back_inserter(entries));
   }
   return entries;
 }

@@ -1,8 +1,13 @@
 // This file goes from a configuration to the one family that serves it.
 #include <algorithm>
 #include <cctype>
+#include <exception>
+#include <map>
+#include <optional>
 #include <set>
+#include <utility>
 
+#include "formats/files/text.h"
 #include "kernels/error.h"
 #include "plugins/host/loader.h"
 #include "plugins/host/plugin_family.h"
@@ -136,9 +141,27 @@ std::vector<Candidate> candidates_of(const std::vector<PluginEntry>& entries,
   return candidates;
 }
 
-/// Says which plugins further on in the search would have served the architecture, if any would.
+/// Says which plugins would have come before the chosen one, but can't be used, and why; and which
+/// ones further on in the search would have served the architecture.
 std::vector<std::string> passed_over(const std::vector<PluginEntry>& entries,
-                                     const Candidate& chosen) {
+                                     const std::vector<std::string>& architectures,
+                                     const std::string& family, const Candidate& chosen) {
+  std::vector<std::string> warnings;
+  std::set<const PluginEntry*> told;
+  for (const std::string& architecture : architectures) {
+    const bool last = architecture == chosen.architecture;
+    for (const PluginEntry& entry : entries) {
+      if (last && &entry == chosen.entry) break;
+      if (entry.refused.empty() || entry.shadowed || !contains(entry.architectures, architecture) ||
+          (!family.empty() && !contains(entry.families, family)) || !told.insert(&entry).second) {
+        continue;
+      }
+      warnings.push_back(fmt::format("{} serves {}, as {} can't be used: {}",
+                                     chosen.entry->library.string(), chosen.architecture,
+                                     entry.library.string(), printable(entry.refused)));
+    }
+    if (last) break;
+  }
   std::vector<std::string> others;
   for (const PluginEntry& entry : entries) {
     if (&entry > chosen.entry && (entry.refused.empty() || entry.shadowed) &&
@@ -146,9 +169,12 @@ std::vector<std::string> passed_over(const std::vector<PluginEntry>& entries,
       others.push_back(entry.library.string());
     }
   }
-  if (others.empty()) return {};
-  return {fmt::format("{} serves {}, as it comes before {} in the search for plugins",
-                      chosen.entry->library.string(), chosen.architecture, joined(others))};
+  if (!others.empty()) {
+    warnings.push_back(fmt::format("{} serves {}, as it comes before {} in the search for plugins",
+                                   chosen.entry->library.string(), chosen.architecture,
+                                   joined(others)));
+  }
+  return warnings;
 }
 
 const LoadedPlugin::Family& family_for(const LoadedPlugin& plugin, const std::string& architecture,
@@ -170,24 +196,57 @@ const LoadedPlugin::Family& family_for(const LoadedPlugin& plugin, const std::st
        architecture, serving[0]->id, serving[1]->id, plugin.library.string());
 }
 
+/// Libraries that can't be loaded, or aren't what their manifests say.
+struct Unloadable {
+  std::map<std::filesystem::path, std::string> reasons;
+  std::exception_ptr first;  // the error of the first one
+};
+
+/// Loads a plugin's library. Nothing where that fails and the caller didn't ask for this plugin:
+/// `unloadable` has it then.
+std::optional<LoadedPlugin> loaded(const PluginEntry& entry, const std::string& family,
+                                   Unloadable& unloadable) {
+  try {
+    LoadedPlugin plugin = load_plugin(entry.library);
+    check_against_manifest(plugin, entry.families, entry.architectures);
+    return plugin;
+  } catch (const Error& error) {
+    if (!family.empty() || entry.origin == first_origin) throw;
+    if (!unloadable.first) unloadable.first = std::current_exception();
+    const std::string message = error.what(), prefix = entry.library.string() + ": ";
+    unloadable.reasons[entry.library] =
+        message.starts_with(prefix) ? message.substr(prefix.size()) : message;
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Family> load_family(const std::vector<PluginDirectory>& directories,
                                     const nlohmann::json& config, const std::string& where,
                                     const std::string& family) {
-  const std::vector<PluginEntry> entries = find_plugins(directories);
+  std::vector<PluginEntry> entries = find_plugins(directories);
   const std::vector<std::string> architectures = architectures_of(config, where, entries);
+  Unloadable unloadable;
   std::string declined;
-  for (const Candidate& candidate : candidates_of(entries, architectures, family, where)) {
-    const LoadedPlugin plugin = load_plugin(candidate.entry->library);
-    check_against_manifest(plugin, candidate.entry->families, candidate.entry->architectures);
-    std::string reason;
-    std::unique_ptr<Family> found =
-        configure_family(plugin, family_for(plugin, candidate.architecture, family, where), config,
-                         candidate.architecture, where, &reason, passed_over(entries, candidate));
-    if (found != nullptr) return found;
-    declined += fmt::format("; {} declines: {}", candidate.entry->library.string(), reason);
+  // Without a library that can't be loaded, others come first, and those that it shadowed count.
+  for (bool again = true; std::exchange(again, false);) {
+    declined.clear();
+    for (const Candidate& candidate : candidates_of(entries, architectures, family, where)) {
+      const std::optional<LoadedPlugin> plugin = loaded(*candidate.entry, family, unloadable);
+      again = !plugin;
+      if (again) break;
+      std::string reason;
+      std::unique_ptr<Family> found =
+          configure_family(*plugin, family_for(*plugin, candidate.architecture, family, where),
+                           config, candidate.architecture, where, &reason,
+                           passed_over(entries, architectures, family, candidate));
+      if (found != nullptr) return found;
+      declined += fmt::format("; {} declines: {}", candidate.entry->library.string(), reason);
+    }
+    if (again) entries = find_plugins(directories, unloadable.reasons);
   }
+  if (unloadable.first) std::rethrow_exception(unloadable.first);
   const std::vector<std::string> served = served_by(entries);
   fail(ErrorKind::unavailable, "{}: no plugin {}serves {}: this gist can use {}; {}{}", where,
        family.empty() ? "" : fmt::format("with a family '{}' ", family), joined(architectures),

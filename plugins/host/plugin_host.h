@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,10 +22,13 @@ struct PluginSearch {
   std::filesystem::path user_data = {};  // the user's data directory, as XDG calls it; "" for none
 };
 
+/// The origin of what stands in PluginSearch::first.
+inline constexpr const char* first_origin = "--plugin-path";
+
 /// A place that is searched.
 struct PluginDirectory {
   std::filesystem::path path;
-  std::string origin;  // "--plugin-path", "GIST_PLUGIN_PATH", "user", "installed"
+  std::string origin;  // first_origin, "GIST_PLUGIN_PATH", "user", "installed"
   /// Why it isn't searched ("relative path", "empty", "does not exist"); "" where it is.
   std::string ignored;
 };
@@ -33,6 +37,7 @@ struct PluginDirectory {
 /// loaded.
 struct PluginEntry {
   std::string name;
+  std::string origin;  // of the directory
   std::filesystem::path manifest;
   std::filesystem::path library;
   std::string version;
@@ -50,16 +55,20 @@ struct PluginEntry {
 std::vector<PluginDirectory> plugin_directories(const PluginSearch& search);
 
 /// Every manifest in these directories, in search order, and libraries without one (refused). An id
-/// that an earlier entry serves is refused, naming the earlier one.
-std::vector<PluginEntry> find_plugins(const std::vector<PluginDirectory>& directories);
+/// that an earlier entry serves is refused, naming the earlier one. `unusable`: libraries that are
+/// refused whatever their manifests say, and why.
+std::vector<PluginEntry> find_plugins(
+    const std::vector<PluginDirectory>& directories,
+    const std::map<std::filesystem::path, std::string>& unusable = {});
 
 /// Loads the family that serves the configuration's `architectures`, or its "model_type" where it
 /// names none (or the one named `family`, where it is not empty), and configures it. Of several the
 /// one in the directory that is searched first serves, which ModelSpec::warnings tells; one that
-/// declines leaves the configuration to the next. Throws Error(unavailable) saying what was searched
-/// and why each candidate was refused, and where two of one directory serve it; Error(data) where the
-/// family rejects the configuration, or config.json has no architectures. `where` names the
-/// configuration in messages: its path.
+/// declines leaves the configuration to the next. So does one whose library can't be loaded, with a
+/// warning, unless the caller asked for it: by `family`, or by PluginSearch::first. Throws
+/// Error(unavailable) saying what was searched and why each candidate was refused, and where two of
+/// one directory serve it; Error(data) where the family rejects the configuration, or config.json has
+/// no architectures. `where` names the configuration in messages: its path.
 std::unique_ptr<Family> load_family(const std::vector<PluginDirectory>& directories,
                                     const nlohmann::json& config, const std::string& where,
                                     const std::string& family);

@@ -120,6 +120,21 @@ class Plugins(PluginsTest):
         self.assertIsNone(entries[0]["refused"])
         self.assertIn(first, entries[1]["refused"])
 
+    def test_a_plugin_that_cannot_be_loaded_leaves_its_model_to_the_next_unless_it_was_asked_for(self):
+        broken = self.copy_of_llama("data/gist/plugins", {})
+        with open(broken, "w", encoding="utf-8") as file:
+            file.write("no library\n")
+        prompts = self.write("prompts.jsonl", '{"instruction": "Reverse it."}\n')
+        words = ["compress", "--dry-run", "--model", LLAMA.model, "--gist-tokens", 1, "--input", prompts,
+                 "--output", self.path("gists.h5")]
+        result = run(*words, env=self.env)
+        self.assertEqual(result.code, 0)
+        (warning,) = [line for line in result.err.splitlines() if broken in line]
+        self.assertIn(f"/llama.so serves LlamaForCausalLM, as {broken} can't be used: can't be loaded: ", warning)
+        self.assertFails(run(*words, "--family", "llama", env=self.env), 69, f"{broken}: can't be loaded")
+        self.assertFails(run(*words, "--plugin-path", os.path.dirname(broken), env=self.env), 69,
+                         f"{broken}: can't be loaded")
+
     def test_where_lists_directories_in_search_order_with_their_origin(self):
         os.makedirs(self.path("option"))
         os.makedirs(self.path("variable"))

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "plugins/host/plugin_host.h"
+#include "plugins/sdk/gist/plugin.h"
 #include "tests/plugins/sandbox.h"
 
 namespace gist {
@@ -91,6 +92,52 @@ TEST(LoadFamily, GoesOnWhereAFamilyDeclines) {
   EXPECT_THAT(refusal(own, declined),
               AllOf(HasSubstr("no plugin serves MisbehavingForCausalLM"),
                     HasSubstr("misbehaving.so declines: this configuration is another family's")));
+}
+
+// So that a plugin that an update left behind in the user's directory doesn't end each command.
+TEST(LoadFamily, GoesOnWhereALibraryCannotBeLoadedAndSaysSo) {
+  struct Case {
+    const char* module;  // the user's
+    nlohmann::json manifest;
+    const char* reason;
+  };
+  const Case cases[] = {
+      {"undefined_symbol", {{"families", {"misbehaving"}}}, "gist_test_symbol_that_nobody_defines"},
+      {"wrong_abi", {{"abi", {GIST_ABI_MAJOR, GIST_ABI_MINOR}}}, "ABI"},
+      {"counting_a", {{"families", {"other"}}}, "its families are counting_a"},
+      {"counting_a", {{"abi", {99, 0}}}, "it is built for plugin ABI 99.0"}};
+  for (const Case& each : cases) {
+    const Sandbox own, installed;
+    own.plugin(each.module, each.manifest);
+    installed.plugin("misbehaving");
+    const std::vector<PluginDirectory> both = {{own.path(), "user", ""},
+                                               {installed.path(), "installed", ""}};
+    const ModelSpec spec = load_family(both, sound, "c", "")->spec();
+    EXPECT_EQ(spec.family, "misbehaving");
+    const std::string broken = (own.path() / each.module).string() + ".so";
+    EXPECT_THAT(spec.warnings,
+                testing::ElementsAre(
+                    AllOf(testing::StartsWith((installed.path() / "misbehaving.so").string() +
+                                              " serves MisbehavingForCausalLM, as " + broken +
+                                              " can't be used: "),
+                          HasSubstr(each.reason), testing::Not(HasSubstr("\n")))));
+  }
+}
+
+TEST(LoadFamily, KeepsToAPluginThatWasAskedFor) {
+  const Sandbox own, installed;
+  own.plugin("undefined_symbol");
+  installed.plugin("misbehaving");
+  const auto failure = [&](const char* origin, const std::string& family) {
+    return error_of(ErrorKind::unavailable, [&] {
+      load_family({{own.path(), origin, ""}, {installed.path(), "installed", ""}}, sound, "c",
+                  family);
+    });
+  };
+  const auto names_it = HasSubstr((own.path() / "undefined_symbol.so").string() + ": can't be");
+  EXPECT_THAT(failure("user", "undefined_symbol"), names_it);
+  EXPECT_THAT(failure(first_origin, ""), names_it);
+  EXPECT_EQ(failure("GIST_PLUGIN_PATH", ""), "no error");
 }
 
 TEST(LoadFamily, KeepsWhatAFamilyWarnsOfAndWhatItNeverRead) {

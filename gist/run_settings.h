@@ -9,9 +9,10 @@
 
 namespace gist {
 
-/// The first setting of `now` that isn't what it was: `with --seed 1, and this run has 2`, or `with
-/// another --store` where a value is too long to be read. "" where all agree. A setting that is
-/// null is one that wasn't given; an older gist may not have kept it.
+/// The first setting of `now` that isn't what it was: `with seed 1, and this run has 2 (--seed)`, or
+/// `with another store (--store)` where a value is too long to be read. "" where all agree. Settings
+/// go by the names of the command line's options. A setting that is null is one that wasn't given; an
+/// older gist may not have kept it.
 std::string settings_difference(const nlohmann::json& before, const nlohmann::ordered_json& now);
 
 /// A setting of several names; null for none.

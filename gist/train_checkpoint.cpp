@@ -194,7 +194,8 @@ std::optional<RunState> read_finished_run(const fs::path& output) {
     if (error.kind() != ErrorKind::data) throw;
     throw Error(
         error.kind(),
-        fmt::format("{}; remove {}, and --resume makes again what follows the last checkpoint",
+        fmt::format("{}; remove {}, and a resumed run (--resume) makes again what follows the last "
+                    "checkpoint",
                     error.what(), (output / state_name).string()));
   }
 }
@@ -274,7 +275,7 @@ RunState read_last_checkpoint(const fs::path& output, const RunEvents& events) {
     const std::string rest =
         found.size() == 1
             ? "there is no older checkpoint: start anew in another directory (--output)"
-            : fmt::format("remove {}, and --resume goes on from {}", last.string(),
+            : fmt::format("remove {}, and a resumed run (--resume) goes on from {}", last.string(),
                           found[found.size() - 2].path.string());
     throw Error(error.kind(), fmt::format("{}; {}", error.what(), rest));
   }

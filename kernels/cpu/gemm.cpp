@@ -43,7 +43,8 @@ dnnl::memory::data_type data_type(Dtype dtype) {
 
 [[noreturn]] void refuse_bf16() {
   fail(ErrorKind::unavailable,
-       "this processor can't compute in bf16: AVX-512 (BW, VL and DQ) is missing; use --dtype f32");
+       "this processor can't compute in bf16: AVX-512 (BW, VL and DQ) is missing; compute in f32 "
+       "(--dtype f32)");
 }
 
 /// Threads' parts of a scratch don't share cache lines.

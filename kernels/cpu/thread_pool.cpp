@@ -89,8 +89,8 @@ ThreadPool::ThreadPool(int count) : shares_(static_cast<std::size_t>(count)) {
     const int started = this->count();
     end();
     fail(ErrorKind::unavailable,
-         "thread {} of {} can't be started: {}; use --threads {}, or raise the limit of processes "
-         "(ulimit -u) or of memory",
+         "thread {} of {} can't be started: {}; compute on {} (--threads), or raise the limit of "
+         "processes (ulimit -u) or of memory",
          started + 1, count, error.code().message(), started);
   }
 }

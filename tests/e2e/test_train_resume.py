@@ -137,7 +137,8 @@ class Resume(ResumeTest):
             content = file.read()
         with open(state, "w") as file:
             file.write(content.replace('"step": 8', '"step": 7'))
-        self.assertFails(self.train("spoilt", resume=True), 65, state, "damaged", f"remove {state}, and --resume")
+        self.assertFails(self.train("spoilt", resume=True), 65, state, "damaged",
+                         f"remove {state}, and a resumed run (--resume)")
         os.remove(state)
         self.assertEqual(self.train("spoilt", resume=True).code, 0)
         self.assertEqual(self.weights("spoilt"), self.weights("whole"))

@@ -28,6 +28,7 @@
 #include "cli/win_rate.h"
 #include "cli/words.h"
 #include "formats/model/fingerprint.h"
+#include "formats/model/named_templates.h"
 #include "gist/evaluation_run.h"
 #include "gist/stopwatch.h"
 #include "kernels/cpu/process_limits.h"
@@ -246,8 +247,8 @@ int run_evaluate(const Options& options) {
   const Stopwatch watch;
   RougeScorer rouge(task.stemmer);
   const Systems systems = open_systems(task.systems);
-  task.data.fields = field_map(task.records, systems.empty() ? PromptTemplate::decoder_default()
-                                                             : systems.front()->prompt_template());
+  task.data.fields = field_map(
+      task.records, systems.empty() ? decoder_template() : systems.front()->prompt_template());
   EvaluationData data(task.data);
   Rejects rejects(task.rejects);
   data.exclude(task.excluded, rejects.sink());

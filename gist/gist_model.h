@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "core/generate.h"
+#include "formats/model/named_templates.h"
 #include "formats/sequences/context.h"
 #include "formats/store/gist_store.h"
 #include "gist/compress_store.h"
@@ -39,7 +40,7 @@ namespace gist {
 struct GistOrigin {
   std::string name;  // of the store or of the model, for messages
   StoreHeader header;
-  PromptTemplate prompt_template = PromptTemplate::decoder_default();
+  PromptTemplate prompt_template = decoder_template();
 };
 
 /// A compressed prompt, in memory.

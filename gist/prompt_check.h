@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/fidelity.h"
+#include "formats/model/named_templates.h"
 #include "gist/loaded_model.h"
 #include "gist/prompt_reader.h"
 
@@ -52,7 +53,7 @@ class WholePromptModel {
   std::optional<ModelFiles> other_;
   std::unique_ptr<Family> other_family_;
   ModelSpec other_spec_;
-  PromptTemplate other_layout_ = PromptTemplate::decoder_default();
+  PromptTemplate other_layout_ = decoder_template();
   std::optional<QuestionReader> questions_;
 };
 

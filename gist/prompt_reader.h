@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/batch.h"
+#include "formats/model/named_templates.h"
 #include "formats/records/left_out.h"
 #include "formats/records/record_source.h"
 #include "formats/sequences/question.h"
@@ -30,7 +31,7 @@ struct CompressionTask {
   Condition condition = Condition::gist;  // pos for full prompts
   std::int32_t gist_tokens = 0;
   bool full_prompt = false;  // keep every token, not only the gist's
-  PromptTemplate prompt_template = PromptTemplate::decoder_default();
+  PromptTemplate prompt_template = decoder_template();
   Shard shard;
   std::int64_t max_tokens = 0;       // longer prompts, with their gist, are left out; 0: none
   const GistStore* known = nullptr;  // prompts that stand in it are not compressed again

@@ -12,6 +12,7 @@
 
 #include "core/visibility.h"
 #include "formats/model/checkpoint.h"
+#include "formats/model/named_templates.h"
 #include "formats/model/prompt_template.h"
 #include "formats/model/safetensors.h"
 #include "formats/model/tokenizer.h"
@@ -25,7 +26,7 @@ constexpr const char* generation_config_name = "generation_config.json";
 struct GistSettings {
   Condition condition = Condition::gist;
   std::int32_t gist_tokens = 1;
-  PromptTemplate prompt_template = PromptTemplate::decoder_default();
+  PromptTemplate prompt_template = decoder_template();
   /// Tensors of the model that training started from which it left out, as it was told to.
   std::vector<std::string> ignored_tensors = {};
 };

@@ -106,6 +106,14 @@ std::optional<PromptTemplate> template_named(std::string_view name, bool with_bo
   return PromptTemplate::parse(pieces, "the template " + std::string(name));
 }
 
+PromptTemplate decoder_template() {
+  return *template_named("alpaca", true);
+}
+
+PromptTemplate encoder_template() {
+  return *template_named("t5", false);
+}
+
 std::optional<std::string_view> chat_template_of(const Tokenizer& tokenizer) {
   for (const ChatTokens& entry : chat_tokens) {
     if (tokenizer.id_of_piece(entry.first) && tokenizer.id_of_piece(entry.second)) {

@@ -25,6 +25,12 @@ std::span<const NamedTemplate> named_templates();
 /// it, the others say for themselves.
 std::optional<PromptTemplate> template_named(std::string_view name, bool with_bos);
 
+/// "alpaca": what decoders have where nothing else is said.
+PromptTemplate decoder_template();
+/// "t5": what encoder-decoders have. The lone "▁" before the gist comes from a newline that stood
+/// there when the published checkpoints were trained.
+PromptTemplate encoder_template();
+
 /// The chat layout whose special tokens the tokenizer has ("chatml" where it has <|im_start|> and
 /// <|im_end|>), or nothing.
 std::optional<std::string_view> chat_template_of(const Tokenizer& tokenizer);

@@ -6,7 +6,6 @@
 #include "core/quality/unicode.h"
 #include "formats/files/json_text.h"
 #include "formats/files/text.h"
-#include "formats/model/named_templates.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -52,14 +51,6 @@ std::string_view strip(std::string_view text) {
   const std::size_t first = text.find_first_not_of(ascii_white_space);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(ascii_white_space) - first + 1);
-}
-
-PromptTemplate PromptTemplate::decoder_default(bool with_bos) {
-  return *template_named("alpaca", with_bos);
-}
-
-PromptTemplate PromptTemplate::encoder_default() {
-  return *template_named("t5", false);
 }
 
 PromptTemplate PromptTemplate::parse(const nlohmann::json& pieces, const std::string& where) {

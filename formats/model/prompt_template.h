@@ -22,11 +22,6 @@ using FieldLookup = std::function<std::string(std::string_view name)>;
 
 class PromptTemplate {
  public:
-  /// "alpaca" of formats/model/named_templates.h, without the "bos" where the tokenizer adds none.
-  static PromptTemplate decoder_default(bool with_bos = true);
-  /// "t5" of formats/model/named_templates.h. The lone "▁" before the gist comes from a newline that
-  /// stood there when the published checkpoints were trained.
-  static PromptTemplate encoder_default();
   /// Throws Error(data): `where` (a path) and the piece that is wrong. A template has exactly one
   /// gist.
   static PromptTemplate parse(const nlohmann::json& pieces, const std::string& where);

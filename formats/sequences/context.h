@@ -13,6 +13,7 @@
 #include "core/batch.h"
 #include "core/generate.h"
 #include "formats/model/model_files.h"
+#include "formats/model/named_templates.h"
 #include "formats/records/jsonl.h"
 #include "formats/sequences/gisting.h"
 #include "formats/store/gist_store.h"
@@ -95,7 +96,7 @@ class ContextReader {
   const ModelFiles* files_;
   const ModelSpec* spec_;
   std::optional<GistStore> store_;
-  PromptTemplate template_ = PromptTemplate::decoder_default();
+  PromptTemplate template_ = decoder_template();
   std::optional<Gisting> gisting_;
   std::int32_t gist_token_ = -1;
   std::unordered_map<std::uint64_t, std::weak_ptr<const GistActivations>> in_use_;

@@ -6,7 +6,7 @@
 namespace gist {
 
 PromptTemplate default_template(const ModelSpec& spec, const Tokenizer& tokenizer) {
-  if (spec.encoder_decoder()) return PromptTemplate::encoder_default();
+  if (spec.encoder_decoder()) return encoder_template();
   const std::string_view name = chat_template_of(tokenizer).value_or("alpaca");
   return *template_named(name, tokenizer.adds_bos());
 }

@@ -7,6 +7,7 @@
 #include "core/model.h"
 #include "core/visibility.h"
 #include "formats/model/model_files.h"
+#include "formats/model/named_templates.h"
 #include "formats/model/prompt_template.h"
 #include "formats/model/tokenizer.h"
 
@@ -15,7 +16,7 @@ namespace gist {
 struct Gisting {
   Condition condition = Condition::gist;
   std::int32_t gist_tokens = 0;
-  PromptTemplate prompt_template = PromptTemplate::decoder_default();
+  PromptTemplate prompt_template = decoder_template();
 };
 
 /// The layout that published checkpoints of the model's kind were trained on: "t5" of an

@@ -55,7 +55,7 @@ TEST(Strip, RemovesAsciiWhiteSpaceAtBothEndsOnly) {
 }
 
 TEST(PromptTemplate, SplitsTheTextAtTheGist) {
-  const PromptTemplate layout = PromptTemplate::decoder_default();
+  const PromptTemplate layout = decoder_template();
   const FieldLookup field = fields({{"instruction", "Say hello. "}, {"input", "a cat"}});
   EXPECT_EQ(layout.before_gist(tokenizer(), field),
             Ids{1} + tokenizer().encode("Instruction: Say hello."));
@@ -63,7 +63,7 @@ TEST(PromptTemplate, SplitsTheTextAtTheGist) {
 }
 
 TEST(PromptTemplate, TakesElseTextWhereAllFieldsAreEmpty) {
-  const PromptTemplate layout = PromptTemplate::decoder_default();
+  const PromptTemplate layout = decoder_template();
   EXPECT_EQ(layout.after_gist(tokenizer(), fields({{"input", ""}})), tokenizer().encode("Output:"));
 }
 
@@ -99,13 +99,13 @@ TEST(PromptTemplate, LeavesOutAPieceThatTheTokenizerLacks) {
 
 TEST(PromptTemplate, PassesOnThatAFieldIsMissing) {
   expect_error(ErrorKind::data, "no field instruction",
-               [] { PromptTemplate::decoder_default().before_gist(tokenizer(), fields({})); });
+               [] { decoder_template().before_gist(tokenizer(), fields({})); });
 }
 
 TEST(PromptTemplate, KeepsItsJson) {
   const char* text = R"(["bos", {"text": "x", "else": "y"}, "gist", {"piece": "z"}])";
   EXPECT_EQ(parsed(text).json(), json::parse(text));
-  const json whole = PromptTemplate::decoder_default().json();
+  const json whole = decoder_template().json();
   EXPECT_EQ(whole, json::parse(R"(["bos", {"text": "Instruction: {instruction}"}, "gist",
                                    {"text": "Input: {input}\nOutput:", "else": "Output:"}])"));
 }
@@ -133,8 +133,8 @@ TEST(PromptTemplate, NeedsItsTokens) {
                                           [&] { layout.after_gist(tokenizer(), fields({})); }}) {
     expect_error(ErrorKind::data, "has no <|im_end|> token, which the template asks for", call);
   }
-  PromptTemplate::decoder_default().require_tokens(tokenizer());
-  PromptTemplate::encoder_default().require_tokens(tokenizer());  // a "piece" may be missing
+  decoder_template().require_tokens(tokenizer());
+  encoder_template().require_tokens(tokenizer());  // a "piece" may be missing
 }
 
 TEST(NamedTemplates, AreWrittenAsTheModelsChatTemplatesWriteThem) {
@@ -216,7 +216,7 @@ void expect_golden_layout(const std::string& name, const std::filesystem::path& 
   const std::filesystem::path golden = fixtures / "golden" / name;
   const json prompts = json::parse(content_of(golden / "golden.json"));
   const TensorFile tensors = read_safetensors(golden / "forward.safetensors");
-  const PromptTemplate layout = PromptTemplate::decoder_default();
+  const PromptTemplate layout = decoder_template();
   ASSERT_EQ(vocabulary.gist_token(), prompts["gist_token_id"]);
   int compared = 0;
   for (std::size_t i = 0; i < prompts["prompts"].size(); ++i) {

@@ -291,7 +291,7 @@ void load_checkpoint(Parameters& parameters, const fs::path& checkpoint) {
 
 fs::path save_best(const Parameters& parameters, const BaseModel& base, const TrainTask& task,
                    std::int64_t step, const RunEvents& events) {
-  const fs::path path = task.output / fmt::format("{}{}", best_prefix, step);
+  fs::path path = task.output / fmt::format("{}{}", best_prefix, step);
   AtomicDirectory directory(path, Existing::replace);
   std::ignore = write_model(directory.path(), parameters, base, task, "");  // publishing tells
   directory.commit();

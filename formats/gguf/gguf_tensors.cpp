@@ -260,6 +260,7 @@ std::string gguf_architecture(const GgufFile& file) {
   const auto known = [&](const Names& names) { return names.architecture == *name; };
   if (std::none_of(architectures.begin(), architectures.end(), known)) {
     std::vector<std::string_view> all;
+    all.reserve(architectures.size());
     for (const Names& names : architectures) all.push_back(names.architecture);
     fail(ErrorKind::data,
          "{}: is of the architecture {}, which gist doesn't know in GGUF files; it knows {}. Where "

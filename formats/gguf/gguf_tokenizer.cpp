@@ -199,6 +199,7 @@ const PreTokenizing& pre_tokenizing_of(const GgufFile& file) {
                    [&](const PreTokenizing& each) { return name && each.name == *name; });
   if (found != pre_tokenizings.end()) return *found;
   std::vector<std::string_view> names;
+  names.reserve(pre_tokenizings.size());
   for (const PreTokenizing& each : pre_tokenizings) names.push_back(each.name);
   fail(ErrorKind::data,
        "{}: says how texts are cut into words; gist knows {}, found {}: give the Hugging Face "

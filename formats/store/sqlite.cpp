@@ -98,10 +98,10 @@ Statement::Statement(const Database& database, const char* sql) : database_(&dat
 
 void Statement::check(int code) {
   if (code == SQLITE_OK) return;
-  struct ResetOnExit {
-    Statement& statement;
-    ~ResetOnExit() { statement.reset(); }
-  } reset_on_exit{*this};
+  struct Reset {
+    void operator()(sqlite3_stmt* statement) const { sqlite3_reset(statement); }
+  };
+  const std::unique_ptr<sqlite3_stmt, Reset> reset_on_exit(statement_.get());
   database_->fail_with(code);
 }
 

@@ -53,6 +53,7 @@ template <typename Handle>
 Handle gist_context::add_held(Held held) {
   const std::lock_guard lock(mutex_);
   held_.emplace(next_, std::move(held));
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a handle is a number, which nothing dereferences
   return reinterpret_cast<Handle>(static_cast<std::uintptr_t>(next_++));
 }
 

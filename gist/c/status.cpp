@@ -40,10 +40,6 @@ gist_status tell(gist_error* error, gist_status status, const char* message) noe
   return status;
 }
 
-void require(const void* pointer, const char* name) {
-  if (pointer == nullptr) fail(ErrorKind::usage, "{} is NULL", name);
-}
-
 std::string text_of(const char* text, const char* name) {
   require(text, name);
   if (!valid_utf8(text))

@@ -50,7 +50,9 @@ gist_status guarded(gist_error* error, const Body& body) noexcept {
 }
 
 /// Throws Error(usage) where the pointer is null; `name` is the argument's.
-void require(const void* pointer, const char* name);
+inline void require(const void* pointer, const char* name) {
+  if (pointer == nullptr) fail(ErrorKind::usage, "{} is NULL", name);
+}
 /// A text argument. Throws Error(usage) where it is null, Error(data) where it is no UTF-8.
 std::string text_of(const char* text, const char* name);
 /// The same, where null means "".

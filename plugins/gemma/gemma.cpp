@@ -102,8 +102,9 @@ class Gemma {
 
 /// Every so many-th layer sees everything, where "layer_types" doesn't say which do.
 std::vector<bool> all_but_every(int nth, const Config& config) {
-  std::vector<bool> windowed;
   const int layers = config.integer_within("num_hidden_layers", 1, Config::most_layers);
+  std::vector<bool> windowed;
+  windowed.reserve(static_cast<std::size_t>(layers));
   for (int i = 0; i < layers; ++i) windowed.push_back((i + 1) % nth != 0);
   return windowed_layers(config, windowed);
 }

@@ -33,11 +33,12 @@ class Gpt2 {
     if (d % heads != 0) {
       config.reject("n_embd", "a multiple of n_head (" + std::to_string(heads) + ")");
     }
+    const int head_dim = d / heads;
     const std::int64_t mlp = config.has("n_inner") ? config.size("n_inner") : std::int64_t{4} * d;
     width_ = d;
     eps_ = static_cast<float>(config.positive("layer_norm_epsilon", 1e-5));
     if (config.boolean("scale_attn_weights", true)) {
-      scale_ = 1 / std::sqrt(static_cast<float>(d / heads));
+      scale_ = 1 / std::sqrt(static_cast<float>(head_dim));
     }
     embedding_dropout_ = static_cast<float>(config.dropout("embd_pdrop", 0.1));
     attention_dropout_ = static_cast<float>(config.dropout("attn_pdrop", 0.1));
@@ -47,7 +48,7 @@ class Gpt2 {
     model.vocabulary = config.size("vocab_size");
     model.max_positions = config.integer_within("n_positions", 1, Config::largest_size, 1024);
     model.key_position = KeyPosition::absolute;
-    const Stack stack = model.causal_stack({layers, heads, heads, d / heads, d / heads});
+    const Stack stack = model.causal_stack({layers, heads, heads, head_dim, head_dim});
     const Init random = normal(config.positive("initializer_range", 0.02));
     const auto named = [&](Weight weight, const std::string& name) {
       model.also_named(weight, {name});  // without the prefix

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/ops/ops.h"
+#include "plugins/host/loader.h"
 #include "plugins/host/running_callback.h"
 
 namespace gist {

@@ -336,20 +336,18 @@ class Tensors(ModelTest):
             tensors["lm_head.weight"] = (dtype, shape, data[len(data) // 2:] + data[:len(data) // 2])
         model = self.variant(config={"transformers_version": "5.0.0"}, tensors=turn)
         ignoring = ("--ignore-tensors", "lm_head.weight")
-        words = ("--ignore-tensors nothing", '["lm_head.weight"]')
+        difference = 'ignored tensors nothing, and this run has ["lm_head.weight"] (--ignore-tensors)'
 
         made = self.generate(model, "--output", self.path("out.jsonl"))
         self.assertEqual(made.code, 0, made.err)
         again = self.generate(model, "--output", self.path("out.jsonl"), "--resume", *ignoring)
         self.assertEqual(again.code, 64, again.err)
-        for word in words:
-            self.assertIn(word, again.err)
+        self.assertIn(difference, again.err)
 
         self.trained(model, "trained")
         again = self.train(model, "trained", *ignoring, "--resume")
         self.assertEqual(again.code, 64, again.err)
-        for word in words:
-            self.assertIn(word, again.err)
+        self.assertIn(difference, again.err)
 
     def test_a_compression_is_resumed_with_the_tensors_that_it_was_begun_with(self):
         def turn(tensors):
@@ -366,7 +364,7 @@ class Tensors(ModelTest):
         self.assertEqual(compress(text=good + "no record\n").code, 65)
         again = compress("--resume", "--ignore-tensors", "lm_head.weight", text=good)
         self.assertEqual(again.code, 64, again.err)
-        self.assertIn('--ignore-tensors nothing, and this run has ["lm_head.weight"]', again.err)
+        self.assertIn('ignored tensors nothing, and this run has ["lm_head.weight"] (--ignore-tensors)', again.err)
         self.assertEqual(compress("--resume", text=good).code, 0)
 
     def test_t5s_table_is_found_under_each_of_its_names(self):

@@ -64,7 +64,7 @@ TEST(TrainSession, OfARunThatHasEndedIsKnownByItsState) {
   EXPECT_EQ(finished_run(small.task, state, 6).value().step, 6);
   TrainTask other = small.task;
   other.seed = 1;
-  testing::expect_error(ErrorKind::usage, "--seed 0, and this run has 1", [&] {
+  testing::expect_error(ErrorKind::usage, "with seed 0, and this run has 1 (--seed)", [&] {
     finished_run(other, first_state(other, small.base, data, Dtype::f32), 6);
   });
 }

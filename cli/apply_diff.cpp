@@ -43,7 +43,7 @@ int apply_diff(const Options& options) {
   const std::unique_ptr<Family> family = family_of(difference, setup);
   const Gisting gisting = gisting_of(request, difference, family->spec());
   require_gist_tokens(gisting);
-  if (gisting.gist_tokens > 0) (void)gist_token_of(difference);  // throws where there is none
+  if (gisting.gist_tokens > 0) (void)gist_ids_of(difference);  // throws where there is none
   std::optional<Activity> adding("adding " + difference.path + " to " + base.path);
   const RecoveredModel recovered =
       write_recovered_model(difference, base, family->spec(), gisting, output);

@@ -181,7 +181,7 @@ int run_generate(const Options& options) {
   const ModelSpec shapes = family->spec();
   GenerationOptions generation = request.generation;
   generation.ends = files.ends.ids;
-  generation.sampling.banned = files.tokenizer.gist_token().value_or(-1);
+  ban(files.tokenizer.gist_ids(), generation.sampling);
   warn_of_no_draws(generation);
   ContextReader contexts(files, shapes, context_source(request.contexts, files, shapes));
   const FieldMap map = field_map(request.records, contexts.prompt_template());

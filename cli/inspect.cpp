@@ -141,7 +141,9 @@ std::string in_words(const StoreHeader& header, const Counts& counts) {
   add("family", printable(header.family));
   add("architecture", printable(header.architecture));
   add("condition", printable(header.condition));
-  add("gist_token", fmt::format("{} (id {})", printable(header.gist_token), header.gist_token_id));
+  const bool one_id = header.gist_token.find("..") == std::string::npos;
+  add("gist_token", fmt::format("{} ({} {})", printable(header.gist_token),
+                                one_id ? "id" : "ids from", header.gist_token_id));
   add("gist_tokens", std::to_string(header.gist_tokens));
   add("key_position", printable(header.key_position));
   add("dtype", std::string(name_of(header.dtype)));

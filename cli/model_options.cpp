@@ -148,14 +148,16 @@ GistingRequest gisting_request(const Options& options) {
 }
 
 Gisting gisting_of(const GistingRequest& request, const ModelFiles& files, const ModelSpec& spec) {
-  return gisting_of(request, files.settings, files.path, spec, files.tokenizer);
+  const Gisting gisting = gisting_of(request, files.settings, files.path, spec, files.tokenizer);
+  if (files.settings) check_gist_tokens(*files.settings, gisting, files.path);
+  return gisting;
 }
 
 Gisting gisting_of(const GistingRequest& request, const std::optional<GistSettings>& settings,
                    const std::string& model, const ModelSpec& spec, const Tokenizer& tokenizer) {
   Gisting result;
   result.prompt_template = default_template(spec, tokenizer);
-  if (settings) result = {settings->condition, settings->gist_tokens, settings->prompt_template};
+  if (settings) result = trained_gisting(*settings);
   if (!settings && request.names_condition && !request.condition) {
     fail(ErrorKind::usage,
          "{} has no gist.json, which says how the model was trained: give --condition and "

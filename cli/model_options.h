@@ -46,9 +46,10 @@ struct GistingRequest {
 GistingRequest gisting_request(const Options& options);
 
 /// Returns what the request says about gisting, or else gist.json. Throws Error(usage) where
-/// neither says it.
+/// neither says it, and as check_gist_tokens.
 Gisting gisting_of(const GistingRequest& request, const ModelFiles& files, const ModelSpec& spec);
-/// The same for a model that has these settings, or none; `model` names it in messages.
+/// The same for a model that has these settings, or none, and may be trained with any number of
+/// gist tokens; `model` names it in messages.
 Gisting gisting_of(const GistingRequest& request, const std::optional<GistSettings>& settings,
                    const std::string& model, const ModelSpec& spec, const Tokenizer& tokenizer);
 /// Throws Error(usage) where a model can't be trained so: its condition hides behind no gist token.

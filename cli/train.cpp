@@ -133,7 +133,9 @@ TrainData read_records(const std::string& path, const Reading& reading, std::siz
 Run read_run(const TrainRequest& request, const TrainTask& task, BaseModel base,
              const Signals* signals) {
   const TrainFiles& files = request.files;
-  fit_vocabulary(base, task.gisting.gist_tokens > 0);
+  fit_vocabulary(base, task.gist_ids(), task.gist_init);
+  const std::string ids = gist_ids_in_words(base, task.gist_init);
+  if (!ids.empty() && !files.resume) spdlog::debug("gist tokens: {}", ids);
   std::unique_ptr<Family> family = family_finder(files.setup)(base.config, base.name);
   const ModelSpec shapes = family->spec();
   if (base.directory.empty()) {  // else they were told when the model was opened
@@ -194,10 +196,12 @@ std::string plan_in_words(const TrainPlan& plan, const TrainData& data, const Tr
   const auto count = [](auto number, std::string_view noun) {
     return counted(static_cast<std::uint64_t>(number), noun);
   };
-  return fmt::format("{} with {}, on {} of {}: {} of {}, {}", name_of(task.gisting.condition),
-                     count(task.gisting.gist_tokens, "gist token"),
-                     count(data.records.size(), "record"), data.name, count(plan.steps, "step"),
-                     count(task.batch_records, "record"), count(plan.tokens, "token"));
+  const std::string gists = count(task.gisting.gist_tokens, "gist token");
+  return fmt::format(
+      "{} with {}, on {} of {}: {} of {}, {}", name_of(task.gisting.condition),
+      task.least_gist_tokens > 0 ? fmt::format("{} to {}", task.least_gist_tokens, gists) : gists,
+      count(data.records.size(), "record"), data.name, count(plan.steps, "step"),
+      count(task.batch_records, "record"), count(plan.tokens, "token"));
 }
 
 /// Everybody is told of a condition that gist.json alone says, where it is not the usual one: it is
@@ -221,7 +225,7 @@ void begin_or_resume(RunState& state, Parameters& parameters, const Run& run,
   if (run.files.resume && resume(state, parameters, run.task, run.steps(), events)) {
     spdlog::info("resuming after step {}", state.step);
   } else {
-    fill(parameters, run.base, shapes, run.task.gisting.gist_tokens > 0, run.task.seed);
+    fill(parameters, run.base, shapes, run.task.seed);
   }
 }
 

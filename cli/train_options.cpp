@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <charconv>
 #include <limits>
 #include <optional>
 #include <string>
@@ -35,6 +37,19 @@ Schedule schedule_option(const Options& options) {
          in_quotes(name));
   }
   return *schedule;
+}
+
+/// A list's values, each of which may be several, separated by commas.
+std::vector<std::string> words_in(const std::vector<std::string>& values) {
+  std::vector<std::string> words;
+  for (const std::string& value : values) {
+    for (std::size_t begin = 0; begin <= value.size();) {
+      const std::size_t end = std::min(value.find(',', begin), value.size());
+      words.push_back(value.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+  return words;
 }
 
 std::string template_names() {
@@ -116,6 +131,64 @@ std::int64_t samples_option(const Options& options) {
   return samples;
 }
 
+/// "A-B", or nothing where it is a number alone.
+std::optional<std::pair<std::int32_t, std::int32_t>> range_in(const std::string& text) {
+  const std::size_t dash = text.find('-', 1);
+  if (dash == std::string::npos) return std::nullopt;
+  std::pair<std::int32_t, std::int32_t> range;
+  const auto parse = [](std::string_view part, std::int32_t& number) {
+    const auto [stop, error] = std::from_chars(part.data(), part.data() + part.size(), number);
+    return error == std::errc() && stop == part.data() + part.size();
+  };
+  const std::string_view whole = text;
+  if (!parse(whole.substr(0, dash), range.first) || !parse(whole.substr(dash + 1), range.second) ||
+      range.first < 1 || range.second < range.first || range.second > most_gist_ids) {
+    fail(ErrorKind::usage,
+         "--gist-tokens: expected a number, or A-B with 1 <= A <= B <= {}; found {}", most_gist_ids,
+         in_quotes(text));
+  }
+  return range;
+}
+
+/// --condition, --gist-tokens, --gist-ids and --gist-init.
+void read_gisting(const Options& options, TrainRequest& request) {
+  Options numbers = options;
+  if (options.has("gist-tokens")) {
+    if (const auto range = range_in(options.text("gist-tokens"))) {
+      const auto [least, most] = *range;
+      numbers = options.with("gist-tokens", std::to_string(most));
+      if (least < most) request.task.least_gist_tokens = least;
+    }
+  }
+  request.gisting = gisting_request(numbers);
+  request.task.gist_init = words_in(options.list("gist-init"));
+  if (!options.has("gist-ids")) return;
+  const std::string name = options.text("gist-ids");
+  if (name != "one" && name != "distinct") {
+    fail(ErrorKind::usage, "--gist-ids: expected one or distinct, found {}", in_quotes(name));
+  }
+  request.distinct_ids = name == "distinct";
+}
+
+/// The task's range of gist tokens and their ids, where the options leave them to gist.json, too.
+void complete_gist_ids(const TrainRequest& request, const BaseModel& base, TrainTask& task) {
+  const GistIds known = base.settings ? base.settings->distinct_ids : GistIds();
+  if (base.settings && !request.gisting.gist_tokens) {
+    const std::int32_t least = base.settings->least_gist_tokens;
+    task.least_gist_tokens = least < base.settings->gist_tokens ? least : 0;
+  }
+  const std::int32_t most = task.gisting.gist_tokens;
+  if (most == 0 && (request.distinct_ids.value_or(false) || !task.gist_init.empty())) {
+    fail(ErrorKind::usage, "--gist-ids and --gist-init need --gist-tokens of 1 or more");
+  }
+  if (!request.distinct_ids.value_or(known.distinct())) return;
+  if (most > most_gist_ids) {
+    fail(ErrorKind::usage, "--gist-ids distinct: expected at most {} gist tokens, found {}",
+         most_gist_ids, most);
+  }
+  task.distinct_ids = std::max(most, known.any() ? known.count : 1);
+}
+
 TrainFiles train_files(const Options& options) {
   TrainFiles files;
   files.setup = setup_of(options);
@@ -147,6 +220,9 @@ void read_base(const Options& options, TrainRequest& request) {
   if (!request.files.setup.ignored_tensors.empty()) {
     fail(ErrorKind::usage, "--ignore-tensors needs --model: --init starts without tensors");
   }
+  if (options.has("gist-init")) {
+    fail(ErrorKind::usage, "--gist-init needs --model: --init starts without rows of words");
+  }
   request.init = options.text("init");
   request.tokenizer = options.text("tokenizer");
 }
@@ -173,8 +249,15 @@ std::vector<OptionSpec> train_options() {
        "of both models' distributions in the teacher's share; by default 1"},
       {"condition", OptionKind::text, "NAME", "",
        "gist, pos or neg; by default what gist.json says"},
-      {"gist-tokens", OptionKind::integer, "K", "",
-       "gist tokens after the prompt; by default what gist.json says"},
+      {"gist-tokens", OptionKind::text, "K", "",
+       "gist tokens after the prompt; A-B: each step draws from A to B for each record, and compress "
+       "chooses; by default what gist.json says"},
+      {"gist-ids", OptionKind::text, "NAME", "",
+       "one: all gist tokens have one id; distinct: each has its own, <GIST>, <GIST1>, ...; by default "
+       "what gist.json says, else one"},
+      {"gist-init", OptionKind::list, "WORD", "",
+       "what new gist tokens start from: a word for each, once or as a list separated by ','; by "
+       "default parts of the embedding table"},
       {"template", OptionKind::text, "NAME", "",
        "layout of a record: " + template_names() +
            " or a FILE, a JSON list of pieces; by default what the model's tokens say"},
@@ -223,10 +306,10 @@ TrainRequest train_request(const Options& options) {
   TrainRequest request;
   request.files = train_files(options);
   read_base(options, request);
-  request.gisting = gisting_request(options);
   if (options.has("template")) request.prompt_template = options.text("template");
   request.records = record_request(options);
   check_standard_input(options);
+  read_gisting(options, request);
   TrainTask& task = request.task;
   task.output = options.text("output");
   task.max_record_bytes = request.records.most_bytes;
@@ -255,6 +338,7 @@ TrainTask train_task(const TrainRequest& request, const BaseModel& base, const M
   TrainTask task = request.task;
   task.gisting = gisting_of(request.gisting, base.settings, base.name, spec, base.tokenizer);
   require_gist_tokens(task.gisting);
+  complete_gist_ids(request, base, task);
   if (request.prompt_template) {
     task.gisting.prompt_template = template_of(*request.prompt_template, base.tokenizer);
     task.gisting.prompt_template.require_tokens(base.tokenizer);

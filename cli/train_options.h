@@ -41,6 +41,7 @@ struct TrainRequest {
   GistingRequest gisting;
   std::optional<std::string> prompt_template;  // the file of --template
   RecordRequest records;
+  std::optional<bool> distinct_ids;  // --gist-ids
   TrainTask task;  // but for `gisting` and `fields`, which the model has its part in
 };
 /// Throws Error(usage) for options that contradict each other or lack something.

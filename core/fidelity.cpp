@@ -24,7 +24,7 @@ std::int32_t vocabulary_of(const ModelSpec& spec) {
 /// The ids that both models may choose.
 struct Choices {
   std::size_t shared = 0;
-  std::int32_t gist_token = -1;
+  GistIds gist_ids = {};
 };
 
 /// One model's logits of a chunk of labels, on the host.
@@ -44,12 +44,13 @@ class HostLogits {
     return !first_not_finite(std::span(values_).subspan(row * vocabulary_, vocabulary_));
   }
 
-  /// Returns those logits of label `row` that count; the gist token can't be chosen.
+  /// Returns those logits of label `row` that count; a gist token can't be chosen.
   std::span<const float> of(std::size_t row, const Choices& choices) {
     const std::span<float> counting = std::span(values_).subspan(row * vocabulary_, choices.shared);
-    const auto banned = static_cast<std::size_t>(choices.gist_token);
-    if (choices.gist_token >= 0 && banned < choices.shared) {
-      counting[banned] = -std::numeric_limits<float>::infinity();
+    const GistIds& banned = choices.gist_ids;
+    for (std::int32_t id = banned.first; banned.contains(id); ++id) {
+      const auto at = static_cast<std::size_t>(id);
+      if (at < choices.shared) counting[at] = -std::numeric_limits<float>::infinity();
     }
     return counting;
   }
@@ -89,25 +90,25 @@ void add_label(std::span<const float> reference, std::span<const float> gist, Fi
 }  // namespace
 
 std::int32_t shared_vocabulary(const ModelSpec& reference, const ModelSpec& gist,
-                               std::int32_t gist_token) {
+                               const GistIds& gist_ids) {
   const std::int32_t a = vocabulary_of(reference);
   const std::int32_t b = vocabulary_of(gist);
   const std::int32_t shared = std::min(a, b);
-  const bool gist_row_apart = std::max(a, b) == shared + 1 && gist_token == shared;
-  if (a != b && !gist_row_apart) {
+  const bool gist_rows_apart = gist_ids.contains(shared) && std::max(a, b) <= gist_ids.end();
+  if (a != b && !gist_rows_apart) {
     fail(ErrorKind::data,
          "the reference model has {} tokens and the gist model {}: only models of one vocabulary, "
-         "with or without a row for the gist token, can be compared",
+         "with or without rows for gist tokens, can be compared",
          a, b);
   }
   return shared;
 }
 
 std::vector<Fidelity> fidelity(const AnsweringRun& reference, const AnsweringRun& gist,
-                               std::int32_t gist_token) {
+                               const GistIds& gist_ids) {
   const std::int32_t shared =
-      shared_vocabulary(reference.model.spec(), gist.model.spec(), gist_token);
-  const Choices choices{static_cast<std::size_t>(shared), gist_token};
+      shared_vocabulary(reference.model.spec(), gist.model.spec(), gist_ids);
+  const Choices choices{static_cast<std::size_t>(shared), gist_ids};
   const Predictions expected = predict(reference.model, reference.sequences, reference.scratch);
   const Predictions found = predict(gist.model, gist.sequences, gist.scratch);
   if (expected.labels != found.labels || expected.sequence != found.sequence) {

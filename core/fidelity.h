@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "core/gist_ids.h"
 #include "core/model.h"
 #include "core/predict.h"
 
@@ -28,20 +29,21 @@ struct AnsweringRun {
 };
 
 /// Returns how many token ids the two models have in common, which is all of the smaller one. Their
-/// vocabularies (the heads' rows) must be equal, or differ by the row of the gist token, which a
-/// model gets as its last when it is trained to gist. Throws Error(data) with both sizes otherwise.
+/// vocabularies (the heads' rows) must be equal, or differ by rows of gist tokens, which a model
+/// gets as its last when it is trained to gist. Throws Error(data) with both sizes otherwise.
+/// `gist_ids` are those of both models.
 std::int32_t shared_vocabulary(const ModelSpec& reference, const ModelSpec& gist,
-                               std::int32_t gist_token);
+                               const GistIds& gist_ids);
 
 /// Compares what the reference (which sees the full prompts) and the gist run (under the mask, or
 /// behind stored gists) expect at each label of each record. Sequence i of both ends with the same
 /// labels. The distributions are those that generation draws from at temperature 1: the softmax
-/// over the shared vocabulary without the gist token (-1: there is none), which generation bans;
-/// the first choice is the largest logit, of equal ones that of the smallest id. Logits are f32,
-/// sums f64. A record with a logit that isn't finite has the divergence NaN. One pass of each
-/// model over all sequences; the logits come in chunks of rows, never [labels, vocabulary] whole.
-/// The models may be one, and on different backends. Throws Error(data) as shared_vocabulary does.
+/// over the shared vocabulary without the gist tokens, which generation bans; the first choice is
+/// the largest logit, of equal ones that of the smallest id. Logits are f32, sums f64. A record
+/// with a logit that isn't finite has the divergence NaN. One pass of each model over all
+/// sequences; the logits come in chunks of rows, never [labels, vocabulary] whole. The models may
+/// be one, and on different backends. Throws Error(data) as shared_vocabulary does.
 std::vector<Fidelity> fidelity(const AnsweringRun& reference, const AnsweringRun& gist,
-                               std::int32_t gist_token);
+                               const GistIds& gist_ids);
 
 }  // namespace gist

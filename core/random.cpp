@@ -31,6 +31,13 @@ float uniform_draw(std::uint64_t seed, std::uint64_t ordinal, std::uint32_t step
   return static_cast<float>(words[0] >> 8) * 0x1p-24f;  // 24 bits: exact in f32, below 1
 }
 
+std::int32_t drawn_gist_tokens(std::uint64_t seed, std::uint64_t ordinal, std::uint32_t step,
+                               std::int32_t least, std::int32_t most) {
+  const std::uint64_t word = random_words(seed, RandomUse::gist_tokens, ordinal, step)[0];
+  const auto numbers = static_cast<std::uint64_t>(most - least + 1);
+  return least + static_cast<std::int32_t>(word * numbers >> 32);
+}
+
 void draw_normal(std::uint64_t seed, std::string_view name, float std, std::span<float> values) {
   const std::uint64_t stream = hash_of(name);
   for (std::size_t i = 0; i < values.size(); i += 2) {

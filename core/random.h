@@ -17,7 +17,8 @@ enum class RandomUse : std::uint32_t {
   initialisation = 1,
   shuffling = 2,
   bootstrap = 4,
-  dropout_seed = 5
+  dropout_seed = 5,
+  gist_tokens = 6
 };
 
 /// Four random words for a place (stream, index).
@@ -26,6 +27,10 @@ std::array<std::uint32_t, 4> random_words(std::uint64_t seed, RandomUse use, std
 
 /// The uniform draw of one token: a function of seed, ordinal and step alone.
 float uniform_draw(std::uint64_t seed, std::uint64_t ordinal, std::uint32_t step);
+
+/// How many gist tokens a record has at a step, each number from `least` to `most` as likely.
+std::int32_t drawn_gist_tokens(std::uint64_t seed, std::uint64_t ordinal, std::uint32_t step,
+                               std::int32_t least, std::int32_t most);
 
 /// Normally distributed values with the deviation `std`, for the weight of this name.
 void draw_normal(std::uint64_t seed, std::string_view name, float std, std::span<float> values);

@@ -56,7 +56,7 @@ CompressPlan plan_compression(PromptReader& prompts, const ModelFiles& files,
     reference = check->plan(compute);
     const std::vector<std::int32_t> no_ends;
     checker.emplace(planned.model, reference ? reference->model : planned.model, no_ends,
-                    files.tokenizer.gist_token().value_or(-1), limits.tokens, check->task());
+                    check->gist_ids(files), limits.tokens, check->task());
   }
   Compressor compressor(planned.model, task, store_dtype, checker ? &*checker : nullptr);
   CompressPlan plan;

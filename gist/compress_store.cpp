@@ -197,9 +197,7 @@ CompressionTask compression_task(const ModelFiles& files, const ModelSpec& spec)
          "{} has no gist.json, which says with how many gist tokens it was trained: say it",
          files.path);
   }
-  const GistSettings& settings = *files.settings;
-  return compression_task({settings.condition, settings.gist_tokens, settings.prompt_template},
-                          false, spec, files.path);
+  return compression_task(trained_gisting(*files.settings), false, spec, files.path);
 }
 
 CompressOutcome compress_to_store(const StoreTask& task, const CompressRun& run,

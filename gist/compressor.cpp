@@ -79,8 +79,7 @@ LoadedCompressor::LoadedCompressor(const ModelFiles& files, std::unique_ptr<Fami
   if (check != nullptr) {
     reference_ = check->load(setup, open_backend);
     checker_.emplace(loaded_.model, reference_ ? reference_->model : loaded_.model,
-                     check->ends(files), files.tokenizer.gist_token().value_or(-1), limits.tokens,
-                     check->task());
+                     check->ends(files), check->gist_ids(files), limits.tokens, check->task());
   }
   compressor_.emplace(loaded_.model, task, store_dtype, checker_ ? &*checker_ : nullptr);
 }

@@ -125,7 +125,7 @@ bool measure_loss(const RunningSystem& system, std::int32_t batch_tokens,
 }
 
 bool measure_fidelity(const RunningSystem& reference, const RunningSystem& system,
-                      std::int32_t batch_tokens, std::int32_t gist_token,
+                      std::int32_t batch_tokens, const GistIds& gist_ids,
                       const EvaluationEvents& events, SystemResults& results) {
   PhaseProgress progress(EvaluationPhase::comparison, system, events);
   Scratch scratch(system.model.backend()), reference_scratch(reference.model.backend());
@@ -136,7 +136,7 @@ bool measure_fidelity(const RunningSystem& reference, const RunningSystem& syste
     const LabelledBatch full(reference, begin, end), batch(system, begin, end);
     const std::vector<Fidelity> found =
         fidelity({reference.model, full.sequences, reference_scratch},
-                 {system.model, batch.sequences, scratch}, gist_token);
+                 {system.model, batch.sequences, scratch}, gist_ids);
     for (std::size_t i = begin; i < end; ++i) {
       results.records[i].fidelity = found[i - begin];
       require_numbers(found[i - begin].divergence, system.items[i], results);

@@ -123,7 +123,7 @@ bool measure_loss(const RunningSystem& system, std::int32_t batch_tokens,
 /// Measures how near the next-token distributions of each answer are to the reference's, as
 /// measure_loss does. Throws Error(data) where the two have other vocabularies, too.
 bool measure_fidelity(const RunningSystem& reference, const RunningSystem& system,
-                      std::int32_t batch_tokens, std::int32_t gist_token,
+                      std::int32_t batch_tokens, const GistIds& gist_ids,
                       const EvaluationEvents& events, SystemResults& results);
 
 /// Generates and scores completions. `records` are those of the items. False: as measure_loss.

@@ -19,6 +19,11 @@ std::vector<std::size_t> in_order(std::size_t systems, std::size_t reference) {
   return order;
 }
 
+/// The gist tokens of either.
+GistIds gist_ids_of(const EvaluatedSystem& reference, const EvaluatedSystem& system) {
+  return all_of(system.files().tokenizer.gist_ids(), reference.files().tokenizer.gist_ids());
+}
+
 /// Throws where some system can't be compared with the reference.
 void check_fidelity(const Systems& systems, std::size_t reference) {
   const EvaluatedSystem& full = *systems[reference];
@@ -30,7 +35,7 @@ void check_fidelity(const Systems& systems, std::size_t reference) {
   }
   for (const auto& system : systems) {
     const Tokenizer& tokenizer = system->files().tokenizer;
-    (void)shared_vocabulary(full.spec(), system->spec(), tokenizer.gist_token().value_or(-1));
+    (void)shared_vocabulary(full.spec(), system->spec(), gist_ids_of(full, *system));
     if (tokenizer.sha256() == full.files().tokenizer.sha256()) continue;
     fail(ErrorKind::data, "fidelity (--fidelity): {} and {} have different vocabularies",
          full.files().tokenizer.path().string(), tokenizer.path().string());
@@ -143,7 +148,8 @@ MeasuredSystems measure_systems(const Systems& systems, const EvaluationItems& i
     const RunningSystem full = running(*systems[evaluation.reference_system],
                                        items[evaluation.reference_system], *reference);
     if (!measure_fidelity(full, run, generation.batch_tokens,
-                          system.files().tokenizer.gist_token().value_or(-1), events, results)) {
+                          gist_ids_of(*systems[evaluation.reference_system], system), events,
+                          results)) {
       return measured;
     }
   }

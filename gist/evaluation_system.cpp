@@ -35,7 +35,7 @@ std::string cut_to(std::int32_t k, const std::string& text, const Tokenizer& tok
 /// The source, or what gist.json says where it says nothing.
 ContextSource or_trained(ContextSource source, const std::optional<GistSettings>& settings) {
   if (source.store || source.gisting || !settings) return source;
-  source.gisting = {settings->condition, settings->gist_tokens, settings->prompt_template};
+  source.gisting = trained_gisting(*settings);
   return source;
 }
 
@@ -125,7 +125,7 @@ void EvaluatedSystem::check_length(const EvaluationItem& item, const Record& rec
 GenerationOptions EvaluatedSystem::generation(const GenerationOptions& limits) const {
   GenerationOptions result = limits;
   result.ends = files_.ends.ids;
-  result.sampling.banned = files_.tokenizer.gist_token().value_or(-1);
+  ban(files_.tokenizer.gist_ids(), result.sampling);
   return result;
 }
 

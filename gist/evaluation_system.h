@@ -54,7 +54,7 @@ class EvaluatedSystem {
   std::size_t token_bytes() const { return stored_token_bytes(shapes_, contexts_.store_dtype()); }
 
   /// Returns `limits`, in which the caller says how many tokens answers may have, with the model's
-  /// end tokens, and its gist token banned.
+  /// end tokens, and its gist tokens banned.
   GenerationOptions generation(const GenerationOptions& limits) const;
 
   /// Loads the weights, onto what `open_backend` opens; without it, open_device. Call it once.

@@ -117,7 +117,7 @@ typedef struct gist_model_options {
   const char* dtype;     /* "f32" (NULL) or "bf16": of weights and of the inputs of products */
   const char* family;    /* the family's id, where several serve the model; NULL: any */
   int32_t threads;       /* of the CPU; 0: as many as the process may use */
-  int32_t gist_tokens;   /* of a model without gist.json: per prompt; else 0 */
+  int32_t gist_tokens;   /* per prompt, of a model that leaves it open; 0: as gist.json says */
 } gist_model_options;
 
 /* Opens a model and loads its weights. */

@@ -21,11 +21,15 @@ std::optional<Gisting> gisting_of(const ModelFiles& files, const ModelSpec& spec
     return Gisting{Condition::gist, gist_tokens, default_template(spec, files.tokenizer)};
   }
   const GistSettings& settings = *files.settings;
-  if (gist_tokens > 0 && gist_tokens != settings.gist_tokens) {
+  Gisting gisting = trained_gisting(settings);
+  if (gist_tokens > 0 && settings.least_gist_tokens > 0) {  // the model has a choice
+    gisting.gist_tokens = gist_tokens;
+    check_gist_tokens(settings, gisting, files.path);
+  } else if (gist_tokens > 0 && gist_tokens != settings.gist_tokens) {
     fail(ErrorKind::usage, "gist_tokens: {} here, {} in {}/gist.json: leave it 0", gist_tokens,
          settings.gist_tokens, files.path);
   }
-  return Gisting{settings.condition, settings.gist_tokens, settings.prompt_template};
+  return gisting;
 }
 
 }  // namespace
@@ -139,7 +143,7 @@ TextRequest GistModel::reading(const Record& record, const std::string& place) c
 GenerationOptions GistModel::generation_options() const {
   GenerationOptions options;
   options.ends = files_.ends.ids;
-  options.sampling.banned = files_.tokenizer.gist_token().value_or(-1);
+  ban(files_.tokenizer.gist_ids(), options.sampling);
   return options;
 }
 

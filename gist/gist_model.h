@@ -73,8 +73,9 @@ class GistSource {
 class GistModel {
  public:
   /// Opens the directory and loads the weights. `gist_tokens` is how many a prompt gets where the
-  /// model has no gist.json; 0: nothing says it. Throws as ModelFiles, open_device and Model do,
-  /// and Error(usage) where `gist_tokens` contradicts gist.json or is negative.
+  /// model has no gist.json, or one that leaves the choice; 0: nothing, or gist.json, says it.
+  /// Throws as ModelFiles, open_device and Model do, and Error(usage) where `gist_tokens`
+  /// contradicts gist.json or is negative.
   GistModel(const std::string& directory, const ModelSetup& setup, const DeviceEvents& events = {},
             std::int32_t gist_tokens = 0);
   GistModel(const GistModel&) = delete;  // its parts refer to each other
@@ -103,7 +104,7 @@ class GistModel {
   /// {"instruction", "input"} or {"text"}. Its place is `place` and the record's line.
   TextRequest reading(const Record& record, const std::string& place = "request") const;
 
-  /// Greedy, with the gist token banned and the model's end tokens.
+  /// Greedy, with the gist tokens banned and the model's end tokens.
   GenerationOptions generation_options() const;
   /// Answers what events.next gives.
   void answer(const GenerationOptions& options, const std::vector<std::string>& stops,

@@ -11,9 +11,11 @@ set(installed_headers
   core/forward.h
   core/generate.h
   core/gist_activations.h
+  core/gist_ids.h
   core/learning_rate.h
   core/loss_gradient.h
   core/model.h
+  core/new_token.h
   core/parameters.h
   core/pass.h
   core/predict.h

@@ -20,7 +20,7 @@ ModelFiles open_model(const std::string& directory, const ModelSetup& setup) {
 
 void check_table(const Tokenizer& tokenizer, std::int32_t rows) {
   // Rows that nothing uses may be missing, of a padding token, say: what is used is checked then.
-  const std::int32_t needed = std::max(tokenizer.pieces(), tokenizer.gist_token().value_or(-1) + 1);
+  const std::int32_t needed = std::max(tokenizer.pieces(), tokenizer.gist_ids().end());
   if (needed <= rows) return;
   fail(ErrorKind::data,
        "{} has {} tokens, but the model's embedding table only {} rows: they don't belong together",

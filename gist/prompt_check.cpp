@@ -31,7 +31,8 @@ void check_vocabulary(const ModelFiles& reference, const ModelSpec& reference_sp
          reference.path, reference.tokenizer.path().string(), gist.tokenizer.path().string());
   }
   try {
-    shared_vocabulary(reference_spec, gist_spec, gist.tokenizer.gist_token().value_or(-1));
+    shared_vocabulary(reference_spec, gist_spec,
+                      all_of(gist.tokenizer.gist_ids(), reference.tokenizer.gist_ids()));
   } catch (const Error& error) {
     throw Error(error.kind(), fmt::format("{} (--check-model): {}", reference.path, error.what()));
   }
@@ -43,7 +44,8 @@ WholePromptModel::WholePromptModel(const ModelFiles& files, const ModelSpec& spe
                                    const CompressionTask& task, const PromptCheckTask& check,
                                    std::optional<ModelFiles> other, const ModelSetup& setup)
     : task_(check), other_(std::move(other)) {
-  const Reading gist{&files, &spec, &task.prompt_template, task.gist_tokens};
+  const Reading gist{&files, &spec, &task.prompt_template, task.gist_tokens,
+                     task.gist_tokens > 0 ? gist_ids_of(files) : GistIds()};
   if (!other_) {
     questions_.emplace(gist, gist);
     return;
@@ -57,7 +59,8 @@ WholePromptModel::WholePromptModel(const ModelFiles& files, const ModelSpec& spe
     other_layout_ = other_->settings->prompt_template;
     gist_tokens = other_->settings->gist_tokens;
   }
-  questions_.emplace(Reading{&*other_, &other_spec_, &other_layout_, gist_tokens}, gist);
+  const GistIds ids = gist_tokens > 0 ? gist_ids_of(*other_) : GistIds();
+  questions_.emplace(Reading{&*other_, &other_spec_, &other_layout_, gist_tokens, ids}, gist);
 }
 
 std::string WholePromptModel::model_sha256() const {
@@ -72,6 +75,11 @@ const std::vector<std::int32_t>& WholePromptModel::ends(const ModelFiles& files)
   return other_ ? other_->ends.ids : files.ends.ids;
 }
 
+GistIds WholePromptModel::gist_ids(const ModelFiles& files) const {
+  const GistIds own = files.tokenizer.gist_ids();
+  return other_ ? all_of(own, other_->tokenizer.gist_ids()) : own;
+}
+
 std::optional<LoadedModel> WholePromptModel::load(const ModelSetup& setup,
                                                   const BackendOpener& open_backend) {
   if (!other_) return std::nullopt;
@@ -84,12 +92,12 @@ std::optional<PlannedModel> WholePromptModel::plan(Dtype dtype) {
 }
 
 PromptChecker::PromptChecker(const Model& gist, const Model& reference,
-                             std::vector<std::int32_t> ends, std::int32_t gist_token,
+                             std::vector<std::int32_t> ends, const GistIds& gist_ids,
                              std::int32_t batch_tokens, const PromptCheckTask& task)
     : gist_(gist),
       reference_(reference),
       ends_(std::move(ends)),
-      gist_token_(gist_token),
+      gist_ids_(gist_ids),
       batch_tokens_(batch_tokens),
       task_(task),
       gist_scratch_(gist.backend()),
@@ -102,7 +110,7 @@ std::vector<Fidelity> PromptChecker::check(std::span<const CheckedPrompt> prompt
   std::int32_t tokens = 0;
   const auto compare = [&] {
     const std::vector<Fidelity> found = fidelity({reference_, full, reference_scratch_},
-                                                 {gist_, behind_gist, gist_scratch_}, gist_token_);
+                                                 {gist_, behind_gist, gist_scratch_}, gist_ids_);
     results.insert(results.end(), found.begin(), found.end());
     full.clear();
     behind_gist.clear();
@@ -139,7 +147,7 @@ std::vector<std::vector<std::int32_t>> PromptChecker::answers_to(
   options.max_new_tokens = longest_own_answer;
   options.batch_tokens = batch_tokens_;
   options.ends = ends_;
-  options.sampling.banned = gist_token_;
+  ban(gist_ids_, options.sampling);
   std::size_t begun = 0;
   GenerationEvents events;
   events.next = [&]() -> std::optional<GenerationRequest> {

@@ -43,6 +43,8 @@ class WholePromptModel {
   std::vector<std::string> ignored_tensors() const;
   /// The tokens that end the reference's answers; `files` are the gist model's.
   const std::vector<std::int32_t>& ends(const ModelFiles& files) const;
+  /// The gist tokens of both; `files` are the gist model's.
+  GistIds gist_ids(const ModelFiles& files) const;
   /// Loads the other model; nothing where there is none, and then no backend is opened. One of
   /// these is called, once.
   std::optional<LoadedModel> load(const ModelSetup& setup, const BackendOpener& open_backend);
@@ -68,7 +70,7 @@ class PromptChecker {
   /// `ends` are the tokens that end the reference's own answers. Passes have at most `batch_tokens`
   /// tokens; a longer question has one of its own. The models must outlive the checker.
   PromptChecker(const Model& gist, const Model& reference, std::vector<std::int32_t> ends,
-                std::int32_t gist_token, std::int32_t batch_tokens, const PromptCheckTask& task);
+                const GistIds& gist_ids, std::int32_t batch_tokens, const PromptCheckTask& task);
 
   std::vector<Fidelity> check(std::span<const CheckedPrompt> prompts);
   /// Whether a prompt is too far from its whole text to be stored.
@@ -83,7 +85,8 @@ class PromptChecker {
   const Model& gist_;
   const Model& reference_;
   std::vector<std::int32_t> ends_;
-  std::int32_t gist_token_, batch_tokens_;
+  GistIds gist_ids_;  // which no answer has
+  std::int32_t batch_tokens_;
   PromptCheckTask task_;
   Scratch gist_scratch_, reference_scratch_;
 };

@@ -16,7 +16,7 @@ PromptReader::PromptReader(RecordSource records, const ModelFiles& files, const 
       spec_(&spec),
       task_(&task),
       events_(std::move(events)),
-      gist_token_(task.gist_tokens > 0 ? gist_token_of(files) : -1) {}
+      gist_ids_(task.gist_tokens > 0 ? gist_ids_of(files) : GistIds()) {}
 
 std::optional<Prompt> PromptReader::next() {
   while (std::optional<Record> record = next_record()) {
@@ -159,7 +159,7 @@ bool PromptReader::tokenise(Prompt& prompt) const {
          records_.name, source.line, tokens, spec_->max_positions, spec_->max_positions,
          spec_->max_positions);
   }
-  prompt.sequence = join(before, gist_token_, task_->gist_tokens, {});
+  prompt.sequence = join(before, gist_ids_, task_->gist_tokens, {});
   prompt.kept = {task_->full_prompt ? 0 : prompt_tokens, tokens};
   prompt.record.prompt_tokens = static_cast<std::uint32_t>(prompt_tokens);
   prompt.record.gist_tokens = static_cast<std::uint32_t>(prompt.kept.end - prompt.kept.begin);

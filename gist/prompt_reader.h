@@ -103,7 +103,7 @@ class PromptReader {
   const ModelSpec* spec_;
   const CompressionTask* task_;
   PromptEvents events_;
-  std::int32_t gist_token_ = -1;
+  GistIds gist_ids_;
   std::uint64_t used_ = 0;
   std::unordered_map<std::string, Seen> seen_;
   std::optional<std::vector<Record>> held_;  // the whole input, where a sample was drawn from it

@@ -220,9 +220,10 @@ std::vector<std::string> write_model(const fs::path& directory, const Parameters
   content.config["torch_dtype"] = "float32";
   content.tensors = weights_of(parameters);
   content.settings = {task.gisting.condition, task.gisting.gist_tokens,
-                      task.gisting.prompt_template, base.ignored_tensors};
+                      task.gisting.prompt_template, base.ignored_tensors, task.least_gist_tokens};
+  if (base.gist_ids.distinct()) content.settings.distinct_ids = base.gist_ids;
   content.tokenizer = base.tokenizer_path;
-  content.with_gist_token = task.gisting.gist_tokens > 0;
+  content.gist_tokens = task.gist_ids();
   content.source = base.directory;
   content.same_weights = same_weights;
   return write_model_directory(directory, content);

@@ -1,6 +1,7 @@
 #include "gist/train_data.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -27,7 +28,7 @@ LabelledSequence labelled(const Record& record, const BaseModel& base, const Tra
   LabelledSequence result;
   result.condition = gisting.condition;
   result.sequence =
-      join(gisting.prompt_template.before_gist(base.tokenizer, fields), base.gist_token(),
+      join(gisting.prompt_template.before_gist(base.tokenizer, fields), base.gist_ids,
            gisting.gist_tokens, gisting.prompt_template.after_gist(base.tokenizer, fields));
   if (result.sequence.ids.empty()) {
     fail(ErrorKind::data, "{}:{}: nothing stands before the answer", record.where, record.line);
@@ -118,13 +119,40 @@ std::optional<TrainData> read_train_data(const RecordSource& source, const BaseM
   return data;
 }
 
+namespace {
+
+LabelledSequence with_drawn_gist(const TrainData& data, std::size_t record, const TrainTask& task,
+                                 std::uint32_t draw) {
+  LabelledSequence result = data.records[record];
+  if (task.least_gist_tokens == 0 || result.sequence.gists.empty()) return result;
+  const std::int32_t k = drawn_gist_tokens(task.seed, data.ordinals[record], draw,
+                                           task.least_gist_tokens, task.gisting.gist_tokens);
+  Interval& gist = result.sequence.gists.front();
+  std::vector<std::int32_t>& ids = result.sequence.ids;
+  ids.erase(ids.begin() + gist.begin + k, ids.begin() + gist.end);
+  gist.end = gist.begin + k;
+  return result;
+}
+
+}  // namespace
+
+LabelledSequence record_of_step(const TrainData& data, std::size_t record, const TrainTask& task,
+                                std::int64_t step) {
+  return with_drawn_gist(data, record, task, static_cast<std::uint32_t>(step));
+}
+
+LabelledSequence held_out_record(const TrainData& data, std::size_t record, const TrainTask& task) {
+  return with_drawn_gist(data, record, task, std::numeric_limits<std::uint32_t>::max());
+}
+
 void select_records(const TrainData& data, std::span<const std::uint32_t> numbers,
+                    const TrainTask& task, std::int64_t step,
                     std::vector<LabelledSequence>& records,
                     std::vector<LabelledSequence>& lessons) {
   records.clear();
   lessons.clear();
   for (const std::uint32_t number : numbers) {
-    records.push_back(data.records[number]);
+    records.push_back(record_of_step(data, number, task, step));
     if (!data.lessons.empty()) lessons.push_back(data.lessons[number]);
   }
 }

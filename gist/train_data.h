@@ -20,8 +20,8 @@
 namespace gist {
 
 struct TrainData {
-  std::string name;  // of the input, for messages
-  std::vector<LabelledSequence> records;
+  std::string name;                       // of the input, for messages
+  std::vector<LabelledSequence> records;  // each with the most gist tokens
   std::vector<LabelledSequence> lessons;  // [records] what a teacher reads; empty without one
   std::vector<std::uint64_t> lines;       // [records] where each stands in the input
   std::vector<std::uint64_t> ordinals;    // [records]
@@ -55,8 +55,18 @@ std::optional<TrainData> read_train_data(const RecordSource& source, const BaseM
                                          std::size_t texts, const TrainDataEvents& events = {},
                                          const TrainTeacher* teacher = nullptr);
 
-/// Makes `records` and, where there are lessons, `lessons` those of these numbers.
+/// Record `record` as step `step` (from 0) sees it: of a range of gist tokens with as many as are
+/// drawn for it, which depends on the task's seed, the record's ordinal and the step alone; as it
+/// is where there is no range.
+LabelledSequence record_of_step(const TrainData& data, std::size_t record, const TrainTask& task,
+                                std::int64_t step);
+/// The same of a held-out record, which has as many gist tokens at each evaluation.
+LabelledSequence held_out_record(const TrainData& data, std::size_t record, const TrainTask& task);
+
+/// Makes `records` those of these numbers, as step `step` sees them, and, where there are lessons,
+/// `lessons` likewise.
 void select_records(const TrainData& data, std::span<const std::uint32_t> numbers,
+                    const TrainTask& task, std::int64_t step,
                     std::vector<LabelledSequence>& records, std::vector<LabelledSequence>& lessons);
 
 /// Returns how many of the held-out records stand in the data, too: they ask the same

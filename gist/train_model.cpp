@@ -1,12 +1,16 @@
 #include "gist/train_model.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
-#include "core/new_token.h"
 #include "formats/files/json_text.h"
 #include "formats/files/sha256.h"
+#include "formats/files/text.h"
 #include "formats/model/fingerprint.h"
+#include "formats/model/gist_token.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -14,11 +18,65 @@ namespace {
 
 constexpr const char* vocabulary_key = "vocab_size";
 
-}  // namespace
-
-std::int32_t BaseModel::gist_token() const {
-  return tokenizer.gist_token().value_or(tokenizer.size());
+/// How many of the model's ids the base has: the first ones.
+std::int32_t known_ids(const BaseModel& base) {
+  const GistIds known = base.tokenizer.gist_ids();
+  return known.any() ? std::min(known.count, base.gist_ids.count) : 0;
 }
+
+std::vector<std::int32_t> rows_of_word(const std::string& word, const Tokenizer& tokenizer) {
+  const std::vector<std::int32_t> ids = tokenizer.encode(word);
+  const std::optional<std::int32_t> unknown = tokenizer.unk();
+  if (ids.empty() || (unknown && std::find(ids.begin(), ids.end(), *unknown) != ids.end())) {
+    fail(ErrorKind::usage,
+         "a gist token is to start from {} (--gist-init), for which {} has no tokens: choose "
+         "another word",
+         in_quotes(word), tokenizer.path().string());
+  }
+  return ids;
+}
+
+/// Part i of `parts` of the rows [0, rows), which are as equal as can be.
+std::vector<std::int32_t> part_of_rows(std::int64_t rows, std::int64_t i, std::int64_t parts) {
+  const auto begin = static_cast<std::int32_t>(i * rows / parts);
+  const auto end = static_cast<std::int32_t>((i + 1) * rows / parts);
+  std::vector<std::int32_t> part(static_cast<std::size_t>(std::max(end - begin, 1)));
+  std::iota(part.begin(), part.end(), begin);
+  return part;
+}
+
+/// The ids that the base lacks, and what they start from.
+NewTokens new_ids(const BaseModel& base, const std::vector<std::string>& words) {
+  const std::int32_t known = known_ids(base);
+  const std::int32_t count = base.gist_ids.any() ? base.gist_ids.count - known : 0;
+  if (!words.empty() && std::ssize(words) != count) {
+    fail(
+        ErrorKind::usage,
+        "new gist tokens start from a word each (--gist-init): expected {}, found {}; {} has {} of "
+        "{} already",
+        count, words.size(), base.tokenizer.path().string(), known, known + count);
+  }
+  NewTokens tokens{base.gist_ids.any() ? base.gist_ids.first + known : 0, {}};
+  for (std::int32_t i = 0; i < count; ++i) {
+    if (!words.empty()) {
+      tokens.mean_of.push_back(rows_of_word(words[static_cast<std::size_t>(i)], base.tokenizer));
+    } else if (known > 0) {
+      tokens.mean_of.push_back({tokens.first - 1});
+    } else {
+      tokens.mean_of.push_back(
+          part_of_rows(std::min<std::int64_t>(tokens.first, base.rows), i, count));
+    }
+  }
+  return tokens;
+}
+
+std::string range_of_ids(std::int32_t first, std::int32_t end) {
+  const std::string name = Tokenizer::gist_token_text(first);
+  return first + 1 == end ? name
+                          : fmt::format("{} to {}", name, Tokenizer::gist_token_text(end - 1));
+}
+
+}  // namespace
 
 BaseModel base_from_model(ModelFiles files) {
   BaseModel base{files.path,
@@ -44,17 +102,18 @@ BaseModel base_from_config(const std::filesystem::path& config,
           std::move(ends), std::nullopt, std::nullopt, std::move(content)};
 }
 
-void fit_vocabulary(BaseModel& base, bool with_gist_token) {
+void fit_vocabulary(BaseModel& base, std::int32_t gist_ids, const std::vector<std::string>& words) {
   const auto found = base.config.find(vocabulary_key);
   if (found == base.config.end() || !found->is_number_integer()) {
     fail(ErrorKind::data, "{}: the configuration lacks \"{}\", a whole number", base.name,
          vocabulary_key);
   }
   base.rows = found->get<std::int64_t>();
-  const bool adds = with_gist_token && base.gist_token_is_new();
-  // Padding tokens may have no row; those of the vocabulary file and a gist that is there have one.
-  const std::int32_t tokens = with_gist_token && !adds
-                                  ? std::max(base.tokenizer.pieces(), base.gist_token() + 1)
+  base.gist_ids = gist_ids > 0 ? gist_ids_in(base.tokenizer, gist_ids) : GistIds();
+  // Padding tokens may have no row; those of the vocabulary file and gists that are there have one.
+  const std::int32_t known = known_ids(base);
+  const std::int32_t tokens = known > 0
+                                  ? std::max(base.tokenizer.pieces(), base.gist_ids.first + known)
                                   : base.tokenizer.pieces();
   if (base.rows < tokens) {
     fail(ErrorKind::data,
@@ -62,18 +121,35 @@ void fit_vocabulary(BaseModel& base, bool with_gist_token) {
          "together",
          base.name, base.tokenizer.path().string(), base.tokenizer.size(), base.rows);
   }
-  if (adds) *found = std::max<std::int64_t>(base.rows, std::int64_t{base.gist_token()} + 1);
+  base.new_gist_ids = new_ids(base, words);
+  *found = std::max<std::int64_t>(base.rows, base.gist_ids.end());
+}
+
+std::string gist_ids_in_words(const BaseModel& base, const std::vector<std::string>& words) {
+  const std::int32_t known = known_ids(base), count = base.gist_ids.count;
+  const bool as_always = count == 1 && words.empty();
+  if (!base.checkpoint || !base.gist_ids.any() || known == count || as_always) return "";
+  std::string kept, start = "another part of the tokenizer's rows";
+  if (known > 0) {
+    kept = fmt::format("{} {} kept; ", range_of_ids(0, known), known > 1 ? "are" : "is");
+    start = Tokenizer::gist_token_text(known - 1);
+  }
+  if (!words.empty()) start = fmt::format("{}", fmt::join(words, ", "));
+  const bool one = known + 1 == count;
+  return fmt::format("{}{} ({} {}) {} new, {} from {}", kept, range_of_ids(known, count),
+                     one ? "id" : "ids from", base.new_gist_ids.first, one ? "is" : "are",
+                     one ? "starting" : "each starting", start);
 }
 
 void fill(Parameters& parameters, const BaseModel& base, const ModelSpec& spec,
-          bool with_gist_token, std::uint64_t seed) {
+          std::uint64_t seed) {
   if (!base.checkpoint) {
     initialise(parameters, seed);
     return;
   }
   const WeightSource source = under_declared_names(base.checkpoint->source(), spec);
-  const bool added = with_gist_token && base.gist_token_is_new();
-  load(parameters, added ? with_new_token(source, spec, base.gist_token(), base.rows) : source);
+  const bool added = !base.new_gist_ids.mean_of.empty();
+  load(parameters, added ? with_new_tokens(source, spec, base.new_gist_ids, base.rows) : source);
 }
 
 std::string fingerprint_of(const BaseModel& base) {

@@ -9,6 +9,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/gist_ids.h"
+#include "core/new_token.h"
 #include "core/parameters.h"
 #include "formats/model/checkpoint.h"
 #include "formats/model/end_tokens.h"
@@ -29,11 +31,10 @@ struct BaseModel {
   std::optional<GistSettings> settings;  // of the directory
   nlohmann::json config;                 // of the result: its vocabulary has room for the gist
   std::vector<std::string> ignored_tensors = {};  // left out, now or when the base was trained
-  std::int64_t rows = 0;  // of the base's embedding table; see fit_vocabulary
-
-  /// The gist token's id: that of the tokenizer, or the next that is free.
-  std::int32_t gist_token() const;
-  bool gist_token_is_new() const { return !tokenizer.gist_token().has_value(); }
+  // What fit_vocabulary finds:
+  std::int64_t rows = 0;        // of the base's embedding table
+  GistIds gist_ids = {};        // of the result's gist tokens
+  NewTokens new_gist_ids = {};  // those that the base lacks, and what they start from
 };
 
 /// Training starts from a model directory that open_model has opened.
@@ -43,13 +44,22 @@ BaseModel base_from_model(ModelFiles files);
 BaseModel base_from_config(const std::filesystem::path& config,
                            const std::filesystem::path& tokenizer);
 
-/// Gives config.json's vocabulary room for the gist token, where the model is to have one. Throws
-/// Error(data) where it is smaller than the vocabulary file's.
-void fit_vocabulary(BaseModel& base, bool with_gist_token);
+/// Gives config.json's vocabulary room for `gist_ids` distinct ids of gist tokens, of which the
+/// model may need new ones; 0: it has no gist tokens. A new id starts from the mean of the rows of
+/// one of the `words`, in the order of the ids; without words, from the row of the last id that the
+/// base has; where it has none, from the mean of its part of the tokenizer's rows, which are split
+/// in as many parts, in the order of their ids, as there are new ids. Throws Error(data) where the
+/// vocabulary is smaller than the vocabulary file's, and as gist_ids_in
+/// (formats/model/gist_token.h); Error(usage) where there are more or fewer words than new ids, or
+/// the tokenizer has no tokens for one.
+void fit_vocabulary(BaseModel& base, std::int32_t gist_ids,
+                    const std::vector<std::string>& words = {});
+/// What fit_vocabulary did, for people: "<GIST> is kept; <GIST1> to <GIST3> (ids from 513) are new,
+/// each starting from <GIST>"; "" where that is as always, one new id or none.
+std::string gist_ids_in_words(const BaseModel& base, const std::vector<std::string>& words);
 
-/// Fills the parameters with the base's weights, with a row for a new gist token, or with new ones.
-void fill(Parameters& parameters, const BaseModel& base, const ModelSpec& spec,
-          bool with_gist_token, std::uint64_t seed);
+/// Fills the parameters with the base's weights, with rows for new gist tokens, or with new ones.
+void fill(Parameters& parameters, const BaseModel& base, const ModelSpec& spec, std::uint64_t seed);
 
 /// Returns a name of what a run starts from, for comparison: the hash of weights, configuration and
 /// tokenizer.

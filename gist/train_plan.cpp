@@ -51,7 +51,7 @@ TrainPlan plan_training(std::unique_ptr<Family> family, const TrainData& data,
   backend->reset_costs();
   std::vector<LabelledSequence> records, lessons;
   for (std::int64_t step = 0; step < counted; ++step) {
-    select_records(data, order.of_step(step), records, lessons);
+    select_records(data, order.of_step(step), task, step, records, lessons);
     const std::optional<Lesson> lesson = taught.lesson(lessons);
     const StepResult result =
         train_step(model, parameters, records, task.training, scratch, lesson ? &*lesson : nullptr);

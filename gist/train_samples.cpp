@@ -29,8 +29,7 @@ Context context_of(const LabelledSequence& record) {
 GenerationOptions greedy_options(const std::vector<Context>& contexts, const BaseModel& base,
                                  const TrainTask& task) {
   GenerationOptions options;
-  options.sampling.banned =
-      task.gisting.gist_tokens > 0 ? base.gist_token() : base.tokenizer.gist_token().value_or(-1);
+  ban(all_of(base.gist_ids, base.tokenizer.gist_ids()), options.sampling);
   options.ends = base.ends.ids;
   options.max_new_tokens = most_sample_tokens;
   options.max_rows = static_cast<std::int32_t>(contexts.size());
@@ -65,7 +64,7 @@ nlohmann::ordered_json answered_samples(const Model& model, const TrainData& hel
                                         const std::function<void()>& alive) {
   std::vector<Context> contexts;
   for (std::size_t i = 0; i < held_out.texts.size(); ++i) {
-    contexts.push_back(context_of(held_out.records[i]));
+    contexts.push_back(context_of(held_out_record(held_out, i, task)));
   }
   std::vector<nlohmann::ordered_json> answers(contexts.size());
   std::size_t begun = 0;

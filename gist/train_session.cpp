@@ -55,6 +55,10 @@ TrainSession::TrainSession(const TrainInputs& inputs, const Model& model, Parame
       metrics_(task_.output / metrics_name, state_.step),
       saved_step_(state_.step > 0 ? state_.step : -1) {
   recall(task_.output / metrics_name, spikes_, divergence_);
+  if (held_out_ == nullptr) return;
+  for (std::size_t i = 0; i < held_out_->records.size(); ++i) {
+    held_out_records_.push_back(held_out_record(*held_out_, i, task_));
+  }
 }
 
 TrainResult TrainSession::run() {
@@ -86,7 +90,7 @@ void TrainSession::step() {
   const Stopwatch watch;
   const std::span<const std::uint32_t> batch = order_.of_step(state_.step);
   batch_.assign(batch.begin(), batch.end());
-  select_records(data_, batch_, records_, lessons_);
+  select_records(data_, batch_, task_, state_.step, records_, lessons_);
   const std::optional<Lesson> lesson =
       teacher_ == nullptr ? std::nullopt : teacher_->lesson(lessons_);
   TrainingOptions options = task_.training;
@@ -206,7 +210,7 @@ StepResult TrainSession::held_out_losses() {
   };
   tell();
   Scratch& scratch = scratch_.stacks.back().pass;
-  for (const auto& batch : micro_batches(held_out_->records, task_.training.batch_tokens)) {
+  for (const auto& batch : micro_batches(held_out_records_, task_.training.batch_tokens)) {
     for (const AnswerLoss& loss : answer_loss(model_, batch, scratch)) {
       sum.cross_entropy += loss.sum;
       sum.labels += loss.labels;

@@ -88,6 +88,7 @@ class TrainSession {
   RecordOrder order_;
   std::vector<std::uint32_t> batch_;  // the records of the running step, by number
   std::vector<LabelledSequence> records_, lessons_;
+  std::vector<LabelledSequence> held_out_records_;  // as evaluations see them
   StepLog metrics_;
   SpikeDetector spikes_;
   DivergenceDetector divergence_;

@@ -1,6 +1,25 @@
 #include "gist/train_task.h"
 
+#include <fmt/format.h>
+
+#include "gist/run_settings.h"
+
 namespace gist {
+namespace {
+
+/// As --gist-tokens spells it.
+nlohmann::ordered_json gist_tokens_setting(const TrainTask& task) {
+  if (task.least_gist_tokens == 0) return task.gisting.gist_tokens;
+  return fmt::format("{}-{}", task.least_gist_tokens, task.gisting.gist_tokens);
+}
+
+/// Nothing for what runs of earlier versions have, too.
+nlohmann::ordered_json gist_ids_setting(const TrainTask& task) {
+  if (task.distinct_ids == 1) return nullptr;
+  return fmt::format("distinct ({})", task.distinct_ids);
+}
+
+}  // namespace
 
 std::int64_t TrainTask::epoch_steps(std::size_t records) const {
   const auto count = static_cast<std::int64_t>(records);
@@ -15,7 +34,9 @@ nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t tot
                                          Dtype dtype, const std::string& teacher) {
   const AdamwOptions& adamw = task.training.adamw;
   nlohmann::ordered_json settings{{"condition", name_of(task.gisting.condition)},
-                                  {"gist-tokens", task.gisting.gist_tokens},
+                                  {"gist-tokens", gist_tokens_setting(task)},
+                                  {"gist-ids", gist_ids_setting(task)},
+                                  {"gist-init", setting_of_names(task.gist_init)},
                                   {"template", task.gisting.prompt_template.json()},
                                   {"steps", total_steps},
                                   {"batch-records", task.batch_records},

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -20,9 +21,12 @@ namespace gist {
 /// Besides `output`, `gisting`, the learning rate and one of `steps` and `epochs`, all has a
 /// default.
 struct TrainTask {
-  std::filesystem::path output;  // the directory for the model, checkpoints and metrics
-  Gisting gisting;
-  FieldMap fields;  // where records have what the template reads
+  std::filesystem::path output;        // the directory for the model, checkpoints and metrics
+  Gisting gisting;                     // of a range of gist tokens, with the most
+  std::int32_t least_gist_tokens = 0;  // of a range, from which each step draws; 0: there is none
+  std::int32_t distinct_ids = 1;       // of gist tokens; 1: one id is repeated
+  std::vector<std::string> gist_init;  // a word for each new id, from which it starts; or empty
+  FieldMap fields;                     // where records have what the template reads
   std::size_t max_record_bytes = default_record_bytes;  // longer records are refused; 0: none
   std::int64_t steps = 0;                               // 0: `epochs` says it
   std::int64_t epochs = 0;          // passes over the data, in a new order each time
@@ -40,6 +44,8 @@ struct TrainTask {
   std::int64_t save_every = 500;  // steps between checkpoints; 0: none
   std::int64_t keep = 2;          // how many of the last checkpoints stay
 
+  /// Of how many distinct ids the model's gist tokens are made; 0: it has none.
+  std::int32_t gist_ids() const { return gisting.gist_tokens > 0 ? distinct_ids : 0; }
   /// Steps of an epoch over so many records: its last one may have fewer records than the others.
   std::int64_t epoch_steps(std::size_t records) const;
   /// Returns the number of steps of the whole run.

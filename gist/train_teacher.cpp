@@ -23,20 +23,19 @@ TrainTeacher::TrainTeacher(ModelFiles files, const ModelSetup& setup, const Base
     gisting_.gist_tokens = files_.settings->gist_tokens;
     gisting_.prompt_template = files_.settings->prompt_template;
   }
-  if (gisting_.gist_tokens > 0) gist_token_ = gist_token_of(files_);
+  if (gisting_.gist_tokens > 0) gist_ids_ = gist_ids_of(files_);
   gisting_.prompt_template.require_tokens(files_.tokenizer);
-  const bool student_gists = task.gisting.gist_tokens > 0 || !student.gist_token_is_new();
-  const std::int32_t student_token = student_gists ? student.gist_token() : -1;
-  const std::int32_t own_token = files_.tokenizer.gist_token().value_or(-1);
+  const GistIds student_ids = all_of(student.gist_ids, student.tokenizer.gist_ids());
+  const GistIds own_ids = files_.tokenizer.gist_ids();
   try {
-    (void)shared_vocabulary(spec_, student_spec, std::max(student_token, own_token));
+    (void)shared_vocabulary(spec_, student_spec, all_of(student_ids, own_ids));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     throw Error(ErrorKind::data, fmt::format("{} can't teach {} (--teacher): {}", files_.path,
                                              student.name, error.what()));
   }
-  for (const std::int32_t token : {student_token, own_token}) {
-    if (token >= 0) excluded_.push_back(token);
+  for (const GistIds& ids : {student_ids, own_ids}) {
+    for (std::int32_t id = ids.first; ids.contains(id); ++id) excluded_.push_back(id);
   }
 }
 
@@ -55,7 +54,7 @@ LabelledSequence TrainTeacher::read(const Record& record,
   LabelledSequence result;
   result.condition = Condition::pos;
   result.sequence =
-      join(gisting_.prompt_template.before_gist(files_.tokenizer, fields), gist_token_,
+      join(gisting_.prompt_template.before_gist(files_.tokenizer, fields), gist_ids_,
            gisting_.gist_tokens, gisting_.prompt_template.after_gist(files_.tokenizer, fields));
   result.sequence.ids.insert(result.sequence.ids.end(), answer.begin(), answer.end());
   result.labels = static_cast<std::int32_t>(answer.size());
@@ -75,8 +74,9 @@ Model TrainTeacher::load(Backend& backend) const {
 }
 
 std::string TrainTeacher::fingerprint() const {
-  const nlohmann::ordered_json layout{{"gist-tokens", gisting_.gist_tokens},
-                                      {"template", gisting_.prompt_template.json()}};
+  nlohmann::ordered_json layout{{"gist-tokens", gisting_.gist_tokens},
+                                {"template", gisting_.prompt_template.json()}};
+  if (gist_ids_.distinct()) layout["gist-ids"] = gist_ids_.count;
   return to_hex(sha256(model_sha256(files_.checkpoint) + files_.config.dump() +
                        files_.tokenizer.sha256() + text_of_json(layout)));
 }

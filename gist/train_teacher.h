@@ -17,12 +17,12 @@
 
 namespace gist {
 
-/// A teacher sees the whole prompt: it reads records under the condition pos, in the layout and with
-/// the gist tokens of its own gist.json, or without one in the student's layout and with none.
+/// A teacher sees the whole prompt: it reads records under the condition pos, in the layout and
+/// with the gist tokens of its own gist.json, or without one in the student's layout and with none.
 class TrainTeacher {
  public:
   /// `files` are the teacher's, opened; `student` is what is trained, its vocabulary fitted, with
-  /// these shapes. Throws Error(data) where their vocabularies differ by more than the gist token.
+  /// these shapes. Throws Error(data) where their vocabularies differ by more than gist tokens.
   TrainTeacher(ModelFiles files, const ModelSetup& setup, const BaseModel& student,
                const ModelSpec& student_spec, const TrainTask& task);
 
@@ -45,7 +45,7 @@ class TrainTeacher {
   ModelSetup setup_;
   ModelSpec spec_;
   Gisting gisting_;
-  std::int32_t gist_token_ = -1;
+  GistIds gist_ids_;
   DistillationOptions options_;
   std::vector<std::int32_t> excluded_;
 };

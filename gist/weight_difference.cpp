@@ -107,7 +107,8 @@ class Recovery {
   const ModelSpec& spec_;
 };
 
-/// The base's may be without: then its "model_type" says what it is, and the difference's what that is.
+/// The base's may be without: then its "model_type" says what it is, and the difference's what that
+/// is.
 void take_architecture(nlohmann::json& config, const nlohmann::json& base) {
   const auto found = base.find(architectures_key);
   if (found == base.end()) {
@@ -144,10 +145,13 @@ RecoveredModel write_recovered_model(const ModelFiles& difference, const ModelFi
   content.tensors = recovery.tensors(recovered);
   content.config = difference.config;
   content.config["torch_dtype"] = "float32";
-  content.settings = {gisting.condition, gisting.gist_tokens, gisting.prompt_template,
-                      difference.ignored_tensors};
+  if (difference.settings && gisting.gist_tokens > 0) content.settings = *difference.settings;
+  content.settings.condition = gisting.condition;
+  content.settings.gist_tokens = gisting.gist_tokens;
+  content.settings.prompt_template = gisting.prompt_template;
+  content.settings.ignored_tensors = difference.ignored_tensors;
   content.tokenizer = difference.path;
-  content.with_gist_token = gisting.gist_tokens > 0;
+  content.gist_tokens = gisting.gist_tokens > 0 ? gist_ids_of(difference).count : 0;
   content.source = difference.path;
   AtomicDirectory directory(output);
   recovered.left_out = write_model_directory(directory.path(), content);

@@ -87,8 +87,23 @@ std::vector<std::string> sentinels_of(const Tokenizer& tokenizer) {
   }
 }
 
-Json gist_token_object() {
-  return {{"content", Tokenizer::gist_token_name},
+/// The gist tokens that a tokenizer is to get.
+std::vector<AddedToken> new_gist_tokens(const Tokenizer& tokenizer, std::int32_t count) {
+  std::vector<AddedToken> tokens;
+  if (count == 0) return tokens;
+  const GistIds ids = gist_ids_in(tokenizer, count);
+  const GistIds known = tokenizer.gist_ids();
+  for (std::int32_t i = known.any() ? known.count : 0; i < ids.count; ++i) {
+    AddedToken& token = tokens.emplace_back();
+    token.text = Tokenizer::gist_token_text(i);
+    token.id = static_cast<std::uint64_t>(ids.at(i));
+    token.special = true;
+  }
+  return tokens;
+}
+
+Json special_object(const AddedToken& token) {
+  return {{"content", token.text},
           {"lstrip", false},
           {"normalized", false},
           {"rstrip", false},
@@ -127,23 +142,21 @@ Json described(const AddedToken& token) {
 
 /// {"32000": {"content": "<GIST>", ...}}: transformers takes this for all of the added tokens, so
 /// those that other files list stand in it, too.
-void add_to_decoder(Json& config, const Tokenizer& tokenizer,
-                    const std::vector<AddedToken>& listed) {
+void add_to_decoder(Json& config, const Tokenizer& tokenizer, const std::vector<AddedToken>& listed,
+                    const std::vector<AddedToken>& gist_tokens) {
   Json& decoder = config[decoder_key];
-  for (const std::vector<AddedToken>& tokens : {listed, tokenizer.added_tokens()}) {
-    for (const AddedToken& token : tokens) {
+  for (const auto* tokens : {&listed, &tokenizer.added_tokens(), &gist_tokens}) {
+    for (const AddedToken& token : *tokens) {
       const std::string key = std::to_string(token.id);
       if (!decoder.contains(key)) decoder[key] = described(token);
     }
   }
-  Json token = gist_token_object();
-  token["special"] = true;
-  decoder[std::to_string(tokenizer.size())] = std::move(token);
 }
 
-/// Into "added_tokens" of a tokenizer.json: what the other files list and it doesn't, then <GIST>.
-/// Whether all get the ids that they have elsewhere; transformers counts them itself.
-bool add_to_fast(Json& fast, const Tokenizer& tokenizer) {
+/// Into "added_tokens" of a tokenizer.json: what the other files list and it doesn't, then the gist
+/// tokens. Whether all get the ids that they have elsewhere; transformers counts them itself.
+bool add_to_fast(Json& fast, const Tokenizer& tokenizer,
+                 const std::vector<AddedToken>& gist_tokens) {
   const auto append = [&fast](const AddedToken& token) {
     const std::optional<std::int64_t> next = next_added_id(fast);
     if (!next || static_cast<std::uint64_t>(*next) != token.id) return false;
@@ -160,32 +173,30 @@ bool add_to_fast(Json& fast, const Tokenizer& tokenizer) {
   for (const AddedToken& token : tokenizer.added_tokens()) {
     if (!listed.contains(token.text) && !append(token)) return false;
   }
-  AddedToken gist;
-  gist.text = Tokenizer::gist_token_name;
-  gist.id = static_cast<std::uint64_t>(tokenizer.size());
-  gist.special = true;
-  return append(gist);
+  return std::all_of(gist_tokens.begin(), gist_tokens.end(), append);
 }
 
 /// Where tokenizer.json is left out, what it alone lists goes into the other files.
-void add_gist_token(Settings& settings, const Tokenizer& tokenizer,
-                    const std::filesystem::path& source, const TokenizerSettings& read) {
+void add_gist_tokens(Settings& settings, const Tokenizer& tokenizer,
+                     const std::vector<AddedToken>& gist_tokens,
+                     const std::filesystem::path& source, const TokenizerSettings& read) {
   // A directory whose vocabulary is tokenizer.json has all of them there.
   if (!tokenizer.is_json() || !settings.added_tokens.empty()) {
     for (const AddedToken& token : tokenizer.added_tokens()) {
       settings.added_tokens.emplace(token.text, token.id);
     }
-    settings.added_tokens[std::string(Tokenizer::gist_token_name)] = tokenizer.size();
+    for (const AddedToken& token : gist_tokens) settings.added_tokens[token.text] = token.id;
   }
-  const Json name = Tokenizer::gist_token_name;
-  add_to_list(settings.special_tokens,
-              has_objects(settings.special_tokens) ? gist_token_object() : name, tokenizer,
-              source / special_tokens_name);
-  add_to_list(settings.config, name, tokenizer, source / config_name);
+  const bool as_objects = has_objects(settings.special_tokens);
+  for (const AddedToken& token : gist_tokens) {
+    add_to_list(settings.special_tokens, as_objects ? special_object(token) : Json(token.text),
+                tokenizer, source / special_tokens_name);
+    add_to_list(settings.config, token.text, tokenizer, source / config_name);
+  }
   const auto decoder = settings.config.find(decoder_key);
   const bool has_decoder = decoder != settings.config.end() && !decoder->is_null();
   if (has_decoder || read.only_in_tokenizer_json) {
-    add_to_decoder(settings.config, tokenizer, read.listed);
+    add_to_decoder(settings.config, tokenizer, read.listed, gist_tokens);
   }
 }
 
@@ -202,16 +213,17 @@ void copy_durably(const std::filesystem::path& source, const std::filesystem::pa
   write_file_atomically(target, read_file(source));
 }
 
-/// The tokenizer.json with the gist token, or its name where it would contradict the other files.
+/// The tokenizer.json with the gist tokens, or its name where it would contradict the other files.
 std::vector<std::string> write_fast(const std::filesystem::path& source, const Tokenizer& tokenizer,
+                                    const std::vector<AddedToken>& gist_tokens,
                                     const std::filesystem::path& target) {
   Json content = read_ordered_json_object(source);
-  if (add_to_fast(content, tokenizer)) {
+  if (add_to_fast(content, tokenizer, gist_tokens)) {
     write_file_atomically(target / fast_name, content.dump(2) + "\n");
     return {};
   }
   if (tokenizer.is_json()) {
-    fail(ErrorKind::internal, "{}: the gist token has no id {} there", source.string(),
+    fail(ErrorKind::internal, "{}: a gist token has no id {} there", source.string(),
          tokenizer.size());
   }
   return {fast_name};
@@ -227,16 +239,30 @@ void write_gguf_tokenizer(const std::filesystem::path& gguf, const std::filesyst
 
 }  // namespace
 
+GistIds gist_ids_in(const Tokenizer& tokenizer, std::int32_t count) {
+  const GistIds known = tokenizer.gist_ids();
+  if (!known.any()) return {tokenizer.size(), count};
+  if (known.count < count && known.end() != tokenizer.size()) {
+    fail(ErrorKind::data,
+         "{}: a token has the id {} behind {}, where {} would stand, and the ids of gist tokens "
+         "follow each other: start from the model as it was before it had gist tokens",
+         tokenizer.path().string(), known.end(), Tokenizer::gist_token_text(known.count - 1),
+         Tokenizer::gist_token_text(known.count));
+  }
+  return {known.first, count};
+}
+
 std::vector<std::string> write_tokenizer(const std::filesystem::path& source,
                                          const std::filesystem::path& target,
-                                         bool with_gist_token) {
+                                         std::int32_t gist_tokens) {
   if (const auto gguf = gguf_file_of(source)) {
     write_gguf_tokenizer(*gguf, target);
-    return write_tokenizer(target, target, with_gist_token);
+    return write_tokenizer(target, target, gist_tokens);
   }
   const Tokenizer tokenizer = Tokenizer::open(source);
   const bool is_directory = tokenizer.path() != source;
-  const bool adds = with_gist_token && !tokenizer.gist_token();
+  const std::vector<AddedToken> added = new_gist_tokens(tokenizer, gist_tokens);
+  const bool adds = !added.empty();
   if (!tokenizer.is_json()) {
     const char* bare_name = is_llamas(tokenizer) ? "tokenizer.model" : "spiece.model";
     copy_durably(tokenizer.path(),
@@ -250,8 +276,8 @@ std::vector<std::string> write_tokenizer(const std::filesystem::path& source,
   }
   Settings settings = is_directory ? settings_in(source) : settings_of(tokenizer);
   if (adds) {
-    add_gist_token(settings, tokenizer, source,
-                   is_directory ? read_tokenizer_settings(source) : TokenizerSettings());
+    add_gist_tokens(settings, tokenizer, added, source,
+                    is_directory ? read_tokenizer_settings(source) : TokenizerSettings());
   }
   write_settings(settings, target);
   const std::filesystem::path fast = is_directory ? source / fast_name : source;
@@ -260,7 +286,7 @@ std::vector<std::string> write_tokenizer(const std::filesystem::path& source,
     copy_durably(fast, target / fast_name);
     return {};
   }
-  return write_fast(fast, tokenizer, target);
+  return write_fast(fast, tokenizer, added, target);
 }
 
 }  // namespace gist

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
+#include <numeric>
 
 #include "formats/files/file_io.h"
 #include "formats/files/json_text.h"
@@ -20,7 +22,9 @@ constexpr const char* model_config_name = "config.json";
 constexpr const char* settings_name = "gist.json";
 constexpr const char* model_format = "gist-model";
 constexpr int format_major = 1;
-constexpr const char* format_version = "1.0";
+constexpr const char* format_version = "1.1";
+constexpr const char* one_id_version = "1.0";  // whose readers know one id, and no range of lengths
+constexpr const char* tokens_key = "gist_tokens";
 constexpr const char* ignored_key = "ignored_tensors";
 
 const json& member(const json& content, const char* name, const std::string& where) {
@@ -66,9 +70,55 @@ Condition condition_in(const json& content, const std::string& where) {
   return *condition;
 }
 
+[[noreturn]] void refuse_tokens(const std::string& where) {
+  fail(
+      ErrorKind::data,
+      "{}: \"{}\" should have \"least\" and \"most\", 1 <= least <= most <= {}, and perhaps \"ids\", "
+      "whole numbers that follow each other, at least as many as most",
+      where, tokens_key, most_gist_ids);
+}
+
+std::int32_t gist_number_in(const json& value, std::int32_t least, std::int32_t most,
+                            const std::string& where) {
+  if (!value.is_number_unsigned() ||
+      value.get<std::uint64_t>() > static_cast<std::uint64_t>(most) ||
+      value.get<std::int32_t>() < least) {
+    refuse_tokens(where);
+  }
+  return value.get<std::int32_t>();
+}
+
+GistIds gist_ids_at(const json& list, const std::string& where) {
+  if (!list.is_array() || list.empty() || list.size() > std::size_t{most_gist_ids}) {
+    refuse_tokens(where);
+  }
+  GistIds ids{
+      gist_number_in(list[0], 0, std::numeric_limits<std::int32_t>::max() - most_gist_ids, where),
+      0};
+  for (const json& id : list) {
+    gist_number_in(id, ids.end(), ids.end(), where);
+    ++ids.count;
+  }
+  return ids;
+}
+
+/// What is new in 1.1.
+void read_gist_lengths(const json& value, GistSettings& settings, const std::string& where) {
+  const auto member_of = [&](const char* name) -> const json& {
+    const auto found = value.find(name);
+    if (found == value.end()) refuse_tokens(where);
+    return *found;
+  };
+  settings.gist_tokens = gist_number_in(member_of("most"), 1, most_gist_ids, where);
+  settings.least_gist_tokens = gist_number_in(member_of("least"), 1, settings.gist_tokens, where);
+  if (!value.contains("ids")) return;
+  settings.distinct_ids = gist_ids_at(value["ids"], where);
+  if (settings.distinct_ids.count < settings.gist_tokens) refuse_tokens(where);
+}
+
 /// Only in the pos condition may a model be without gist tokens.
 std::int32_t gist_tokens_in(const json& content, Condition condition, const std::string& where) {
-  const json& value = member(content, "gist_tokens", where);
+  const json& value = member(content, tokens_key, where);
   const std::int32_t least = condition == Condition::pos ? 0 : 1;
   if (!value.is_number_unsigned() || value.get<std::uint64_t>() > max_gist_tokens ||
       value.get<std::int32_t>() < least) {
@@ -101,7 +151,11 @@ std::optional<GistSettings> read_gist_json(const std::filesystem::path& director
   check_version(content, where);
   GistSettings settings;
   settings.condition = condition_in(content, where);
-  settings.gist_tokens = gist_tokens_in(content, settings.condition, where);
+  if (const json& tokens = member(content, tokens_key, where); tokens.is_object()) {
+    read_gist_lengths(tokens, settings, where);
+  } else {
+    settings.gist_tokens = gist_tokens_in(content, settings.condition, where);
+  }
   settings.prompt_template = PromptTemplate::parse(member(content, "template", where), where);
   settings.ignored_tensors = ignored_tensors_in(content, where);
   return settings;
@@ -110,9 +164,22 @@ std::optional<GistSettings> read_gist_json(const std::filesystem::path& director
 void write_gist_json(const std::filesystem::path& directory, const GistSettings& settings) {
   nlohmann::ordered_json content;
   content["format"] = model_format;
-  content["version"] = format_version;
+  const bool more_than_one_id = settings.distinct_ids.distinct() || settings.least_gist_tokens > 0;
+  content["version"] = more_than_one_id ? format_version : one_id_version;
   content["condition"] = name_of(settings.condition);
-  content["gist_tokens"] = settings.gist_tokens;
+  if (more_than_one_id) {
+    const std::int32_t most = settings.gist_tokens;
+    content[tokens_key] = {
+        {"least", settings.least_gist_tokens > 0 ? settings.least_gist_tokens : most},
+        {"most", most}};
+    if (settings.distinct_ids.distinct()) {
+      std::vector<std::int32_t> ids(static_cast<std::size_t>(settings.distinct_ids.count));
+      std::iota(ids.begin(), ids.end(), settings.distinct_ids.first);
+      content[tokens_key]["ids"] = ids;
+    }
+  } else {
+    content[tokens_key] = settings.gist_tokens;
+  }
   content["template"] = settings.prompt_template.json();
   if (!settings.ignored_tensors.empty()) content[ignored_key] = settings.ignored_tensors;
   write_file_atomically(directory / settings_name, content.dump(2) + "\n");
@@ -141,7 +208,7 @@ std::vector<std::string> write_model_directory(const std::filesystem::path& dire
   if (!content.source.empty() && may_exist(generation)) {
     write_file_atomically(directory / generation_config_name, read_file(generation));
   }
-  return write_tokenizer(content.tokenizer, directory, content.with_gist_token);
+  return write_tokenizer(content.tokenizer, directory, content.gist_tokens);
 }
 
 }  // namespace gist

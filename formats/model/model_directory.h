@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/gist_ids.h"
 #include "core/visibility.h"
 #include "formats/model/checkpoint.h"
 #include "formats/model/named_templates.h"
@@ -23,20 +24,27 @@ constexpr const char* generation_config_name = "generation_config.json";
 
 /// gist.json: {"format": "gist-model", "version": "1.0", "condition": "gist", "gist_tokens": 1,
 /// "template": [...]}. Newer major versions are refused.
+///
+/// Version 1.1 is written where a gist has distinct ids, or one of several lengths. There
+/// "gist_tokens" is an object, which a reader of 1.0 refuses by its name: {"least": 1, "most": 4,
+/// "ids": [512, 513, 514, 515]}. A gist of k tokens, least <= k <= most, has the first k ids; where
+/// there is only one, that one k times.
 struct GistSettings {
   Condition condition = Condition::gist;
-  std::int32_t gist_tokens = 1;
+  std::int32_t gist_tokens = 1;  // a prompt has, unless another number is asked for; the most
   PromptTemplate prompt_template = decoder_template();
   /// Tensors of the model that training started from which it left out, as it was told to.
   std::vector<std::string> ignored_tensors = {};
+  std::int32_t least_gist_tokens = 0;  // that a prompt may have; 0: 1.0, which doesn't say it
+  GistIds distinct_ids = {};           // none: the tokenizer's <GIST> alone, repeated
 };
 
 std::optional<GistSettings> read_gist_json(const std::filesystem::path& directory);
 void write_gist_json(const std::filesystem::path& directory, const GistSettings& settings);
 
 /// config.json, whole: keys that gist doesn't know are kept; of a GGUF file what stands for it
-/// (gguf_config.h). Throws Error(no_input) where there is none, Error(data) with line and column where
-/// it is not a JSON object.
+/// (gguf_config.h). Throws Error(no_input) where there is none, Error(data) with line and column
+/// where it is not a JSON object.
 nlohmann::json read_config_json(const std::filesystem::path& directory);
 /// Where that stands, for messages: the config.json, or the GGUF file.
 std::string config_place(const std::filesystem::path& directory);
@@ -47,7 +55,7 @@ struct ModelContent {
   std::vector<NamedTensor> tensors;  // views: what they point to must outlive the call
   GistSettings settings;             // gist.json
   std::filesystem::path tokenizer;  // a directory or a vocabulary file, as write_tokenizer takes it
-  bool with_gist_token = false;
+  std::int32_t gist_tokens = 0;     // <GIST>, <GIST1>, ... that the tokenizer is to have
   std::filesystem::path same_weights;  // a directory that has these tensors already; "" for none
   std::filesystem::path source;  // has the generation_config.json to copy, if any; "" for none
 };

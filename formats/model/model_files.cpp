@@ -44,6 +44,20 @@ Unread unread_of(const ModelFiles& files, const ModelSpec& spec,
   return result;
 }
 
+/// Throws Error(data) where gist.json has other ids than the tokenizer.
+void check_gist_ids(const ModelFiles& files) {
+  if (!files.settings || !files.settings->distinct_ids.any()) return;
+  const GistIds& ids = files.settings->distinct_ids;
+  const GistIds found = files.tokenizer.gist_ids();
+  if (found.first == ids.first && found.count >= ids.count) return;
+  fail(
+      ErrorKind::data,
+      "{}/gist.json: \"gist_tokens\" has the {} ids from {} on, but the tokenizer's {} to {} are not "
+      "there: copy its files from the directory that gist train wrote",
+      files.path, ids.count, ids.first, Tokenizer::gist_token_text(0),
+      Tokenizer::gist_token_text(ids.count - 1));
+}
+
 ModelSpec spec_of(const ModelFiles& files, const FamilyFinder& families) {
   return families(files.config, config_place(files.path))->spec();
 }
@@ -75,6 +89,7 @@ ModelFiles::ModelFiles(const std::string& directory, const FamilyFinder& familie
       tokenizer(Tokenizer::open(directory)),
       ends(end_tokens(directory, config, tokenizer)),
       settings(read_gist_json(directory)) {
+  check_gist_ids(*this);
   ModelSpec spec = spec_of(*this, families);
   Unread unread = unread_of(*this, spec, ignore);
   if (!stored_untied(unread.others, spec).empty() && written_by_transformers_5(config)) {

@@ -253,11 +253,14 @@ bool PromptTemplate::reads(std::string_view field) const {
          std::any_of(after_.begin(), after_.end(), in_piece);
 }
 
-Sequence join(const std::vector<std::int32_t>& before, std::int32_t gist_token, std::int32_t k,
+Sequence join(const std::vector<std::int32_t>& before, const GistIds& gist_ids, std::int32_t k,
               const std::vector<std::int32_t>& after) {
   Sequence sequence;
   sequence.ids = before;
-  sequence.ids.insert(sequence.ids.end(), static_cast<std::size_t>(k), gist_token);
+  if (gist_ids.distinct() && k > gist_ids.count) {
+    fail(ErrorKind::internal, "{} gist tokens of {} ids", k, gist_ids.count);
+  }
+  for (std::int32_t i = 0; i < k; ++i) sequence.ids.push_back(gist_ids.at(i));
   if (k > 0) {
     const auto begin = static_cast<std::int32_t>(before.size());
     sequence.gists.push_back({begin, begin + k});

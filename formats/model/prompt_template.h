@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/batch.h"
+#include "core/gist_ids.h"
 #include "formats/model/tokenizer.h"
 
 namespace gist {
@@ -38,11 +39,12 @@ class PromptTemplate {
   /// fields are empty its "else" text takes its place, or nothing. The names in braces are looked
   /// up; "{{" and "}}" are braces. White space goes by "strip": "text" (the default) takes ASCII
   /// white space off the part's ends, "fields" takes Unicode's off the ends of each field's value,
-  /// "none" takes nothing off. A "token" must be in the tokenizer (else Error(data)); a "piece" that
-  /// isn't there is left out.
+  /// "none" takes nothing off. A "token" must be in the tokenizer (else Error(data)); a "piece"
+  /// that isn't there is left out.
   std::vector<std::int32_t> before_gist(const Tokenizer& tokenizer, const FieldLookup& field) const;
   std::vector<std::int32_t> after_gist(const Tokenizer& tokenizer, const FieldLookup& field) const;
-  /// The whole as a person would write it: tokens by their names, bos as <s>, eos as </s>, one gist.
+  /// The whole as a person would write it: tokens by their names, bos as <s>, eos as </s>, one
+  /// gist.
   std::string shown(const FieldLookup& field) const;
 
  private:
@@ -73,8 +75,9 @@ class PromptTemplate {
   std::vector<Piece> before_, after_;
 };
 
-/// before gist*k after, with its gist interval (none where k is 0).
-Sequence join(const std::vector<std::int32_t>& before, std::int32_t gist_token, std::int32_t k,
+/// before, k gist tokens, after, with its gist interval (none where k is 0). Of distinct ids there
+/// are at least k.
+Sequence join(const std::vector<std::int32_t>& before, const GistIds& gist_ids, std::int32_t k,
               const std::vector<std::int32_t>& after);
 
 /// What a model is to answer, of which the loss is taken: enc(answer), and what ends an answer.

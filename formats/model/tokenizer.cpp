@@ -306,6 +306,21 @@ std::optional<std::int32_t> Tokenizer::gist_token() const {
   return found == impl_->added.end() ? std::nullopt : std::optional(found->second);
 }
 
+GistIds Tokenizer::gist_ids() const {
+  GistIds ids;
+  ids.first = gist_token().value_or(-1);
+  if (!ids.any()) return ids;
+  for (;; ++ids.count) {
+    const auto found = impl_->added.find(gist_token_text(ids.count));
+    if (found == impl_->added.end() || found->second != ids.end()) return ids;
+  }
+}
+
+std::string Tokenizer::gist_token_text(std::int32_t i) {
+  if (i == 0) return std::string(gist_token_name);
+  return fmt::format("{}{}>", gist_token_name.substr(0, gist_token_name.size() - 1), i);
+}
+
 bool Tokenizer::is_json() const {
   return impl_->is_json;
 }

@@ -72,7 +72,7 @@ ContextReader::ContextReader(const ModelFiles& files, const ModelSpec& spec,
     fail(ErrorKind::usage, "condition {} needs at least one gist token, found {}",
          name_of(gisting_->condition), gisting_->gist_tokens);
   }
-  if (gisting_->gist_tokens > 0) gist_token_ = gist_token_of(files);
+  if (gisting_->gist_tokens > 0) gist_ids_ = gist_ids_of(files);
 }
 
 Context ContextReader::read(const Record& record, const std::string& where) const {
@@ -133,7 +133,7 @@ Context ContextReader::under_condition(const Record& record) const {
   Context context;
   context.condition = gisting.condition;
   context.sequence =
-      join(before, gist_token_, gisting.gist_tokens, template_.after_gist(tokenizer, fields));
+      join(before, gist_ids_, gisting.gist_tokens, template_.after_gist(tokenizer, fields));
   if (gisting.condition != Condition::neg) context.kept_tokens = gisting.gist_tokens;
   if (gisting.condition == Condition::pos) {
     context.kept_tokens += static_cast<std::int32_t>(before.size());

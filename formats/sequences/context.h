@@ -98,7 +98,7 @@ class ContextReader {
   std::optional<GistStore> store_;
   PromptTemplate template_ = decoder_template();
   std::optional<Gisting> gisting_;
-  std::int32_t gist_token_ = -1;
+  GistIds gist_ids_;
   std::unordered_map<std::uint64_t, std::weak_ptr<const GistActivations>> in_use_;
   std::size_t forget_at_ = 256;  // rows in in_use_, when those that nobody uses any more go
 };

@@ -25,8 +25,7 @@ Question QuestionReader::read(const Record& record, const StagedRecord& prompt,
   const Tokenizer& tokenizer = reference_.files->tokenizer;
   const PromptTemplate& layout = *reference_.layout;
   Question question;
-  question.full_prompt = join(layout.before_gist(tokenizer, fields),
-                              reference_.gist_tokens > 0 ? gist_token_of(*reference_.files) : -1,
+  question.full_prompt = join(layout.before_gist(tokenizer, fields), reference_.gist_ids,
                               reference_.gist_tokens, layout.after_gist(tokenizer, fields));
   question.input = gist_.layout->after_gist(gist_.files->tokenizer, fields);
   const std::string answer = fields("output");

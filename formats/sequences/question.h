@@ -30,6 +30,7 @@ struct Reading {
   const ModelSpec* spec = nullptr;
   const PromptTemplate* layout = nullptr;
   std::int32_t gist_tokens = 0;  // after the prompt
+  GistIds gist_ids = {};         // of those
 };
 
 class QuestionReader {

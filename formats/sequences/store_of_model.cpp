@@ -14,6 +14,20 @@ std::string creator() {
   return "gist " GIST_VERSION;
 }
 
+/// The ids of gist tokens as a store's header names them; a model that has none yet would get one.
+/// Distinct ones are those of the model, whichever k the store's rows have.
+GistIds header_ids(const ModelFiles& files) {
+  if (files.settings && files.settings->distinct_ids.any()) return files.settings->distinct_ids;
+  return {files.tokenizer.gist_token().value_or(files.tokenizer.size())};
+}
+
+/// "<GIST>", or "<GIST>..<GIST3>".
+std::string in_words(const GistIds& ids) {
+  std::string text = Tokenizer::gist_token_text(0);
+  if (ids.distinct()) text += ".." + Tokenizer::gist_token_text(ids.count - 1);
+  return text;
+}
+
 /// What stores call it.
 const char* stored_name(KeyPosition position) {
   switch (position) {
@@ -42,8 +56,9 @@ StoreHeader store_header(const ModelFiles& files, const ModelSpec& spec, Conditi
   header.value_dim = stack.value_dim;
   header.d_model = spec.d_model;
   header.key_position = stored_name(spec.key_position);
-  header.gist_token = Tokenizer::gist_token_name;
-  header.gist_token_id = files.tokenizer.gist_token().value_or(files.tokenizer.size());
+  const GistIds ids = header_ids(files);
+  header.gist_token = in_words(ids);
+  header.gist_token_id = ids.first;
   header.gist_tokens = gist_tokens;
   header.prompt_template = prompt_template.json().dump();
   header.condition = name_of(condition);

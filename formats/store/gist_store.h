@@ -39,10 +39,10 @@ struct StoreHeader {
   // "pre-rope": before rotation; "none": keys carry no position; "absolute": they stand where they
   // were made.
   std::string key_position = "pre-rope";
-  std::string gist_token;
-  std::int64_t gist_token_id = 0;
-  std::int64_t gist_tokens = 0;  // k; rows of full prompts have more tokens
-  std::string prompt_template;   // attribute "template": the JSON text
+  std::string gist_token;          // "<GIST>"; of a model with distinct ones "<GIST>..<GIST3>"
+  std::int64_t gist_token_id = 0;  // of the first
+  std::int64_t gist_tokens = 0;    // k, of a merged store the most; rows of full prompts have more
+  std::string prompt_template;     // attribute "template": the JSON text
   std::string condition;
   std::string model_sha256;
   std::string tokenizer_sha256;

@@ -22,10 +22,16 @@ struct OrderedSource {
   Source source;
 };
 
-void check_alike(const std::vector<GistStore>& stores) {
+/// The header of all: rows own any number of gist tokens, and the header says the most.
+StoreHeader common_header(const std::vector<GistStore>& stores) {
   const GistStore& first = stores.front();
+  StoreHeader common = first.header();
   for (const GistStore& store : stores) {
-    const std::string difference = header_difference(first.header(), store.header(), true);
+    const std::int64_t tokens = store.header().gist_tokens;
+    StoreHeader alike = first.header();
+    alike.gist_tokens = tokens;
+    common.gist_tokens = std::max(common.gist_tokens, tokens);
+    const std::string difference = header_difference(alike, store.header(), true);
     if (!difference.empty()) {
       fail(ErrorKind::data, "{} and {} can't stand in one store: {}", first.path().string(),
            store.path().string(), difference);
@@ -35,6 +41,7 @@ void check_alike(const std::vector<GistStore>& stores) {
            first.path().string(), store.path().string());
     }
   }
+  return common;
 }
 
 bool ordinals_rise(const GistStore& store) {
@@ -90,9 +97,15 @@ std::vector<Source> chosen_sources(const std::vector<GistStore>& stores,
       continue;
     }
     const GistStore& other = stores[found->second.store];
-    if (other.row(found->second.row).prompt_sha256 != row.prompt_sha256) {
+    const StoreRow there = other.row(found->second.row);
+    if (there.prompt_sha256 != row.prompt_sha256) {
       fail(ErrorKind::data, "id {} stands for one prompt in {} and for another in {}; leave it out",
            in_quotes(row.id), other.path().string(), stores[source.store].path().string());
+    }
+    if (there.gist_tokens != row.gist_tokens) {
+      fail(ErrorKind::data, "id {} has {} gist tokens in {} and {} in {}; leave it out",
+           in_quotes(row.id), there.gist_tokens, other.path().string(), row.gist_tokens,
+           stores[source.store].path().string());
     }
     ++result.duplicates;
   }
@@ -107,11 +120,11 @@ MergeResult merge_stores(const std::vector<std::filesystem::path>& inputs,
   std::vector<GistStore> stores;
   stores.reserve(inputs.size());
   for (const std::filesystem::path& input : inputs) stores.emplace_back(input, options.reading);
-  check_alike(stores);
+  const StoreHeader header = common_header(stores);
   MergeResult result;
   const std::vector<Source> chosen = chosen_sources(stores, options.keep, result);
   result.rows = chosen.size();
-  GistStoreWriter writer(output, stores.front().header());
+  GistStoreWriter writer(output, header);
   std::uint64_t done = 0;
   if (options.rows_done) options.rows_done(done, result.rows);
   for (const Source& source : chosen) {

@@ -32,10 +32,11 @@ struct MergeOptions {
 /// Merges the inputs' rows into one store at `output`; memory holds their indexes, never all
 /// activations. The order: shards of one input come back in input order, other stores in argument
 /// order. Shards are told by their ordinals: these rise within each store, and none comes twice.
-/// Every row keeps its ordinal. Of rows with the same id and prompt the first is kept. The header
-/// is the first input's. Throws Error(usage) without inputs, Error(data) where headers differ or
-/// one id stands for two prompts (naming id and both files), and what GistStore and GistStoreWriter
-/// throw.
+/// Every row keeps its ordinal. Of rows with the same id, prompt and number of gist tokens the
+/// first is kept. The header is the first input's, with the most gist tokens of any. Throws
+/// Error(usage) without inputs, Error(data) where headers differ in more than that, or one id
+/// stands for two prompts or two numbers of gist tokens (naming id and both files), and what
+/// GistStore and GistStoreWriter throw.
 MergeResult merge_stores(const std::vector<std::filesystem::path>& inputs,
                          const std::filesystem::path& output, const MergeOptions& options = {});
 

@@ -50,24 +50,39 @@ class Ranking {
   std::int64_t sorted_ = 0;
 };
 
-std::int32_t largest(const float* logits, std::int64_t vocabulary, std::int32_t banned) {
-  Candidate best{0, -1};
-  for (std::int64_t i = 0; i < vocabulary; ++i) {
-    const Candidate each{logits[i], static_cast<std::int32_t>(i)};
-    if (each.id != banned && (best.id < 0 || each.logit > best.logit)) best = each;
+/// The ids that may be chosen: [0, begin) and [end, vocabulary).
+struct Allowed {
+  std::int64_t begin, end, vocabulary;
+
+  Allowed(const SamplingOptions& options, std::int64_t ids)
+      : begin(options.banned < 0 ? ids : std::min<std::int64_t>(options.banned, ids)),
+        end(std::min<std::int64_t>(begin + options.banned_count, ids)),
+        vocabulary(ids) {}
+
+  template <typename Visit>
+  void for_each(const Visit& visit) const {
+    for (std::int64_t i = 0; i < begin; ++i) visit(i);
+    for (std::int64_t i = end; i < vocabulary; ++i) visit(i);
   }
+};
+
+std::int32_t largest(const float* logits, const Allowed& allowed) {
+  Candidate best{0, -1};
+  allowed.for_each([&](std::int64_t i) {
+    const Candidate each{logits[i], static_cast<std::int32_t>(i)};
+    if (best.id < 0 || each.logit > best.logit) best = each;
+  });
   return best.id;
 }
 
-std::int32_t draw(const float* logits, std::int64_t vocabulary, const SamplingOptions& options,
+std::int32_t draw(const float* logits, const Allowed& allowed, const SamplingOptions& options,
                   float uniform, Candidate* candidates) {
   std::int64_t count = 0;
   float peak = -std::numeric_limits<float>::infinity();
-  for (std::int64_t i = 0; i < vocabulary; ++i) {
-    if (i == options.banned) continue;
+  allowed.for_each([&](std::int64_t i) {
     candidates[count++] = {logits[i], static_cast<std::int32_t>(i)};
     peak = std::max(peak, candidates[count - 1].logit);
-  }
+  });
 
   const auto weight = [&](float logit) {  // in proportion to the probability
     return std::exp((static_cast<double>(logit) - peak) / options.temperature);
@@ -106,18 +121,18 @@ void compute(const ops::Sample& op, Context& context) {
   const auto* rows = static_cast<const float*>(op.logits.data);
   const auto* draws = static_cast<const float*>(op.uniform.data);
   auto* chosen = static_cast<std::int32_t*>(op.ids.data);
+  const Allowed allowed(op.options, vocabulary);
   const auto finite = [&](std::int64_t i) {
     return !first_not_finite(
         std::span(rows + i * vocabulary, static_cast<std::size_t>(vocabulary)));
   };
   if (op.options.temperature == 0) {
-    parallel_ranges(
-        context.threads, m, 65536 / vocabulary + 1, [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t i = begin; i < end; ++i) {
-            chosen[i] =
-                finite(i) ? largest(rows + i * vocabulary, vocabulary, op.options.banned) : -1;
-          }
-        });
+    parallel_ranges(context.threads, m, 65536 / vocabulary + 1,
+                    [&](std::int64_t begin, std::int64_t end) {
+                      for (std::int64_t i = begin; i < end; ++i) {
+                        chosen[i] = finite(i) ? largest(rows + i * vocabulary, allowed) : -1;
+                      }
+                    });
     return;
   }
   auto* candidates = context.scratch.reserve_array<Candidate>(
@@ -125,7 +140,7 @@ void compute(const ops::Sample& op, Context& context) {
   constexpr double nanoseconds = 10;  // of a logit's exponential, in double precision
   parallel_items(context.threads, m, nanoseconds * static_cast<double>(m * vocabulary),
                  [&](std::int64_t i, int thread) {
-                   chosen[i] = finite(i) ? draw(rows + i * vocabulary, vocabulary, op.options,
+                   chosen[i] = finite(i) ? draw(rows + i * vocabulary, allowed, op.options,
                                                 draws[i], candidates + thread * vocabulary)
                                          : -1;
                  });

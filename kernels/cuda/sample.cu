@@ -26,11 +26,14 @@ __device__ float logit_of(unsigned key) {
 struct Row {
   const float* logits;
   int vocabulary;
-  int banned;
+  int banned, banned_count;
   SharedArray<double> parts;  // 32
 
-  /// 0 for the id that is never chosen.
-  __device__ unsigned key(int id) const { return id == banned ? 0 : key_of(logits[id]); }
+  __device__ bool bans(int id) const {
+    return banned >= 0 && id >= banned && id - banned < banned_count;
+  }
+  /// 0 for an id that is never chosen.
+  __device__ unsigned key(int id) const { return bans(id) ? 0 : key_of(logits[id]); }
 
   /// The sum of value(key) over the ids whose key is at least `least`, which is not 0.
   template <typename Value>
@@ -96,14 +99,14 @@ __global__ void sample_kernel(const float* logits, int vocabulary, SamplingOptio
                               const float* uniform, std::int32_t* ids) {
   SharedMemory memory;
   const Row row{logits + static_cast<std::int64_t>(blockIdx.x) * vocabulary, vocabulary,
-                options.banned, memory.take<double>(warp_size)};
+                options.banned, options.banned_count, memory.take<double>(warp_size)};
   const SharedArray<int> counts = memory.take<int>(sample_threads);
   const SharedArray<unsigned> peaks = memory.take<unsigned>(warp_size);
   std::int32_t* id = ids + blockIdx.x;
   unsigned peak = 0;
   for (int i = static_cast<int>(threadIdx.x); i < vocabulary; i += sample_threads) {
     const unsigned key = key_of(row.logits[i]);
-    if (i != options.banned || key == no_number) peak = max(peak, key);
+    if (!row.bans(i) || key == no_number) peak = max(peak, key);
   }
   peak = reduce_block<Max>(peak, peaks);
   if (peak == no_number) {

@@ -1,5 +1,7 @@
 #include "kernels/ops/sample.h"
 
+#include <algorithm>
+
 #include "kernels/ops/check_tensors.h"
 
 namespace gist::ops {
@@ -13,10 +15,16 @@ void check(const Sample& op) {
            {{"logits", op.logits}, {"uniform", op.uniform}, {"ids", op.ids}});
   }
   const SamplingOptions& options = op.options;
-  const bool bans = options.banned >= 0 && options.banned < vocabulary;
-  if (vocabulary - (bans ? 1 : 0) < 1) {
-    fail(ErrorKind::internal, "{}: no id is left to choose from {} when {} is banned", op.name,
-         vocabulary, options.banned);
+  if (options.banned_count < 1) {
+    fail(ErrorKind::internal, "{}: expected banned_count to be 1 or more; found {}", op.name,
+         options.banned_count);
+  }
+  const std::int64_t banned_end = std::int64_t{options.banned} + options.banned_count;
+  const std::int64_t bans =
+      options.banned < 0 ? 0 : std::min(banned_end, vocabulary) - std::int64_t{options.banned};
+  if (vocabulary - std::max<std::int64_t>(bans, 0) < 1) {
+    fail(ErrorKind::internal, "{}: no id is left to choose from {} when {} from {} on are banned",
+         op.name, vocabulary, options.banned_count, options.banned);
   }
   require_finite(op.name, "temperature", options.temperature, false);
   require_finite(op.name, "top_p", options.top_p, true);

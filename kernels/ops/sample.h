@@ -12,7 +12,8 @@ struct SamplingOptions {
   float temperature = 0;     // 0: the largest logit (the smallest id among equals)
   std::int32_t top_k = 0;    // only the k largest logits; 0: all
   float top_p = 1;           // the smallest set of largest logits with at least this probability
-  std::int32_t banned = -1;  // an id that is never chosen (the gist token); -1: none
+  std::int32_t banned = -1;  // the first id that is never chosen (the gist token); -1: none
+  std::int32_t banned_count = 1;  // how many are banned, from that one on
 };
 
 namespace ops {

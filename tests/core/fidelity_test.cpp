@@ -74,7 +74,7 @@ class FidelityOf : public testing::TestWithParam<std::string> {
 
   std::vector<Fidelity> of(std::span<const LabelledSequence> reference,
                            std::span<const LabelledSequence> gist) {
-    return fidelity({model_, reference, scratch_}, {model_, gist, other_scratch_}, gist_token());
+    return fidelity({model_, reference, scratch_}, {model_, gist, other_scratch_}, {gist_token()});
   }
 
   LoadedModel loaded_ = load_model(GetParam());
@@ -194,13 +194,14 @@ LoadedModel model_with(int rows, float first_weight = 0.25F) {
   return loaded;
 }
 
-Fidelity of_two(const LoadedModel& reference, const LoadedModel& gist, std::int32_t gist_token) {
+Fidelity of_two(const LoadedModel& reference, const LoadedModel& gist, std::int32_t gist_token,
+                std::int32_t count = 1) {
   LabelledSequence row;
   row.sequence.ids = random_ids(20, 50, 5);
   row.labels = 9;
   Scratch reference_scratch(*reference.backend), gist_scratch(*gist.backend);
   return fidelity({*reference.model, {&row, 1}, reference_scratch},
-                  {*gist.model, {&row, 1}, gist_scratch}, gist_token)[0];
+                  {*gist.model, {&row, 1}, gist_scratch}, {gist_token, count})[0];
 }
 
 TEST(FidelityOfTwoModels, TheGistTokensRowDoesNotCount) {
@@ -212,6 +213,16 @@ TEST(FidelityOfTwoModels, TheGistTokensRowDoesNotCount) {
   const LoadedModel other_base = model_with(50, 2);
   EXPECT_NEAR(of_two(trained, other, 50).divergence, of_two(base, other_base, 50).divergence, 1e-5);
   EXPECT_GT(of_two(trained, other, 50).divergence, 1e-3);
+}
+
+TEST(FidelityOfTwoModels, RowsOfDistinctGistTokensDoNotCount) {
+  const LoadedModel base = model_with(50), one = model_with(51), three = model_with(53);
+  EXPECT_LE(of_two(base, three, 50, 3).divergence, 1e-6);
+  EXPECT_LE(of_two(one, three, 50, 3).divergence, 1e-6);
+  const LoadedModel other = model_with(53, 2), other_base = model_with(50, 2);
+  EXPECT_NEAR(of_two(three, other, 50, 3).divergence, of_two(base, other_base, 50).divergence,
+              1e-5);
+  EXPECT_THROW(of_two(base, three, 50, 2), Error);
 }
 
 TEST(FidelityOfTwoModels, OtherVocabulariesAreRefusedWithTheirSizes) {

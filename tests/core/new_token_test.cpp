@@ -24,7 +24,7 @@ std::vector<float> floats_of(const HostTensor& tensor) {
 TEST(NewToken, GivesStoriesTheGistTokenOfItsFixture) {
   const ModelSpec spec = LlamaFamily(shape_of("stories260K-gist")).spec();
   const Checkpoint checkpoint(directory_of("stories260K"));
-  const WeightSource source = with_new_token(checkpoint.source(), spec, 512);
+  const WeightSource source = with_new_tokens(checkpoint.source(), spec, mean_of_all(512));
   const Weights expected = weights_of("stories260K-gist");
   for (const auto& [name, values] : expected) {
     const std::vector<float> found = floats_of(*source.find(name));
@@ -71,13 +71,13 @@ class NewTokenRows : public testing::Test {
 };
 
 TEST_F(NewTokenRows, RowsOfOtherTokensThatTheSourceLacksAreTheMean) {
-  const WeightSource extended = with_new_token(source(3), spec_, 4, 3);
+  const WeightSource extended = with_new_tokens(source(3), spec_, mean_of_all(4), 3);
   EXPECT_EQ(floats_of(*extended.find("table")), (std::vector<float>{1, 2, 3, 4, 5, 9, 3, 5, 3, 5}));
   EXPECT_EQ(floats_of(*extended.find("bias")), (std::vector<float>{1, 2, 3, 2, 2}));
 }
 
 TEST_F(NewTokenRows, TheNewRowIsTheMeanOfThoseBefore) {
-  const WeightSource extended = with_new_token(source(4), spec_, 4);
+  const WeightSource extended = with_new_tokens(source(4), spec_, mean_of_all(4));
   const std::vector<float> rows{1, 2, 3, 4, 5, 9, 7, 1, 4, 4};
   EXPECT_EQ(floats_of(*extended.find("table")), rows);
   EXPECT_EQ(floats_of(*extended.find("head")), rows);
@@ -87,12 +87,24 @@ TEST_F(NewTokenRows, TheNewRowIsTheMeanOfThoseBefore) {
 }
 
 TEST_F(NewTokenRows, ASourceWithMoreRowsThanTokensKeepsTheOthers) {
-  const WeightSource extended = with_new_token(source(5), spec_, 2);
+  const WeightSource extended = with_new_tokens(source(5), spec_, mean_of_all(2));
   EXPECT_EQ(floats_of(*extended.find("table")), (std::vector<float>{1, 2, 3, 4, 2, 3, 7, 1, 8, 8}));
 }
 
+TEST_F(NewTokenRows, SeveralNewRowsAreEachTheMeanOfTheirOwn) {
+  const WeightSource extended = with_new_tokens(source(3), spec_, {3, {{0}, {1, 2}}});
+  EXPECT_EQ(floats_of(*extended.find("table")),
+            (std::vector<float>{1, 2, 3, 4, 5, 9, 1, 2, 4, 6.5}));
+  EXPECT_EQ(floats_of(*extended.find("bias")), (std::vector<float>{1, 2, 3, 1, 2.5}));
+}
+
+TEST_F(NewTokenRows, ARowThatTheSourceLacksCountsInNoMean) {
+  const WeightSource extended = with_new_tokens(source(2), spec_, {3, {{1, 2}, {2}}}, 2);
+  EXPECT_EQ(floats_of(*extended.find("bias")), (std::vector<float>{1, 2, 1.5, 2, 1.5}));
+}
+
 TEST_F(NewTokenRows, OtherWeightsStayAsTheyAre) {
-  const WeightSource extended = with_new_token(source(5), spec_, 4);
+  const WeightSource extended = with_new_tokens(source(5), spec_, mean_of_all(4));
   EXPECT_EQ(floats_of(*extended.find("square")), values_);
   EXPECT_FALSE(extended.find("missing"));
   extended.find("table");
@@ -103,7 +115,8 @@ TEST_F(NewTokenRows, OtherWeightsStayAsTheyAre) {
 TEST_F(NewTokenRows, ASourceWithTooFewRowsIsRefusedByItsShape) {
   const auto refusal = [&](std::int64_t rows, std::int32_t token) -> std::string {
     try {
-      found_weight(with_new_token(source(rows), spec_, token), "table", {5, 2}).tensor;
+      found_weight(with_new_tokens(source(rows), spec_, mean_of_all(token)), "table", {5, 2})
+          .tensor;
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::data);
       return error.what();
@@ -123,7 +136,7 @@ TEST_F(NewTokenRows, ASourceOfShapesAloneHasNoValues) {
     tensor->data = nullptr;
     return tensor;
   };
-  const auto tensor = with_new_token(shapes, spec_, 4).find("head");
+  const auto tensor = with_new_tokens(shapes, spec_, mean_of_all(4)).find("head");
   EXPECT_EQ(tensor->shape, (Shape{5, 2}));
   EXPECT_EQ(tensor->data, nullptr);
 }

@@ -77,6 +77,34 @@ std::vector<float> normal(std::uint64_t seed, const char* name, float std, std::
   return values;
 }
 
+TEST(DrawnGistTokens, EachNumberOfTheRangeIsAsLikely) {
+  std::array<int, 9> times{};
+  for (std::uint64_t ordinal = 0; ordinal < 400; ++ordinal) {
+    for (std::uint32_t step = 0; step < 20; ++step) {
+      const std::int32_t k = drawn_gist_tokens(3, ordinal, step, 1, 8);
+      ASSERT_TRUE(1 <= k && k <= 8);
+      ++times[static_cast<std::size_t>(k)];
+    }
+  }
+  // 8,000 draws: a deviation of 30 each, so that 150 is five of them.
+  for (std::size_t k = 1; k <= 8; ++k) EXPECT_NEAR(times[k], 1000, 150) << k;
+}
+
+TEST(DrawnGistTokens, DependsOnSeedOrdinalAndStep) {
+  const auto draws = [](std::uint64_t seed, std::uint64_t ordinal, std::uint32_t first_step) {
+    std::vector<std::int32_t> result;
+    for (std::uint32_t i = 0; i < 32; ++i) {
+      result.push_back(drawn_gist_tokens(seed, ordinal, first_step + i, 2, 9));
+    }
+    return result;
+  };
+  EXPECT_EQ(draws(1, 5, 0), draws(1, 5, 0));
+  EXPECT_NE(draws(1, 5, 0), draws(2, 5, 0));
+  EXPECT_NE(draws(1, 5, 0), draws(1, 6, 0));
+  EXPECT_NE(draws(1, 5, 0), draws(1, 5, 100));
+  EXPECT_EQ(drawn_gist_tokens(1, 2, 3, 4, 4), 4);
+}
+
 TEST(DrawNormal, HasTheMomentsOfANormalDistribution) {
   constexpr std::size_t n = 200'000;
   double sum = 0, squares = 0, fourth = 0;

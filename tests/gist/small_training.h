@@ -46,7 +46,7 @@ struct SmallTraining {
     setup.plugins.first = {GIST_PLUGINS};
     setup.device = "cpu";
     setup.compute.threads = 1;
-    fit_vocabulary(base, true);
+    fit_vocabulary(base, 1);
     spec = family()->spec();
     task.output = directory / "run";
     task.gisting = {Condition::gist, 1, default_template(spec, base.tokenizer)};
@@ -72,7 +72,7 @@ struct SmallTraining {
     RunState state = first_state(task, base, records, setup.compute.dtype);
     Parameters parameters(spec, *backend);
     if (!resume(state, parameters, task, task.total_steps(records.records.size()), events.run)) {
-      fill(parameters, base, spec, true, task.seed);
+      fill(parameters, base, spec, task.seed);
     }
     const Model model(family(), parameters);
     TrainSession session({task, base, records, held_out}, model, parameters, std::move(state),

@@ -367,7 +367,10 @@ AttentionGradients attention_backward_oracle(const AttentionProblem& p, const Fl
 std::int32_t sample_oracle(const Floats& logits, const SamplingOptions& options, double uniform) {
   Integers order(logits.size());
   std::iota(order.begin(), order.end(), 0);
-  std::erase(order, options.banned);
+  std::erase_if(order, [&](std::int64_t id) {
+    return options.banned >= 0 && id >= options.banned &&
+           id < options.banned + options.banned_count;
+  });
   std::stable_sort(order.begin(), order.end(),
                    [&](std::int32_t a, std::int32_t b) { return logits[at(a)] > logits[at(b)]; });
   if (options.temperature == 0) return order[0];

@@ -81,6 +81,8 @@ TEST_F(Sample, EqualsSortingEverything) {
   }
   for (const SamplingOptions& options :
        {SamplingOptions{.banned = 7}, SamplingOptions{.temperature = 1, .banned = 7},
+        SamplingOptions{.banned = 5, .banned_count = 40},
+        SamplingOptions{.temperature = 1, .banned = 2990, .banned_count = 64},
         SamplingOptions{.temperature = 0.5F, .top_p = 0.9F},
         SamplingOptions{.temperature = 5, .top_k = 500},
         SamplingOptions{.temperature = 2, .top_k = 2000, .top_p = 0.95F, .banned = 2999},
@@ -117,6 +119,8 @@ TEST_F(Sample, RefusesOptionsThatMeanNothing) {
   EXPECT_THROW(sample_one({1, 2}, {.temperature = 1, .top_k = -1}, 0), Error);
   EXPECT_THROW(sample_one({1, 2}, {.temperature = 1, .top_p = 0}, 0), Error);
   EXPECT_THROW(sample_one({1}, {.banned = 0}, 0), Error);
+  EXPECT_THROW(sample_one({1, 2}, {.banned = 0, .banned_count = 2}, 0), Error);
+  EXPECT_THROW(sample_one({1, 2}, {.banned = 0, .banned_count = 0}, 0), Error);
 }
 
 }  // namespace

@@ -29,8 +29,8 @@ class GistToken : public ::testing::Test {
   void source(const std::string& name, const json& content) {
     write_file(source_ / name, content.dump());
   }
-  std::vector<std::string> write(bool with_gist_token = true) {
-    return write_tokenizer(source_, target_, with_gist_token);
+  std::vector<std::string> write(std::int32_t gist_tokens = 1) {
+    return write_tokenizer(source_, target_, gist_tokens);
   }
   json written(const std::string& name) { return json::parse(content_of(target_ / name)); }
   std::vector<std::string> names() {
@@ -49,7 +49,7 @@ class GistToken : public ::testing::Test {
 };
 
 TEST_F(GistToken, IsAddedAsHuggingFaceAddsIt) {
-  EXPECT_THAT(write_tokenizer(plain_model, target_, true), IsEmpty());
+  EXPECT_THAT(write_tokenizer(plain_model, target_, 1), IsEmpty());
   for (const char* name : json_names) {
     EXPECT_EQ(written(name), json::parse(content_of(gist_model / name))) << name;
   }
@@ -57,15 +57,61 @@ TEST_F(GistToken, IsAddedAsHuggingFaceAddsIt) {
   EXPECT_EQ(Tokenizer::open(target_).gist_token(), 512);
 }
 
+TEST_F(GistToken, DistinctOnesFollowEachOtherInAllFiles) {
+  EXPECT_THAT(write_tokenizer(plain_model, target_, 3), IsEmpty());
+  EXPECT_EQ(written("added_tokens.json"),
+            json({{"<GIST>", 512}, {"<GIST1>", 513}, {"<GIST2>", 514}}));
+  for (const char* name : {"special_tokens_map.json", "tokenizer_config.json"}) {
+    EXPECT_EQ(written(name)["additional_special_tokens"], json({"<GIST>", "<GIST1>", "<GIST2>"}));
+  }
+  const Tokenizer tokenizer = Tokenizer::open(target_);
+  EXPECT_EQ(tokenizer.gist_ids(), (GistIds{512, 3}));
+  EXPECT_EQ(tokenizer.decode(std::vector<std::int32_t>{512, 513, 514}), "");
+  EXPECT_THAT(tokenizer.encode("<GIST1>"), ::testing::Not(::testing::Contains(513)));
+}
+
+TEST_F(GistToken, DistinctOnesAreAddedToTheOneThatIsThere) {
+  EXPECT_EQ(gist_ids_in(Tokenizer::open(gist_model), 3), (GistIds{512, 3}));
+  EXPECT_THAT(write_tokenizer(gist_model, target_, 3), IsEmpty());
+  EXPECT_EQ(Tokenizer::open(target_).gist_ids(), (GistIds{512, 3}));
+  const std::filesystem::path again = directory_ / "again";
+  std::filesystem::create_directory(again);
+  EXPECT_THAT(write_tokenizer(target_, again, 2), IsEmpty());  // the third stays
+  EXPECT_EQ(Tokenizer::open(again).gist_ids(), (GistIds{512, 3}));
+}
+
+TEST_F(GistToken, NothingMayStandBetweenDistinctOnes) {
+  source("added_tokens.json", {{"<GIST>", 512}, {"<x>", 513}});
+  EXPECT_EQ(gist_ids_in(Tokenizer::open(source_), 1), (GistIds{512, 1}));
+  expect_error(ErrorKind::data, "a token has the id 513 behind <GIST>, where <GIST1> would stand",
+               [&] { (void)write_tokenizer(source_, target_, 2); });
+}
+
+TEST_F(GistToken, DistinctOnesStandInTokenizerJsonToo) {
+  std::filesystem::remove(source_ / "tokenizer.model");
+  source("tokenizer.json", golden_kind("llama3")["tokenizer"]);
+  source("tokenizer_config.json",
+         {{"eos_token", "</s>"}, {"added_tokens_decoder", json::object()}});
+  const std::int32_t next = Tokenizer::open(source_).size();
+  EXPECT_THAT(write(2), IsEmpty());
+  EXPECT_EQ(Tokenizer::open(target_).gist_ids(), (GistIds{next, 2}));
+  const json list = written("tokenizer.json")["added_tokens"];
+  EXPECT_EQ(list.back()["content"], "<GIST1>");
+  EXPECT_EQ(list.back()["id"], next + 1);
+  EXPECT_EQ(
+      written("tokenizer_config.json")["added_tokens_decoder"][std::to_string(next + 1)]["content"],
+      "<GIST1>");
+}
+
 TEST_F(GistToken, KeepsTheOrderOfWhatIsThere) {
-  EXPECT_THAT(write_tokenizer(plain_model, target_, true), IsEmpty());
+  EXPECT_THAT(write_tokenizer(plain_model, target_, 1), IsEmpty());
   const std::string before = content_of(plain_model / "special_tokens_map.json");
   const std::string after = content_of(target_ / "special_tokens_map.json");
   EXPECT_TRUE(after.starts_with(before.substr(0, before.find("\n}"))));
 }
 
 TEST_F(GistToken, IsNotAddedTwice) {
-  EXPECT_THAT(write_tokenizer(gist_model, target_, true), IsEmpty());
+  EXPECT_THAT(write_tokenizer(gist_model, target_, 1), IsEmpty());
   for (const char* name : json_names) {
     EXPECT_EQ(content_of(target_ / name), content_of(gist_model / name)) << name;
   }
@@ -74,7 +120,7 @@ TEST_F(GistToken, IsNotAddedTwice) {
 TEST_F(GistToken, NothingIsAddedWhereNoneIsWanted) {
   source("tokenizer.json", {{"version", "1.0"}});
   source("tokenizer_config.json", {{"legacy", true}});
-  EXPECT_THAT(write(false), IsEmpty());
+  EXPECT_THAT(write(0), IsEmpty());
   EXPECT_THAT(names(),
               UnorderedElementsAre("tokenizer.model", "tokenizer.json", "tokenizer_config.json"));
   EXPECT_EQ(written("tokenizer_config.json"), json({{"legacy", true}}));
@@ -205,7 +251,7 @@ TEST_F(GistToken, StandsInADirectorysOnlyVocabularyTokenizerJson) {
 
   const std::filesystem::path again = directory_ / "again";
   std::filesystem::create_directory(again);
-  EXPECT_THAT(write_tokenizer(source_ / "tokenizer.json", again, true), IsEmpty());
+  EXPECT_THAT(write_tokenizer(source_ / "tokenizer.json", again, 1), IsEmpty());
   EXPECT_EQ(Tokenizer::open(again).gist_token(), next);
 }
 
@@ -235,7 +281,7 @@ TEST_F(GistToken, AVocabularyFileAloneGetsTheSettingsOfItsModel) {
 TEST_F(GistToken, AVocabularyFileWithoutBosGetsT5sSettings) {
   const std::filesystem::path expected = fixtures / "models/wordtasks-t5-gist";
   std::filesystem::copy_file(expected / "spiece.model", source_ / "words.model");
-  EXPECT_THAT(write_tokenizer(source_ / "words.model", target_, true), IsEmpty());
+  EXPECT_THAT(write_tokenizer(source_ / "words.model", target_, 1), IsEmpty());
   for (const char* name : json_names) {
     EXPECT_EQ(written(name), json::parse(content_of(expected / name))) << name;
   }

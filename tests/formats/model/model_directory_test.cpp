@@ -49,6 +49,50 @@ TEST_F(ModelDirectory, GistJsonIsReadBackAsItWasWritten) {
   EXPECT_EQ(read->prompt_template.json(), settings.prompt_template.json());
 }
 
+TEST_F(ModelDirectory, GistJsonOfOneIdAndOneLengthIsOfVersion1_0) {
+  write_gist_json(directory_.path(), {});
+  const nlohmann::json written = nlohmann::json::parse(content_of(directory_ / "gist.json"));
+  EXPECT_EQ(written["version"], "1.0");
+  EXPECT_EQ(written["gist_tokens"], 1);
+}
+
+TEST_F(ModelDirectory, DistinctIdsAndLengthsAreOfVersion1_1WhichReadersOf1_0Refuse) {
+  GistSettings settings;
+  settings.gist_tokens = 3;
+  settings.distinct_ids = {512, 4};
+  write_gist_json(directory_.path(), settings);
+  nlohmann::json written = nlohmann::json::parse(content_of(directory_ / "gist.json"));
+  EXPECT_EQ(written["version"], "1.1");
+  EXPECT_EQ(written["gist_tokens"],
+            (nlohmann::json{{"least", 3}, {"most", 3}, {"ids", {512, 513, 514, 515}}}));
+  EXPECT_FALSE(written["gist_tokens"].is_number());  // what a reader of 1.0 asks for
+  EXPECT_EQ(read_gist_json(directory_.path())->distinct_ids, (GistIds{512, 4}));
+
+  settings.distinct_ids = {};
+  settings.least_gist_tokens = 2;
+  write_gist_json(directory_.path(), settings);
+  written = nlohmann::json::parse(content_of(directory_ / "gist.json"));
+  EXPECT_EQ(written["gist_tokens"], (nlohmann::json{{"least", 2}, {"most", 3}}));
+  const auto read = read_gist_json(directory_.path());
+  EXPECT_EQ(read->least_gist_tokens, 2);
+  EXPECT_EQ(read->gist_tokens, 3);
+  EXPECT_FALSE(read->distinct_ids.any());
+}
+
+TEST_F(ModelDirectory, RefusesLengthsAndIdsThatCanNotBe) {
+  for (const char* tokens :
+       {R"({})", R"({"least": 1})", R"({"most": 2})", R"({"least": 0, "most": 2})",
+        R"({"least": 3, "most": 2})", R"({"least": 1, "most": 1025})",
+        R"({"least": "1", "most": 2})", R"({"least": 1, "most": 2, "ids": []})",
+        R"({"least": 1, "most": 2, "ids": 7})", R"({"least": 1, "most": 2, "ids": [7]})",
+        R"({"least": 1, "most": 2, "ids": [7, 9]})", R"({"least": 1, "most": 2, "ids": [8, 7]})",
+        R"({"least": 1, "most": 2, "ids": [-1, 0]})",
+        R"({"least": 1, "most": 2, "ids": [2147483647, 2147483648]})",
+        R"({"least": 1, "most": 2, "ids": [18446744073709551615, 0]})"}) {
+    expect_refused({{"gist_tokens", nlohmann::json::parse(tokens)}}, "1 <= least <= most <= 1024");
+  }
+}
+
 TEST_F(ModelDirectory, GistJsonMayHaveMoreKeysAndANewerMinorVersion) {
   write_settings({{"version", "1.7"}, {"trained_by", "someone"}});
   EXPECT_EQ(read_gist_json(directory_.path())->gist_tokens, 2);
@@ -118,7 +162,7 @@ class WrittenModel : public ::testing::Test {
     }
     content.settings.gist_tokens = 3;
     content.tokenizer = source_;
-    content.with_gist_token = true;
+    content.gist_tokens = 1;
     content.source = source_;
     return content;
   }

@@ -199,13 +199,19 @@ TEST(PromptTemplate, RefusesBracesThatDoNotNameAField) {
 }
 
 TEST(Join, PlacesTheGistTokensBetweenTheParts) {
-  const Sequence sequence = join({5, 6}, 9, 3, {7});
+  const Sequence sequence = join({5, 6}, {9}, 3, {7});
   EXPECT_THAT(sequence.ids, ElementsAre(5, 6, 9, 9, 9, 7));
   EXPECT_THAT(sequence.gists, ElementsAre(Interval{2, 5}));
 }
 
+TEST(Join, TakesTheFirstOfDistinctIds) {
+  EXPECT_THAT(join({5}, {9, 4}, 3, {7}).ids, ElementsAre(5, 9, 10, 11, 7));
+  EXPECT_THAT(join({5}, {9, 4}, 1, {7}).ids, ElementsAre(5, 9, 7));
+  EXPECT_THROW(join({5}, {9, 2}, 3, {7}), Error);
+}
+
 TEST(Join, HasNoGistWhereKIsZero) {
-  const Sequence sequence = join({5, 6}, 9, 0, {7});
+  const Sequence sequence = join({5, 6}, {9}, 0, {7});
   EXPECT_THAT(sequence.ids, ElementsAre(5, 6, 7));
   EXPECT_TRUE(sequence.gists.empty());
 }
@@ -228,7 +234,7 @@ void expect_golden_layout(const std::string& name, const std::filesystem::path& 
     const Ids after_gist = layout.after_gist(vocabulary, field);
     const Ids completion = vocabulary.encode(prompt["output"].get<std::string>());
     for (const int k : prompts["ks"]) {
-      Ids ids = join(before_gist, *vocabulary.gist_token(), k, after_gist).ids;
+      Ids ids = join(before_gist, vocabulary.gist_ids(), k, after_gist).ids;
       ids = ids + completion + Ids{*vocabulary.eos()};
       for (const std::string condition : {"gist", "pos", "neg"}) {
         const auto entry =

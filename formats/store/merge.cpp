@@ -103,7 +103,8 @@ std::vector<Source> chosen_sources(const std::vector<GistStore>& stores,
            in_quotes(row.id), other.path().string(), stores[source.store].path().string());
     }
     if (there.gist_tokens != row.gist_tokens) {
-      fail(ErrorKind::data, "id {} has {} gist tokens in {} and {} in {}; leave it out",
+      fail(ErrorKind::data,
+           "id {} stands for gists of two lengths, {} in {} and {} in {}; leave it out",
            in_quotes(row.id), there.gist_tokens, other.path().string(), row.gist_tokens,
            stores[source.store].path().string());
     }

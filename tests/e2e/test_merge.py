@@ -59,7 +59,7 @@ class Merge(MergeTest):
         cls.a = cls.store("a.h5", numbered(0, 3))
         cls.b = cls.store("b.h5", numbered(2, 5))  # p2 is in both
         cls.other_p0 = cls.store("other-p0.h5", {"p0": "Another prompt."})
-        cls.two_tokens = cls.store("two-tokens.h5", {"q": "Count."}, gist_tokens=2)
+        cls.half = cls.store("half.h5", {"q": "Count."}, "--store-dtype", "f16")
 
     def test_other_stores_come_in_argument_order_and_identical_rows_once(self):
         self.assertMerged(self.merge(self.b, self.a), ["p2", "p3", "p4", "p0", "p1"], duplicates=1)
@@ -125,12 +125,17 @@ class Merge(MergeTest):
         self.assertFails(self.merge(self.a, self.other_p0), 65, "p0", self.a, self.other_p0)
         self.assertEqual(os.listdir(self.directory), [])
 
+    def test_one_id_with_two_numbers_of_gist_tokens_is_refused(self):
+        longer = self.store("longer.h5", {"p0": "Count the words 0 times."}, gist_tokens=2)
+        self.assertFails(self.merge(self.a, longer), 65, "p0", "two lengths, 1 in", "and 2 in", longer)
+        self.assertEqual(os.listdir(self.directory), [])
+
     def test_one_id_for_two_prompts_is_merged_where_it_is_left_out(self):
         self.assertMerged(self.merge("--except", "p0", self.a, self.other_p0), ["p1", "p2"],
                           left_out=2)
 
     def test_stores_with_other_headers_are_refused(self):
-        self.assertFails(self.merge(self.a, self.two_tokens), 65, "gist_tokens", self.two_tokens)
+        self.assertFails(self.merge(self.a, self.half), 65, "dtype", self.half)
         self.assertEqual(os.listdir(self.directory), [])
 
     def test_damaged_or_missing_input_leaves_no_output(self):

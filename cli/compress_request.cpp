@@ -83,6 +83,7 @@ CommandSpec compress_spec() {
               left_out_options(),
               reject_options(),
               model_options(),
+              adapter_option(),
               config_options()}),
       "input",
       "  gist compress --model my-gist-model --output gists.h5 prompts.jsonl\n"};
@@ -92,6 +93,7 @@ CompressRequest compress_request(const Options& options) {
   CompressRequest request;
   request.dry_run = options.flag("dry-run");
   request.setup = setup_of(options);
+  if (options.has("adapter")) request.setup.adapter = options.text("adapter");
   request.model = options.text("model");
   request.gisting = gisting_request(options);
   request.full_prompt = options.flag("full-prompt");

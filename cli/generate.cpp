@@ -60,6 +60,7 @@ CommandSpec generate_spec() {
                   field_options(),
                   reject_options(),
                   model_options(),
+                  adapter_option(),
                   config_options()}),
           "input",
           "  echo '{\"gist\": \"a\", \"input\": \"cat, lake, red\"}' |\n"
@@ -108,6 +109,7 @@ GenerateRequest generate_request(const Options& options) {
   request.input = options.text("input");
   read_output(options, request);
   request.setup = setup_of(options);
+  if (options.has("adapter")) request.setup.adapter = options.text("adapter");
   request.contexts = context_request(options);
   request.generation = generation_options(options);
   request.stops = stop_strings(options);
@@ -136,21 +138,24 @@ void warn_of_no_draws(const GenerationOptions& generation) {
 nlohmann::ordered_json settings_of(const ModelFiles& files, const ContextReader& contexts,
                                    const GenerateRequest& request) {
   const GenerationOptions& generation = request.generation;
-  return {{"ignore-tensors", setting_of_names(files.ignored_tensors)},
-          {"model", to_hex(sha256(model_sha256(files.checkpoint) + text_of_json(files.config) +
-                                  files.tokenizer.sha256()))},
-          {"store", contexts.store_digest()},
-          {"condition", contexts.gisting_used() ? name_of(contexts.gisting_used()->condition) : ""},
-          {"gist-tokens", contexts.gisting_used() ? contexts.gisting_used()->gist_tokens : 0},
-          {"template", contexts.prompt_template().json()},
-          {"fields", request.records.fields.value_or("")},
-          {"max-new-tokens", generation.max_new_tokens},
-          {"temperature", generation.sampling.temperature},
-          {"top-k", generation.sampling.top_k},
-          {"top-p", generation.sampling.top_p},
-          {"seed", generation.seed},
-          {"stop", request.stops},
-          {"dtype", name_of(request.setup.compute.dtype)}};
+  return {
+      {"ignore-tensors", setting_of_names(files.ignored_tensors)},
+      {"model", to_hex(sha256(model_sha256(files.checkpoint) + text_of_json(files.config) +
+                              files.tokenizer.sha256()))},
+      {"adapter", files.adapter ? nlohmann::ordered_json(model_sha256(files.adapter->checkpoint))
+                                : nlohmann::ordered_json()},
+      {"store", contexts.store_digest()},
+      {"condition", contexts.gisting_used() ? name_of(contexts.gisting_used()->condition) : ""},
+      {"gist-tokens", contexts.gisting_used() ? contexts.gisting_used()->gist_tokens : 0},
+      {"template", contexts.prompt_template().json()},
+      {"fields", request.records.fields.value_or("")},
+      {"max-new-tokens", generation.max_new_tokens},
+      {"temperature", generation.sampling.temperature},
+      {"top-k", generation.sampling.top_k},
+      {"top-p", generation.sampling.top_p},
+      {"seed", generation.seed},
+      {"stop", request.stops},
+      {"dtype", name_of(request.setup.compute.dtype)}};
 }
 
 /// A person who types records wants each answered, as --line-buffered does.

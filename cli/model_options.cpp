@@ -98,6 +98,12 @@ std::vector<OptionSpec> setup_options() {
            "as in \"*.bias\"; else they are an error"}};
 }
 
+std::vector<OptionSpec> adapter_option() {
+  return {
+      {"adapter", OptionKind::text, "DIR", "",
+       "an adapter that gist train made for --model: it reads gist tokens, and gist.json is its"}};
+}
+
 std::vector<OptionSpec> config_options() {
   return {{"config", OptionKind::text, "FILE", "", "JSON object of options, named as here"},
           {"print-config", OptionKind::flag, "", "", "print what --config reads, and end"}};

@@ -21,6 +21,8 @@ std::vector<OptionSpec> setup_options();
 std::vector<OptionSpec> model_options();
 /// --config, --print-config.
 std::vector<OptionSpec> config_options();
+/// --adapter, of what reads prompts.
+std::vector<OptionSpec> adapter_option();
 /// Several tables in one.
 std::vector<OptionSpec> joined(std::initializer_list<std::vector<OptionSpec>> tables);
 

@@ -72,7 +72,9 @@ std::unique_ptr<WholePromptModel> whole_prompt_model(
     const ModelSpec& spec, const CompressionTask& task, const ModelSetup& setup) {
   if (!request) return nullptr;
   std::optional<ModelFiles> other;
-  if (request->model) other.emplace(open_model_and_tell(*request->model, setup));
+  if (request->model) {
+    other.emplace(open_model_and_tell(*request->model, without_adapter(setup)));
+  }
   return std::make_unique<WholePromptModel>(files, spec, task, request->task, std::move(other),
                                             setup);
 }

@@ -54,6 +54,7 @@ std::optional<std::size_t> system_behind_store(const SystemsRequest& request) {
 std::unique_ptr<EvaluatedSystem> opened(SystemSetup setup, const SystemsRequest& request,
                                         std::size_t i, std::optional<std::size_t> behind_store) {
   const SystemsRequest::System& system = request.systems[i];
+  setup.model.adapter = system.adapter;
   ModelFiles files = open_model_and_tell(system.model, setup.model);
   std::unique_ptr<Family> family = family_of(files, setup.model);
   ContextRequest contexts;
@@ -84,21 +85,24 @@ std::vector<Baseline> baselines_of(const Options& options) {
 }  // namespace
 
 std::vector<OptionSpec> system_options() {
-  return {{"model", OptionKind::list, "DIR", "", "Hugging Face directory; several are compared"},
-          {"condition", OptionKind::list, "NAME", "",
-           "gist, pos or neg, once for each model or for all; by default gist.json says it"},
-          {"gist-tokens", OptionKind::list, "K", "",
-           "gist tokens after each instruction, likewise; by default gist.json says it"},
-          {"store", OptionKind::text, "STORE", "",
-           "the first --model that made this store answers from the gists in it, as it says"},
-          {"allow-mismatch", OptionKind::flag, "", "",
-           "use a store that was made with another model of the same shape"},
-          store_cache_option(),
-          trust_store_option(),
-          {"baseline", OptionKind::list, "NAME", "",
-           "what the pos model makes of k tokens without training, k as the gist model's: cut (the "
-           "prompt's first k tokens), pooled (keys and values averaged over k segments), random (k "
-           "tokens' keys and values)"}};
+  return {
+      {"model", OptionKind::list, "DIR", "", "Hugging Face directory; several are compared"},
+      {"adapter", OptionKind::list, "DIR", "",
+       "an adapter that gist train made for the model, or none; once for each model or for all"},
+      {"condition", OptionKind::list, "NAME", "",
+       "gist, pos or neg, once for each model or for all; by default gist.json says it"},
+      {"gist-tokens", OptionKind::list, "K", "",
+       "gist tokens after each instruction, likewise; by default gist.json says it"},
+      {"store", OptionKind::text, "STORE", "",
+       "the first --model that made this store answers from the gists in it, as it says"},
+      {"allow-mismatch", OptionKind::flag, "", "",
+       "use a store that was made with another model of the same shape"},
+      store_cache_option(),
+      trust_store_option(),
+      {"baseline", OptionKind::list, "NAME", "",
+       "what the pos model makes of k tokens without training, k as the gist model's: cut (the "
+       "prompt's first k tokens), pooled (keys and values averaged over k segments), random (k "
+       "tokens' keys and values)"}};
 }
 
 SystemsRequest systems_request(const Options& options) {
@@ -119,11 +123,14 @@ SystemsRequest systems_request(const Options& options) {
   }
   // One model under several conditions or with several ks is as many systems.
   const std::size_t count = std::max({models, models == 1 ? options.list("condition").size() : 0,
-                                      models == 1 ? options.list("gist-tokens").size() : 0});
+                                      models == 1 ? options.list("gist-tokens").size() : 0,
+                                      models == 1 ? options.list("adapter").size() : 0});
   for (std::size_t i = 0; i < count; ++i) {
     const Options own = options.with("condition", value_for(options, "condition", i, count))
                             .with("gist-tokens", value_for(options, "gist-tokens", i, count));
-    request.systems.push_back({*value_for(options, "model", i, count), gisting_request(own)});
+    const std::string adapter = value_for(options, "adapter", i, count).value_or("none");
+    request.systems.push_back({*value_for(options, "model", i, count), gisting_request(own),
+                               adapter == "none" ? "" : adapter});
   }
   request.baselines = baselines_of(options);
   return request;

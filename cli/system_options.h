@@ -20,6 +20,7 @@ struct SystemsRequest {
   struct System {
     std::string model;  // its directory
     GistingRequest gisting;
+    std::string adapter = {};  // its directory; "": none
   };
   std::vector<System> systems;
   std::optional<std::string> store;

@@ -133,7 +133,7 @@ TrainData read_records(const std::string& path, const Reading& reading, std::siz
 Run read_run(const TrainRequest& request, const TrainTask& task, BaseModel base,
              const Signals* signals) {
   const TrainFiles& files = request.files;
-  fit_vocabulary(base, task.gist_ids(), task.gist_init);
+  fit_vocabulary(base, task.gist_ids(), task.gist_init, task.adapter);
   const std::string ids = gist_ids_in_words(base, task.gist_init);
   if (!ids.empty() && !files.resume) spdlog::debug("gist tokens: {}", ids);
   std::unique_ptr<Family> family = family_finder(files.setup)(base.config, base.name);
@@ -178,9 +178,9 @@ Run read_run(const TrainRequest& request, const TrainTask& task, BaseModel base,
 
 /// The family again, for the plan's model: a model owns its family.
 TrainPlan plan_of(const Run& run, const Backend& backend) {
-  return plan_training(family_finder(run.files.setup)(run.base.config, run.base.name), run.data,
-                       run.task, run.files.setup.compute.dtype, backend.memory().available,
-                       run.teacher_model());
+  return plan_training(family_finder(run.files.setup)(run.base.config, run.base.name), run.base,
+                       run.data, run.task, run.files.setup.compute.dtype,
+                       backend.memory().available, run.teacher_model());
 }
 
 void print_plan(const TrainPlan& plan, const Run& run) {
@@ -258,11 +258,11 @@ int train(Run run, Backend& backend, Provenance provenance, const Signals& signa
   const ModelSpec shapes = run.family->spec();
   say_plan(plan, run, shapes, backend);
 
-  Parameters parameters(shapes, backend);
+  Parameters parameters(trained_parameters(run.base, shapes), backend);
   begin_or_resume(state, parameters, run, shapes);
   tell_left_out(run);
-  const Model model(std::move(run.family), parameters);
-  const LoadedTeacher teacher(run.teacher_model(), backend);
+  const Model model = trained_model(std::move(run.family), run.base, parameters);
+  const LoadedTeacher teacher(run.teacher_model(), model, backend);
   TrainWatch watch({run.task.output, backend, run.steps(), state.step}, signals,
                    report ? &*report : nullptr);
   TrainSession session(

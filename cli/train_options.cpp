@@ -92,6 +92,49 @@ void read_optimiser(const Options& options, TrainTask& task) {
   }
 }
 
+/// --adapter and what says how it is made.
+void read_adapter(const Options& options, TrainRequest& request) {
+  constexpr const char* lora = "lora";
+  if (!options.has("adapter")) {
+    for (const char* name : {"lora-rank", "lora-alpha", "lora-dropout", "lora-targets"}) {
+      if (options.has(name)) fail(ErrorKind::usage, "--{} needs --adapter {}", name, lora);
+    }
+    return;
+  }
+  if (options.text("adapter") != lora) {
+    fail(ErrorKind::usage, "--adapter: expected {}, the kind of adapter to train; found {}", lora,
+         in_quotes(options.text("adapter")));
+  }
+  if (!request.model) {
+    fail(ErrorKind::usage, "--adapter needs --model: --init starts without a model to adapt");
+  }
+  AdapterSpec& adapter = request.task.adapter.emplace();
+  if (options.has("lora-rank")) {
+    adapter.rank = static_cast<int>(options.integer("lora-rank", 1, 4096));
+  }
+  adapter.alpha = 2 * static_cast<float>(adapter.rank);
+  if (options.has("lora-alpha")) {
+    adapter.alpha = static_cast<float>(options.real("lora-alpha", 1e-6, 1e6));
+  }
+  if (options.has("lora-dropout")) {
+    adapter.dropout = static_cast<float>(options.real("lora-dropout", 0, 0.99));
+  }
+  adapter.targets = words_in(options.list("lora-targets"));
+}
+
+/// The targets, where the options leave them to the model; a message for what can't be.
+void complete_adapter(const ModelSpec& spec, TrainTask& task) {
+  if (!task.adapter) return;
+  if (task.gisting.condition != Condition::gist) {
+    fail(
+        ErrorKind::usage,
+        "--adapter acts on gist tokens alone, and under {} nothing depends on them: train it under "
+        "gist (--condition)",
+        name_of(task.gisting.condition));
+  }
+  if (task.adapter->targets.empty()) task.adapter->targets = all_targets(spec);
+}
+
 void read_teacher(const Options& options, TrainRequest& request) {
   if (!options.has("teacher")) {
     for (const char* name : {"distill", "temperature"}) {
@@ -247,6 +290,15 @@ std::vector<OptionSpec> train_options() {
        "the teacher's share of the loss, the labels have the rest; by default 0.5"},
       {"temperature", OptionKind::real, "T", "",
        "of both models' distributions in the teacher's share; by default 1"},
+      {"adapter", OptionKind::text, "lora", "",
+       "train a low-rank adapter that acts on gist tokens alone, and leave the model as it is"},
+      {"lora-rank", OptionKind::integer, "R", "", "the adapter's rank; by default 16"},
+      {"lora-alpha", OptionKind::real, "A", "",
+       "what it adds counts A / R times; by default A is 2 R"},
+      {"lora-dropout", OptionKind::real, "P", "", "of what it reads, in training; by default 0"},
+      {"lora-targets", OptionKind::list, "NAME", "",
+       "the matrices that it acts on, by the ends of their names (q_proj); once or as a list "
+       "separated by ','; by default all of the layers"},
       {"condition", OptionKind::text, "NAME", "",
        "gist, pos or neg; by default what gist.json says"},
       {"gist-tokens", OptionKind::text, "K", "",
@@ -317,6 +369,7 @@ TrainRequest train_request(const Options& options) {
   task.batch_records = options.integer("batch-records", 1, 1 << 24);
   task.max_tokens = options.integer("max-tokens", 0, 1 << 30);
   read_optimiser(options, task);
+  read_adapter(options, request);
   read_teacher(options, request);
   task.seed = static_cast<std::uint64_t>(options.integer("seed", 0, no_limit));
   task.training.batch_tokens = options.integer("batch-tokens", 1, 1 << 28);
@@ -339,6 +392,7 @@ TrainTask train_task(const TrainRequest& request, const BaseModel& base, const M
   task.gisting = gisting_of(request.gisting, base.settings, base.name, spec, base.tokenizer);
   require_gist_tokens(task.gisting);
   complete_gist_ids(request, base, task);
+  complete_adapter(spec, task);
   if (request.prompt_template) {
     task.gisting.prompt_template = template_of(*request.prompt_template, base.tokenizer);
     task.gisting.prompt_template.require_tokens(base.tokenizer);

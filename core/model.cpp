@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "core/adapter.h"
 #include "core/finite_weights.h"
 #include "core/parameters.h"
 #include "kernels/error.h"
@@ -23,10 +24,10 @@ std::string stored_name(const WeightSpec& spec, int layer) {
   return spec.tied_to.empty() ? weight_name(spec, layer) : spec.tied_to;
 }
 
-Weight load(const WeightSpec& spec, const HostTensor& found, std::int64_t vocabulary,
+Weight load(const WeightSpec& spec, const HostTensor& found, std::int64_t vocabulary, FrozenFor use,
             Backend& backend) {
   Weight weight;
-  if (spec.use == WeightUse::matrix) {
+  if (spec.use == WeightUse::matrix && use == FrozenFor::inference) {
     weight.matrix = backend.pack(found);
     return weight;
   }
@@ -39,6 +40,7 @@ Weight load(const WeightSpec& spec, const HostTensor& found, std::int64_t vocabu
   } else {
     backend.upload(weight.tensor, finite_values(found).data());
   }
+  if (spec.use == WeightUse::matrix) weight.matrix = backend.plain(weight.tensor);
   return weight;
 }
 
@@ -109,7 +111,8 @@ std::string weight_name(const WeightSpec& spec, int layer) {
   return in_layer(spec.name, layer);
 }
 
-Model::Model(std::unique_ptr<Family> family, Backend& backend, const WeightSource& given)
+Model::Model(std::unique_ptr<Family> family, Backend& backend, const WeightSource& given,
+             FrozenFor use)
     : family_(std::move(family)), backend_(&backend) {
   const ModelSpec& spec = family_->spec();
   const WeightSource source = under_declared_names(given, spec);
@@ -126,10 +129,10 @@ Model::Model(std::unique_ptr<Family> family, Backend& backend, const WeightSourc
       const FoundWeight found =
           found_weight(source, stored, weight.shape, weight.stored_transposed);
       with_name_of_weight(source, stored, [&] {
-        loaded.push_back(load(weight, found.tensor, spec.vocabulary, backend));
+        loaded.push_back(load(weight, found.tensor, spec.vocabulary, use, backend));
       });
-      weight_bytes_ +=
-          loaded.back().matrix ? loaded.back().matrix->bytes() : loaded.back().buffer.bytes();
+      const Weight& last = loaded.back();
+      weight_bytes_ += last.buffer.data() == nullptr ? last.matrix->bytes() : last.buffer.bytes();
       if (--readers[stored] == 0) source.done(stored);
     }
   }
@@ -149,6 +152,15 @@ Model::Model(std::unique_ptr<Family> family, const Parameters& parameters)
     }
   }
   weight_bytes_ = static_cast<std::size_t>(parameters.elements()) * sizeof(float);
+}
+
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+Model::~Model() = default;
+
+void Model::attach(std::unique_ptr<const Adapter> adapter) {
+  weight_bytes_ += adapter->bytes();
+  adapter_ = std::move(adapter);
 }
 
 const Weight& Model::weight(int index, int layer) const {

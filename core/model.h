@@ -52,8 +52,8 @@ struct StackSpec {
   int key_dim = 0;
   int value_dim = 0;
   bool reads_encoder = false;  // its layers have cross-attention to the output of stack 0
-  // Of a causal stack: where attention is windowed, a query sees only the keys at fewer than so many
-  // positions before it, itself included. 0: there is no window.
+  // Of a causal stack: where attention is windowed, a query sees only the keys at fewer than so
+  // many positions before it, itself included. 0: there is no window.
   int window = 0;
 
   // Floats a token, over all heads.
@@ -144,18 +144,31 @@ struct Weight {
   std::unique_ptr<Matrix> matrix;
   Buffer buffer;
   Tensor tensor;
-  Tensor gradient;
+  Tensor gradient;  // without data: the weight stays as it is
 };
 
+class Adapter;
 class Parameters;
+
+/// What weights that nothing changes are loaded for: passes forwards alone, or gradients of what
+/// enters their products, too, for which matrices stand in f32 as they are.
+enum class FrozenFor : std::uint8_t { inference, training };
 
 class Model {
  public:
   /// Loads every declared weight. Throws Error(data) naming the tensor where one is missing, has
   /// another shape (with both), or holds a value that isn't finite.
-  Model(std::unique_ptr<Family> family, Backend& backend, const WeightSource& source);
+  Model(std::unique_ptr<Family> family, Backend& backend, const WeightSource& source,
+        FrozenFor use = FrozenFor::inference);
   /// A model to train: its weights are the parameters, which must outlive it.
   Model(std::unique_ptr<Family> family, const Parameters& parameters);
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+  ~Model();
+
+  /// All passes that begin later go through it.
+  void attach(std::unique_ptr<const Adapter> adapter);
+  const Adapter* adapter() const { return adapter_.get(); }  // null: none
 
   const ModelSpec& spec() const { return family_->spec(); }
   Family& family() const { return *family_; }
@@ -163,7 +176,7 @@ class Model {
 
   /// Weight `index` of spec().weights; `layer` matters only for those of scope layer.
   const Weight& weight(int index, int layer) const;
-  /// Bytes that the weights take on the device.
+  /// Bytes that the weights take on the device, an adapter's included.
   std::size_t weight_bytes() const { return weight_bytes_; }
 
  private:
@@ -171,6 +184,7 @@ class Model {
   Backend* backend_;
   std::vector<std::vector<Weight>> weights_;  // [spec().weights][layers or 1]
   std::size_t weight_bytes_ = 0;
+  std::unique_ptr<const Adapter> adapter_;
 };
 
 /// A source with the declared shapes and no data, for the meta backend.

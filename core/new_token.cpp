@@ -1,9 +1,11 @@
 #include "core/new_token.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <numeric>
 #include <set>
+#include <span>
 #include <vector>
 
 namespace gist {
@@ -23,37 +25,55 @@ std::set<std::string> names_with_rows(const ModelSpec& spec) {
   return names;
 }
 
+/// Sets `row` to the mean of the rows `of` among the first `known` of values [.., width]; false,
+/// and nothing is set, where there is none.
+bool set_mean(const std::vector<float>& values, std::int32_t known,
+              const std::vector<std::int32_t>& of, std::span<float> row) {
+  std::vector<double> sums(row.size());
+  std::int64_t count = 0;
+  for (const std::int32_t each : of) {
+    if (each >= known) continue;
+    ++count;
+    const auto begin = values.begin() + each * std::ssize(row);
+    std::transform(sums.begin(), sums.end(), begin, sums.begin(), std::plus<>());
+  }
+  if (count == 0) return false;
+  std::transform(sums.begin(), sums.end(), row.begin(),
+                 [&](double sum) { return static_cast<float>(sum / static_cast<double>(count)); });
+  return true;
+}
+
+/// Sets each token's row among those of `rows`, which begin with the first token's.
+void set_rows(const std::vector<float>& values, std::int32_t known, const NewTokens& tokens,
+              std::span<float> rows) {
+  const std::size_t width = rows.size() / tokens.mean_of.size();
+  for (std::size_t i = 0; i < tokens.mean_of.size(); ++i) {
+    const std::span<float> row = rows.subspan(i * width, width);
+    if (!set_mean(values, known, tokens.mean_of[i], row)) {
+      set_mean(values, known, mean_of_all(known).mean_of[0], row);
+    }
+  }
+}
+
+std::int64_t width_of(const HostTensor& tensor) {
+  return tensor.shape.rank == 2 ? tensor.shape[1] : 1;
+}
+
 /// The tensor as f32 with `rows` rows: the tokens' are new, and so are those that it lacks.
 std::vector<float> extended(const HostTensor& tensor, std::int64_t rows, const NewTokens& tokens) {
-  const std::int64_t width = tensor.shape.rank == 2 ? tensor.shape[1] : 1;
-  std::vector<float> values(static_cast<std::size_t>(rows * width));
+  const auto width = static_cast<std::size_t>(width_of(tensor));
+  std::vector<float> values(static_cast<std::size_t>(rows) * width);
   convert_to_f32(tensor.data, tensor.dtype, tensor.shape.elements(), values.data());
   const auto known =
       static_cast<std::int32_t>(std::min<std::int64_t>(tokens.first, tensor.shape[0]));
-  std::vector<double> sums(static_cast<std::size_t>(width));
-  const auto fill = [&](std::int64_t row, const std::vector<std::int32_t>& of) {
-    std::fill(sums.begin(), sums.end(), 0);
-    std::int64_t count = 0;
-    for (const std::int32_t each : of) {
-      if (each >= known) continue;
-      ++count;
-      for (std::int64_t i = 0; i < width; ++i) {
-        sums[static_cast<std::size_t>(i)] += values[static_cast<std::size_t>(each * width + i)];
-      }
-    }
-    if (count == 0) return false;
-    std::transform(sums.begin(), sums.end(), values.begin() + row * width, [&](double sum) {
-      return static_cast<float>(sum / static_cast<double>(count));
-    });
-    return true;
-  };
   const std::vector<std::int32_t> all = mean_of_all(known).mean_of[0];
-  for (std::int64_t row = tensor.shape[0]; row < rows; ++row) fill(row, all);
-  for (std::int32_t token = tokens.first; token < tokens.end(); ++token) {
-    if (!fill(token, tokens.mean_of[static_cast<std::size_t>(token - tokens.first)])) {
-      fill(token, all);
-    }
+  for (auto row = static_cast<std::size_t>(tensor.shape[0]); row < static_cast<std::size_t>(rows);
+       ++row) {
+    set_mean(values, known, all, std::span(values).subspan(row * width, width));
   }
+  set_rows(values, known, tokens,
+           std::span(values).subspan(static_cast<std::size_t>(tokens.first) * width,
+                                     tokens.mean_of.size() * width));
   return values;
 }
 
@@ -63,6 +83,14 @@ NewTokens mean_of_all(std::int32_t token) {
   NewTokens tokens{token, {std::vector<std::int32_t>(static_cast<std::size_t>(token))}};
   std::iota(tokens.mean_of[0].begin(), tokens.mean_of[0].end(), 0);
   return tokens;
+}
+
+std::vector<float> rows_of_new_tokens(const HostTensor& table, const NewTokens& tokens) {
+  std::vector<float> values(static_cast<std::size_t>(table.shape.elements()));
+  convert_to_f32(table.data, table.dtype, table.shape.elements(), values.data());
+  std::vector<float> rows(tokens.mean_of.size() * static_cast<std::size_t>(width_of(table)));
+  set_rows(values, static_cast<std::int32_t>(table.shape[0]), tokens, rows);
+  return rows;
 }
 
 WeightSource with_new_tokens(const WeightSource& source, const ModelSpec& spec,

@@ -22,6 +22,10 @@ struct NewTokens {
 /// for pretrained language models").
 NewTokens mean_of_all(std::int32_t token);
 
+/// The rows [tokens, d] as f32 that new tokens get in a table [rows, d], all of whose rows are
+/// known.
+std::vector<float> rows_of_new_tokens(const HostTensor& table, const NewTokens& tokens);
+
 /// The source's weights with rows for new tokens in the embedding tables, the head and its bias.
 /// `spec` declares them with at least tokens.end() rows; the source has as many, or lacks just the
 /// new tokens', as the last, or has `source_rows`: where it lacks rows of other tokens, too, these

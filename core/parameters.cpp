@@ -15,34 +15,35 @@ std::int64_t round_up(std::int64_t elements) {
   return (elements + alignment_floats - 1) / alignment_floats * alignment_floats;
 }
 
-/// Returns the parameters that decay, or the others.
-std::vector<Parameter> parameters_of(const ModelSpec& spec, bool decaying) {
+}  // namespace
+
+std::vector<Parameter> model_parameters(const ModelSpec& spec) {
   std::vector<Parameter> list;
   for (const WeightSpec& weight : spec.weights) {
-    if (!weight.tied_to.empty() || (weight.use != WeightUse::vector) != decaying) continue;
+    if (!weight.tied_to.empty()) continue;
     for (int layer = 0; layer < copies_of(weight, spec); ++layer) {
-      list.push_back(
-          {weight_name(weight, layer), weight.shape, weight.init, weight.stored_transposed});
+      list.push_back({weight_name(weight, layer), weight.shape, weight.init,
+                      weight.stored_transposed, weight.use != WeightUse::vector});
     }
   }
   return list;
 }
 
-}  // namespace
-
-Parameters::Parameters(const ModelSpec& spec, Backend& backend) : backend_(&backend) {
+Parameters::Parameters(const std::vector<Parameter>& list, Backend& backend, Use use)
+    : backend_(&backend) {
   for (const bool decaying : {true, false}) {
-    for (Parameter& parameter : parameters_of(spec, decaying)) {
-      parameter.offset = elements_;
+    for (const Parameter& parameter : list) {
+      if (parameter.decays != decaying) continue;
+      list_.push_back(parameter);
+      list_.back().offset = elements_;
       elements_ += round_up(parameter.shape.elements());
-      list_.push_back(std::move(parameter));
     }
     if (decaying) decayed_ = elements_;
   }
-  for (Buffer& array : arrays_) {
-    array = backend.allocate(static_cast<std::size_t>(elements_) * sizeof(float));
-  }
   for (const Kind kind : {Kind::value, Kind::gradient, Kind::first_moment, Kind::second_moment}) {
+    if (use == Use::inference && kind != Kind::value) continue;
+    Buffer& array = arrays_[static_cast<std::size_t>(kind)];
+    array = backend.allocate(static_cast<std::size_t>(elements_) * sizeof(float));
     backend.run(ops::Zero{.x = all(kind)});
   }
 }
@@ -55,6 +56,7 @@ const Parameter& Parameters::named(const std::string& name) const {
 }
 
 Tensor Parameters::of(Kind kind, const Parameter& parameter) const {
+  if (arrays_[static_cast<std::size_t>(kind)].data() == nullptr) return {};
   const std::int64_t end = parameter.offset + parameter.shape.elements();
   return all(kind).rows(parameter.offset, end).reshaped(parameter.shape);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/adapter.h"
 #include "core/random.h"
 #include "core/tape.h"
 #include "kernels/error.h"
@@ -99,6 +100,24 @@ void check_ids(const std::vector<std::int32_t>& ids, std::int32_t rows) {
       *beyond, rows);
 }
 
+/// A batch's tokens of which an adapter has rows of its own.
+struct GistTokens {
+  std::vector<std::int32_t> tokens, rows;
+};
+
+/// Takes them out of `ids`.
+GistTokens take_gist_tokens(std::vector<std::int32_t>& ids, const Adapter& adapter) {
+  GistTokens found;
+  const GistIds& gists = adapter.spec().gist_ids;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (!gists.contains(ids[i])) continue;
+    found.tokens.push_back(static_cast<std::int32_t>(i));
+    found.rows.push_back(ids[i] - gists.first);
+    ids[i] = 0;
+  }
+  return found;
+}
+
 }  // namespace
 
 Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, Scratch& scratch)
@@ -112,11 +131,18 @@ Pass::Pass(const Model& model, const Batch& batch, const PassOptions& options, S
     fail(ErrorKind::internal, "a pass of {} tokens was given {} cache slots", batch.ids.size(),
          options.write_slots.size());
   }
-  check_ids(batch.ids, model.spec().vocabulary);
+  std::vector<std::int32_t> ids = batch.ids;
+  GistTokens gists;
+  if (model.adapter() != nullptr) gists = take_gist_tokens(ids, *model.adapter());
+  check_ids(ids, model.spec().vocabulary);
   scratch.lasting.reset();
   for (Workspace& layer : scratch.layers) layer.reset();
   Workspace& memory = scratch.lasting;
-  ids_ = upload_list(memory, batch.ids);
+  ids_ = upload_list(memory, ids);
+  if (!gists.tokens.empty()) {
+    adapted_ = {model.adapter(), upload_list(memory, gists.tokens),
+                upload_list(memory, gists.rows)};
+  }
   positions_ = upload_list(memory, batch.positions);
   const bool with_positions = model.spec().key_position == KeyPosition::none;
   self_ = upload_keys(memory, batch.keys, options.cache, options.write_slots, with_positions);

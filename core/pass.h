@@ -68,7 +68,8 @@ class Pass {
   Backend& backend() const { return model_->backend(); }
   std::int64_t tokens() const { return ids_.shape[0]; }
 
-  const Tensor& ids() const { return ids_; }              // i32 [n]
+  /// i32 [n]; where an adapter has rows of its own for the gist tokens, theirs are 0.
+  const Tensor& ids() const { return ids_; }
   const Tensor& positions() const { return positions_; }  // i32 [n]
   /// The keys of one kind of attention, and where they stand.
   struct Attended {
@@ -97,6 +98,14 @@ class Pass {
   /// The rotation [positions, 2, pairs] of the batch's tokens, or of the placed ones: computed once
   /// a pass, as layers ask for the same.
   Tensor rotation(std::span<const float> inv_freq, float scale, const Tensor& positions);
+
+  /// The pass' gist tokens, on which an adapter acts.
+  struct Adapted {
+    const Adapter* adapter = nullptr;  // null: there is none, or no gist token
+    Tensor tokens;                     // i32 [g] of the pass
+    Tensor rows;                       // i32 [g] theirs in the adapter's table
+  };
+  const Adapted& adapted() const { return adapted_; }
 
   /// Memory that lives until the end of the pass.
   Workspace& lasting() { return scratch_->lasting; }
@@ -130,6 +139,7 @@ class Pass {
   Tape* tape_ = nullptr;
   std::optional<PassDropout> dropout_;
   Tensor ids_, positions_;
+  Adapted adapted_;
   Attended self_, windowed_, cross_;
   Tensor cross_rows_;
   Placed placed_;

@@ -1,6 +1,7 @@
 # The headers, besides gist's own and the operations', that a program may include: those that gist's own include, and
 # those that the command line includes. The others serve what they stand beside.
 set(installed_headers
+  core/adapter.h
   core/answer_loss.h
   core/answer_times.h
   core/baseline.h
@@ -41,6 +42,7 @@ set(installed_headers
   formats/files/rows_done.h
   formats/files/sha256.h
   formats/files/text.h
+  formats/model/adapter_directory.h
   formats/model/added_tokens.h
   formats/model/checkpoint.h
   formats/model/end_tokens.h

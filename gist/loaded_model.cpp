@@ -3,10 +3,22 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/adapter.h"
 #include "kernels/error.h"
 #include "kernels/meta/meta_backend.h"
 
 namespace gist {
+
+namespace {
+
+/// An adapter's gists, where there is one, are computed through it.
+void attach_adapter(Model& model, const ModelFiles& files) {
+  if (!files.adapter) return;
+  model.attach(std::make_unique<Adapter>(model.spec(), files.adapter->spec,
+                                         files.adapter->checkpoint.source(), model.backend()));
+}
+
+}  // namespace
 
 FamilyFinder family_finder(const ModelSetup& setup) {
   return [&setup](const nlohmann::json& config, const std::string& where) {
@@ -14,13 +26,23 @@ FamilyFinder family_finder(const ModelSetup& setup) {
   };
 }
 
-ModelFiles open_model(const std::string& directory, const ModelSetup& setup) {
-  return {directory, family_finder(setup), setup.ignored_tensors};
+ModelSetup without_adapter(ModelSetup setup) {
+  setup.adapter.clear();
+  return setup;
 }
 
-void check_table(const Tokenizer& tokenizer, std::int32_t rows) {
+ModelFiles open_model(const std::string& directory, const ModelSetup& setup) {
+  ModelFiles files(directory, family_finder(setup), setup.ignored_tensors);
+  if (!setup.adapter.empty()) files.attach(setup.adapter);
+  return files;
+}
+
+void check_table(const ModelFiles& files, std::int32_t rows) {
+  const Tokenizer& tokenizer = files.tokenizer;
   // Rows that nothing uses may be missing, of a padding token, say: what is used is checked then.
-  const std::int32_t needed = std::max(tokenizer.pieces(), tokenizer.gist_ids().end());
+  // An adapter has the gist tokens' rows.
+  const std::int32_t needed =
+      std::max(tokenizer.pieces(), files.adapter ? 0 : tokenizer.gist_ids().end());
   if (needed <= rows) return;
   fail(ErrorKind::data,
        "{} has {} tokens, but the model's embedding table only {} rows: they don't belong together",
@@ -29,20 +51,26 @@ void check_table(const Tokenizer& tokenizer, std::int32_t rows) {
 
 std::unique_ptr<Family> family_of(const ModelFiles& files, const ModelSetup& setup) {
   std::unique_ptr<Family> family = family_finder(setup)(files.config, config_place(files.path));
-  check_table(files.tokenizer, family->spec().vocabulary);
+  check_table(files, family->spec().vocabulary);
   return family;
 }
 
 LoadedModel load_model(const ModelFiles& files, std::unique_ptr<Family> family,
                        std::unique_ptr<Backend> backend) {
   Backend& device = *backend;
-  return {std::move(backend), Model(std::move(family), device, files.checkpoint.source())};
+  LoadedModel loaded{std::move(backend),
+                     Model(std::move(family), device, files.checkpoint.source())};
+  attach_adapter(loaded.model, files);
+  return loaded;
 }
 
 PlannedModel plan_model(const ModelFiles& files, std::unique_ptr<Family> family, Dtype dtype) {
   std::unique_ptr<CountingBackend> backend = make_meta_backend(dtype);
   CountingBackend& device = *backend;
-  return {std::move(backend), Model(std::move(family), device, files.checkpoint.source())};
+  PlannedModel planned{std::move(backend),
+                       Model(std::move(family), device, files.checkpoint.source())};
+  attach_adapter(planned.model, files);
+  return planned;
 }
 
 }  // namespace gist

@@ -21,16 +21,20 @@ struct ModelSetup {
   std::string device = "auto";  // auto, cpu or cuda:N
   DeviceOptions compute;        // in which dtype, on how many threads
   std::vector<std::string> ignored_tensors;  // patterns of names (formats/model/unread_tensors.h)
+  std::string adapter = {};  // the directory of one through which it reads gist tokens; "": none
 };
+/// The same for another model, which reads by itself.
+ModelSetup without_adapter(ModelSetup setup);
 
 /// Finds the family that serves a configuration. `setup` must outlive the function.
 FamilyFinder family_finder(const ModelSetup& setup);
 
-/// Opens a model's directory; no weights are loaded yet. Throws as ModelFiles does.
+/// Opens a model's directory, and the adapter's; no weights are loaded yet. Throws as ModelFiles
+/// does.
 ModelFiles open_model(const std::string& directory, const ModelSetup& setup);
 
 /// Throws Error(data) where the embedding table has too few rows for the tokens that are used.
-void check_table(const Tokenizer& tokenizer, std::int32_t rows);
+void check_table(const ModelFiles& files, std::int32_t rows);
 /// The family that serves the model's configuration, checked against the tokenizer. A model owns
 /// its family: each that is loaded needs one of its own.
 std::unique_ptr<Family> family_of(const ModelFiles& files, const ModelSetup& setup);

@@ -24,7 +24,7 @@ LabelledSequence answered(Sequence context, std::span<const std::int32_t> answer
 /// Throws Error(data) where two models don't answer in the same tokens.
 void check_vocabulary(const ModelFiles& reference, const ModelSpec& reference_spec,
                       const ModelFiles& gist, const ModelSpec& gist_spec) {
-  if (reference.tokenizer.sha256() != gist.tokenizer.sha256()) {
+  if (reference.base_tokenizer_sha256() != gist.base_tokenizer_sha256()) {
     fail(ErrorKind::data,
          "{} (--check-model): {} is another vocabulary than {}, so answers can't be compared; give "
          "a model that was trained from the same base",
@@ -47,7 +47,12 @@ WholePromptModel::WholePromptModel(const ModelFiles& files, const ModelSpec& spe
   const Reading gist{&files, &spec, &task.prompt_template, task.gist_tokens,
                      task.gist_tokens > 0 ? gist_ids_of(files) : GistIds()};
   if (!other_) {
-    questions_.emplace(gist, gist);
+    Reading whole = gist;
+    if (files.adapter) {  // the model as it is
+      whole.gist_tokens = 0;
+      whole.gist_ids = {};
+    }
+    questions_.emplace(whole, gist);
     return;
   }
   other_family_ = family_of(*other_, setup);

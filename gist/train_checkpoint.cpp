@@ -13,7 +13,9 @@
 #include "formats/files/json_text.h"
 #include "formats/files/sha256.h"
 #include "formats/files/text.h"
+#include "formats/model/adapter_directory.h"
 #include "formats/model/checksums.h"
+#include "formats/model/fingerprint.h"
 #include "gist/run_settings.h"
 #include "kernels/error.h"
 
@@ -125,6 +127,11 @@ T member(const nlohmann::json& content, const char* name, const std::string& whe
   }
 }
 
+/// Of a model or of an adapter.
+Checkpoint weights_in(const fs::path& directory) {
+  return has_adapter(directory) ? AdapterFiles(directory).checkpoint : Checkpoint(directory);
+}
+
 /// The checksum of all other members, in the order of their names.
 std::string checksum_of(nlohmann::json content) {
   content.erase(checksum_key);
@@ -215,13 +222,25 @@ void write_run_state(const fs::path& directory, const RunState& state) {
 std::vector<std::string> write_model(const fs::path& directory, const Parameters& parameters,
                                      const BaseModel& base, const TrainTask& task,
                                      const fs::path& same_weights) {
+  GistSettings settings{task.gisting.condition, task.gisting.gist_tokens,
+                        task.gisting.prompt_template, base.ignored_tensors, task.least_gist_tokens};
+  if (base.gist_ids.distinct()) settings.distinct_ids = base.gist_ids;
+  if (base.adapter) {
+    AdapterContent content;
+    content.spec = *base.adapter;
+    content.base_path = base.directory.string();
+    content.base_sha256 = model_sha256(*base.checkpoint);
+    content.encoder_decoder = base.config.value("is_encoder_decoder", false);
+    content.tensors = weights_of(parameters);
+    content.settings = std::move(settings);
+    content.tokenizer = base.tokenizer_path;
+    return write_adapter_directory(directory, content);
+  }
   ModelContent content;
   content.config = base.config;
   content.config["torch_dtype"] = "float32";
   content.tensors = weights_of(parameters);
-  content.settings = {task.gisting.condition, task.gisting.gist_tokens,
-                      task.gisting.prompt_template, base.ignored_tensors, task.least_gist_tokens};
-  if (base.gist_ids.distinct()) content.settings.distinct_ids = base.gist_ids;
+  content.settings = std::move(settings);
   content.tokenizer = base.tokenizer_path;
   content.gist_tokens = task.gist_ids();
   content.source = base.directory;
@@ -283,7 +302,7 @@ RunState read_last_checkpoint(const fs::path& output, const RunEvents& events) {
 }
 
 void load_checkpoint(Parameters& parameters, const fs::path& checkpoint) {
-  const Checkpoint weights(checkpoint);
+  const Checkpoint weights = weights_in(checkpoint);
   load(parameters, weights.source());
   const TensorFile moments = read_safetensors(checkpoint / optimiser_name);
   load_moments(parameters, Kind::first_moment, first_prefix, moments);

@@ -70,6 +70,26 @@ NewTokens new_ids(const BaseModel& base, const std::vector<std::string>& words) 
   return tokens;
 }
 
+/// All ids: those that the base has start from their own rows.
+NewTokens with_known_ids(const NewTokens& added, std::int32_t first, std::int32_t known) {
+  NewTokens tokens{first, {}};
+  for (std::int32_t i = 0; i < known; ++i) tokens.mean_of.push_back({first + i});
+  tokens.mean_of.insert(tokens.mean_of.end(), added.mean_of.begin(), added.mean_of.end());
+  return tokens;
+}
+
+/// Fills an adapter's parameters: a new one changes nothing but that gist tokens have their rows.
+void fill_adapter(Parameters& parameters, const BaseModel& base, const ModelSpec& spec,
+                  std::uint64_t seed) {
+  initialise(parameters, seed);
+  const WeightSource source = under_declared_names(base.checkpoint->source(), spec);
+  const WeightSpec& table = spec.weights[static_cast<std::size_t>(embedding_table_of(spec))];
+  const FoundWeight found = found_weight(source, table.name, table.shape);
+  const std::vector<float> rows = rows_of_new_tokens(found.tensor, base.new_gist_ids);
+  parameters.backend().upload(parameters.of(Parameters::Kind::value, gist_rows_of(parameters)),
+                              rows.data());
+}
+
 std::string range_of_ids(std::int32_t first, std::int32_t end) {
   const std::string name = Tokenizer::gist_token_text(first);
   return first + 1 == end ? name
@@ -102,7 +122,8 @@ BaseModel base_from_config(const std::filesystem::path& config,
           std::move(ends), std::nullopt, std::nullopt, std::move(content)};
 }
 
-void fit_vocabulary(BaseModel& base, std::int32_t gist_ids, const std::vector<std::string>& words) {
+void fit_vocabulary(BaseModel& base, std::int32_t gist_ids, const std::vector<std::string>& words,
+                    const std::optional<AdapterSpec>& adapter) {
   const auto found = base.config.find(vocabulary_key);
   if (found == base.config.end() || !found->is_number_integer()) {
     fail(ErrorKind::data, "{}: the configuration lacks \"{}\", a whole number", base.name,
@@ -122,6 +143,12 @@ void fit_vocabulary(BaseModel& base, std::int32_t gist_ids, const std::vector<st
          base.name, base.tokenizer.path().string(), base.tokenizer.size(), base.rows);
   }
   base.new_gist_ids = new_ids(base, words);
+  if (adapter) {
+    base.adapter = adapter;
+    base.adapter->gist_ids = base.gist_ids;
+    base.new_gist_ids = with_known_ids(base.new_gist_ids, base.gist_ids.first, known);
+    return;
+  }
   *found = std::max<std::int64_t>(base.rows, base.gist_ids.end());
 }
 
@@ -137,12 +164,29 @@ std::string gist_ids_in_words(const BaseModel& base, const std::vector<std::stri
   if (!words.empty()) start = fmt::format("{}", fmt::join(words, ", "));
   const bool one = known + 1 == count;
   return fmt::format("{}{} ({} {}) {} new, {} from {}", kept, range_of_ids(known, count),
-                     one ? "id" : "ids from", base.new_gist_ids.first, one ? "is" : "are",
+                     one ? "id" : "ids from", base.gist_ids.first + known, one ? "is" : "are",
                      one ? "starting" : "each starting", start);
+}
+
+std::vector<Parameter> trained_parameters(const BaseModel& base, const ModelSpec& spec) {
+  return base.adapter ? adapter_parameters(spec, *base.adapter) : model_parameters(spec);
+}
+
+Model trained_model(std::unique_ptr<Family> family, const BaseModel& base,
+                    const Parameters& parameters) {
+  if (!base.adapter) return {std::move(family), parameters};
+  Model model(std::move(family), parameters.backend(), base.checkpoint->source(),
+              FrozenFor::training);
+  model.attach(std::make_unique<Adapter>(model.spec(), *base.adapter, parameters));
+  return model;
 }
 
 void fill(Parameters& parameters, const BaseModel& base, const ModelSpec& spec,
           std::uint64_t seed) {
+  if (base.adapter) {
+    fill_adapter(parameters, base, spec, seed);
+    return;
+  }
   if (!base.checkpoint) {
     initialise(parameters, seed);
     return;

@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/adapter.h"
 #include "core/gist_ids.h"
 #include "core/new_token.h"
 #include "core/parameters.h"
@@ -35,6 +36,8 @@ struct BaseModel {
   std::int64_t rows = 0;        // of the base's embedding table
   GistIds gist_ids = {};        // of the result's gist tokens
   NewTokens new_gist_ids = {};  // those that the base lacks, and what they start from
+  /// What is trained in place of the model's own weights; new_gist_ids are then all gist tokens.
+  std::optional<AdapterSpec> adapter = {};
 };
 
 /// Training starts from a model directory that open_model has opened.
@@ -52,14 +55,23 @@ BaseModel base_from_config(const std::filesystem::path& config,
 /// vocabulary is smaller than the vocabulary file's, and as gist_ids_in
 /// (formats/model/gist_token.h); Error(usage) where there are more or fewer words than new ids, or
 /// the tokenizer has no tokens for one.
+///
+/// With an `adapter`, whose gist_ids are found here, the vocabulary stays as it is.
 void fit_vocabulary(BaseModel& base, std::int32_t gist_ids,
-                    const std::vector<std::string>& words = {});
+                    const std::vector<std::string>& words = {},
+                    const std::optional<AdapterSpec>& adapter = std::nullopt);
 /// What fit_vocabulary did, for people: "<GIST> is kept; <GIST1> to <GIST3> (ids from 513) are new,
 /// each starting from <GIST>"; "" where that is as always, one new id or none.
 std::string gist_ids_in_words(const BaseModel& base, const std::vector<std::string>& words);
 
-/// Fills the parameters with the base's weights, with rows for new gist tokens, or with new ones.
+/// What is trained: the adapter's parameters, or the model's. Throws as adapter_parameters.
+std::vector<Parameter> trained_parameters(const BaseModel& base, const ModelSpec& spec);
+/// Fills them with the base's weights, with rows for new gist tokens, or with new ones.
 void fill(Parameters& parameters, const BaseModel& base, const ModelSpec& spec, std::uint64_t seed);
+/// The model that is trained: the parameters are its weights, or those of its adapter, and its own
+/// stay as they are. The parameters must outlive it.
+Model trained_model(std::unique_ptr<Family> family, const BaseModel& base,
+                    const Parameters& parameters);
 
 /// Returns a name of what a run starts from, for comparison: the hash of weights, configuration and
 /// tokenizer.

@@ -29,24 +29,26 @@ std::string_view what_would_help(const TrainPlan& plan, const TrainTask& task) {
 
 }  // namespace
 
-TrainPlan plan_training(std::unique_ptr<Family> family, const TrainData& data,
-                        const TrainTask& task, Dtype dtype, std::size_t available_bytes,
-                        const TrainTeacher* teacher) {
+TrainPlan plan_training(std::unique_ptr<Family> family, const BaseModel& base,
+                        const TrainData& data, const TrainTask& task, Dtype dtype,
+                        std::size_t available_bytes, const TrainTeacher* teacher) {
   const std::unique_ptr<CountingBackend> backend = make_meta_backend(dtype);
-  Parameters parameters(family->spec(), *backend);
+  Parameters parameters(trained_parameters(base, family->spec()), *backend);
   const std::size_t arrays = backend->memory().current;
-  const Model model(std::move(family), parameters);
+  const Model model = trained_model(std::move(family), base, parameters);
+  const std::size_t frozen = backend->memory().current - arrays;
   TrainingScratch scratch(*backend);
-  const LoadedTeacher taught(teacher, *backend);
+  const LoadedTeacher taught(teacher, model, *backend);
   RecordOrder order(task, data.records.size());
 
   TrainPlan plan;
   plan.steps = task.total_steps(data.records.size());
   plan.parameters = parameters.count();
-  plan.weight_bytes = plan.gradient_bytes = arrays / 4;
+  plan.gradient_bytes = arrays / 4;
+  plan.weight_bytes = arrays / 4 + frozen;
   plan.optimiser_bytes = arrays / 2;
   plan.available_bytes = available_bytes;
-  plan.teacher_bytes = backend->memory().current - arrays;
+  plan.teacher_bytes = backend->memory().current - arrays - frozen;
   const std::int64_t counted = std::min(plan.steps, task.epoch_steps(data.records.size()));
   backend->reset_costs();
   std::vector<LabelledSequence> records, lessons;
@@ -65,7 +67,7 @@ TrainPlan plan_training(std::unique_ptr<Family> family, const TrainData& data,
   plan.tokens = in_proportion(plan.tokens);
   plan.labels = in_proportion(plan.labels);
   plan.flops = in_proportion(backend->total_flops());
-  plan.activation_bytes = backend->memory().peak - arrays - plan.teacher_bytes;
+  plan.activation_bytes = backend->memory().peak - arrays - frozen - plan.teacher_bytes;
   return plan;
 }
 

@@ -31,10 +31,11 @@ struct TrainPlan {
   }
 };
 
-/// Runs the steps of one epoch on shapes; a run of another length is counted in proportion.
-TrainPlan plan_training(std::unique_ptr<Family> family, const TrainData& data,
-                        const TrainTask& task, Dtype dtype, std::size_t available_bytes,
-                        const TrainTeacher* teacher = nullptr);
+/// Runs the steps of one epoch on shapes; a run of another length is counted in proportion. `base`
+/// is as fit_vocabulary left it.
+TrainPlan plan_training(std::unique_ptr<Family> family, const BaseModel& base,
+                        const TrainData& data, const TrainTask& task, Dtype dtype,
+                        std::size_t available_bytes, const TrainTeacher* teacher = nullptr);
 
 /// Throws Error(unavailable), with the numbers and what would help, where the plan doesn't fit.
 void require_memory(const TrainPlan& plan, const TrainTask& task);

@@ -51,7 +51,19 @@ nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t tot
                                   {"dtype", name_of(dtype)},
                                   {"teacher", nullptr},
                                   {"distill", nullptr},
-                                  {"temperature", nullptr}};
+                                  {"temperature", nullptr},
+                                  {"adapter", nullptr},
+                                  {"lora-rank", nullptr},
+                                  {"lora-alpha", nullptr},
+                                  {"lora-dropout", nullptr},
+                                  {"lora-targets", nullptr}};
+  if (task.adapter) {
+    settings["adapter"] = "lora";
+    settings["lora-rank"] = task.adapter->rank;
+    settings["lora-alpha"] = task.adapter->alpha;
+    settings["lora-dropout"] = task.adapter->dropout;
+    settings["lora-targets"] = task.adapter->targets;
+  }
   if (task.distillation) {
     settings["teacher"] = teacher;
     settings["distill"] = task.distillation->weight;

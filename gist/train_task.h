@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/adapter.h"
 #include "core/learning_rate.h"
 #include "core/teacher.h"
 #include "core/train.h"
@@ -39,6 +40,9 @@ struct TrainTask {
   TrainingOptions training{.adamw = {.max_norm = 1}, .batch_tokens = 8192};
   /// With a teacher (gist/train_teacher.h): what the loss is made of.
   std::optional<DistillationOptions> distillation;
+  /// What is trained in place of the model's own weights; its gist_ids are the base's
+  /// (gist/train_model.h).
+  std::optional<AdapterSpec> adapter;
   std::int64_t eval_every = 500;  // steps between evaluations of held-out records
   std::int64_t samples = 0;       // held-out records that each evaluation answers
   std::int64_t save_every = 500;  // steps between checkpoints; 0: none

@@ -34,6 +34,8 @@ TrainTeacher::TrainTeacher(ModelFiles files, const ModelSetup& setup, const Base
     throw Error(ErrorKind::data, fmt::format("{} can't teach {} (--teacher): {}", files_.path,
                                              student.name, error.what()));
   }
+  is_student_ = student.adapter && gisting_.gist_tokens == 0 && student.checkpoint &&
+                model_sha256(files_.checkpoint) == model_sha256(*student.checkpoint);
   for (const GistIds& ids : {student_ids, own_ids}) {
     for (std::int32_t id = ids.first; ids.contains(id); ++id) excluded_.push_back(id);
   }
@@ -81,11 +83,12 @@ std::string TrainTeacher::fingerprint() const {
                        files_.tokenizer.sha256() + text_of_json(layout)));
 }
 
-LoadedTeacher::LoadedTeacher(const TrainTeacher* teacher, Backend& backend) {
+LoadedTeacher::LoadedTeacher(const TrainTeacher* teacher, const Model& student, Backend& backend) {
   if (teacher == nullptr) return;
-  model_.emplace(teacher->load(backend));
+  if (!teacher->is_student()) model_.emplace(teacher->load(backend));
   scratch_.emplace(backend);
-  teacher_.emplace(Teacher{*model_, teacher->options(), teacher->excluded(), *scratch_});
+  teacher_.emplace(
+      Teacher{model_ ? *model_ : student, teacher->options(), teacher->excluded(), *scratch_});
 }
 
 std::optional<Lesson> LoadedTeacher::lesson(std::span<const LabelledSequence> sequences) const {

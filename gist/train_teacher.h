@@ -39,6 +39,8 @@ class TrainTeacher {
   const std::string& name() const { return files_.path; }
   /// Names weights, tokenizer and layout, for comparison.
   std::string fingerprint() const;
+  /// Whether the student's own weights, which its adapter leaves as they are, are the teacher's.
+  bool is_student() const { return is_student_; }
 
  private:
   ModelFiles files_;
@@ -46,6 +48,7 @@ class TrainTeacher {
   ModelSpec spec_;
   Gisting gisting_;
   GistIds gist_ids_;
+  bool is_student_ = false;
   DistillationOptions options_;
   std::vector<std::int32_t> excluded_;
 };
@@ -54,8 +57,8 @@ class TrainTeacher {
 /// It stays where it is, as what it gives refers to it.
 class LoadedTeacher {
  public:
-  /// `teacher` may be null, and must outlive it.
-  LoadedTeacher(const TrainTeacher* teacher, Backend& backend);
+  /// `teacher` may be null. It and the student, which may be the teacher as well, must outlive it.
+  LoadedTeacher(const TrainTeacher* teacher, const Model& student, Backend& backend);
   LoadedTeacher(const LoadedTeacher&) = delete;
   LoadedTeacher& operator=(const LoadedTeacher&) = delete;
 

@@ -77,6 +77,7 @@ Tensor expert_linear(Pass& pass, const Tensor& x, const Routing& routing,
       const auto [dx, accumulate] = gradients.target(x);
       gradients.backend().run(ops::ExpertGemmInputGradient{
           .dy = dy, .ends = ends, .w = w, .accumulate = accumulate, .dx = dx});
+      if (dw.front().data == nullptr) return;
       gradients.backend().run(
           ops::ExpertGemmWeightGradient{.dy = dy, .x = x, .ends = ends, .dw = dw});
     });

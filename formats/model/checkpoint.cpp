@@ -169,6 +169,12 @@ Checkpoint::Checkpoint(const std::filesystem::path& directory)
   }
 }
 
+Checkpoint::Checkpoint(const std::filesystem::path& directory, const char* file_name)
+    : directory_(directory) {
+  files_.push_back(read_safetensors(directory / file_name));
+  for (const auto& [name, entry] : files_.front().tensors) tensors_[name] = &entry;
+}
+
 WeightSource Checkpoint::source() const {
   WeightSource source;
   source.description = directory_.string();

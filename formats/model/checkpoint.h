@@ -23,11 +23,13 @@ bool has_weights(const std::filesystem::path& directory);
 
 class Checkpoint {
  public:
-  /// `directory` may be what gguf_file_of (model_kind.h) takes for a GGUF file. Throws Error(no_input)
-  /// where there is no such file, or a shard is missing (naming it and the index); Error(data) where
-  /// a shard has a tensor that the index doesn't list in it, and as read_safetensors, read_torch_file
-  /// and gguf_tensors do.
+  /// `directory` may be what gguf_file_of (model_kind.h) takes for a GGUF file. Throws
+  /// Error(no_input) where there is no such file, or a shard is missing (naming it and the index);
+  /// Error(data) where a shard has a tensor that the index doesn't list in it, and as
+  /// read_safetensors, read_torch_file and gguf_tensors do.
   explicit Checkpoint(const std::filesystem::path& directory);
+  /// Of one safetensors file in it. Throws as read_safetensors.
+  Checkpoint(const std::filesystem::path& directory, const char* file_name);
 
   const std::filesystem::path& directory() const { return directory_; }
   /// Every tensor, in byte order of the names.

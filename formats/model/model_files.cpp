@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "formats/files/text.h"
+#include "formats/model/fingerprint.h"
 #include "formats/model/model_directory.h"
 #include "formats/model/model_kind.h"
 #include "formats/model/unread_tensors.h"
@@ -101,6 +102,31 @@ ModelFiles::ModelFiles(const std::string& directory, const FamilyFinder& familie
   ignored_tensors = std::move(unread.ignored);
   warnings = spec.warnings;
   warnings.insert(warnings.end(), tokenizer.warnings().begin(), tokenizer.warnings().end());
+}
+
+void ModelFiles::attach(const std::string& adapter_directory) {
+  adapter.emplace(adapter_directory);
+  if (adapter->base_sha256 != model_sha256(checkpoint)) {
+    fail(ErrorKind::data, "{} is an adapter (--adapter) of a model with other weights than {}",
+         adapter_directory, path);
+  }
+  settings = read_gist_json(adapter_directory);
+  if (!settings) {
+    fail(ErrorKind::data, "{} has no gist.json, which says how the adapter was trained",
+         adapter_directory);
+  }
+  tokenizer = Tokenizer::open(adapter_directory);
+  const GistIds found = tokenizer.gist_ids();
+  if (found.first != adapter->spec.gist_ids.first || found.count < adapter->spec.gist_ids.count) {
+    fail(ErrorKind::data,
+         "{}: the tokenizer has other gist tokens than the adapter: copy its files from the "
+         "directory that gist train wrote",
+         adapter_directory);
+  }
+}
+
+std::string ModelFiles::base_tokenizer_sha256() const {
+  return adapter ? Tokenizer::open(path).sha256() : tokenizer.sha256();
 }
 
 }  // namespace gist

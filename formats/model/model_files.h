@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/model.h"
+#include "formats/model/adapter_directory.h"
 #include "formats/model/checkpoint.h"
 #include "formats/model/end_tokens.h"
 #include "formats/model/model_directory.h"
@@ -32,6 +33,7 @@ struct ModelFiles {
   EndTokens ends;
   std::optional<GistSettings> settings;      // gist.json
   std::vector<std::string> ignored_tensors;  // of the checkpoint, as was asked
+  std::optional<AdapterFiles> adapter = {};  // through which it reads gist tokens
   std::vector<std::string> warnings;         // of the configuration and the tokenizer, a line each
 
   /// Throws Error(data or no_input) for what is no such directory, or one that gist can't use, and
@@ -44,6 +46,12 @@ struct ModelFiles {
   /// goes by the values. `config` then says false.
   ModelFiles(const std::string& directory, const FamilyFinder& families,
              const std::vector<std::string>& ignore = {});
+
+  /// Adds an adapter, from whose directory tokenizer and settings then are. Throws as AdapterFiles,
+  /// and Error(data) where it was trained for another model.
+  void attach(const std::string& adapter_directory);
+  /// Of the model's own tokenizer, to which that of an adapter adds the gist tokens.
+  std::string base_tokenizer_sha256() const;
 };
 
 }  // namespace gist

@@ -63,7 +63,8 @@ StoreHeader store_header(const ModelFiles& files, const ModelSpec& spec, Conditi
   header.prompt_template = prompt_template.json().dump();
   header.condition = name_of(condition);
   header.model_sha256 = model_sha256(files.checkpoint);
-  header.tokenizer_sha256 = files.tokenizer.sha256();
+  header.tokenizer_sha256 = files.base_tokenizer_sha256();
+  if (files.adapter) header.adapter_sha256 = model_sha256(files.adapter->checkpoint);
   return header;
 }
 
@@ -76,6 +77,7 @@ void check_made_with(const StoreHeader& header, const std::string& name, const M
   // A store may choose how many tokens a row has, and under which condition they were made.
   found.condition = model.condition;
   found.gist_tokens = model.gist_tokens;
+  found.adapter_sha256 = model.adapter_sha256;  // the model answers from its gists as it is
   if (parse_json(found.prompt_template, name + ": attribute template") == ours.json()) {
     found.prompt_template = model.prompt_template;
   }

@@ -46,6 +46,7 @@ struct StoreHeader {
   std::string condition;
   std::string model_sha256;
   std::string tokenizer_sha256;
+  std::string adapter_sha256 = {};  // of the adapter that made the gists; "": none, no attribute
 };
 
 /// The first difference of what must be equal for two stores' rows to stand in one file, or for a

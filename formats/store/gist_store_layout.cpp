@@ -138,7 +138,7 @@ StoreHeader read_store_header(const hdf5::File& file) {
       header.*member = read_dtype(file, name);
     } else if constexpr (std::is_same_v<Value, std::int64_t>) {
       header.*member = hdf5::read_integer(file, name);
-    } else {
+    } else if (!may_be_left_out(member) || hdf5::has_attribute(file, name)) {
       header.*member = hdf5::read_string(file, name);
     }
   };
@@ -166,7 +166,7 @@ void write_store_header(const hdf5::File& file, const StoreHeader& header) {
       hdf5::write_string(file, name, std::string(name_of(header.*member)));
     } else if constexpr (std::is_same_v<Value, std::int64_t>) {
       hdf5::write_integer(file, name, header.*member);
-    } else {
+    } else if (!may_be_left_out(member) || !(header.*member).empty()) {
       hdf5::write_string(file, name, header.*member);
     }
   };

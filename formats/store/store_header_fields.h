@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <type_traits>
 
 #include "formats/store/gist_store.h"
 
@@ -29,6 +30,16 @@ void for_each_header_field(const Visit& visit) {
   visit("condition", &StoreHeader::condition);
   visit("model_sha256", &StoreHeader::model_sha256);
   visit("tokenizer_sha256", &StoreHeader::tokenizer_sha256);
+  visit("adapter_sha256", &StoreHeader::adapter_sha256);
+}
+
+/// Whether a field is left out where it is empty, as older stores have it.
+template <typename Value>
+bool may_be_left_out(Value StoreHeader::*member) {
+  if constexpr (std::is_same_v<Value, std::string>) {
+    return member == &StoreHeader::adapter_sha256;
+  }
+  return false;
 }
 
 }  // namespace gist

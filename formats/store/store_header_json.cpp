@@ -16,7 +16,7 @@ nlohmann::ordered_json to_json(const StoreHeader& header) {
   const auto add = [&]<typename Value>(const char* name, Value StoreHeader::*member) {
     if constexpr (std::is_same_v<Value, Dtype>) {
       values[name] = name_of(header.*member);
-    } else {
+    } else if (!may_be_left_out(member) || header.*member != Value()) {
       values[name] = header.*member;
     }
   };
@@ -32,7 +32,7 @@ StoreHeader store_header_from_json(const std::string& text, const std::string& n
       if constexpr (std::is_same_v<Value, Dtype>) {
         const auto dtype = values.at(field).get<std::string>();
         header.*member = dtype_named(dtype).value_or(Dtype::i32);
-      } else {
+      } else if (!may_be_left_out(member) || values.contains(field)) {
         values.at(field).get_to(header.*member);
       }
     };

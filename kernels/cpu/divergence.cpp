@@ -267,10 +267,8 @@ void compute(const ops::DistillationGradient& op, Context& context) {
     context.gemm.plain().run({student_logits}, {static_cast<const float*>(op.head.data)}, rows,
                              op.head.shape[1], students, false,
                              static_cast<float*>(op.dhidden.rows(first, first + rows).data));
-    compute(ops::GemmWeightGradient{.dy = values,
-                                    .x = states,
-                                    .dw = op.dhead,
-                                    .dbias = op.bias.data == nullptr ? Tensor{} : op.dbias},
+    if (op.dhead.data == nullptr) continue;
+    compute(ops::GemmWeightGradient{.dy = values, .x = states, .dw = op.dhead, .dbias = op.dbias},
             context);
   }
 }

@@ -48,7 +48,8 @@ void normalise_row(const float* x, const float* weight, float offset, float eps,
   for (; i < d; ++i) y[i] = x[i] * factor * (offset + weight[i]);
 }
 
-/// With r = 1 / rms(x) and w = offset + weight: dx = r (w dy - x r^2 mean(w dy x)); dweight += dy x r.
+/// With r = 1 / rms(x) and w = offset + weight: dx = r (w dy - x r^2 mean(w dy x)); dweight += dy x
+/// r.
 void normalise_row_backward(const float* x, const float* weight, float offset, float eps,
                             const float* dy, std::int64_t d, float* dx, float* dweight) {
   const hn::ScalableTag<float> tag;
@@ -117,7 +118,9 @@ void compute(const ops::RmsNormBackward& op, Context& context) {
       [&](std::int64_t i, float* dweight) {
         backward(in + i * d, w, op.weight_offset, op.eps, dout + i * d, d, din + i * d, dweight);
       },
-      [&](const float* dweight) { add_to(op.dweight, dweight); });
+      [&](const float* dweight) {
+        if (op.dweight.data != nullptr) add_to(op.dweight, dweight);
+      });
 }
 
 }  // namespace gist::cpu

@@ -241,8 +241,9 @@ void compute(const ops::DistillationGradient& op, Context& context) {
     const Tensor values{students.in(memory), Dtype::f32, {end - first, vocabulary}};
     const Tensor dlogits = dlogits_memory.make(device, values, memory);
     input_gradient(context, {.dy = dlogits, .w = weight, .dx = op.dhidden.rows(first, end)});
+    if (op.dhead.data == nullptr) continue;
     weight_gradient(context, {.dy = dlogits, .x = states.rows(first, end), .dw = op.dhead});
-    if (op.bias.data == nullptr) continue;
+    if (op.dbias.data == nullptr) continue;
     add_rows(context, data_of<const float>(values), end - first, vocabulary,
              data_of<float>(op.dbias));
   }

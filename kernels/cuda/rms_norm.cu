@@ -27,8 +27,8 @@ __global__ void rms_norm_kernel(const float* x, const float* weight, float offse
   }
 }
 
-/// With r = 1 / rms(x) and w = offset + weight: dx = r (w dy - x r^2 mean(w dy x)); the row's part of
-/// the weight's gradient, dy x r, goes to products[row, d]. dx may be dy.
+/// With r = 1 / rms(x) and w = offset + weight: dx = r (w dy - x r^2 mean(w dy x)); the row's part
+/// of the weight's gradient, dy x r, goes to products[row, d]. dx may be dy.
 __global__ void rms_norm_backward_kernel(const float* x, const float* weight, float offset,
                                          const float* dy, std::int64_t d, float eps, float* dx,
                                          float* products) {
@@ -68,6 +68,7 @@ void compute(const ops::RmsNormBackward& op, Context& context) {
   launch(context.device, a_block_a_row(rows), rms_norm_backward_kernel, data_of<const float>(op.x),
          data_of<const float>(op.weight), op.weight_offset, data_of<const float>(op.dy), d, op.eps,
          data_of<float>(op.dx), product);
+  if (op.dweight.data == nullptr) return;
   add_rows(context, product, rows, d, data_of<float>(op.dweight));
 }
 

@@ -43,6 +43,10 @@ inline bool is_f32(const Tensor& t, const Shape& shape) {
 inline bool is_i32(const Tensor& t, const Shape& shape) {
   return is(t, Dtype::i32, shape);
 }
+/// One that may be left out.
+inline bool is_f32_or_none(const Tensor& t, const Shape& shape) {
+  return t.data == nullptr || is_f32(t, shape);
+}
 
 inline bool is_float(Dtype dtype) {
   return dtype != Dtype::i32;

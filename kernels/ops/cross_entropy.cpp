@@ -30,19 +30,20 @@ void check(const LinearCrossEntropyGradient& op) {
   const bool with_bias = op.bias.data != nullptr;
   if (op.hidden.shape.rank != 2 || op.head.shape.rank != 2 || !is_f32(op.hidden, {s.m, s.k}) ||
       !is_f32(op.head, {s.n, s.k}) || !is_i32(op.labels, {s.m}) || !is_f32(op.loss, {s.m}) ||
-      !is_f32(op.dhidden, op.hidden.shape) || !is_f32(op.dhead, op.head.shape) ||
-      (with_bias && (!is_f32(op.bias, {s.n}) || !is_f32(op.dbias, {s.n})))) {
-    refuse(op.name,
-           "hidden and dhidden f32 [m, d], head and dhead f32 [v, d], bias and dbias f32 [v], "
-           "labels i32 [m] and loss f32 [m]",
-           {{"hidden", op.hidden},
-            {"head", op.head},
-            {"bias", op.bias},
-            {"labels", op.labels},
-            {"loss", op.loss},
-            {"dhidden", op.dhidden},
-            {"dhead", op.dhead},
-            {"dbias", op.dbias}});
+      !is_f32(op.dhidden, op.hidden.shape) || !is_f32_or_none(op.dhead, op.head.shape) ||
+      (with_bias && (!is_f32(op.bias, {s.n}) || !is_f32_or_none(op.dbias, {s.n})))) {
+    refuse(
+        op.name,
+        "hidden and dhidden f32 [m, d], head f32 [v, d], bias f32 [v], dhead and dbias likewise or "
+        "none, labels i32 [m] and loss f32 [m]",
+        {{"hidden", op.hidden},
+         {"head", op.head},
+         {"bias", op.bias},
+         {"labels", op.labels},
+         {"loss", op.loss},
+         {"dhidden", op.dhidden},
+         {"dhead", op.dhead},
+         {"dbias", op.dbias}});
   }
   const CrossEntropySpec& spec = op.spec;
   if (!std::isfinite(spec.scale) || !std::isfinite(spec.factor)) {
@@ -66,7 +67,8 @@ OpCost cost(const LinearCrossEntropy& op) {
 OpCost cost(const LinearCrossEntropyGradient& op) {
   const GemmSizes s = op.sizes();
   const std::int64_t softmax = 5 * s.m * s.n;
-  return one_call(3 * product_flops(s, op.bias) + softmax,
+  const std::int64_t products = op.dhead.data == nullptr ? 2 : 3;
+  return one_call(products * product_flops(s, op.bias) + softmax,
                   {&op.hidden, &op.head, &op.bias, &op.labels, &op.dhead, &op.dbias},
                   {&op.loss, &op.dhidden, &op.dhead, &op.dbias});
 }

@@ -49,8 +49,8 @@ struct LinearCrossEntropyGradient {
   Tensor labels;
   Tensor loss;
   Tensor dhidden;
-  Tensor dhead;
-  Tensor dbias = {};  // only where there is a bias
+  Tensor dhead = {};  // without data: none
+  Tensor dbias = {};  // likewise, and only where there is a bias
 
   GemmSizes sizes() const { return {hidden.shape[0], head.shape[0], head.shape[1]}; }
 };

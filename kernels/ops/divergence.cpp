@@ -99,8 +99,9 @@ OpCost cost(const LinearDivergence& op) {
 OpCost cost(const DistillationGradient& op) {
   const GemmSizes teacher = sizes_of(op.teacher), student = op.sizes();
   const std::int64_t softmax = 5 * student.m * student.n;
+  const std::int64_t products = op.dhead.data == nullptr ? 2 : 3;
   const std::int64_t flops = product_flops(teacher, op.teacher.bias) +
-                             3 * product_flops(student, op.bias) + softmax +
+                             products * product_flops(student, op.bias) + softmax +
                              divergence_flops * student.m * op.spec.choices;
   return one_call(flops,
                   {&op.hidden, &op.head, &op.bias, &op.teacher.hidden, &op.teacher.bias,

@@ -62,8 +62,8 @@ struct DistillationGradient {
   Tensor loss;       // [m]
   Tensor divergence;
   Tensor dhidden;
-  Tensor dhead;
-  Tensor dbias = {};  // only where there is a bias
+  Tensor dhead = {};  // without data: none
+  Tensor dbias = {};  // likewise, and only where there is a bias
 
   GemmSizes sizes() const { return {hidden.shape[0], head.shape[0], head.shape[1]}; }
 };

@@ -3,20 +3,11 @@
 #include "kernels/ops/check_tensors.h"
 
 namespace gist::ops {
-namespace {
-
-/// A vector that may be left out.
-bool is_f32_or_none(const Tensor& t, std::int64_t d) {
-  return t.data == nullptr || is_f32(t, {d});
-}
-
-}  // namespace
-
 void check(const LayerNorm& op) {
   const Shape& shape = op.x.shape;
   if (shape.rank < 1 || !is_f32(op.x, shape) || !is_f32(op.y, shape) ||
-      !is_f32_or_none(op.weight, shape[shape.rank - 1]) ||
-      !is_f32_or_none(op.bias, shape[shape.rank - 1])) {
+      !is_f32_or_none(op.weight, {shape[shape.rank - 1]}) ||
+      !is_f32_or_none(op.bias, {shape[shape.rank - 1]})) {
     refuse(op.name, "x and y f32 [.., d], weight and bias f32 [d] or none",
            {{"x", op.x}, {"weight", op.weight}, {"bias", op.bias}, {"y", op.y}});
   }
@@ -26,10 +17,10 @@ void check(const LayerNorm& op) {
 void check(const LayerNormBackward& op) {
   const Shape& shape = op.x.shape;
   if (shape.rank < 1 || !is_f32(op.x, shape) || !is_f32(op.dy, shape) || !is_f32(op.dx, shape) ||
-      !is_f32_or_none(op.weight, shape[shape.rank - 1]) ||
-      (op.weight.data == nullptr) != (op.dweight.data == nullptr) ||
-      !is_f32_or_none(op.dweight, shape[shape.rank - 1]) ||
-      !is_f32_or_none(op.dbias, shape[shape.rank - 1])) {
+      !is_f32_or_none(op.weight, {shape[shape.rank - 1]}) ||
+      (op.weight.data == nullptr && op.dweight.data != nullptr) ||
+      !is_f32_or_none(op.dweight, {shape[shape.rank - 1]}) ||
+      !is_f32_or_none(op.dbias, {shape[shape.rank - 1]})) {
     refuse(op.name, "x, dy and dx f32 [.., d], weight with dweight and dbias f32 [d] or none",
            {{"x", op.x},
             {"weight", op.weight},

@@ -24,7 +24,7 @@ struct LayerNormBackward {
   float eps;
   Tensor dy;
   Tensor dx;
-  Tensor dweight;  // without data where weight is
+  Tensor dweight;  // without data: none, as where weight has none
   Tensor dbias;    // without data: none
 };
 

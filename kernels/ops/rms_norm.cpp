@@ -18,8 +18,8 @@ void check(const RmsNorm& op) {
 void check(const RmsNormBackward& op) {
   const Shape& shape = op.x.shape;
   if (shape.rank < 1 || !is_f32(op.x, shape) || !is_f32(op.dy, shape) || !is_f32(op.dx, shape) ||
-      !is_f32(op.weight, {shape[shape.rank - 1]}) || !is_f32(op.dweight, op.weight.shape)) {
-    refuse(op.name, "x, dy and dx f32 [.., d], weight and dweight f32 [d]",
+      !is_f32(op.weight, {shape[shape.rank - 1]}) || !is_f32_or_none(op.dweight, op.weight.shape)) {
+    refuse(op.name, "x, dy and dx f32 [.., d], weight f32 [d], dweight likewise or none",
            {{"x", op.x},
             {"weight", op.weight},
             {"dy", op.dy},

@@ -24,7 +24,7 @@ struct RmsNormBackward {
   float eps;
   Tensor dy;
   Tensor dx;
-  Tensor dweight;
+  Tensor dweight;  // without data: none
 };
 
 void check(const RmsNorm& op);

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "core/adapter.h"
+#include "core/random.h"
 #include "tests/core/passes.h"
 
 namespace gist {
@@ -46,6 +49,28 @@ TrainingModel small_training_model(const std::string& family) {
   return training_model(std::move(served), weights);
 }
 
+TrainingModel adapted_training_model(const std::string& family) {
+  auto served = small_family(family);
+  const ModelSpec spec = served->spec();
+  const Weights weights = initial_weights(spec, 1);
+  const AdapterSpec adapter{
+      .rank = 3, .alpha = 4, .targets = all_targets(spec), .gist_ids = {50, 2}};
+  TrainingModel training;
+  training.backend = test_backend();
+  training.parameters =
+      std::make_unique<Parameters>(adapter_parameters(spec, adapter), *training.backend);
+  for (const Parameter& parameter : training.parameters->list()) {
+    std::vector<float> values(static_cast<std::size_t>(parameter.shape.elements()));
+    draw_normal(1, parameter.name, 0.2F, values);
+    training.backend->upload(training.parameters->of(Parameters::Kind::value, parameter),
+                             values.data());
+  }
+  training.model = std::make_unique<Model>(std::move(served), *training.backend,
+                                           source_of(spec, weights), FrozenFor::training);
+  training.model->attach(std::make_unique<Adapter>(spec, adapter, *training.parameters));
+  return training;
+}
+
 TrainingModel random_training_model(const LlamaShape& shape, std::uint32_t seed) {
   auto family = std::make_unique<LlamaFamily>(shape);
   const Weights weights = random_weights(family->spec(), seed);
@@ -65,11 +90,28 @@ std::vector<LabelledSequence> training_rows(Condition condition) {
   return rows;
 }
 
+std::vector<LabelledSequence> adapted_training_rows(Condition condition) {
+  std::vector<LabelledSequence> rows = training_rows(condition);
+  for (LabelledSequence& row : rows) {
+    const Interval gist = row.sequence.gists[0];
+    for (std::int32_t i = gist.begin; i < gist.end; ++i) {
+      row.sequence.ids[static_cast<std::size_t>(i)] = 50 + i - gist.begin;
+    }
+  }
+  rows[0].labels = rows[0].sequence.tokens() - rows[0].sequence.gists[0].end;
+  return rows;
+}
+
+std::int32_t labels_of(std::span<const LabelledSequence> rows) {
+  std::int32_t labels = 0;
+  for (const LabelledSequence& each : rows) labels += each.labels;
+  return labels;
+}
+
 double take_gradient(const TrainingModel& training, std::span<const LabelledSequence> sequences,
                      bool recompute) {
   training.backend->run(ops::Zero{.x = training.parameters->all(Parameters::Kind::gradient)});
-  std::int32_t labels = 0;
-  for (const LabelledSequence& each : sequences) labels += each.labels;
+  const std::int32_t labels = labels_of(sequences);
   TrainingScratch scratch(*training.backend);
   const LossOptions options{1 / static_cast<float>(labels), recompute, std::nullopt};
   return add_loss_gradient(*training.model, sequences, options, scratch).loss / labels;

@@ -34,8 +34,15 @@ TrainingModel random_training_model(const LlamaShape& shape, std::uint32_t seed 
 /// One of small_families(), with initial weights.
 TrainingModel small_training_model(const std::string& family);
 
+/// The same with a trained adapter, of which its parameters are; its gist tokens, 50 and 51, have no
+/// rows but the adapter's.
+TrainingModel adapted_training_model(const std::string& family);
+
 /// Rows of several lengths for a vocabulary of 50, each with a gist.
 std::vector<LabelledSequence> training_rows(Condition condition);
+/// The same with the gist tokens of adapted_training_model; one row's gist predicts a label.
+std::vector<LabelledSequence> adapted_training_rows(Condition condition);
+std::int32_t labels_of(std::span<const LabelledSequence> rows);
 
 /// The gradients of the mean loss over all labels, as one batch, and that loss.
 double take_gradient(const TrainingModel& training, std::span<const LabelledSequence> sequences,

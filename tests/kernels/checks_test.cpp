@@ -135,11 +135,11 @@ TEST_P(Checks, RefuseTensorsThatDoNotFit) {
   });
   expect_refused("layer_norm_backward", [&] {
     backend_->run(ops::LayerNormBackward{.x = f32({2, 3}),
-                                         .weight = f32({3}),
+                                         .weight = {},
                                          .eps = 0,
                                          .dy = f32({2, 3}),
                                          .dx = f32({2, 3}),
-                                         .dweight = {},
+                                         .dweight = f32({3}),
                                          .dbias = {}});
   });
   expect_refused("columns", [&] {

@@ -23,8 +23,8 @@ struct Gradients {
   Floats loss, dhidden, dhead, dbias;
 };
 
-/// Gradients of weights are added to zeros, that of the input overwrites.
-Gradients take(Backend& backend, const CrossEntropyProblem& p) {
+/// Gradients of weights, unless they are frozen, are added to zeros; that of the input overwrites.
+Gradients take(Backend& backend, const CrossEntropyProblem& p, bool frozen = false) {
   DeviceArrays arrays(backend);
   const bool bias = !p.bias.empty();
   const Tensor loss = arrays.empty({p.m});
@@ -39,8 +39,8 @@ Gradients take(Backend& backend, const CrossEntropyProblem& p) {
                                       .labels = arrays.of({p.m}, p.labels),
                                       .loss = loss,
                                       .dhidden = dhidden,
-                                      .dhead = dhead,
-                                      .dbias = dbias});
+                                      .dhead = frozen ? Tensor{} : dhead,
+                                      .dbias = frozen ? Tensor{} : dbias});
   return {arrays.floats(loss), arrays.floats(dhidden), arrays.floats(dhead),
           bias ? arrays.floats(dbias) : Floats{}};
 }
@@ -124,6 +124,16 @@ TEST(CrossEntropyGradient, TheLossIsThatOfLinearCrossEntropy) {
                                        .loss = loss,
                                        .best = best});
   EXPECT_EQ(take(*backend, p).loss, arrays.floats(loss));
+}
+
+TEST(CrossEntropyGradient, OfFrozenWeightsIsThatOfTheInputAlone) {
+  const auto backend = backend_under_test();
+  const CrossEntropyProblem p = problem(40, 7, 61, true, 1, 0);
+  const Gradients all = take(*backend, p), found = take(*backend, p, true);
+  EXPECT_EQ(found.loss, all.loss);
+  EXPECT_EQ(found.dhidden, all.dhidden);
+  EXPECT_EQ(found.dhead, Floats(p.head.size()));
+  EXPECT_EQ(found.dbias, Floats(p.bias.size()));
 }
 
 TEST(CrossEntropyGradient, IsAddedToThoseOfTheWeights) {

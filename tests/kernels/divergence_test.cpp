@@ -109,8 +109,8 @@ struct Distilled {
   Floats loss, divergence, dhidden, dhead, dbias;
 };
 
-/// Gradients of weights are added to zeros, that of the input overwrites.
-Distilled distil(Backend& backend, const DistillationProblem& p) {
+/// Gradients of weights, unless they are frozen, are added to zeros; that of the input overwrites.
+Distilled distil(Backend& backend, const DistillationProblem& p, bool frozen = false) {
   DeviceArrays arrays(backend);
   const HeadProblem& s = p.student;
   const bool bias = !s.bias.empty();
@@ -130,8 +130,8 @@ Distilled distil(Backend& backend, const DistillationProblem& p) {
                                         .loss = loss,
                                         .divergence = divergence,
                                         .dhidden = dhidden,
-                                        .dhead = dhead,
-                                        .dbias = dbias});
+                                        .dhead = frozen ? Tensor{} : dhead,
+                                        .dbias = frozen ? Tensor{} : dbias});
   return {arrays.floats(loss), arrays.floats(divergence), arrays.floats(dhidden),
           arrays.floats(dhead), bias ? arrays.floats(dbias) : Floats{}};
 }
@@ -281,6 +281,16 @@ TEST(Distillation, WithoutAWeightIsCrossEntropy) {
   EXPECT_LT(relative_l2(found.dhidden, expected.dhidden), gradient_tolerance);
   EXPECT_LT(relative_l2(found.dhead, expected.dhead), gradient_tolerance);
   EXPECT_LT(relative_l2(found.dbias, expected.dbias), gradient_tolerance);
+}
+
+TEST(Distillation, OfFrozenWeightsIsThatOfTheInputAlone) {
+  const auto backend = backend_under_test();
+  const DistillationProblem p = problem(40, 61, true, 3);
+  const Distilled all = distil(*backend, p), found = distil(*backend, p, true);
+  EXPECT_EQ(found.loss, all.loss);
+  EXPECT_EQ(found.divergence, all.divergence);
+  EXPECT_EQ(found.dhidden, all.dhidden);
+  EXPECT_EQ(found.dhead, Floats(p.student.head.size()));
 }
 
 TEST(Distillation, HasTheSameDivergenceAsWithoutAGradient) {

@@ -54,12 +54,17 @@ TEST_F(Gradient, OfRmsNormByItsInputAndWeight) {
     const Floats x = random_.floats(m * d, 0.5F), dy = random_.floats(m * d);
     const Floats weight = random_.floats(d), before = random_.floats(d);
     const Tensor dx = arrays_.filled({m, d}, 99), dweight = arrays_.of({d}, before);
-    backend_->run(ops::RmsNormBackward{.x = arrays_.of({m, d}, x),
-                                       .weight = arrays_.of({d}, weight),
-                                       .eps = eps,
-                                       .dy = arrays_.of({m, d}, dy),
-                                       .dx = dx,
-                                       .dweight = dweight});
+    ops::RmsNormBackward backward{.x = arrays_.of({m, d}, x),
+                                  .weight = arrays_.of({d}, weight),
+                                  .eps = eps,
+                                  .dy = arrays_.of({m, d}, dy),
+                                  .dx = dx,
+                                  .dweight = dweight};
+    backend_->run(backward);
+    backward.dx = arrays_.filled({m, d}, 99);
+    backward.dweight = {};
+    backend_->run(backward);
+    EXPECT_EQ(arrays_.floats(backward.dx), arrays_.floats(dx)) << "of a frozen weight";
     EXPECT_LT(relative_l2(arrays_.floats(dx), numerical_gradient(x, dy,
                                                                  [&](const Doubles& at) {
                                                                    return rms_norm_oracle(

@@ -206,6 +206,10 @@ void write_report(const std::string& path, Provenance provenance, const Systems&
     if (!system->description().baseline.empty()) continue;
     provenance.files.push_back({system->description().model,
                                 "sha256 of weights: " + model_sha256(system->files().checkpoint)});
+    if (const std::optional<AdapterFiles>& adapter = system->files().adapter) {
+      provenance.files.push_back(
+          {adapter->path, "sha256 of the adapter's weights: " + model_sha256(adapter->checkpoint)});
+    }
   }
   write_page(path, evaluation_page(evaluation, summary, cost, provenance));
 }

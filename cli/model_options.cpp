@@ -154,7 +154,7 @@ GistingRequest gisting_request(const Options& options) {
 }
 
 Gisting gisting_of(const GistingRequest& request, const ModelFiles& files, const ModelSpec& spec) {
-  const Gisting gisting = gisting_of(request, files.settings, files.path, spec, files.tokenizer);
+  Gisting gisting = gisting_of(request, files.settings, files.path, spec, files.tokenizer);
   if (files.settings) check_gist_tokens(*files.settings, gisting, files.path);
   return gisting;
 }

@@ -49,7 +49,7 @@ EvaluatedSystem::EvaluatedSystem(ModelFiles files, std::unique_ptr<Family> famil
       shapes_(family_->spec()),
       contexts_(files_, shapes_, or_trained(setup_.contexts, files_.settings)) {
   description_.model = files_.path;
-  description_.name = directory_name(files_.path);
+  description_.name = directory_name(files_.adapter ? files_.adapter->path : files_.path);
   description_.condition = contexts_.condition();
   description_.gist_tokens = contexts_.gist_tokens();
   if (setup_.contexts.store) description_.store = setup_.contexts.store->string();

@@ -27,8 +27,8 @@ struct SystemSetup {
   std::uint64_t seed = 0;  // of a random baseline
 };
 
-/// One of the systems, opened; its weights are not loaded. Its name is the directory's, with the
-/// baseline's.
+/// One of the systems, opened; its weights are not loaded. Its name is the directory's, the
+/// adapter's where it has one, with the baseline's.
 class EvaluatedSystem {
  public:
   /// `files` are what open_model gave, and `family` what family_of did. Opens the store, if there

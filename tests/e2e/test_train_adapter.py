@@ -91,7 +91,8 @@ class Adapted(AdapterTest):
                      "--condition", "pos", "--condition", "gist", "--gist-tokens", 0, "--gist-tokens", 2,
                      "--data", self.path("data.jsonl"), "--max-new-tokens", 2, "--fidelity", "--json")
         self.assertEqual(result.code, 0, result.err)
-        self.assertEqual(len(json.loads(result.out)["systems"]), 2)
+        names = [system["name"] for system in json.loads(result.out)["systems"]]
+        self.assertEqual(names, [self.family.base.name, "adapter"])
 
     def test_targets_and_distinct_ids_of_several_lengths(self):
         target = {"llama": "q_proj,v_proj", "t5": "q,v"}[self.family.name]

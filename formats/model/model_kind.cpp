@@ -10,6 +10,7 @@
 #include "formats/files/file_io.h"
 #include "formats/files/text.h"
 #include "formats/gguf/gguf_file.h"
+#include "formats/model/adapter_directory.h"
 #include "formats/model/checkpoint.h"
 #include "kernels/error.h"
 
@@ -118,14 +119,13 @@ bool has(const std::vector<std::string>& names, std::string_view name) {
 }
 
 void refuse_adapter(const fs::path& directory) {
-  const bool adapter = may_exist(directory / "adapter_config.json") && !has_weights(directory);
-  if (!adapter) return;
-  fail(
-      ErrorKind::data,
-      "{}: is an adapter (adapter_config.json), not a whole model, which gist can't use yet: merge "
-      "it into its base model (in Python, PEFT's merge_and_unload, then save_pretrained), and give "
-      "the merged model's directory",
-      directory.string());
+  if (!has_adapter(directory) || has_weights(directory)) return;
+  const bool ours = may_exist(directory / "gist.json");
+  fail(ErrorKind::data, "{}: is an adapter (adapter_config.json), not a whole model: {}",
+       directory.string(),
+       ours ? "give the model that it was trained for (--model), and this beside it (--adapter)"
+            : "merge it into its base model (in Python, PEFT's merge_and_unload, then "
+              "save_pretrained), and give the merged model's directory");
 }
 
 }  // namespace

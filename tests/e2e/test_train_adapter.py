@@ -127,6 +127,9 @@ class Refused(AdapterTest):
             self.assertFails(run(command, "--model", self.family.base, "--adapter", self.directory, *output,
                                  stdin=""), 66, "no adapter", "adapter_config.json")
 
+    def test_in_place_of_a_model(self):
+        self.assertFails(run("generate", "--model", self.adapter(), stdin=""), 65, "is an adapter", "(--adapter)")
+
     def test_a_damaged_one(self):
         adapter = self.adapter()
         with open(os.path.join(adapter, "adapter_model.safetensors"), "r+b") as file:

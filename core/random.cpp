@@ -34,7 +34,7 @@ float uniform_draw(std::uint64_t seed, std::uint64_t ordinal, std::uint32_t step
 std::int32_t drawn_gist_tokens(std::uint64_t seed, std::uint64_t ordinal, std::uint32_t step,
                                std::int32_t least, std::int32_t most) {
   const std::uint64_t word = random_words(seed, RandomUse::gist_tokens, ordinal, step)[0];
-  const auto numbers = static_cast<std::uint64_t>(most - least + 1);
+  const auto numbers = static_cast<std::uint64_t>(most - least) + 1;
   return least + static_cast<std::int32_t>(word * numbers >> 32);
 }
 

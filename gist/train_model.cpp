@@ -25,7 +25,7 @@ std::int32_t known_ids(const BaseModel& base) {
 }
 
 std::vector<std::int32_t> rows_of_word(const std::string& word, const Tokenizer& tokenizer) {
-  const std::vector<std::int32_t> ids = tokenizer.encode(word);
+  std::vector<std::int32_t> ids = tokenizer.encode(word);
   const std::optional<std::int32_t> unknown = tokenizer.unk();
   if (ids.empty() || (unknown && std::find(ids.begin(), ids.end(), *unknown) != ids.end())) {
     fail(ErrorKind::usage,

@@ -13,7 +13,6 @@ namespace gist {
 namespace {
 
 constexpr std::string_view weight_end = ".weight";
-constexpr std::string_view peft_prefix = "base_model.model.";
 constexpr std::string_view experts_part = ".experts.";
 
 /// A matrix of one layer that an adapter may act on.
@@ -72,15 +71,13 @@ void check_targets(const ModelSpec& spec, const AdapterSpec& adapter) {
   }
 }
 
-/// The gist tokens' rows, by their name in PEFT's layout.
 std::string gist_rows_name(const ModelSpec& spec) {
   const auto table = static_cast<std::size_t>(embedding_table_of(spec));
-  return fmt::format("{}{}.token_adapter.trainable_tokens_delta", peft_prefix,
-                     module_of(spec.weights[table].name));
+  return module_of(spec.weights[table].name) + gist_rows_end;
 }
 
 std::string part_name(const LayerMatrix& matrix, char part) {
-  return fmt::format("{}{}.lora_{}.weight", peft_prefix, matrix.module, part);
+  return fmt::format("{}.lora_{}.weight", matrix.module, part);
 }
 
 Weight weight_of(const Parameters& parameters, const Parameter& parameter, bool as_matrix) {
@@ -119,7 +116,7 @@ std::vector<Parameter> adapter_parameters(const ModelSpec& spec, const AdapterSp
   for (const LayerMatrix& matrix : layer_matrices(spec)) {
     if (!is_target(matrix, adapter)) continue;
     const std::int64_t n = matrix.shape[0], k = matrix.shape[1];
-    // PEFT draws A from uniform distributions within 1 / sqrt(k).
+    // The deviation of the uniform distribution within 1 / sqrt(k), which is customary.
     const float deviation = 1 / std::sqrt(3 * static_cast<float>(k));
     parameters.push_back(
         {part_name(matrix, 'A'), {adapter.rank, k}, {Initializer::Kind::normal, deviation}});

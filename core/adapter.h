@@ -34,12 +34,12 @@ std::vector<std::string> adaptable_matrices(const ModelSpec& spec);
 /// Experts of a mixture, among which rows are shared out, are no targets.
 std::vector<std::string> all_targets(const ModelSpec& spec);
 
-/// What an adapter is made of, by its names in PEFT's layout
-/// (https://huggingface.co/docs/peft/developer_guides/checkpoint): A [rank, k], drawn as the family
-/// of uniform distributions that PEFT draws from has its deviation, B [n, rank], 0, of each matrix,
-/// and the gist tokens' rows [count, d_model], last. Throws Error(usage) naming a target that names no
-/// matrix, or one of an expert, and what could be named.
+/// What an adapter is made of: of each matrix NAME.weight the parameters NAME.lora_A.weight
+/// [rank, k], drawn from a normal distribution, and NAME.lora_B.weight [n, rank], 0; last the gist
+/// tokens' rows [count, d_model], by the embedding table's name and gist_rows_end. Throws
+/// Error(usage) naming a target that names no matrix, or one of an expert, and what could be named.
 std::vector<Parameter> adapter_parameters(const ModelSpec& spec, const AdapterSpec& adapter);
+constexpr const char* gist_rows_end = ".gist_rows";
 /// The rows among those.
 const Parameter& gist_rows_of(const Parameters& parameters);
 /// The weight that is the embedding table: its index in spec.weights. Throws Error(data) where there

@@ -36,7 +36,7 @@ void check_fidelity(const Systems& systems, std::size_t reference) {
   for (const auto& system : systems) {
     const Tokenizer& tokenizer = system->files().tokenizer;
     (void)shared_vocabulary(full.spec(), system->spec(), gist_ids_of(full, *system));
-    if (system->files().base_tokenizer_sha256() == full.files().base_tokenizer_sha256()) continue;
+    if (system->files().base_tokenizer_sha256 == full.files().base_tokenizer_sha256) continue;
     fail(ErrorKind::data, "fidelity (--fidelity): {} and {} have different vocabularies",
          full.files().tokenizer.path().string(), tokenizer.path().string());
   }

@@ -14,8 +14,8 @@ namespace {
 /// An adapter's gists, where there is one, are computed through it.
 void attach_adapter(Model& model, const ModelFiles& files) {
   if (!files.adapter) return;
-  model.attach(std::make_unique<Adapter>(model.spec(), files.adapter->spec,
-                                         files.adapter->checkpoint.source(), model.backend()));
+  model.attach(std::make_unique<Adapter>(model.spec(), files.adapter->spec, files.adapter->source(),
+                                         model.backend()));
 }
 
 }  // namespace

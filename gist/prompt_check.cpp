@@ -24,7 +24,7 @@ LabelledSequence answered(Sequence context, std::span<const std::int32_t> answer
 /// Throws Error(data) where two models don't answer in the same tokens.
 void check_vocabulary(const ModelFiles& reference, const ModelSpec& reference_spec,
                       const ModelFiles& gist, const ModelSpec& gist_spec) {
-  if (reference.base_tokenizer_sha256() != gist.base_tokenizer_sha256()) {
+  if (reference.base_tokenizer_sha256 != gist.base_tokenizer_sha256) {
     fail(ErrorKind::data,
          "{} (--check-model): {} is another vocabulary than {}, so answers can't be compared; give "
          "a model that was trained from the same base",

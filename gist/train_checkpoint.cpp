@@ -127,11 +127,6 @@ T member(const nlohmann::json& content, const char* name, const std::string& whe
   }
 }
 
-/// Of a model or of an adapter.
-Checkpoint weights_in(const fs::path& directory) {
-  return has_adapter(directory) ? AdapterFiles(directory).checkpoint : Checkpoint(directory);
-}
-
 /// The checksum of all other members, in the order of their names.
 std::string checksum_of(nlohmann::json content) {
   content.erase(checksum_key);
@@ -302,8 +297,13 @@ RunState read_last_checkpoint(const fs::path& output, const RunEvents& events) {
 }
 
 void load_checkpoint(Parameters& parameters, const fs::path& checkpoint) {
-  const Checkpoint weights = weights_in(checkpoint);
-  load(parameters, weights.source());
+  if (has_adapter(checkpoint)) {
+    const AdapterFiles weights(checkpoint);
+    load(parameters, weights.source());
+  } else {
+    const Checkpoint weights(checkpoint);
+    load(parameters, weights.source());
+  }
   const TensorFile moments = read_safetensors(checkpoint / optimiser_name);
   load_moments(parameters, Kind::first_moment, first_prefix, moments);
   load_moments(parameters, Kind::second_moment, second_prefix, moments);

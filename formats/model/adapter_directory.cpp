@@ -1,5 +1,9 @@
 #include "formats/model/adapter_directory.h"
 
+#include <cmath>
+#include <optional>
+#include <string_view>
+
 #include <nlohmann/json.hpp>
 
 #include "formats/files/file_io.h"
@@ -73,21 +77,28 @@ AdapterSpec spec_in(const json& config, const std::string& where) {
   spec.alpha = member<float>(config, "lora_alpha", where);
   spec.dropout = member<float>(config, "lora_dropout", where);
   spec.targets = member<std::vector<std::string>>(config, "target_modules", where);
-  const auto ids = member<std::vector<std::int32_t>>(own, ids_key, where);
-  const bool any = !ids.empty() && ids[0] >= 0 && ids.size() <= std::size_t{most_gist_ids};
-  for (std::size_t i = 0; any && i < ids.size(); ++i) {
-    if (std::int64_t{ids[i]} != std::int64_t{ids[0]} + static_cast<std::int64_t>(i)) {
-      fail(ErrorKind::data, "{}: \"{}\" should be numbers that follow each other", where, ids_key);
-    }
+  const std::optional<GistIds> ids = gist_ids_listed(own.value(ids_key, json()));
+  if (!ids) {
+    fail(ErrorKind::data, "{}: \"{}\" should be 1 to {} numbers that follow each other", where,
+         ids_key, most_gist_ids);
   }
-  if (spec.rank < 1 || !(spec.alpha > 0) || !(spec.dropout >= 0 && spec.dropout < 1) || !any) {
+  spec.gist_ids = *ids;
+  const bool finite = std::isfinite(spec.alpha);
+  if (spec.rank < 1 || !finite || !(spec.alpha > 0) || !(spec.dropout >= 0 && spec.dropout < 1)) {
     fail(ErrorKind::data,
-         "{}: expected \"r\" of 1 or more, \"lora_alpha\" above 0, \"lora_dropout\" in [0, 1) and "
-         "1 to {} \"{}\"; found {}, {}, {} and {}",
-         where, most_gist_ids, ids_key, spec.rank, spec.alpha, spec.dropout, ids.size());
+         "{}: expected \"r\" of 1 or more, \"lora_alpha\" above 0 and \"lora_dropout\" in [0, 1); "
+         "found {}, {} and {}",
+         where, spec.rank, spec.alpha, spec.dropout);
   }
-  spec.gist_ids = {ids[0], static_cast<std::int32_t>(ids.size())};
   return spec;
+}
+
+/// PEFT's name of one of core/adapter.h's tensors.
+std::string stored_name(const std::string& name) {
+  constexpr std::string_view prefix = "base_model.model.", rows_end = gist_rows_end;
+  if (!name.ends_with(rows_end)) return fmt::format("{}{}", prefix, name);
+  return fmt::format("{}{}.token_adapter.trainable_tokens_delta", prefix,
+                     name.substr(0, name.size() - rows_end.size()));
 }
 
 std::string path_of(const std::filesystem::path& directory) {
@@ -110,6 +121,13 @@ AdapterFiles::AdapterFiles(const std::filesystem::path& directory)
   base_sha256 = member<std::string>(gist_member(config, where), base_key, where);
 }
 
+WeightSource AdapterFiles::source() const {
+  WeightSource result = checkpoint.source();
+  result.find = [find = result.find](const std::string& name) { return find(stored_name(name)); };
+  result.done = [done = result.done](const std::string& name) { done(stored_name(name)); };
+  return result;
+}
+
 std::vector<std::string> write_adapter_directory(const std::filesystem::path& directory,
                                                  const AdapterContent& content) {
   const AdapterSpec& spec = content.spec;
@@ -128,7 +146,9 @@ std::vector<std::string> write_adapter_directory(const std::filesystem::path& di
       {"inference_mode", true},
       {gist_key, {{rows_key, gist_rows}, {ids_key, ids}, {base_key, content.base_sha256}}}};
   write_file_atomically(directory / config_name, text_of_json(config, 2) + "\n");
-  write_safetensors_file(directory / weights_name, content.tensors);
+  std::vector<NamedTensor> tensors = content.tensors;
+  for (NamedTensor& tensor : tensors) tensor.name = stored_name(tensor.name);
+  write_safetensors_file(directory / weights_name, tensors);
   write_gist_json(directory, content.settings);
   return write_tokenizer(content.tokenizer, directory, spec.gist_ids.count);
 }

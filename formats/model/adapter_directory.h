@@ -23,6 +23,9 @@ struct AdapterFiles {
   std::string base_sha256;  // model_sha256 of the model that it was trained for
   Checkpoint checkpoint;    // adapter_model.safetensors
 
+  /// The tensors by the names of core/adapter.h. The files must outlive it.
+  WeightSource source() const;
+
   /// Throws Error(no_input) where it is no such directory, Error(data) where a file is damaged, or
   /// the adapter is of a kind that gist doesn't run: the first key that says so.
   explicit AdapterFiles(const std::filesystem::path& directory);
@@ -34,9 +37,9 @@ struct AdapterContent {
   std::string base_path;  // for people, and for PEFT
   std::string base_sha256;
   bool encoder_decoder = false;
-  std::vector<NamedTensor> tensors;
-  GistSettings settings;            // gist.json
-  std::filesystem::path tokenizer;  // as write_tokenizer takes it
+  std::vector<NamedTensor> tensors;  // by the names of core/adapter.h
+  GistSettings settings;             // gist.json
+  std::filesystem::path tokenizer;   // as write_tokenizer takes it
 };
 
 /// Writes one into a directory that exists. The answer is write_tokenizer's.

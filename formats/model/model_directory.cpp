@@ -88,20 +88,6 @@ std::int32_t gist_number_in(const json& value, std::int32_t least, std::int32_t 
   return value.get<std::int32_t>();
 }
 
-GistIds gist_ids_at(const json& list, const std::string& where) {
-  if (!list.is_array() || list.empty() || list.size() > std::size_t{most_gist_ids}) {
-    refuse_tokens(where);
-  }
-  GistIds ids{
-      gist_number_in(list[0], 0, std::numeric_limits<std::int32_t>::max() - most_gist_ids, where),
-      0};
-  for (const json& id : list) {
-    gist_number_in(id, ids.end(), ids.end(), where);
-    ++ids.count;
-  }
-  return ids;
-}
-
 /// What is new in 1.1.
 void read_gist_lengths(const json& value, GistSettings& settings, const std::string& where) {
   const auto member_of = [&](const char* name) -> const json& {
@@ -112,8 +98,9 @@ void read_gist_lengths(const json& value, GistSettings& settings, const std::str
   settings.gist_tokens = gist_number_in(member_of("most"), 1, most_gist_ids, where);
   settings.least_gist_tokens = gist_number_in(member_of("least"), 1, settings.gist_tokens, where);
   if (!value.contains("ids")) return;
-  settings.distinct_ids = gist_ids_at(value["ids"], where);
-  if (settings.distinct_ids.count < settings.gist_tokens) refuse_tokens(where);
+  const std::optional<GistIds> ids = gist_ids_listed(value["ids"]);
+  if (!ids || ids->count < settings.gist_tokens) refuse_tokens(where);
+  settings.distinct_ids = *ids;
 }
 
 /// Only in the pos condition may a model be without gist tokens.
@@ -142,6 +129,22 @@ std::vector<std::string> ignored_tensors_in(const json& content, const std::stri
 }
 
 }  // namespace
+
+std::optional<GistIds> gist_ids_listed(const json& list) {
+  constexpr std::int64_t largest = std::numeric_limits<std::int32_t>::max() - most_gist_ids;
+  const auto number_at = [&](std::size_t i) -> std::int64_t {
+    if (!list[i].is_number_unsigned()) return -1;
+    return static_cast<std::int64_t>(
+        std::min<std::uint64_t>(list[i].get<std::uint64_t>(), largest + most_gist_ids));
+  };
+  if (!list.is_array() || list.empty() || list.size() > std::size_t{most_gist_ids}) return {};
+  const std::int64_t first = number_at(0);
+  if (first < 0 || first > largest) return {};
+  for (std::size_t i = 1; i < list.size(); ++i) {
+    if (number_at(i) != first + static_cast<std::int64_t>(i)) return {};
+  }
+  return GistIds{static_cast<std::int32_t>(first), static_cast<std::int32_t>(list.size())};
+}
 
 std::optional<GistSettings> read_gist_json(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / settings_name;

@@ -39,6 +39,10 @@ struct GistSettings {
   GistIds distinct_ids = {};           // none: the tokenizer's <GIST> alone, repeated
 };
 
+/// Ids that a JSON list names: 1 to most_gist_ids whole numbers that follow each other; nothing where
+/// it is anything else.
+std::optional<GistIds> gist_ids_listed(const nlohmann::json& list);
+
 std::optional<GistSettings> read_gist_json(const std::filesystem::path& directory);
 void write_gist_json(const std::filesystem::path& directory, const GistSettings& settings);
 

@@ -89,7 +89,8 @@ ModelFiles::ModelFiles(const std::string& directory, const FamilyFinder& familie
       checkpoint(directory),
       tokenizer(Tokenizer::open(directory)),
       ends(end_tokens(directory, config, tokenizer)),
-      settings(read_gist_json(directory)) {
+      settings(read_gist_json(directory)),
+      base_tokenizer_sha256(tokenizer.sha256()) {
   check_gist_ids(*this);
   ModelSpec spec = spec_of(*this, families);
   Unread unread = unread_of(*this, spec, ignore);
@@ -123,10 +124,6 @@ void ModelFiles::attach(const std::string& adapter_directory) {
          "directory that gist train wrote",
          adapter_directory);
   }
-}
-
-std::string ModelFiles::base_tokenizer_sha256() const {
-  return adapter ? Tokenizer::open(path).sha256() : tokenizer.sha256();
 }
 
 }  // namespace gist

@@ -34,7 +34,9 @@ struct ModelFiles {
   std::optional<GistSettings> settings;      // gist.json
   std::vector<std::string> ignored_tensors;  // of the checkpoint, as was asked
   std::optional<AdapterFiles> adapter = {};  // through which it reads gist tokens
-  std::vector<std::string> warnings;         // of the configuration and the tokenizer, a line each
+  /// Of the model's own tokenizer, to which that of an adapter adds the gist tokens.
+  std::string base_tokenizer_sha256;
+  std::vector<std::string> warnings;  // of the configuration and the tokenizer, a line each
 
   /// Throws Error(data or no_input) for what is no such directory, or one that gist can't use, and
   /// Error(data) where the checkpoint has tensors that the model doesn't read and that none of the
@@ -50,8 +52,6 @@ struct ModelFiles {
   /// Adds an adapter, from whose directory tokenizer and settings then are. Throws as AdapterFiles,
   /// and Error(data) where it was trained for another model.
   void attach(const std::string& adapter_directory);
-  /// Of the model's own tokenizer, to which that of an adapter adds the gist tokens.
-  std::string base_tokenizer_sha256() const;
 };
 
 }  // namespace gist

@@ -63,7 +63,7 @@ StoreHeader store_header(const ModelFiles& files, const ModelSpec& spec, Conditi
   header.prompt_template = prompt_template.json().dump();
   header.condition = name_of(condition);
   header.model_sha256 = model_sha256(files.checkpoint);
-  header.tokenizer_sha256 = files.base_tokenizer_sha256();
+  header.tokenizer_sha256 = files.base_tokenizer_sha256;
   if (files.adapter) header.adapter_sha256 = model_sha256(files.adapter->checkpoint);
   return header;
 }

@@ -96,13 +96,11 @@ TEST(AdapterParameters, AreThoseOfTheMatricesThatTargetsName) {
            spec, with_targets({"layers.1.mlp.up_proj", "model.layers.0.self_attn.q_proj"}))) {
     names.push_back(parameter.name);
   }
-  EXPECT_THAT(
-      names,
-      ElementsAre("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight",
-                  "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight",
-                  "base_model.model.model.layers.1.mlp.up_proj.lora_A.weight",
-                  "base_model.model.model.layers.1.mlp.up_proj.lora_B.weight",
-                  "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta"));
+  EXPECT_THAT(names, ElementsAre("model.layers.0.self_attn.q_proj.lora_A.weight",
+                                 "model.layers.0.self_attn.q_proj.lora_B.weight",
+                                 "model.layers.1.mlp.up_proj.lora_A.weight",
+                                 "model.layers.1.mlp.up_proj.lora_B.weight",
+                                 "model.embed_tokens.gist_rows"));
 }
 
 TEST(AdapterParameters, OfAnEncoderDecoderAreTheEncodersWhereGistsStand) {

@@ -29,7 +29,10 @@ class AdapterDirectory : public ::testing::Test {
                     .gist_ids = {512, 2}};
     content.base_path = "some/model";
     content.base_sha256 = std::string(64, 'a');
-    content.tensors = {{"a", {reinterpret_cast<const std::byte*>(values_), Dtype::f32, {2, 2}}}};
+    content.tensors = {
+        {"m.q_proj.lora_A.weight",
+         {reinterpret_cast<const std::byte*>(values_), Dtype::f32, {2, 2}}},
+        {"m.table.gist_rows", {reinterpret_cast<const std::byte*>(values_), Dtype::f32, {2, 2}}}};
     content.settings.gist_tokens = 2;
     content.settings.distinct_ids = {512, 2};
     content.settings.prompt_template = decoder_template();
@@ -58,7 +61,13 @@ TEST_F(AdapterDirectory, IsReadAsItWasWritten) {
   EXPECT_EQ(files.spec.targets, (std::vector<std::string>{"q_proj", "v_proj"}));
   EXPECT_EQ(files.spec.gist_ids, (GistIds{512, 2}));
   EXPECT_EQ(files.base_sha256, std::string(64, 'a'));
-  EXPECT_EQ(files.checkpoint.tensors().size(), 1U);
+  const auto& tensors = files.checkpoint.tensors();
+  ASSERT_EQ(tensors.size(), 2U);
+  EXPECT_TRUE(tensors.contains("base_model.model.m.q_proj.lora_A.weight"));
+  EXPECT_TRUE(tensors.contains("base_model.model.m.table.token_adapter.trainable_tokens_delta"));
+  for (const char* name : {"m.q_proj.lora_A.weight", "m.table.gist_rows"}) {
+    EXPECT_EQ(files.source().find(name).value().shape, (Shape{2, 2})) << name;
+  }
   EXPECT_EQ(read_gist_json(directory_.path())->gist_tokens, 2);
   EXPECT_EQ(Tokenizer::open(directory_.path()).gist_ids(), (GistIds{512, 2}));
 }
@@ -97,6 +106,10 @@ TEST_F(AdapterDirectory, DamagedIsRefusedByTheKey) {
   expect_refused([](json& c) { c["gist"]["ids"] = json::array(); }, "ids");
   expect_refused([](json& c) { c["gist"]["ids"] = {5, 7}; }, "follow each other");
   expect_refused([](json& c) { c["gist"]["ids"] = {-1, 0}; }, "ids");
+  expect_refused([](json& c) { c["gist"]["ids"] = {2147483647}; }, "ids");
+  expect_refused([](json& c) { c["gist"]["ids"] = {4294967808, 4294967809}; }, "ids");
+  expect_refused([](json& c) { c["gist"]["ids"] = "512"; }, "ids");
+  expect_refused([](json& c) { c["lora_alpha"] = 1e39; }, "lora_alpha");
   expect_refused([](json& c) { c["gist"].erase("base_sha256"); }, "base_sha256");
 }
 

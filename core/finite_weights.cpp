@@ -22,11 +22,19 @@ void upload_finite(const HostTensor& found, const Tensor& target, Backend& backe
   constexpr std::int64_t piece = std::int64_t{1} << 17;
   const std::int64_t elements = found.shape.elements();
   const Tensor flat = target.reshaped({elements});
+  const bool as_it_is = found.dtype == target.dtype;
+  std::vector<float> values(as_it_is ? 0 : piece);
+  std::vector<std::byte> converted(values.size() * size_of(target.dtype));
   for (std::int64_t begin = 0; begin < elements; begin += piece) {
     const std::int64_t end = std::min(begin + piece, elements);
     require_finite(found, begin, end);
-    backend.upload(flat.rows(begin, end),
-                   found.data + begin * static_cast<std::int64_t>(size_of(found.dtype)));
+    const std::byte* from = found.data + begin * static_cast<std::int64_t>(size_of(found.dtype));
+    if (!as_it_is) {
+      convert_to_f32(from, found.dtype, end - begin, values.data());
+      convert_from_f32(values.data(), end - begin, target.dtype, converted.data());
+      from = converted.data();
+    }
+    backend.upload(flat.rows(begin, end), from);
   }
 }
 

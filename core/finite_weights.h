@@ -12,7 +12,8 @@ namespace gist {
 /// A weight as f32; zeros where there is no data. Throws Error(data) where a value isn't finite.
 std::vector<float> finite_values(const HostTensor& found);
 
-/// Copies a weight as it is to a tensor of its shape and dtype. Throws likewise.
+/// Copies a weight to a tensor of its shape, whose dtype is the weight's, or a float dtype to which it
+/// is converted. Throws likewise.
 void upload_finite(const HostTensor& found, const Tensor& target, Backend& backend);
 
 /// Calls `load`, whose Error(data) about the tensor's values gets the names of source and tensor.

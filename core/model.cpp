@@ -32,14 +32,13 @@ Weight load(const WeightSpec& spec, const HostTensor& found, std::int64_t vocabu
     return weight;
   }
   const bool as_stored = spec.use == WeightUse::table && spec.shape[0] == vocabulary;
-  weight.tensor = {nullptr, as_stored ? found.dtype : Dtype::f32, found.shape};
+  weight.tensor = {nullptr, Dtype::f32, found.shape};
+  if (as_stored) weight.tensor.dtype = found.dtype;
+  // Products would round it in each pass: what is computed is the same to the last bit.
+  if (spec.use == WeightUse::matrix) weight.tensor.dtype = backend.products_dtype();
   weight.buffer = backend.allocate(weight.tensor.bytes());
   weight.tensor.data = weight.buffer.data();
-  if (as_stored) {
-    upload_finite(found, weight.tensor, backend);
-  } else {
-    backend.upload(weight.tensor, finite_values(found).data());
-  }
+  upload_finite(found, weight.tensor, backend);
   if (spec.use == WeightUse::matrix) weight.matrix = backend.plain(weight.tensor);
   return weight;
 }

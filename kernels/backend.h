@@ -87,9 +87,12 @@ class Backend {
   virtual void reset_peak() = 0;
 
   // --- weights ---
+  /// What factors of products are rounded to: f32, which rounds nothing, or bf16.
+  virtual Dtype products_dtype() const = 0;
   /// Packs a weight [n, k] for gemm, in the products' dtype. Error(data): a value isn't finite.
   virtual std::unique_ptr<Matrix> pack(const HostTensor& weight) = 0;
-  /// A weight [n, k] (f32) that gemm reads where it stands, with the values that it then has.
+  /// A weight [n, k], f32 or in the products' dtype, that gemm reads where it stands, with the values
+  /// that it then has.
   virtual std::unique_ptr<Matrix> plain(const Tensor& weight) = 0;
 
   // --- operations ---

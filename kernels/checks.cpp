@@ -19,10 +19,12 @@ void pack(const HostTensor& weight) {
   }
 }
 
-void plain(const Tensor& weight) {
-  if (weight.shape.rank != 2 || weight.shape.elements() == 0 ||
-      !ops::is_f32(weight, weight.shape)) {
-    ops::refuse("plain", "a weight f32 [n, k]", {{"weight", weight}});
+void plain(const Tensor& weight, Dtype products) {
+  const bool has_dtype = weight.dtype == Dtype::f32 || weight.dtype == products;
+  if (weight.shape.rank != 2 || weight.shape.elements() == 0 || weight.data == nullptr ||
+      !has_dtype) {
+    ops::refuse("plain", fmt::format("a weight [n, k], f32 or {}", name_of(products)),
+                {{"weight", weight}});
   }
 }
 

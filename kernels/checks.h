@@ -9,6 +9,7 @@ namespace gist::checks {
 
 void copy(const Tensor& source, const Tensor& target);
 void pack(const HostTensor& weight);
-void plain(const Tensor& weight);
+/// `products`: the products' dtype.
+void plain(const Tensor& weight, Dtype products);
 
 }  // namespace gist::checks

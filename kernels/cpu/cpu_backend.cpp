@@ -18,7 +18,8 @@ namespace {
 class CpuBackend final : public Backend {
  public:
   CpuBackend(int threads, Dtype dtype)
-      : threads_(threads),
+      : dtype_(dtype),
+        threads_(threads),
         gemm_(dtype, threads_, account_),
         attention_(threads_, account_),
         attention_backward_(threads_, account_),
@@ -45,12 +46,13 @@ class CpuBackend final : public Backend {
   MemoryUse memory() const override { return account_.use(); }
   void reset_peak() override { account_.reset_peak(); }
 
+  Dtype products_dtype() const override { return dtype_; }
   std::unique_ptr<Matrix> pack(const HostTensor& weight) override {
     checks::pack(weight);
     return gemm_.pack(*this, weight);
   }
   std::unique_ptr<Matrix> plain(const Tensor& weight) override {
-    checks::plain(weight);
+    checks::plain(weight, dtype_);
     return std::make_unique<cpu::PlainMatrix>(weight);
   }
 
@@ -61,6 +63,7 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  Dtype dtype_;
   cpu::ThreadPool threads_;
   cpu::MemoryAccount account_;
   cpu::Gemm gemm_;

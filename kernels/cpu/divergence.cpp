@@ -264,7 +264,7 @@ void compute(const ops::DistillationGradient& op, Context& context) {
                     [&](std::int64_t begin, std::int64_t end) {
                       for (std::int64_t i = begin; i < end; ++i) each(first + i, i);
                     });
-    context.gemm.plain().run({student_logits}, {static_cast<const float*>(op.head.data)}, rows,
+    context.gemm.plain().run({student_logits}, {op.head.data, false, op.head.dtype}, rows,
                              op.head.shape[1], students, false,
                              static_cast<float*>(op.dhidden.rows(first, first + rows).data));
     if (op.dhead.data == nullptr) continue;

@@ -9,7 +9,7 @@
 #include "kernels/cpu/library_threads.h"
 #include "kernels/cpu/operations.h"
 #include "kernels/cpu/pack_weight.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/rounding.h"
 #include "kernels/error.h"
 
 namespace gist::cpu {
@@ -215,7 +215,7 @@ void Gemm::run_plain(const Tensor& x, const PlainMatrix& w, const Tensor& bias, 
     const auto* row = static_cast<const float*>(bias.data);
     for (std::int64_t i = 0; i < m; ++i) std::copy_n(row, w.n(), out + i * w.n());
   }
-  plain_.run({static_cast<const float*>(x.data)}, {w.data(), true}, m, w.n(), w.k(),
+  plain_.run({x.data}, {w.weight().data, true, w.weight().dtype}, m, w.n(), w.k(),
              bias.data != nullptr, out);
 }
 
@@ -302,11 +302,7 @@ void Gemm::run(const Tensor& x, const Matrix& w, const Tensor& bias, const Tenso
     const void* input = x.rows(m0, m0 + m).data;
     if (dtype_ == Dtype::bf16) {
       auto* rounded = rounded_.reserve_array<std::uint16_t>(static_cast<std::size_t>(m * w.k()));
-      const auto* source = static_cast<const float*>(input);
-      parallel_ranges(threads_, m * w.k(), 16384, [&](std::int64_t begin, std::int64_t end) {
-        convert_from_f32(source + begin, end - begin, Dtype::bf16,
-                         reinterpret_cast<std::byte*>(rounded + begin));
-      });
+      round_to_bf16(static_cast<const float*>(input), m * w.k(), threads_, rounded);
       input = rounded;
     }
     const Factors factors{static_cast<const std::byte*>(input),

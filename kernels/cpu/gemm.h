@@ -46,7 +46,7 @@ class PackedMatrix final : public Matrix {
   std::int64_t k_;
 };
 
-/// A weight f32 [n, k] that stands where it is.
+/// A weight [n, k], f32 or in the products' dtype, that stands where it is.
 class PlainMatrix final : public Matrix {
  public:
   explicit PlainMatrix(const Tensor& weight) : weight_(weight) {}
@@ -54,7 +54,7 @@ class PlainMatrix final : public Matrix {
   std::int64_t n() const override { return weight_.shape[0]; }
   std::int64_t k() const override { return weight_.shape[1]; }
   std::size_t bytes() const override { return weight_.bytes(); }
-  const float* data() const { return static_cast<const float*>(weight_.data); }
+  const Tensor& weight() const { return weight_; }
 
  private:
   Tensor weight_;

@@ -39,17 +39,16 @@ HWY_EXPORT(add_rows);
 
 void compute(const ops::GemmInputGradient& op, Context& context) {
   const ops::GemmSizes s = op.sizes();
-  context.gemm.plain().run({static_cast<const float*>(op.dy.data)},
-                           {static_cast<const float*>(op.w.data)}, s.m, s.k, s.n, op.accumulate,
-                           static_cast<float*>(op.dx.data));
+  context.gemm.plain().run({op.dy.data}, {op.w.data, false, op.w.dtype}, s.m, s.k, s.n,
+                           op.accumulate, static_cast<float*>(op.dx.data));
 }
 
 void compute(const ops::GemmWeightGradient& op, Context& context) {
   const std::int64_t m = op.dy.shape[0];
   const std::int64_t n = op.dw.shape[0];
   const auto* rows = static_cast<const float*>(op.dy.data);
-  context.gemm.plain().run({rows, true}, {static_cast<const float*>(op.x.data)}, n, op.dw.shape[1],
-                           m, true, static_cast<float*>(op.dw.data));
+  context.gemm.plain().run({rows, true}, {op.x.data}, n, op.dw.shape[1], m, true,
+                           static_cast<float*>(op.dw.data));
   if (op.dbias.data == nullptr) return;
   const auto add = HWY_DYNAMIC_DISPATCH(add_rows);
   parallel_ranges(context.threads, n, 32768 / (m + 1) + 16,

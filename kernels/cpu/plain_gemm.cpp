@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/library_threads.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/rounding.h"
 #include "kernels/error.h"
 
 namespace gist::cpu {
@@ -46,6 +47,10 @@ void PlainGemm::run(const Factor& a, const Factor& b, std::int64_t m, std::int64
     if (!accumulate) std::fill_n(c, m * n, 0.0F);
     return;
   }
+  for (const Dtype dtype : {a.dtype, b.dtype}) {
+    if (dtype == Dtype::f32 || dtype == dtype_) continue;
+    fail(ErrorKind::internal, "a factor in {} of a product in {}", name_of(dtype), name_of(dtype_));
+  }
   const OneLibraryThread one_thread;
   const double nanoseconds = nanoseconds_of_product(m, n, k);
   const int threads = threads_of_product(threads_, nanoseconds);
@@ -66,6 +71,8 @@ bool PlainGemm::run_f32(const Factor& a, const Factor& b, const Cut& cut, float*
       std::clamp<std::int64_t>(std::min(m, n) / least_size, 1, wanted / of_longer);
   const Slices rows = slices_of(m, m >= n ? of_longer : of_shorter, row_step);
   const Slices columns = slices_of(n, m >= n ? of_shorter : of_longer, column_step);
+  const auto* left = static_cast<const float*>(a.data);
+  const auto* right = static_cast<const float*>(b.data);
   std::atomic<bool> succeeded = true;
   threads_.run(rows.count() * columns.count(), threads,
                [&, m = m, n = n, k = k, beta = accumulate ? 1.0F : 0.0F](std::int64_t i, int) {
@@ -76,8 +83,8 @@ bool PlainGemm::run_f32(const Factor& a, const Factor& b, const Cut& cut, float*
                  const auto status = dnnl_sgemm(
                      a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N',
                      rows.size_of(i / columns.count()), columns.size_of(i % columns.count()), k, 1,
-                     a.data + (a.transposed ? row : row * k), a.transposed ? m : k,
-                     b.data + (b.transposed ? column * k : column), b.transposed ? k : n, beta,
+                     left + (a.transposed ? row : row * k), a.transposed ? m : k,
+                     right + (b.transposed ? column * k : column), b.transposed ? k : n, beta,
                      c + row * n + column, n);
                  if (status != dnnl_success) succeeded = false;
                });
@@ -94,7 +101,7 @@ bool PlainGemm::run_bf16(const Factor& a, const Factor& b, const Cut& cut, float
   prepare(first, threads);
   prepare(last, threads);
   const std::uint16_t* left = rounded_slices(a, rows, k);
-  const std::uint16_t* right = rounded(b.data, k * n, rounded_b_);
+  const std::uint16_t* right = rounded(b, k * n, rounded_b_);
   const std::size_t scratch =
       (std::max(first.scratchpad_bytes, last.scratchpad_bytes) + 63) / 64 * 64;
   std::byte* scratchpad = scratchpad_.reserve(scratch * static_cast<std::size_t>(threads_.count()));
@@ -122,7 +129,7 @@ bool PlainGemm::run_bf16(const Factor& a, const Factor& b, const Cut& cut, float
 /// a[m, k], or of [k, m] each slice of columns by itself, in bf16.
 const std::uint16_t* PlainGemm::rounded_slices(const Factor& a, const Slices& rows,
                                                std::int64_t k) {
-  if (!a.transposed || rows.count() == 1) return rounded(a.data, rows.length * k, rounded_a_);
+  if (!a.transposed || rows.count() == 1) return rounded(a, rows.length * k, rounded_a_);
   const std::int64_t m = rows.length;
   auto* result = rounded_a_.reserve_array<std::uint16_t>(static_cast<std::size_t>(m * k));
   parallel_ranges(threads_, k, 16384 / m + 1, [&](std::int64_t begin, std::int64_t end) {
@@ -130,8 +137,12 @@ const std::uint16_t* PlainGemm::rounded_slices(const Factor& a, const Slices& ro
       const std::int64_t size = rows.size_of(i);
       std::uint16_t* slice = result + rows.begin(i) * k;
       for (std::int64_t j = begin; j < end; ++j) {
-        convert_from_f32(a.data + j * m + rows.begin(i), size, Dtype::bf16,
-                         reinterpret_cast<std::byte*>(slice + j * size));
+        const std::int64_t from = j * m + rows.begin(i);
+        if (a.dtype == Dtype::bf16) {
+          std::copy_n(static_cast<const std::uint16_t*>(a.data) + from, size, slice + j * size);
+        } else {
+          round_to_bf16(static_cast<const float*>(a.data) + from, size, slice + j * size);
+        }
       }
     }
   });
@@ -180,12 +191,11 @@ PlainGemm::Product& PlainGemm::product(const Key& key) {
   return by_use_.front().second;
 }
 
-std::uint16_t* PlainGemm::rounded(const float* values, std::int64_t count, Scratch& target) const {
+const std::uint16_t* PlainGemm::rounded(const Factor& factor, std::int64_t count,
+                                        Scratch& target) const {
+  if (factor.dtype == Dtype::bf16) return static_cast<const std::uint16_t*>(factor.data);
   auto* result = target.reserve_array<std::uint16_t>(static_cast<std::size_t>(count));
-  parallel_ranges(threads_, count, 16384, [&](std::int64_t begin, std::int64_t end) {
-    convert_from_f32(values + begin, end - begin, Dtype::bf16,
-                     reinterpret_cast<std::byte*>(result + begin));
-  });
+  round_to_bf16(static_cast<const float*>(factor.data), count, threads_, result);
   return result;
 }
 

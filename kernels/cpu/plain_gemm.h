@@ -1,5 +1,5 @@
-// Matrix products of f32 arrays that stand where they are, for training: weights change with every
-// step, so nothing is packed.
+// Matrix products of arrays that stand where they are, for training: weights change with every step,
+// or are read in both directions, so nothing is packed.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,19 @@
 
 namespace gist::cpu {
 
-/// One factor of a product, row-major; `transposed`: it is read as its transpose.
+/// One factor of a product, row-major.
 struct Factor {
-  const float* data;
-  bool transposed = false;
+  const void* data;
+  bool transposed = false;   // whether it is read as its transpose
+  Dtype dtype = Dtype::f32;  // or bf16, where products are computed in that
 };
 
 class PlainGemm {
  public:
   PlainGemm(Dtype dtype, ThreadPool& threads, MemoryAccount& account);
 
-  /// c[m, n] = a[m, k] b[k, n], added to what c holds where `accumulate`. In bf16 both factors are
-  /// rounded first; sums are f32.
+  /// c[m, n] = a[m, k] b[k, n], added to what c holds where `accumulate`. In bf16, factors that are
+  /// f32 are rounded first; sums are f32.
   void run(const Factor& a, const Factor& b, std::int64_t m, std::int64_t n, std::int64_t k,
            bool accumulate, float* c);
 
@@ -56,7 +57,7 @@ class PlainGemm {
   const std::uint16_t* rounded_slices(const Factor& a, const Slices& rows, std::int64_t k);
   void prepare(Product& product, int threads) const;
   Product& product(const Key& key);
-  std::uint16_t* rounded(const float* values, std::int64_t count, Scratch& target) const;
+  const std::uint16_t* rounded(const Factor& factor, std::int64_t count, Scratch& target) const;
 
   Dtype dtype_;
   ThreadPool& threads_;

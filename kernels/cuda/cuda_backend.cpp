@@ -50,6 +50,7 @@ class CudaBackend final : public Backend {
   MemoryUse memory() const override { return device_.memory(); }
   void reset_peak() override { device_.reset_peak(); }
 
+  Dtype products_dtype() const override { return dtype_; }
   std::unique_ptr<Matrix> pack(const HostTensor& weight) override {
     checks::pack(weight);
     Tensor tensor{nullptr, dtype_, weight.shape};
@@ -59,7 +60,7 @@ class CudaBackend final : public Backend {
     return std::make_unique<cuda::CudaMatrix>(std::move(storage), tensor);
   }
   std::unique_ptr<Matrix> plain(const Tensor& weight) override {
-    checks::plain(weight);
+    checks::plain(weight, dtype_);
     return std::make_unique<cuda::CudaMatrix>(weight);
   }
 

@@ -202,9 +202,14 @@ void compute(const ops::ExpertGemm& op, Context& context) {
 
 void compute(const ops::ExpertGemmInputGradient& op, Context& context) {
   if (!context.begin(op.name, op.dx)) return;
-  multiply_experts<float, false>(
-      context, {op.dy, op.ends, op.dx, op.accumulate, "expert_gemm_input_gradient: expected ends"},
-      {op.w.begin(), op.w.end()});
+  const ExpertProduct product{op.dy, op.ends, op.dx, op.accumulate,
+                              "expert_gemm_input_gradient: expected ends"};
+  const std::vector<Tensor> weights(op.w.begin(), op.w.end());
+  if (weights[0].dtype == Dtype::bf16) {
+    multiply_experts<Bf16, false>(context, product, weights);
+  } else {
+    multiply_experts<float, false>(context, product, weights);
+  }
 }
 
 void compute(const ops::ExpertGemmWeightGradient& op, Context& context) {

@@ -56,13 +56,14 @@ class Meta final : public CountingBackend {
   }
   void reset_peak() override { peak_ = current_; }
 
+  Dtype products_dtype() const override { return dtype_; }
   std::unique_ptr<Matrix> pack(const HostTensor& weight) override {
     checks::pack(weight);
     const auto bytes = static_cast<std::size_t>(weight.shape.elements()) * size_of(dtype_);
     return std::make_unique<MetaMatrix>(allocate(bytes), bytes, weight.shape[0], weight.shape[1]);
   }
   std::unique_ptr<Matrix> plain(const Tensor& weight) override {
-    checks::plain(weight);
+    checks::plain(weight, dtype_);
     return std::make_unique<MetaMatrix>(Buffer(), weight.bytes(), weight.shape[0], weight.shape[1]);
   }
 

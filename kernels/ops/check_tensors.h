@@ -48,6 +48,11 @@ inline bool is_f32_or_none(const Tensor& t, const Shape& shape) {
   return t.data == nullptr || is_f32(t, shape);
 }
 
+/// A weight that products read where it stands (Backend::plain).
+inline bool is_plain_weight(const Tensor& t, const Shape& shape) {
+  return is(t, Dtype::f32, shape) || is(t, Dtype::bf16, shape);
+}
+
 inline bool is_float(Dtype dtype) {
   return dtype != Dtype::i32;
 }

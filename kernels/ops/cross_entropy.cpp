@@ -29,8 +29,9 @@ void check(const LinearCrossEntropyGradient& op) {
   const GemmSizes s = op.sizes();
   const bool with_bias = op.bias.data != nullptr;
   if (op.hidden.shape.rank != 2 || op.head.shape.rank != 2 || !is_f32(op.hidden, {s.m, s.k}) ||
-      !is_f32(op.head, {s.n, s.k}) || !is_i32(op.labels, {s.m}) || !is_f32(op.loss, {s.m}) ||
-      !is_f32(op.dhidden, op.hidden.shape) || !is_f32_or_none(op.dhead, op.head.shape) ||
+      !is_plain_weight(op.head, {s.n, s.k}) || !is_i32(op.labels, {s.m}) ||
+      !is_f32(op.loss, {s.m}) || !is_f32(op.dhidden, op.hidden.shape) ||
+      !is_f32_or_none(op.dhead, op.head.shape) ||
       (with_bias && (!is_f32(op.bias, {s.n}) || !is_f32_or_none(op.dbias, {s.n})))) {
     refuse(
         op.name,

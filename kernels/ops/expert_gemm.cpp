@@ -11,8 +11,9 @@ namespace {
 bool alike(std::span<const Tensor> weights, const Tensor& ends) {
   if (weights.empty() || weights[0].shape.rank != 2) return false;
   return is_i32(ends, {static_cast<std::int64_t>(weights.size())}) &&
-         std::all_of(weights.begin(), weights.end(),
-                     [&](const Tensor& w) { return is_f32(w, weights[0].shape); });
+         std::all_of(weights.begin(), weights.end(), [&](const Tensor& w) {
+           return is_plain_weight(w, weights[0].shape) && w.dtype == weights[0].dtype;
+         });
 }
 
 bool alike(std::span<const Matrix* const> weights, const Tensor& ends) {
@@ -24,7 +25,8 @@ bool alike(std::span<const Matrix* const> weights, const Tensor& ends) {
 }
 
 [[noreturn]] void refuse_weights(const char* op, std::size_t weights, const Tensor& ends) {
-  refuse(op, fmt::format("ends i32 [{}], and as many weights f32 [n, k] of one shape", weights),
+  refuse(op,
+         fmt::format("ends i32 [{}], and as many weights [n, k] of one shape and dtype", weights),
          {{"ends", ends}});
 }
 
@@ -56,7 +58,8 @@ void check(const ExpertGemmInputGradient& op) {
 }
 
 void check(const ExpertGemmWeightGradient& op) {
-  if (!alike(op.dw, op.ends)) refuse_weights(op.name, op.dw.size(), op.ends);
+  if (!alike(op.dw, op.ends) || op.dw[0].dtype != Dtype::f32)
+    refuse_weights(op.name, op.dw.size(), op.ends);
   const GemmSizes s = op.sizes();
   if (op.dy.shape.rank != 2 || !is_f32(op.dy, {s.m, s.n}) || !is_f32(op.x, {s.m, s.k})) {
     refuse(op.name,

@@ -18,9 +18,9 @@ void check(const Gemm& op) {
 
 void check(const GemmInputGradient& op) {
   const GemmSizes s = op.sizes();
-  if (op.w.shape.rank != 2 || !is_f32(op.w, {s.n, s.k}) || !is_f32(op.dy, {s.m, s.n}) ||
+  if (op.w.shape.rank != 2 || !is_plain_weight(op.w, {s.n, s.k}) || !is_f32(op.dy, {s.m, s.n}) ||
       !is_f32(op.dx, {s.m, s.k})) {
-    refuse(op.name, "dy f32 [m, n], w f32 [n, k] and dx f32 [m, k]",
+    refuse(op.name, "dy f32 [m, n], w f32 or bf16 [n, k] and dx f32 [m, k]",
            {{"dy", op.dy}, {"w", op.w}, {"dx", op.dx}});
   }
 }

@@ -25,7 +25,8 @@ struct Gemm {
   GemmSizes sizes() const { return {x.shape[0], w.n(), w.k()}; }
 };
 
-/// dx[m, k] = dy[m, n] w[n, k], added to what dx holds where `accumulate`.
+/// dx[m, k] = dy[m, n] w[n, k], added to what dx holds where `accumulate`. w: a weight that could be
+/// Backend::plain.
 struct GemmInputGradient {
   static constexpr const char* name = "gemm_input_gradient";
   Tensor dy;

@@ -70,6 +70,32 @@ TEST_P(AdaptedFamily, GoingOnFromAStoredGistNeedsTheModelAlone) {
   }
 }
 
+/// In bf16 the model's matrices stand rounded; here they stand in f32, and products round them.
+TEST_P(AdaptedFamily, LearnsTheSameFromAModelThatStandsInBf16) {
+  const CpuOptions options{.dtype = Dtype::bf16};
+  if (test_backend(options) == nullptr) GTEST_SKIP() << "this processor can't multiply in bf16";
+  const TrainingModel adapted = adapted_training_model(GetParam(), options);
+  const auto rows = adapted_training_rows(Condition::gist);
+  const double loss = take_gradient(adapted, rows);
+  const std::vector<float> gradients = adapted.all(Kind::gradient);
+
+  auto family = small_family(GetParam());
+  const ModelSpec spec = family->spec();
+  Parameters filled(spec, *adapted.backend);
+  load(filled, source_of(spec, initial_weights(spec, 1)));
+  Model in_f32(std::move(family), filled);
+  in_f32.attach(
+      std::make_unique<Adapter>(spec, adapted.model->adapter()->spec(), *adapted.parameters));
+  EXPECT_LT(adapted.model->weight_bytes(), in_f32.weight_bytes());
+  adapted.backend->run(ops::Zero{.x = adapted.parameters->all(Kind::gradient)});
+  TrainingScratch scratch(*adapted.backend);
+  const auto labels = static_cast<float>(labels_of(rows));
+  EXPECT_EQ(
+      add_loss_gradient(in_f32, rows, {1 / labels, false, std::nullopt}, scratch).loss / labels,
+      loss);
+  EXPECT_EQ(adapted.all(Kind::gradient), gradients);
+}
+
 INSTANTIATE_TEST_SUITE_P(, AdaptedFamily, testing::ValuesIn(small_families()),
                          [](const auto& suite) { return suite.param; });
 

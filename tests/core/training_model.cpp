@@ -49,14 +49,14 @@ TrainingModel small_training_model(const std::string& family) {
   return training_model(std::move(served), weights);
 }
 
-TrainingModel adapted_training_model(const std::string& family) {
+TrainingModel adapted_training_model(const std::string& family, const CpuOptions& options) {
   auto served = small_family(family);
   const ModelSpec spec = served->spec();
   const Weights weights = initial_weights(spec, 1);
   const AdapterSpec adapter{
       .rank = 3, .alpha = 4, .targets = all_targets(spec), .gist_ids = {50, 2}};
   TrainingModel training;
-  training.backend = test_backend();
+  training.backend = test_backend(options);
   training.parameters =
       std::make_unique<Parameters>(adapter_parameters(spec, adapter), *training.backend);
   for (const Parameter& parameter : training.parameters->list()) {

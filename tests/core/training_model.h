@@ -36,7 +36,7 @@ TrainingModel small_training_model(const std::string& family);
 
 /// The same with a trained adapter, of which its parameters are; its gist tokens, 50 and 51, have no
 /// rows but the adapter's.
-TrainingModel adapted_training_model(const std::string& family);
+TrainingModel adapted_training_model(const std::string& family, const CpuOptions& options = {});
 
 /// Rows of several lengths for a vocabulary of 50, each with a gist.
 std::vector<LabelledSequence> training_rows(Condition condition);

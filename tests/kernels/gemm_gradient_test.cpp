@@ -2,6 +2,8 @@
 // with weights that stand where they are.
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "tests/kernels/device_arrays.h"
 #include "tests/kernels/oracle.h"
 
@@ -153,6 +155,35 @@ TEST(Bf16Products, HaveTheErrorOfPlainRounding) {
     for (const float each : once) twice.push_back(2.0 * each);
     EXPECT_LT(relative_l2(arrays.floats(dx), twice), gradient_tolerance) << "sums are f32";
   }
+}
+
+TEST(Bf16Products, AreTheSameOfAWeightThatStandsRounded) {
+  const auto backend = backend_under_test(Dtype::bf16);
+  if (backend == nullptr) GTEST_SKIP() << "this processor can't multiply in bf16";
+  DeviceArrays arrays(*backend);
+  Random random(2);
+  for (const auto& [m, n, k] : gemm_sizes) {
+    const Floats w = random.floats(n * k);
+    std::vector<std::uint16_t> rounded;
+    for (const float value : w) rounded.push_back(f32_to_bf16(value));
+    const Buffer memory = backend->allocate(rounded.size() * sizeof(std::uint16_t));
+    const Tensor in_bf16{memory.data(), Dtype::bf16, {n, k}};
+    backend->upload(in_bf16, rounded.data());
+    const Tensor x = arrays.of({m, k}, random.floats(m * k));
+    const Tensor dy = arrays.of({m, n}, random.floats(m * n));
+    const Tensor y = arrays.empty({m, n}), dx = arrays.empty({m, k});
+    const auto products = [&](const Tensor& weight) {
+      backend->run(ops::Gemm{.x = x, .w = *backend->plain(weight), .y = y});
+      backend->run(ops::GemmInputGradient{.dy = dy, .w = weight, .dx = dx});
+      return std::pair(arrays.floats(y), arrays.floats(dx));
+    };
+    EXPECT_EQ(products(in_bf16), products(arrays.of({n, k}, w))) << m << " " << n << " " << k;
+  }
+}
+
+TEST_F(GemmGradient, AWeightInAnotherDtypeThanTheProductsIsRefused) {
+  std::uint16_t values[6] = {};
+  EXPECT_THROW((void)backend_->plain({values, Dtype::bf16, {2, 3}}), Error);
 }
 
 }  // namespace

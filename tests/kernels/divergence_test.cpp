@@ -4,86 +4,11 @@
 #include <limits>
 
 #include "tests/kernels/device_arrays.h"
+#include "tests/kernels/distillation_problem.h"
 #include "tests/kernels/oracle.h"
 
 namespace gist::test {
 namespace {
-
-/// One model's part of a problem.
-struct HeadProblem {
-  std::int64_t d = 0, vocabulary = 0;
-  Floats hidden, head, bias;
-  float scale = 1, soft_cap = 0;
-
-  Doubles logits(std::int64_t m, const Doubles& h, const Doubles& w, const Doubles& b) const {
-    Doubles z = gemm_oracle(h, w, b, m, vocabulary, d);
-    for (double& each : z) each = scaled_and_capped(each, scale, soft_cap);
-    return z;
-  }
-  Doubles logits(std::int64_t m) const {
-    return logits(m, doubles(hidden), doubles(head), doubles(bias));
-  }
-};
-
-struct DistillationProblem {
-  std::int64_t m = 0;
-  HeadProblem teacher, student;
-  Integers labels, excluded;
-  std::int64_t choices = 0;
-  float temperature = 1, weight = 1, factor = 0.3F, label_smoothing = 0;
-
-  std::vector<bool> chosen() const {
-    std::vector<bool> result(static_cast<std::size_t>(choices), true);
-    for (const std::int32_t each : excluded) {
-      if (each >= 0 && each < choices) result[static_cast<std::size_t>(each)] = false;
-    }
-    return result;
-  }
-  CrossEntropySpec cross_entropy() const {
-    return {student.scale, student.soft_cap, factor, label_smoothing};
-  }
-  DivergenceSpec spec(DeviceArrays& arrays) const {
-    const auto count = static_cast<std::int64_t>(excluded.size());
-    return {temperature, choices, excluded.empty() ? Tensor{} : arrays.of({count}, excluded)};
-  }
-};
-
-HeadProblem head_problem(Random& random, std::int64_t m, std::int64_t d, std::int64_t vocabulary,
-                         bool bias, float scale, float soft_cap) {
-  HeadProblem p{d,
-                vocabulary,
-                random.floats(m * d),
-                random.floats(vocabulary * d, 0.6F),
-                bias ? random.floats(vocabulary) : Floats{},
-                scale,
-                soft_cap};
-  return p;
-}
-
-/// The student's vocabulary has a gist token more than the teacher's, and another is excluded.
-DistillationProblem problem(std::int64_t m, std::int64_t vocabulary, bool bias, float soft_cap) {
-  Random random(7);
-  DistillationProblem p;
-  p.m = m;
-  p.teacher = head_problem(random, m, 9, vocabulary, !bias, -0.7F, 0);
-  p.student = head_problem(random, m, 13, vocabulary + 1, bias, 0.5F, soft_cap);
-  p.choices = vocabulary;
-  p.excluded = {static_cast<std::int32_t>(vocabulary), static_cast<std::int32_t>(vocabulary / 2)};
-  for (std::int64_t i = 0; i < m; ++i) p.labels.push_back(random.below(vocabulary));
-  p.temperature = 1.7F;
-  p.weight = 0.6F;
-  return p;
-}
-
-HeadInput head_input(DeviceArrays& arrays, const HeadProblem& p, std::int64_t m,
-                     const Matrix& head) {
-  return {arrays.of({m, p.d}, p.hidden), &head,
-          p.bias.empty() ? Tensor{} : arrays.of({p.vocabulary}, p.bias), p.scale, p.soft_cap};
-}
-
-std::unique_ptr<Matrix> packed(Backend& backend, const HeadProblem& p) {
-  return backend.pack(host_tensor({p.vocabulary, p.d}, p.head));
-}
 
 struct Divergence {
   Floats divergence;
@@ -188,7 +113,7 @@ TEST(Divergence, EqualsTheOracle) {
   const auto backend = backend_under_test();
   for (const bool bias : {false, true}) {
     for (const float cap : {0.0F, 3.0F}) {
-      const DistillationProblem p = problem(5, 53, bias, cap);
+      const DistillationProblem p = distillation_problem(5, 53, bias, cap);
       EXPECT_LT(relative_error(diverge(*backend, p).divergence, expected_divergence(p)), 2e-6);
     }
   }
@@ -196,7 +121,7 @@ TEST(Divergence, EqualsTheOracle) {
 
 TEST(Divergence, EqualsTheOracleWhereRowsTakeSeveralChunks) {
   const auto backend = backend_under_test();
-  const DistillationProblem p = problem(70, 40000, true, 0);  // chunks of 32 rows
+  const DistillationProblem p = distillation_problem(70, 40000, true, 0);  // chunks of 32 rows
   EXPECT_LT(relative_error(diverge(*backend, p).divergence, expected_divergence(p)), 5e-6);
 }
 
@@ -215,7 +140,7 @@ TEST(Divergence, FindsTheBestChoicesWithoutTheExcludedOnes) {
 
 TEST(Divergence, OfEqualDistributionsIsZeroAndOfNearOnesExact) {
   const auto backend = backend_under_test();
-  DistillationProblem p = problem(4, 53, false, 0);
+  DistillationProblem p = distillation_problem(4, 53, false, 0);
   p.excluded = {};
   p.student = p.teacher;
   for (const float each : diverge(*backend, p).divergence) EXPECT_NEAR(each, 0, 1e-12);
@@ -227,7 +152,7 @@ TEST(Divergence, OfEqualDistributionsIsZeroAndOfNearOnesExact) {
 
 TEST(Divergence, EqualsTheOracleWhereProbabilitiesVanish) {
   const auto backend = backend_under_test();
-  DistillationProblem p = problem(3, 53, false, 0);
+  DistillationProblem p = distillation_problem(3, 53, false, 0);
   for (float& each : p.teacher.head) each *= 100;
   for (float& each : p.student.head) each *= 100;
   EXPECT_LT(relative_error(diverge(*backend, p).divergence, expected_divergence(p)), 2e-6);
@@ -238,7 +163,7 @@ TEST(Divergence, IsNaNWhereALogitIsNotFinite) {
   for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity(),
                           -std::numeric_limits<float>::infinity()}) {
     for (const bool of_teacher : {true, false}) {
-      DistillationProblem p = problem(2, 53, true, 0);
+      DistillationProblem p = distillation_problem(2, 53, true, 0);
       p.teacher.bias = Floats(53);
       (of_teacher ? p.teacher : p.student).bias[40] = bad;
       for (const float each : diverge(*backend, p).divergence) EXPECT_TRUE(std::isnan(each));
@@ -252,7 +177,7 @@ TEST(Distillation, EqualsTheOracleAndFiniteDifferences) {
   for (const bool bias : {false, true}) {
     for (const float cap : {0.0F, 3.0F}) {
       SCOPED_TRACE(cap);
-      expect_oracle(*backend, problem(3, 29, bias, cap));
+      expect_oracle(*backend, distillation_problem(3, 29, bias, cap));
     }
   }
 }
@@ -261,7 +186,7 @@ TEST(Distillation, TakesAnyWeightAndSmoothedLabels) {
   const auto backend = backend_under_test();
   for (const float weight : {0.0F, 1.0F}) {
     for (const float smoothing : {0.0F, 0.1F}) {
-      DistillationProblem p = problem(3, 29, true, 3);
+      DistillationProblem p = distillation_problem(3, 29, true, 3);
       p.weight = weight;
       p.label_smoothing = smoothing;
       p.labels[0] = 14;  // an id that is no choice
@@ -272,7 +197,7 @@ TEST(Distillation, TakesAnyWeightAndSmoothedLabels) {
 
 TEST(Distillation, WithoutAWeightIsCrossEntropy) {
   const auto backend = backend_under_test();
-  DistillationProblem p = problem(40, 61, true, 3);
+  DistillationProblem p = distillation_problem(40, 61, true, 3);
   p.weight = 0;
   const Distilled found = distil(*backend, p);
   const HeadProblem& s = p.student;
@@ -285,7 +210,7 @@ TEST(Distillation, WithoutAWeightIsCrossEntropy) {
 
 TEST(Distillation, OfFrozenWeightsIsThatOfTheInputAlone) {
   const auto backend = backend_under_test();
-  const DistillationProblem p = problem(40, 61, true, 3);
+  const DistillationProblem p = distillation_problem(40, 61, true, 3);
   const Distilled all = distil(*backend, p), found = distil(*backend, p, true);
   EXPECT_EQ(found.loss, all.loss);
   EXPECT_EQ(found.divergence, all.divergence);
@@ -295,7 +220,7 @@ TEST(Distillation, OfFrozenWeightsIsThatOfTheInputAlone) {
 
 TEST(Distillation, HasTheSameDivergenceAsWithoutAGradient) {
   const auto backend = backend_under_test();
-  const DistillationProblem p = problem(70, 300, true, 3);
+  const DistillationProblem p = distillation_problem(70, 300, true, 3);
   EXPECT_LT(relative_error(distil(*backend, p).divergence, expected_divergence(p)), 2e-6);
   EXPECT_LT(relative_error(diverge(*backend, p).divergence, expected_divergence(p)), 2e-6);
 }
@@ -303,7 +228,7 @@ TEST(Distillation, HasTheSameDivergenceAsWithoutAGradient) {
 TEST(Distillation, IsAddedToTheGradientsOfWeightsInEachChunk) {
   const auto backend = backend_under_test();
   // Rows of several chunks sum up to what single rows give.
-  const DistillationProblem whole = problem(66, 40000, true, 0);
+  const DistillationProblem whole = distillation_problem(66, 40000, true, 0);
   const Distilled found = distil(*backend, whole);
   Doubles dbias(static_cast<std::size_t>(whole.student.vocabulary));
   for (std::int64_t i = 0; i < whole.m; ++i) {
@@ -321,9 +246,30 @@ TEST(Distillation, IsAddedToTheGradientsOfWeightsInEachChunk) {
   EXPECT_LT(relative_l2(found.dbias, dbias), gradient_tolerance);
 }
 
+// Its values are PyTorch's in f64: tests/interop/divergence_golden.py.
+TEST(Distillation, EqualsPyTorchs) {
+  const auto backend = backend_under_test();
+  const nlohmann::json golden = divergence_golden();
+  DistillationProblem p = golden_problem(golden);
+  ASSERT_EQ(golden.at("cases").size(), 2U);
+  for (const nlohmann::json& each : golden.at("cases")) {
+    SCOPED_TRACE(each.at("temperature"));
+    p.temperature = each.at("temperature");
+    p.weight = each.at("weight");
+    const auto expected = [&](const char* name) { return each.at(name).get<Doubles>(); };
+    EXPECT_LT(relative_error(diverge(*backend, p).divergence, expected("divergence")), 2e-6);
+    const Distilled found = distil(*backend, p);
+    EXPECT_LT(relative_error(found.divergence, expected("divergence")), 2e-6);
+    EXPECT_LT(relative_error(found.loss, expected("loss")), 1e-6);
+    EXPECT_LT(relative_l2(found.dhidden, expected("dhidden")), 2e-6);
+    EXPECT_LT(relative_l2(found.dhead, expected("dhead")), 2e-6);
+    EXPECT_LT(relative_l2(found.dbias, expected("dbias")), 2e-6);
+  }
+}
+
 TEST(Distillation, RefusesLabelsOutsideTheVocabulary) {
   const auto backend = backend_under_test();
-  DistillationProblem p = problem(2, 5, false, 0);
+  DistillationProblem p = distillation_problem(2, 5, false, 0);
   for (const std::int32_t label : {-1, 6}) {
     p.labels[1] = label;
     EXPECT_THROW(distil(*backend, p), Error);

@@ -34,6 +34,7 @@
 #include "kernels/ops/rows.h"
 #include "kernels/ops/sample.h"
 #include "kernels/ops/scale_and_cap.h"
+#include "kernels/ops/top_choices.h"
 #include "kernels/ops/zero.h"
 
 namespace gist {
@@ -50,8 +51,9 @@ using Operation =
           ops::ExpertGemmWeightGradient, ops::GatedActivation, ops::GatedActivationBackward,
           ops::GatherRows, ops::Gemm, ops::GemmInputGradient, ops::GemmWeightGradient,
           ops::LayerNorm, ops::LayerNormBackward, ops::LinearCrossEntropy,
-          ops::LinearCrossEntropyGradient, ops::LinearDivergence, ops::MixRows,
-          ops::MixRowsBackward, ops::Norm, ops::RmsNorm, ops::RmsNormBackward, ops::Rotate,
-          ops::Rotation, ops::Sample, ops::ScaleAndCap, ops::ScatterRows, ops::Zero>;
+          ops::LinearCrossEntropyGradient, ops::LinearDivergence, ops::LinearTopChoices,
+          ops::MixRows, ops::MixRowsBackward, ops::Norm, ops::RmsNorm, ops::RmsNormBackward,
+          ops::Rotate, ops::Rotation, ops::Sample, ops::ScaleAndCap, ops::ScatterRows,
+          ops::TopDistillation, ops::Zero>;
 
 }  // namespace gist

@@ -51,6 +51,7 @@ void compute(const ops::LayerNormBackward& op, Context& context);
 void compute(const ops::LinearCrossEntropy& op, Context& context);
 void compute(const ops::LinearCrossEntropyGradient& op, Context& context);
 void compute(const ops::LinearDivergence& op, Context& context);
+void compute(const ops::LinearTopChoices& op, Context& context);
 void compute(const ops::MixRows& op, Context& context);
 void compute(const ops::MixRowsBackward& op, Context& context);
 void compute(const ops::Norm& op, Context& context);
@@ -61,6 +62,7 @@ void compute(const ops::Rotation& op, Context& context);
 void compute(const ops::Sample& op, Context& context);
 void compute(const ops::ScaleAndCap& op, Context& context);
 void compute(const ops::ScatterRows& op, Context& context);
+void compute(const ops::TopDistillation& op, Context& context);
 void compute(const ops::Zero& op, Context& context);
 
 /// Throws Error(internal) unless each of `indices` (i32) lies within [0, limit).

@@ -12,13 +12,6 @@
 namespace gist::cuda {
 namespace {
 
-/// Logits of a chunk, [rows, vocabulary], as the matrix product left them.
-struct LogitRows {
-  float* logits;
-  std::int64_t vocabulary;
-  float scale, soft_cap;
-};
-
 struct Choices {
   std::int64_t count;
   const std::int32_t* excluded;
@@ -33,18 +26,6 @@ struct StudentLoss {
   float of_label, of_each;      // what a label's target gives to it, and to each id besides
   float of_labels, of_teacher;  // the parts of the gradient, with its factor
 };
-
-/// Caps a row in place. Returns 0, or NaN where one of its logits isn't finite; all threads of the
-/// block get the result.
-__device__ float cap_row(float* x, const LogitRows& rows, SharedArray<float> parts) {
-  float total = 0;
-  for (std::int64_t i = threadIdx.x; i < rows.vocabulary; i += blockDim.x) {
-    const float z = capped(x[i], rows.scale, rows.soft_cap);
-    x[i] = z;
-    total += z * 0;
-  }
-  return reduce_block<Sum>(total, parts);
-}
 
 /// The largest of `values` among the choices, which are where the teacher's logit is a number.
 __device__ Largest largest_choice(const float* teacher, const float* values, std::int64_t choices,

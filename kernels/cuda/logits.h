@@ -19,6 +19,25 @@ __device__ inline float capped(float x, float scale, float soft_cap) {
   return soft_cap > 0 ? soft_cap * tanhf(x * (scale / soft_cap)) : x * scale;
 }
 
+/// Logits of a chunk, [rows, vocabulary], as the matrix product left them.
+struct LogitRows {
+  float* logits;
+  std::int64_t vocabulary;
+  float scale, soft_cap;
+};
+
+/// Caps a row in place. Returns 0, or NaN where one of its logits isn't finite; all threads of the
+/// block get the result.
+__device__ inline float cap_row(float* x, const LogitRows& rows, SharedArray<float> parts) {
+  float total = 0;
+  for (std::int64_t i = threadIdx.x; i < rows.vocabulary; i += blockDim.x) {
+    const float z = capped(x[i], rows.scale, rows.soft_cap);
+    x[i] = z;
+    total += z * 0;
+  }
+  return reduce_block<Sum>(total, parts);
+}
+
 /// A row's largest value, and where it first stands. A row of NaN has neither: place 0.
 struct Largest {
   float value;

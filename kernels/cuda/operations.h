@@ -80,6 +80,8 @@ void compute(const ops::LinearCrossEntropy& op, Context& context);
 void compute(const ops::LinearCrossEntropyGradient& op, Context& context);
 /// 2 m d vocabulary FLOPs for each of the two models.
 void compute(const ops::LinearDivergence& op, Context& context);
+/// 2 m d vocabulary FLOPs; the logits of a chunk of rows are read k + 3 times.
+void compute(const ops::LinearTopChoices& op, Context& context);
 /// 4 (k + 1) n d bytes.
 void compute(const ops::MixRows& op, Context& context);
 /// 12 k n d bytes.
@@ -98,6 +100,8 @@ void compute(const ops::Sample& op, Context& context);
 /// 8 bytes an element.
 void compute(const ops::ScaleAndCap& op, Context& context);
 void compute(const ops::ScatterRows& op, Context& context);
+/// LinearCrossEntropyGradient's.
+void compute(const ops::TopDistillation& op, Context& context);
 void compute(const ops::Zero& op, Context& context);
 
 }  // namespace gist::cuda

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <string_view>
 
+#include "kernels/ops/check_divergence.h"
 #include "kernels/ops/check_tensors.h"
 
 namespace gist::ops {
-namespace {
 
 GemmSizes sizes_of(const HeadInput& input) {
   return {input.hidden.shape[0], input.head->n(), input.head->k()};
@@ -39,6 +39,14 @@ void require_spec(std::string_view op, const DivergenceSpec& spec, std::int64_t 
     refuse(op, "excluded i32 [e]", {{"excluded", excluded}});
   }
 }
+
+void require_share(std::string_view op, float weight) {
+  if (!(weight >= 0 && weight <= 1)) {
+    fail(ErrorKind::internal, "{}: expected a weight in [0, 1]; found {}", op, weight);
+  }
+}
+
+namespace {
 
 constexpr std::int64_t divergence_flops = 11;  // of a choice: two exponentials, sums, a term
 
@@ -79,9 +87,7 @@ void check(const DistillationGradient& op) {
     refuse(op.name, "as many rows of the teacher as of the student, and divergence f32 [m]",
            {{"teacher", op.teacher.hidden}, {"student", op.hidden}, {"divergence", op.divergence}});
   }
-  if (!(op.weight >= 0 && op.weight <= 1)) {
-    fail(ErrorKind::internal, "{}: expected a weight in [0, 1]; found {}", op.name, op.weight);
-  }
+  require_share(op.name, op.weight);
 }
 
 OpCost cost(const LinearDivergence& op) {

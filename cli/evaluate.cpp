@@ -27,15 +27,19 @@
 #include "cli/training_comparison.h"
 #include "cli/win_rate.h"
 #include "cli/words.h"
+#include "formats/files/json_text.h"
 #include "formats/model/fingerprint.h"
 #include "formats/model/named_templates.h"
 #include "gist/evaluation_run.h"
+#include "gist/log_probabilities.h"
 #include "gist/stopwatch.h"
 #include "kernels/cpu/process_limits.h"
 #include "kernels/error.h"
 
 namespace gist {
 namespace {
+
+constexpr const char* write_logprobs_option = "write-logprobs";
 
 CommandSpec evaluate_spec() {
   return {
@@ -56,6 +60,10 @@ CommandSpec evaluate_spec() {
             {"fidelity", OptionKind::flag, "", "",
              "also how near next-token distributions are to the pos model's, which stays in "
              "memory"},
+            {write_logprobs_option, OptionKind::text, "FILE", "",
+             "measure nothing: write the log-probabilities of the one model's likeliest tokens at "
+             "each token of the outputs, for train's --teacher-logprobs"},
+            {"logprobs", OptionKind::integer, "N", "20", "how many tokens it keeps of each"},
             {"stemmer", OptionKind::flag, "", "", "ROUGE compares stems of words (Porter's)"},
             {"confidence", OptionKind::real, "X", "0.95", "of the intervals"},
             {"resamples", OptionKind::integer, "N", "1000",
@@ -92,8 +100,22 @@ BootstrapOptions bootstrap_options(const Options& options) {
   return bootstrap;
 }
 
+void check_logprobs(const Options& options) {
+  if (!options.has(write_logprobs_option)) return;
+  if (options.list("model").size() != 1 || !options.list("baseline").empty()) {
+    fail(ErrorKind::usage, "--write-logprobs writes those of one model: it needs one --model DIR");
+  }
+  for (const char* name : {"cost", "fidelity", "json", "tsv"}) {
+    if (options.flag(name)) fail(ErrorKind::usage, "--write-logprobs stands without --{}", name);
+  }
+  for (const char* name : {"report", "win-rate", "group-by"}) {
+    if (options.has(name)) fail(ErrorKind::usage, "--write-logprobs stands without --{}", name);
+  }
+}
+
 void check(const Options& options) {
   check_standard_input(options);
+  check_logprobs(options);
   if (options.flag("json") && options.flag("tsv")) {
     fail(ErrorKind::usage, "--json and --tsv exclude each other");
   }
@@ -226,6 +248,23 @@ int score_verdicts(const Options& options, const BootstrapOptions& bootstrap) {
   return exit_ok;
 }
 
+/// A line about the file, on standard output.
+void write_logprobs(const Options& options, EvaluatedSystem& system, const EvaluationItems& items,
+                    const Evaluation& evaluation) {
+  LogProbabilityTask task;
+  task.path = options.text(write_logprobs_option);
+  task.k = static_cast<std::int32_t>(options.integer("logprobs", 1, 1024));
+  task.batch_tokens = generation_limits(options).batch_tokens;
+  task.open_backend = open_backend;
+  ShownEvaluation shown;
+  const WrittenLogProbabilities written =
+      write_log_probabilities(system, items.front(), evaluation.records, task, shown.events());
+  LineWriter out = standard_output();
+  out.line(text_of_json(nlohmann::ordered_json{
+      {"records", written.records}, {"labels", written.labels}, {"mass", written.mass}}));
+  out.flush();
+}
+
 std::string report_text(const EvaluateTask& task, const Evaluation& evaluation,
                         const EvaluationSummary& summary, const std::optional<CostReport>& cost) {
   switch (task.form) {
@@ -267,6 +306,10 @@ int run_evaluate(const Options& options) {
   } else {
     const EvaluationItems items = read_items(systems, data, unused, evaluation);
     say_what_is_used(data, evaluation, left_out, rejects);
+    if (options.has(write_logprobs_option)) {
+      write_logprobs(options, *systems.front(), items, evaluation);
+      return rejects.count() > 0 ? exit_rejects : exit_ok;
+    }
     cost = measure(systems, items, task.measures, rouge, evaluation);
   }
   if (task.pairs) {

@@ -19,6 +19,8 @@ const char* piece_of(EvaluationPhase phase) {
       return "completion";
     case EvaluationPhase::comparison:
       return "comparison";
+    case EvaluationPhase::prediction:
+      return "record";
     case EvaluationPhase::cost:
       break;
   }

@@ -28,9 +28,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array inputs_of_options = {
-    "input",     "data",   "eval-data",   "exclude",  "known",     "store",
-    "tokenizer", "init",   "model",       "template", "verdicts",  "key",
-    "only",      "except", "check-model", "config",   "apply-diff"};
+    "input",     "data",   "eval-data",   "exclude",  "known",      "store",
+    "tokenizer", "init",   "model",       "template", "verdicts",   "key",
+    "only",      "except", "check-model", "config",   "apply-diff", "teacher-logprobs"};
 
 /// These endings name what is made beside an output, or in it.
 constexpr std::array beside_store = {".partial", ".partial-journal", ".gist-lock"};
@@ -113,7 +113,7 @@ std::vector<NamedFile> inputs_of(const CommandSpec& command, const Options& opti
 struct Output {
   std::string option;
   std::string value;
-  enum class Kind { store, completions, training, list, page, pairs } kind;
+  enum class Kind { store, completions, training, list, page, pairs, predictions } kind;
 
   std::string name() const { return fmt::format("--{} {}", option, value); }
   bool is_result() const {
@@ -130,7 +130,8 @@ std::vector<Output> outputs_of(const CommandSpec& command, const Options& option
   for (const auto& [option, kind] :
        {std::pair("output", result), std::pair("errors", Kind::list),
         std::pair("left-out", Kind::list), std::pair("check-report", Kind::list),
-        std::pair("report", Kind::page), std::pair("win-rate", Kind::pairs)}) {
+        std::pair("report", Kind::page), std::pair("win-rate", Kind::pairs),
+        std::pair("write-logprobs", Kind::predictions)}) {
     for (const std::string& value : values_of(options, option)) {
       const bool standard_output = kind == Kind::completions && value == "-";
       if (!standard_output) outputs.push_back({option, value, kind});
@@ -240,9 +241,10 @@ void check_what_is_there(const Output& output) {
   if (S_ISBLK(status.st_mode) || S_ISSOCK(status.st_mode)) {
     fail_to_stand(output, "it is a disk or a socket: name a file");
   }
-  if (output.kind == Kind::store && is_pipe_or_device(output.value)) {
+  const bool needs_places = output.kind == Kind::store || output.kind == Kind::predictions;
+  if (needs_places && is_pipe_or_device(output.value)) {
     fail_to_stand(output,
-                  "it is a pipe or a device, to which a store can't be written: name a file");
+                  "it is a pipe or a device, to which such a file can't be written: name a file");
   }
 }
 
@@ -272,7 +274,7 @@ void check_name(const Output& output, const Options& options) {
   if (result && !goes_on && !is_taken(output.value + ".partial")) {
     fail(ErrorKind::cannot_create, "{} exists: {}", output.value, remedy);
   }
-  if (output.kind == Kind::pairs) {
+  if (output.kind == Kind::pairs || output.kind == Kind::predictions) {
     fail(ErrorKind::cannot_create, "{} exists: {}", output.value, remedy);
   }
 }

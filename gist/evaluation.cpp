@@ -67,11 +67,11 @@ class PhaseProgress {
 };
 
 /// A record's figures are made of what the model computed, which must be numbers.
-void require_numbers(double value, const EvaluationItem& item, const SystemResults& system) {
+void require_numbers(double value, const EvaluationItem& item, const std::string& system) {
   if (!std::isnan(value)) return;
   fail(ErrorKind::data,
        "record {}: the logits of {} are not finite numbers: its weights don't work for this input",
-       item.ordinal + 1, system.system.name);
+       item.ordinal + 1, system);
 }
 
 }  // namespace
@@ -115,7 +115,7 @@ bool measure_loss(const RunningSystem& system, std::int32_t batch_tokens,
     const std::vector<AnswerLoss> losses = answer_loss(system.model, batch.sequences, scratch);
     for (std::size_t i = begin; i < end; ++i) {
       results.records[i].loss = losses[i - begin];
-      require_numbers(losses[i - begin].sum, system.items[i], results);
+      require_numbers(losses[i - begin].sum, system.items[i], system.name);
     }
     begin = end;
     progress.update(begin);
@@ -139,7 +139,30 @@ bool measure_fidelity(const RunningSystem& reference, const RunningSystem& syste
                  {system.model, batch.sequences, scratch}, gist_ids);
     for (std::size_t i = begin; i < end; ++i) {
       results.records[i].fidelity = found[i - begin];
-      require_numbers(found[i - begin].divergence, system.items[i], results);
+      require_numbers(found[i - begin].divergence, system.items[i], system.name);
+    }
+    begin = end;
+    progress.update(begin);
+  }
+  return true;
+}
+
+bool measure_predictions(
+    const RunningSystem& system, std::int32_t batch_tokens, const GistIds& gist_ids, std::int32_t k,
+    const EvaluationEvents& events,
+    const std::function<void(std::size_t item, const TopPredictions& predictions)>& found) {
+  PhaseProgress progress(EvaluationPhase::prediction, system, events);
+  Scratch scratch(system.model.backend());
+  for (std::size_t begin = 0; begin < system.items.size();) {
+    if (events.run.stops()) return false;
+    const std::size_t end = batch_end(system.items, begin, batch_tokens);
+    const LabelledBatch batch(system, begin, end);
+    const std::vector<TopPredictions> predictions =
+        top_predictions(system.model, batch.sequences, gist_ids, k, scratch);
+    for (std::size_t i = begin; i < end; ++i) {
+      const TopPredictions& each = predictions[i - begin];
+      for (const float log_p : each.log_p) require_numbers(log_p, system.items[i], system.name);
+      found(i, each);
     }
     begin = end;
     progress.update(begin);

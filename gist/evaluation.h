@@ -12,6 +12,7 @@
 #include "core/fidelity.h"
 #include "core/quality/copy_accuracy.h"
 #include "core/quality/rouge.h"
+#include "core/top_predictions.h"
 #include "formats/sequences/context.h"
 #include "gist/evaluation_events.h"
 
@@ -125,6 +126,13 @@ bool measure_loss(const RunningSystem& system, std::int32_t batch_tokens,
 bool measure_fidelity(const RunningSystem& reference, const RunningSystem& system,
                       std::int32_t batch_tokens, const GistIds& gist_ids,
                       const EvaluationEvents& events, SystemResults& results);
+
+/// Finds the k likeliest next tokens at each label of each item, as measure_loss does, and hands
+/// them on, item by item, in their order. `gist_ids` stand in no distribution.
+bool measure_predictions(
+    const RunningSystem& system, std::int32_t batch_tokens, const GistIds& gist_ids, std::int32_t k,
+    const EvaluationEvents& events,
+    const std::function<void(std::size_t item, const TopPredictions& predictions)>& found);
 
 /// Generates and scores completions. `records` are those of the items. False: as measure_loss.
 bool measure_completions(const RunningSystem& system, const std::vector<EvaluationRecord>& records,

@@ -17,6 +17,7 @@ enum class EvaluationPhase : std::uint8_t {
   loss,        // records
   completion,  // records
   comparison,  // records, with the reference
+  prediction,  // records, of which the likeliest tokens are kept
   cost,        // ways of caching
 };
 

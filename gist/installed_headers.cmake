@@ -27,6 +27,7 @@ set(installed_headers
   core/quality/rouge_words.h
   core/tape.h
   core/teacher.h
+  core/top_predictions.h
   core/train.h
   core/utf8.h
   core/visibility.h
@@ -66,6 +67,7 @@ set(installed_headers
   formats/sequences/question.h
   formats/sequences/window.h
   formats/store/gist_store.h
+  formats/store/log_probability_file.h
   formats/store/merge.h
   formats/store/staging.h
   formats/store/store_header_json.h

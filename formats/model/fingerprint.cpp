@@ -127,4 +127,19 @@ std::string model_sha256(const Checkpoint& checkpoint, std::chrono::system_clock
   return digest;
 }
 
+std::string vocabulary_sha256(const Tokenizer& tokenizer) {
+  constexpr std::string_view end("\0", 1);
+  Sha256Stream hash;
+  const auto add = [&](const std::string& text) {
+    hash.update(text);
+    hash.update(end);
+  };
+  for (std::int32_t id = 0; id < tokenizer.pieces(); ++id) add(tokenizer.piece_of_id(id));
+  const GistIds gist_ids = tokenizer.gist_ids();
+  for (const AddedToken& token : tokenizer.added_tokens()) {
+    if (!gist_ids.contains(static_cast<std::int32_t>(token.id))) add(token.text);
+  }
+  return to_hex(hash.finish());
+}
+
 }  // namespace gist

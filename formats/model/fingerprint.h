@@ -7,6 +7,7 @@
 #include <string>
 
 #include "formats/model/checkpoint.h"
+#include "formats/model/tokenizer.h"
 
 namespace gist {
 
@@ -19,5 +20,10 @@ std::string model_sha256(const Checkpoint& checkpoint, std::chrono::system_clock
 
 /// The same without the cache.
 std::string compute_model_sha256(const Checkpoint& checkpoint);
+
+/// The SHA-256 of a tokenizer's tokens in the order of their ids, without gist tokens, each as its
+/// text and a byte 0: models of one vocabulary have the same, whatever files it stands in and
+/// whether they gist. Lower-case hex.
+std::string vocabulary_sha256(const Tokenizer& tokenizer);
 
 }  // namespace gist

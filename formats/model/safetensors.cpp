@@ -146,15 +146,17 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
   const json header = parse_json(text, path.string() + ", header");
   const std::span<const std::byte> data = file.bytes().subspan(before.size());
   std::map<std::string, StoredTensor> tensors;
+  std::map<std::string, std::string> metadata;
   for (const auto& [name, info] : header.items()) {
     if (name == "__metadata__") {
       check_metadata(info, path);
+      metadata = info.get<std::map<std::string, std::string>>();
     } else {
       tensors.emplace(name, read_tensor(info, place_of_tensor(path, name), data));
     }
   }
   check_coverage(tensors, data, path);
-  return {std::move(file), std::move(tensors)};
+  return {std::move(file), std::move(tensors), {}, std::move(metadata)};
 }
 
 std::span<const std::byte> safetensors_header(const TensorFile& file) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +30,11 @@ struct NamedTensor {
   HostTensor tensor;
   std::function<void(std::span<std::byte> values)> read{};
 };
+
+/// The JSON text of a file that has these tensors, one after the other, padded with spaces so that
+/// the first one is aligned. `metadata` is what it says of itself ("__metadata__").
+std::string safetensors_header_text(std::span<const NamedTensor* const> tensors,
+                                    const std::map<std::string, std::string>& metadata);
 
 /// Writes model.safetensors, or, where the tensors take more than `max_shard_bytes`,
 /// model-00001-of-0000N.safetensors ... and model.safetensors.index.json, as Hugging Face lays them

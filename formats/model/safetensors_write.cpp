@@ -66,24 +66,6 @@ std::vector<Shard> split(const std::vector<NamedTensor>& tensors, std::size_t ma
   return shards;
 }
 
-std::string header_of(const Shard& shard) {
-  nlohmann::ordered_json header;
-  header["__metadata__"] = {{"format", "pt"}};
-  std::size_t offset = 0;
-  for (const NamedTensor* named : shard) {
-    const Shape& dims = named->tensor.shape;
-    const std::vector<std::int64_t> shape(dims.dims.begin(), dims.dims.begin() + dims.rank);
-    const std::size_t end = offset + bytes_of(*named);
-    header[named->name] = {
-        {"dtype", spelled(named->tensor.dtype)}, {"shape", shape}, {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  std::string text = header.dump();
-  const std::size_t padded = (text.size() + header_alignment - 1) / header_alignment;
-  text.resize(padded * header_alignment, ' ');
-  return text;
-}
-
 void write_shard(const std::filesystem::path& path, Shard shard) {
   // Wide dtypes first, so that every tensor is aligned; then by name, as the format's own writer
   // does.
@@ -91,7 +73,7 @@ void write_shard(const std::filesystem::path& path, Shard shard) {
     const std::size_t size_a = size_of(a->tensor.dtype), size_b = size_of(b->tensor.dtype);
     return size_a != size_b ? size_a > size_b : a->name < b->name;
   });
-  const std::string header = header_of(shard);
+  const std::string header = safetensors_header_text(shard, {{"format", "pt"}});
   const std::uint64_t header_bytes = header.size();
   AtomicFile file(path);
   file.write(std::as_bytes(std::span(&header_bytes, 1)));
@@ -184,6 +166,25 @@ void link_or_copy(const std::filesystem::path& source, const std::filesystem::pa
 }
 
 }  // namespace
+
+std::string safetensors_header_text(std::span<const NamedTensor* const> tensors,
+                                    const std::map<std::string, std::string>& metadata) {
+  nlohmann::ordered_json header;
+  header["__metadata__"] = metadata;
+  std::size_t offset = 0;
+  for (const NamedTensor* named : tensors) {
+    const Shape& dims = named->tensor.shape;
+    const std::vector<std::int64_t> shape(dims.dims.begin(), dims.dims.begin() + dims.rank);
+    const std::size_t end = offset + bytes_of(*named);
+    header[named->name] = {
+        {"dtype", spelled(named->tensor.dtype)}, {"shape", shape}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text = header.dump();
+  const std::size_t padded = (text.size() + header_alignment - 1) / header_alignment;
+  text.resize(padded * header_alignment, ' ');
+  return text;
+}
 
 void write_safetensors(const std::filesystem::path& directory,
                        const std::vector<NamedTensor>& tensors, std::size_t max_shard_bytes) {

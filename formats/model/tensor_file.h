@@ -30,6 +30,7 @@ struct TensorFile {
   MappedFile file;
   std::map<std::string, StoredTensor> tensors;  // data points into the mapping, or into `copies`
   std::vector<std::vector<std::byte>> copies{};
+  std::map<std::string, std::string> metadata{};  // of a safetensors file: what it says of itself
 
   /// Says that the tensor's pages need not stay in memory.
   void release(const StoredTensor& tensor) const { file.release({tensor.data, tensor.bytes}); }

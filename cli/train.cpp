@@ -60,13 +60,16 @@ struct Run {
   BaseModel base;
   std::unique_ptr<Family> family;
   std::optional<TrainTeacher> teacher;
+  std::optional<WrittenTeacher> written;
   TrainData data;
   std::optional<TrainData> held_out;
   bool rejects = false;
 
   std::int64_t steps() const { return task.total_steps(data.records.size()); }
   const TrainData* held_out_data() const { return held_out ? &*held_out : nullptr; }
-  const TrainTeacher* teacher_model() const { return teacher ? &*teacher : nullptr; }
+  TeacherOfRun taught_by() const {
+    return {teacher ? &*teacher : nullptr, written ? &*written : nullptr};
+  }
 };
 
 void tell_left_out(const Run& run) {
@@ -104,7 +107,7 @@ struct Reading {
   const BaseModel& base;
   const ModelSpec& spec;
   const TrainTask& task;
-  const TrainTeacher* teacher;  // null: there is none
+  TeacherOfRun teacher;
   Rejects& rejects;
   const Signals* signals;  // null: none asks the run to end
 };
@@ -146,6 +149,8 @@ Run read_run(const TrainRequest& request, const TrainTask& task, BaseModel base,
     teacher.emplace(open_model_and_tell(*request.teacher, files.setup), files.setup, base, shapes,
                     task);
   }
+  std::optional<WrittenTeacher> written;
+  if (request.teacher_logprobs) written.emplace(*request.teacher_logprobs, base, task);
   Rejects rejects(files.rejects);
   ExcludedFiles excluded_files{files.excluded, task.max_record_bytes};
   if (signals != nullptr) {
@@ -155,7 +160,9 @@ Run read_run(const TrainRequest& request, const TrainTask& task, BaseModel base,
   const ExcludedRecords excluded(excluded_files, task.fields, rejects.sink());
   if (signals != nullptr && signals->requested()) signals->end_by_signal();
   std::optional<Activity> reading("reading " + files.data);
-  const Reading with{base, shapes, task, teacher ? &*teacher : nullptr, rejects, signals};
+  const Reading with{base,    shapes,
+                     task,    {teacher ? &*teacher : nullptr, written ? &*written : nullptr},
+                     rejects, signals};
   TrainData data = read_records(files.data, with, 0, excluded);
   std::optional<TrainData> held_out;
   if (files.held_out) {
@@ -171,6 +178,7 @@ Run read_run(const TrainRequest& request, const TrainTask& task, BaseModel base,
           std::move(base),
           std::move(family),
           std::move(teacher),
+          std::move(written),
           std::move(data),
           std::move(held_out),
           rejects.count() > 0};
@@ -180,7 +188,7 @@ Run read_run(const TrainRequest& request, const TrainTask& task, BaseModel base,
 TrainPlan plan_of(const Run& run, const Backend& backend) {
   return plan_training(family_finder(run.files.setup)(run.base.config, run.base.name), run.base,
                        run.data, run.task, run.files.setup.compute.dtype,
-                       backend.memory().available, run.teacher_model());
+                       backend.memory().available, run.taught_by());
 }
 
 void print_plan(const TrainPlan& plan, const Run& run) {
@@ -213,7 +221,9 @@ void say_plan(const TrainPlan& plan, const Run& run, const ModelSpec& shapes,
   spdlog::log(chosen || usual ? spdlog::level::debug : spdlog::level::info,
               "training under {}{}{}; {}, into {}", plan_in_words(plan, run.data, run.task),
               chosen ? "" : " (condition as in the model's gist.json)",
-              run.teacher ? ", taught by " + run.teacher->name() : "",
+              run.teacher   ? ", taught by " + run.teacher->name()
+              : run.written ? ", taught by " + run.written->name()
+                            : "",
               model_in_words(run.base.name, shapes, backend, run.files.setup),
               run.task.output.string());
 }
@@ -246,7 +256,7 @@ std::optional<TrainReport> report_of(const Run& run, const RunState& state, Prov
 
 int train(Run run, Backend& backend, Provenance provenance, const Signals& signals) {
   RunState state =
-      first_state(run.task, run.base, run.data, run.files.setup.compute.dtype, run.teacher_model());
+      first_state(run.task, run.base, run.data, run.files.setup.compute.dtype, run.taught_by());
   const std::optional<TrainReport> report = report_of(run, state, std::move(provenance));
   if (const std::optional<RunState> finished = finished_run(run.task, state, run.steps())) {
     if (report) write_train_report(*report, run.task.output, finished->step, "finished");
@@ -262,12 +272,12 @@ int train(Run run, Backend& backend, Provenance provenance, const Signals& signa
   begin_or_resume(state, parameters, run, shapes);
   tell_left_out(run);
   const Model model = trained_model(std::move(run.family), run.base, parameters);
-  const LoadedTeacher teacher(run.teacher_model(), model, backend);
+  LoadedTeacher teacher(run.taught_by(), model, backend);
   TrainWatch watch({run.task.output, backend, run.steps(), state.step}, signals,
                    report ? &*report : nullptr);
   TrainSession session(
-      {run.task, run.base, run.data, run.held_out_data(), run.teacher ? &teacher : nullptr}, model,
-      parameters, std::move(state), watch.events());
+      {run.task, run.base, run.data, run.held_out_data(), run.taught_by() ? &teacher : nullptr},
+      model, parameters, std::move(state), watch.events());
   watch.begin();
   watch.end(session.run());
   return run.rejects ? exit_rejects : exit_ok;

@@ -135,20 +135,34 @@ void complete_adapter(const ModelSpec& spec, TrainTask& task) {
   if (task.adapter->targets.empty()) task.adapter->targets = all_targets(spec);
 }
 
-void read_teacher(const Options& options, TrainRequest& request) {
-  if (!options.has("teacher")) {
-    for (const char* name : {"distill", "temperature"}) {
-      if (!options.has(name)) continue;
-      fail(ErrorKind::usage, "--{} says how a teacher teaches: it needs --teacher DIR or self",
-           name);
+/// --teacher or --teacher-logprobs. False: there is neither.
+bool read_whom(const Options& options, TrainRequest& request) {
+  if (options.has("teacher-logprobs")) {
+    if (options.has("teacher")) {
+      fail(ErrorKind::usage, "--teacher and --teacher-logprobs exclude each other: it is either");
     }
-    return;
+    request.teacher_logprobs = options.text("teacher-logprobs");
+    return true;
   }
+  if (!options.has("teacher")) return false;
   request.teacher = options.text("teacher");
   if (*request.teacher == "self") request.teacher = request.model;
   if (!request.teacher) {
     fail(ErrorKind::usage,
          "--teacher self is the model of --model: --init starts without one; name a directory");
+  }
+  return true;
+}
+
+void read_teacher(const Options& options, TrainRequest& request) {
+  if (!read_whom(options, request)) {
+    for (const char* name : {"distill", "temperature"}) {
+      if (!options.has(name)) continue;
+      fail(ErrorKind::usage,
+           "--{} says how a teacher teaches: it needs --teacher DIR or self, or --teacher-logprobs",
+           name);
+    }
+    return;
   }
   DistillationOptions& distillation = request.task.distillation.emplace();
   if (options.has("distill")) {
@@ -286,6 +300,9 @@ std::vector<OptionSpec> train_options() {
       {"teacher", OptionKind::text, "DIR", "",
        "learn from the next-token distributions of this model, which reads the whole prompt; self: "
        "the model of --model as it is now"},
+      {"teacher-logprobs", OptionKind::text, "FILE", "",
+       "in place of --teacher: what the teacher expected of the records, as evaluate's "
+       "--write-logprobs wrote it"},
       {"distill", OptionKind::real, "W", "",
        "the teacher's share of the loss, the labels have the rest; by default 0.5"},
       {"temperature", OptionKind::real, "T", "",

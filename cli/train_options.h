@@ -38,6 +38,7 @@ struct TrainRequest {
   std::optional<std::string> model;  // --model, or else:
   std::string init, tokenizer;
   std::optional<std::string> teacher;  // --teacher: a directory, that of --model for "self"
+  std::optional<std::string> teacher_logprobs;  // the file of --teacher-logprobs
   GistingRequest gisting;
   std::optional<std::string> prompt_template;  // the file of --template
   RecordRequest records;

@@ -155,22 +155,41 @@ double sum_of(const Tensor& values, Backend& backend) {
 }
 
 /// The same of the loss with a teacher's part.
-void run_distillation(const ops::LinearCrossEntropyGradient& of_labels,
-                      const TeacherPredictions& expected, float weight, const Tensor& divergence,
-                      Backend& backend) {
-  backend.run(ops::DistillationGradient{.hidden = of_labels.hidden,
-                                        .head = of_labels.head,
-                                        .bias = of_labels.bias,
-                                        .cross_entropy = of_labels.spec,
-                                        .teacher = expected.head,
-                                        .spec = expected.divergence,
-                                        .weight = weight,
-                                        .labels = of_labels.labels,
-                                        .loss = of_labels.loss,
-                                        .divergence = divergence,
-                                        .dhidden = of_labels.dhidden,
-                                        .dhead = of_labels.dhead,
-                                        .dbias = of_labels.dbias});
+void run_distillation(const ops::LinearCrossEntropyGradient& of_labels, const Lesson& lesson,
+                      const Model& model, std::span<const std::int32_t> labels,
+                      const Tensor& divergence, Workspace& memory) {
+  const float weight = lesson.teacher.options.weight;
+  if (lesson.teacher.model == nullptr) {
+    const KnownPredictions expected = known_predictions(lesson, model, labels.size(), memory);
+    model.backend().run(ops::TopDistillation{.hidden = of_labels.hidden,
+                                             .head = of_labels.head,
+                                             .bias = of_labels.bias,
+                                             .cross_entropy = of_labels.spec,
+                                             .teacher = expected.top,
+                                             .spec = expected.spec,
+                                             .weight = weight,
+                                             .labels = of_labels.labels,
+                                             .loss = of_labels.loss,
+                                             .divergence = divergence,
+                                             .dhidden = of_labels.dhidden,
+                                             .dhead = of_labels.dhead,
+                                             .dbias = of_labels.dbias});
+    return;
+  }
+  const TeacherPredictions expected = teach(lesson, model, labels);
+  model.backend().run(ops::DistillationGradient{.hidden = of_labels.hidden,
+                                                .head = of_labels.head,
+                                                .bias = of_labels.bias,
+                                                .cross_entropy = of_labels.spec,
+                                                .teacher = expected.head,
+                                                .spec = expected.divergence,
+                                                .weight = weight,
+                                                .labels = of_labels.labels,
+                                                .loss = of_labels.loss,
+                                                .divergence = divergence,
+                                                .dhidden = of_labels.dhidden,
+                                                .dhead = of_labels.dhead,
+                                                .dbias = of_labels.dbias});
 }
 
 HeadGradient through_head(const Model& model, const Tensor& hidden, const Labels& labels,
@@ -202,8 +221,7 @@ HeadGradient through_head(const Model& model, const Tensor& hidden, const Labels
     result.sum.cross_entropy = result.sum.loss = sum_of(loss, backend);
   } else {
     const Tensor divergence = memory.allocate({count});
-    run_distillation(of_labels, teach(*options.lesson, model, labels.ids),
-                     options.lesson->teacher.options.weight, divergence, backend);
+    run_distillation(of_labels, *options.lesson, model, labels.ids, divergence, memory);
     result.sum.cross_entropy = sum_of(loss, backend);
     result.sum.divergence = sum_of(divergence, backend);
     result.sum.loss = distillation_loss(options.lesson->teacher.options, result.sum.cross_entropy,

@@ -1,5 +1,6 @@
 // A teacher is a model whose next-token distributions another one is trained towards (Hinton,
-// Vinyals and Dean 2015): here one that sees the whole prompt, where the student sees its gists.
+// Vinyals and Dean 2015): here one that sees the whole prompt, where the student sees its gists. It
+// runs beside the student, or has run before, elsewhere, and its likeliest tokens are known.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 
 #include "core/model.h"
 #include "core/predict.h"
+#include "core/top_predictions.h"
 
 namespace gist {
 
@@ -21,17 +23,27 @@ struct DistillationOptions {
 
 /// The model and the scratch must outlive it. The model stands on the student's backend.
 struct Teacher {
-  const Model& model;
-  DistillationOptions options;
+  /// Null: it ran elsewhere, and its lessons bring what it expected.
+  const Model* model = nullptr;
+  DistillationOptions options;  // without a model at temperature 1
   /// Ids that stand in no distribution, as no answer has them: gist tokens.
   std::vector<std::int32_t> excluded;
-  Scratch& scratch;  // of the teacher's passes alone
+  Scratch* scratch = nullptr;   // of the teacher's passes alone; null without a model
+  std::int64_t vocabulary = 0;  // the rows of its head, where there is no model
 };
 
-/// What a teacher reads of some records: sequence i ends with the same labels as the student's.
+/// What a teacher reads of some records, or where it ran elsewhere, what it expected of them.
+/// Sequence i ends with the same labels as the student's.
 struct Lesson {
   const Teacher& teacher;
   std::span<const LabelledSequence> sequences;
+  std::span<const TopPredictions> predictions = {};
+
+  /// That of records begin .. begin + count - 1.
+  Lesson part(std::size_t begin, std::size_t count) const {
+    if (teacher.model == nullptr) return {teacher, {}, predictions.subspan(begin, count)};
+    return {teacher, sequences.subspan(begin, count)};
+  }
 };
 
 /// What a teacher expects at each label of a lesson, in the teacher's scratch until its next pass.
@@ -39,13 +51,23 @@ struct TeacherPredictions {
   HeadInput head;
   DivergenceSpec divergence;
 };
-/// One pass of the teacher. `labels` are the student's, in order. Throws Error(internal) where the
+/// One pass of the teacher, which has a model. `labels` are the student's, in order. Throws Error(internal) where the
 /// lesson has others, or the teacher stands on another backend.
 TeacherPredictions teach(const Lesson& lesson, const Model& student,
                          std::span<const std::int32_t> labels);
 
+/// What a teacher that ran elsewhere expected, for operations.
+struct KnownPredictions {
+  TopChoices top;  // of `labels` labels, in `memory`
+  DivergenceSpec spec;
+};
+/// Throws Error(internal) where the lesson has predictions of other labels.
+KnownPredictions known_predictions(const Lesson& lesson, const Model& student, std::size_t labels,
+                                   Workspace& memory);
+
 /// Returns the sum over the labels of KL(teacher || student), in nats, at the teacher's
-/// temperature: one pass of each model. NaN where a logit isn't finite.
+/// temperature: one pass of each model; of a teacher that ran elsewhere, what its likeliest tokens
+/// add to it (kernels/ops/top_choices.h). NaN where a logit isn't finite.
 double teacher_divergence(const Model& student, std::span<const LabelledSequence> sequences,
                           const Lesson& lesson, Scratch& scratch);
 

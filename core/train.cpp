@@ -43,7 +43,7 @@ StepResult train_step(const Model& model, Parameters& parameters,
     if (options.dropout) loss_options.dropout = dropout;
     std::optional<Lesson> part;
     if (lesson != nullptr) {
-      part.emplace(Lesson{lesson->teacher, lesson->sequences.subspan(begun, batch.size())});
+      part.emplace(lesson->part(begun, batch.size()));
       loss_options.lesson = &*part;
     }
     const LossSum found = add_loss_gradient(model, batch, loss_options, scratch);

@@ -37,7 +37,7 @@ std::vector<std::span<const LabelledSequence>> micro_batches(
     std::span<const LabelledSequence> records, std::int64_t batch_tokens);
 
 /// The model's weights are the parameters. `lesson`, where there is one, has a sequence for each
-/// record.
+/// record, or a prediction.
 StepResult train_step(const Model& model, Parameters& parameters,
                       std::span<const LabelledSequence> records, const TrainingOptions& options,
                       TrainingScratch& scratch, const Lesson* lesson = nullptr);

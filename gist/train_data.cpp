@@ -53,12 +53,13 @@ struct Prepared {
   std::optional<RecordPlace> stands_in;  // of one that is excluded
   LabelledSequence sequence;
   std::optional<LabelledSequence> lesson;
+  std::optional<std::uint32_t> place;  // in a teacher's file
   std::optional<Sha256> question;
 };
 
 Prepared prepared(const Record& record, const BaseModel& base, const ModelSpec& spec,
                   const TrainTask& task, const TrainDataEvents& events,
-                  const TrainTeacher* teacher) {
+                  const TeacherOfRun& teacher) {
   Prepared result;
   if (events.excluded) result.stands_in = events.excluded(record);
   result.left_out = result.stands_in.has_value();
@@ -68,7 +69,9 @@ Prepared prepared(const Record& record, const BaseModel& base, const ModelSpec& 
   result.left_out = task.max_tokens > 0 && tokens > task.max_tokens;
   if (result.left_out) return result;
   check_length(tokens, record, spec);
-  if (teacher != nullptr) result.lesson = teacher->read(record, answer_of(result.sequence));
+  const std::span<const std::int32_t> answer = answer_of(result.sequence);
+  if (teacher.model != nullptr) result.lesson = teacher.model->read(record, answer);
+  if (teacher.written != nullptr) result.place = teacher.written->find(record, answer);
   if (record.find("instruction") != nullptr) result.question = question_sha256(record);
   return result;
 }
@@ -78,7 +81,7 @@ Prepared prepared(const Record& record, const BaseModel& base, const ModelSpec& 
 std::optional<TrainData> read_train_data(const RecordSource& source, const BaseModel& base,
                                          const ModelSpec& spec, const TrainTask& task,
                                          std::size_t texts, const TrainDataEvents& events,
-                                         const TrainTeacher* teacher) {
+                                         const TeacherOfRun& teacher) {
   TrainData data;
   data.name = source.name;
   Sha256Stream hash;
@@ -107,6 +110,7 @@ std::optional<TrainData> read_train_data(const RecordSource& source, const BaseM
     if (data.texts.size() < texts) data.texts.push_back(texts_of(record));
     data.records.push_back(std::move(each.sequence));
     if (each.lesson) data.lessons.push_back(std::move(*each.lesson));
+    if (each.place) data.places.push_back(*each.place);
     data.lines.push_back(record.line);
     data.ordinals.push_back(record.ordinal);
   });
@@ -146,15 +150,22 @@ LabelledSequence held_out_record(const TrainData& data, std::size_t record, cons
 }
 
 void select_records(const TrainData& data, std::span<const std::uint32_t> numbers,
-                    const TrainTask& task, std::int64_t step,
-                    std::vector<LabelledSequence>& records,
-                    std::vector<LabelledSequence>& lessons) {
-  records.clear();
-  lessons.clear();
+                    const TrainTask& task, std::int64_t step, SelectedRecords& selected) {
+  selected.records.clear();
+  selected.lessons.clear();
+  selected.places.clear();
   for (const std::uint32_t number : numbers) {
-    records.push_back(record_of_step(data, number, task, step));
-    if (!data.lessons.empty()) lessons.push_back(data.lessons[number]);
+    selected.records.push_back(record_of_step(data, number, task, step));
+    if (!data.lessons.empty()) selected.lessons.push_back(data.lessons[number]);
+    if (!data.places.empty()) selected.places.push_back(data.places[number]);
   }
+}
+
+TeachingRecords teaching_of(const TrainData& data, std::size_t begin, std::size_t count) {
+  TeachingRecords result;
+  if (!data.lessons.empty()) result.sequences = std::span(data.lessons).subspan(begin, count);
+  if (!data.places.empty()) result.places = std::span(data.places).subspan(begin, count);
+  return result;
 }
 
 std::size_t leaked_records(const TrainData& held_out, const TrainData& data) {

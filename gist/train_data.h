@@ -23,6 +23,7 @@ struct TrainData {
   std::string name;                       // of the input, for messages
   std::vector<LabelledSequence> records;  // each with the most gist tokens
   std::vector<LabelledSequence> lessons;  // [records] what a teacher reads; empty without one
+  std::vector<std::uint32_t> places;      // [records] likewise: in the file that one wrote
   std::vector<std::uint64_t> lines;       // [records] where each stands in the input
   std::vector<std::uint64_t> ordinals;    // [records]
   std::vector<Sha256> questions;          // of the records that have an "instruction"
@@ -46,14 +47,14 @@ struct TrainDataEvents {
 };
 
 /// Reads all records that are left but those to leave out, and keeps the texts of the first
-/// `texts`. With a teacher, each record stands among the lessons, too. The source's map is
+/// `texts`. With a teacher, each record stands among the lessons, too, or in the teacher's file. The source's map is
 /// `task.fields`. Throws Error(data), naming the line, for a record
 /// that can't be used, unless `events.reject` takes it, and where none is left. Nothing where the
 /// caller ended the reading.
 std::optional<TrainData> read_train_data(const RecordSource& source, const BaseModel& base,
                                          const ModelSpec& spec, const TrainTask& task,
                                          std::size_t texts, const TrainDataEvents& events = {},
-                                         const TrainTeacher* teacher = nullptr);
+                                         const TeacherOfRun& teacher = {});
 
 /// Record `record` as step `step` (from 0) sees it: of a range of gist tokens with as many as are
 /// drawn for it, which depends on the task's seed, the record's ordinal and the step alone; as it
@@ -63,11 +64,19 @@ LabelledSequence record_of_step(const TrainData& data, std::size_t record, const
 /// The same of a held-out record, which has as many gist tokens at each evaluation.
 LabelledSequence held_out_record(const TrainData& data, std::size_t record, const TrainTask& task);
 
-/// Makes `records` those of these numbers, as step `step` sees them, and, where there are lessons,
-/// `lessons` likewise.
+/// Some records as a step sees them, and what a teacher has of them.
+struct SelectedRecords {
+  std::vector<LabelledSequence> records;
+  std::vector<LabelledSequence> lessons;  // as TrainData's
+  std::vector<std::uint32_t> places;      // likewise
+
+  TeachingRecords teaching() const { return {lessons, places}; }
+};
+/// Makes `selected` the records of these numbers, as step `step` sees them.
 void select_records(const TrainData& data, std::span<const std::uint32_t> numbers,
-                    const TrainTask& task, std::int64_t step,
-                    std::vector<LabelledSequence>& records, std::vector<LabelledSequence>& lessons);
+                    const TrainTask& task, std::int64_t step, SelectedRecords& selected);
+/// What a teacher has of records begin .. begin + count - 1.
+TeachingRecords teaching_of(const TrainData& data, std::size_t begin, std::size_t count);
 
 /// Returns how many of the held-out records stand in the data, too: they ask the same
 /// (gist/excluded_records.h).

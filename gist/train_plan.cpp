@@ -31,14 +31,14 @@ std::string_view what_would_help(const TrainPlan& plan, const TrainTask& task) {
 
 TrainPlan plan_training(std::unique_ptr<Family> family, const BaseModel& base,
                         const TrainData& data, const TrainTask& task, Dtype dtype,
-                        std::size_t available_bytes, const TrainTeacher* teacher) {
+                        std::size_t available_bytes, const TeacherOfRun& teacher) {
   const std::unique_ptr<CountingBackend> backend = make_meta_backend(dtype);
   Parameters parameters(trained_parameters(base, family->spec()), *backend);
   const std::size_t arrays = backend->memory().current;
   const Model model = trained_model(std::move(family), base, parameters);
   const std::size_t frozen = backend->memory().current - arrays;
   TrainingScratch scratch(*backend);
-  const LoadedTeacher taught(teacher, model, *backend);
+  LoadedTeacher taught(teacher, model, *backend);
   RecordOrder order(task, data.records.size());
 
   TrainPlan plan;
@@ -51,12 +51,12 @@ TrainPlan plan_training(std::unique_ptr<Family> family, const BaseModel& base,
   plan.teacher_bytes = backend->memory().current - arrays - frozen;
   const std::int64_t counted = std::min(plan.steps, task.epoch_steps(data.records.size()));
   backend->reset_costs();
-  std::vector<LabelledSequence> records, lessons;
+  SelectedRecords selected;
   for (std::int64_t step = 0; step < counted; ++step) {
-    select_records(data, order.of_step(step), task, step, records, lessons);
-    const std::optional<Lesson> lesson = taught.lesson(lessons);
-    const StepResult result =
-        train_step(model, parameters, records, task.training, scratch, lesson ? &*lesson : nullptr);
+    select_records(data, order.of_step(step), task, step, selected);
+    const std::optional<Lesson> lesson = taught.lesson(selected.teaching());
+    const StepResult result = train_step(model, parameters, selected.records, task.training,
+                                         scratch, lesson ? &*lesson : nullptr);
     plan.tokens += result.tokens;
     plan.labels += result.labels;
   }

@@ -35,7 +35,7 @@ struct TrainPlan {
 /// is as fit_vocabulary left it.
 TrainPlan plan_training(std::unique_ptr<Family> family, const BaseModel& base,
                         const TrainData& data, const TrainTask& task, Dtype dtype,
-                        std::size_t available_bytes, const TrainTeacher* teacher = nullptr);
+                        std::size_t available_bytes, const TeacherOfRun& teacher = {});
 
 /// Throws Error(unavailable), with the numbers and what would help, where the plan doesn't fit.
 void require_memory(const TrainPlan& plan, const TrainTask& task);

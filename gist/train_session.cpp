@@ -90,15 +90,15 @@ void TrainSession::step() {
   const Stopwatch watch;
   const std::span<const std::uint32_t> batch = order_.of_step(state_.step);
   batch_.assign(batch.begin(), batch.end());
-  select_records(data_, batch_, task_, state_.step, records_, lessons_);
+  select_records(data_, batch_, task_, state_.step, selected_);
   const std::optional<Lesson> lesson =
-      teacher_ == nullptr ? std::nullopt : teacher_->lesson(lessons_);
+      teacher_ == nullptr ? std::nullopt : teacher_->lesson(selected_.teaching());
   TrainingOptions options = task_.training;
   options.adamw.lr =
       task_.learning_rate * learning_rate_factor(task_.schedule, state_.step, task_.warmup, steps_);
   options.adamw.step = state_.step + 1;
-  const StepResult result =
-      train_step(model_, parameters_, records_, options, scratch_, lesson ? &*lesson : nullptr);
+  const StepResult result = train_step(model_, parameters_, selected_.records, options, scratch_,
+                                       lesson ? &*lesson : nullptr);
   if (!result.applied) give_up(result);
   // Only now is the last checkpoint known to be a good one.
   if (saved_step_ == state_.step) remove_old_checkpoints(task_, events_.run);
@@ -217,7 +217,7 @@ StepResult TrainSession::held_out_losses() {
     }
     if (teacher_ != nullptr) {
       const std::optional<Lesson> lesson =
-          teacher_->lesson(std::span(held_out_->lessons).subspan(records, batch.size()));
+          teacher_->lesson(teaching_of(*held_out_, records, batch.size()));
       sum.divergence += teacher_divergence(model_, batch, lesson.value(), scratch);
     }
     records += batch.size();

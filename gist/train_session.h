@@ -25,7 +25,7 @@ struct TrainInputs {
   const TrainData& data;
   const TrainData* held_out = nullptr;  // null: nothing is evaluated
   /// On the model's backend, where the data has lessons; null without them.
-  const LoadedTeacher* teacher = nullptr;
+  LoadedTeacher* teacher = nullptr;
 };
 
 /// TrainResult says how a session ended.
@@ -77,7 +77,7 @@ class TrainSession {
   const BaseModel& base_;
   const TrainData& data_;
   const TrainData* held_out_;
-  const LoadedTeacher* teacher_;
+  LoadedTeacher* teacher_;
   const Model& model_;
   Parameters& parameters_;
   RunState state_;
@@ -86,8 +86,8 @@ class TrainSession {
 
   TrainingScratch scratch_;
   RecordOrder order_;
-  std::vector<std::uint32_t> batch_;  // the records of the running step, by number
-  std::vector<LabelledSequence> records_, lessons_;
+  std::vector<std::uint32_t> batch_;                // the records of the running step, by number
+  SelectedRecords selected_;                        // likewise, as the step sees them
   std::vector<LabelledSequence> held_out_records_;  // as evaluations see them
   StepLog metrics_;
   SpikeDetector spikes_;

@@ -8,10 +8,11 @@
 namespace gist {
 
 RunState first_state(const TrainTask& task, const BaseModel& base, const TrainData& data,
-                     Dtype dtype, const TrainTeacher* teacher) {
+                     Dtype dtype, const TeacherOfRun& teacher) {
   RunState state;
   state.settings = decisive_settings(task, task.total_steps(data.records.size()), dtype,
-                                     teacher == nullptr ? "" : teacher->fingerprint());
+                                     {teacher.model ? teacher.model->fingerprint() : "",
+                                      teacher.written ? teacher.written->fingerprint() : ""});
   state.settings["ignore-tensors"] = setting_of_names(base.ignored_tensors);
   state.data_sha256 = data.sha256;
   state.base_sha256 = fingerprint_of(base);

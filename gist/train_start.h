@@ -15,10 +15,10 @@
 
 namespace gist {
 
-/// The state of a run before its first step. `base` is as fit_vocabulary left it, `teacher` null
-/// where there is none.
+/// The state of a run before its first step. `base` is as fit_vocabulary left it, `teacher`
+/// nobody where there is none.
 RunState first_state(const TrainTask& task, const BaseModel& base, const TrainData& data,
-                     Dtype dtype, const TrainTeacher* teacher = nullptr);
+                     Dtype dtype, const TeacherOfRun& teacher = {});
 
 /// The state of this run, where it has ended in its directory already; nothing where it hasn't.
 /// `state` is the first one, `steps` those of the whole run. Throws as check_same_run, and

@@ -31,7 +31,7 @@ std::int64_t TrainTask::total_steps(std::size_t records) const {
 }
 
 nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t total_steps,
-                                         Dtype dtype, const std::string& teacher) {
+                                         Dtype dtype, const TeacherFingerprints& teacher) {
   const AdamwOptions& adamw = task.training.adamw;
   nlohmann::ordered_json settings{{"condition", name_of(task.gisting.condition)},
                                   {"gist-tokens", gist_tokens_setting(task)},
@@ -50,6 +50,7 @@ nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t tot
                                   {"seed", task.seed},
                                   {"dtype", name_of(dtype)},
                                   {"teacher", nullptr},
+                                  {"teacher-logprobs", nullptr},
                                   {"distill", nullptr},
                                   {"temperature", nullptr},
                                   {"adapter", nullptr},
@@ -65,7 +66,8 @@ nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t tot
     settings["lora-targets"] = task.adapter->targets;
   }
   if (task.distillation) {
-    settings["teacher"] = teacher;
+    if (!teacher.model.empty()) settings["teacher"] = teacher.model;
+    if (!teacher.logprobs.empty()) settings["teacher-logprobs"] = teacher.logprobs;
     settings["distill"] = task.distillation->weight;
     settings["temperature"] = task.distillation->temperature;
   }

@@ -56,9 +56,14 @@ struct TrainTask {
   std::int64_t total_steps(std::size_t records) const;
 };
 
+/// The fingerprint of a teacher that is a model, or of what one wrote; "": there is none.
+struct TeacherFingerprints {
+  std::string model, logprobs;
+};
+
 /// Returns the settings that decide the numbers of a run. They are kept in its checkpoints, and
-/// compared when one is resumed. `teacher` is its fingerprint, where there is one.
+/// compared when one is resumed.
 nlohmann::ordered_json decisive_settings(const TrainTask& task, std::int64_t total_steps,
-                                         Dtype dtype, const std::string& teacher = "");
+                                         Dtype dtype, const TeacherFingerprints& teacher = {});
 
 }  // namespace gist

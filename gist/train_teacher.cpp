@@ -83,17 +83,22 @@ std::string TrainTeacher::fingerprint() const {
                        files_.tokenizer.sha256() + text_of_json(layout)));
 }
 
-LoadedTeacher::LoadedTeacher(const TrainTeacher* teacher, const Model& student, Backend& backend) {
-  if (teacher == nullptr) return;
-  if (!teacher->is_student()) model_.emplace(teacher->load(backend));
+LoadedTeacher::LoadedTeacher(const TeacherOfRun& teacher, const Model& student, Backend& backend)
+    : written_(teacher.written) {
+  if (written_ != nullptr) teacher_.emplace(written_->teacher());
+  if (teacher.model == nullptr) return;
+  if (!teacher.model->is_student()) model_.emplace(teacher.model->load(backend));
   scratch_.emplace(backend);
-  teacher_.emplace(
-      Teacher{model_ ? *model_ : student, teacher->options(), teacher->excluded(), *scratch_});
+  teacher_.emplace(Teacher{model_ ? &*model_ : &student, teacher.model->options(),
+                           teacher.model->excluded(), &*scratch_});
 }
 
-std::optional<Lesson> LoadedTeacher::lesson(std::span<const LabelledSequence> sequences) const {
+std::optional<Lesson> LoadedTeacher::lesson(const TeachingRecords& records) {
   if (!teacher_) return std::nullopt;
-  return Lesson{*teacher_, sequences};
+  if (written_ == nullptr) return Lesson{*teacher_, records.sequences};
+  predictions_.clear();
+  for (const std::uint32_t place : records.places) predictions_.push_back(written_->read(place));
+  return Lesson{*teacher_, {}, predictions_};
 }
 
 }  // namespace gist

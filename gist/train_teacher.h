@@ -14,6 +14,7 @@
 #include "gist/loaded_model.h"
 #include "gist/train_model.h"
 #include "gist/train_task.h"
+#include "gist/train_written_teacher.h"
 
 namespace gist {
 
@@ -53,22 +54,40 @@ class TrainTeacher {
   std::vector<std::int32_t> excluded_;
 };
 
-/// A teacher's weights on a backend, and the memory of its passes; or nothing, without a teacher.
-/// It stays where it is, as what it gives refers to it.
+/// Whom a run learns from: a model beside it, or what one wrote before, or nobody.
+struct TeacherOfRun {
+  const TrainTeacher* model = nullptr;
+  const WrittenTeacher* written = nullptr;
+
+  explicit operator bool() const { return model != nullptr || written != nullptr; }
+};
+
+/// What a teacher has of some records: what it reads, where it is a model, or else the places in its
+/// file.
+struct TeachingRecords {
+  std::span<const LabelledSequence> sequences;
+  std::span<const std::uint32_t> places;
+};
+
+/// A teacher's weights on a backend, and the memory of its passes; or what it wrote before; or
+/// nothing, without a teacher. It stays where it is, as what it gives refers to it.
 class LoadedTeacher {
  public:
-  /// `teacher` may be null. It and the student, which may be the teacher as well, must outlive it.
-  LoadedTeacher(const TrainTeacher* teacher, const Model& student, Backend& backend);
+  /// The teacher and the student, which may be the teacher as well, must outlive it.
+  LoadedTeacher(const TeacherOfRun& teacher, const Model& student, Backend& backend);
   LoadedTeacher(const LoadedTeacher&) = delete;
   LoadedTeacher& operator=(const LoadedTeacher&) = delete;
 
-  /// What it makes of these sequences, which must outlive the lesson; nothing without a teacher.
-  std::optional<Lesson> lesson(std::span<const LabelledSequence> sequences) const;
+  /// What it makes of these records, which must outlive the lesson; nothing without a teacher. The
+  /// lesson lives until the next one. Throws as WrittenTeacher::read.
+  std::optional<Lesson> lesson(const TeachingRecords& records);
 
  private:
   std::optional<Model> model_;
   std::optional<Scratch> scratch_;
   std::optional<Teacher> teacher_;
+  const WrittenTeacher* written_;
+  std::vector<TopPredictions> predictions_;  // of the last lesson
 };
 
 }  // namespace gist

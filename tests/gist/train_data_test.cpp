@@ -45,13 +45,14 @@ TEST(TrainData, ARangeOfGistTokensIsDrawnForEachRecordAtEachStep) {
   small.task.least_gist_tokens = 1;
   std::vector<int> times(5);
   for (std::int64_t step = 0; step < 40; ++step) {
-    std::vector<LabelledSequence> records, lessons, alone;
+    SelectedRecords selected, alone;
     const std::vector<std::uint32_t> numbers{3, 0, 1};
-    select_records(whole, numbers, small.task, step, records, lessons);
+    select_records(whole, numbers, small.task, step, selected);
+    const std::vector<LabelledSequence>& records = selected.records;
     ASSERT_EQ(records.size(), 3U);
     // What is drawn doesn't depend on the records beside it.
-    select_records(whole, std::span(numbers).subspan(1, 1), small.task, step, alone, lessons);
-    EXPECT_EQ(alone[0].sequence.ids, records[1].sequence.ids);
+    select_records(whole, std::span(numbers).subspan(1, 1), small.task, step, alone);
+    EXPECT_EQ(alone.records[0].sequence.ids, records[1].sequence.ids);
 
     const Sequence& drawn = records[1].sequence;
     const Sequence& most = whole.records[0].sequence;

@@ -226,8 +226,8 @@ void compute(const ops::TopDistillation& op, Context& context) {
                       }
                     });
     if (op.dhidden.data == nullptr) continue;
-    context.gemm.plain().run({logits}, {static_cast<const float*>(op.head.data)}, rows,
-                             op.head.shape[1], vocabulary, false,
+    context.gemm.plain().run({logits}, {op.head.data, false, op.head.dtype}, rows, op.head.shape[1],
+                             vocabulary, false,
                              static_cast<float*>(op.dhidden.rows(first, first + rows).data));
     if (op.dhead.data == nullptr) continue;
     compute(ops::GemmWeightGradient{.dy = values, .x = states, .dw = op.dhead, .dbias = op.dbias},

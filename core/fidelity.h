@@ -39,10 +39,10 @@ std::int32_t shared_vocabulary(const ModelSpec& reference, const ModelSpec& gist
 /// behind stored gists) expect at each label of each record. Sequence i of both ends with the same
 /// labels. The distributions are those that generation draws from at temperature 1: the softmax
 /// over the shared vocabulary without the gist tokens, which generation bans; the first choice is
-/// the largest logit, of equal ones that of the smallest id. Logits are f32, sums f64. A record
-/// with a logit that isn't finite has the divergence NaN. One pass of each model over all
-/// sequences; the logits come in chunks of rows, never [labels, vocabulary] whole. The models may
-/// be one, and on different backends. Throws Error(data) as shared_vocabulary does.
+/// the largest logit, of equal ones that of the smallest id. A record with a logit that isn't finite
+/// has the divergence NaN. One pass of each model over all sequences, then one operation
+/// (kernels/ops/divergence.h) of the gist model's backend. The models may be one; their backends may
+/// be two, of one device and dtype. Throws Error(data) as shared_vocabulary does.
 std::vector<Fidelity> fidelity(const AnsweringRun& reference, const AnsweringRun& gist,
                                const GistIds& gist_ids);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/forward.h"
 #include "kernels/error.h"
 
 namespace gist {
@@ -9,12 +10,6 @@ namespace {
 
 std::int64_t vocabulary_of(const Model& model) {
   return model.spec().weights[static_cast<std::size_t>(model.spec().head.weight)].shape[0];
-}
-
-HeadInput head_input(const Model& model, const Tensor& hidden) {
-  const HeadSpec& head = model.spec().head;
-  return {hidden, model.weight(head.weight, 0).matrix.get(),
-          head.bias < 0 ? Tensor{} : model.weight(head.bias, 0).tensor, head.scale, head.soft_cap};
 }
 
 Tensor uploaded_excluded(const Teacher& teacher, Workspace& memory) {

@@ -1,5 +1,7 @@
 #include "core/top_predictions.h"
 
+#include "core/forward.h"
+
 namespace gist {
 
 std::vector<TopPredictions> top_predictions(const Model& model,
@@ -9,11 +11,9 @@ std::vector<TopPredictions> top_predictions(const Model& model,
   const Predictions wanted = predict(model, sequences, scratch);
   Backend& backend = model.backend();
   Workspace& memory = scratch.lasting;
-  const HeadSpec& head = model.spec().head;
-  const Matrix* matrix = model.weight(head.weight, 0).matrix.get();
-  const Tensor bias = head.bias < 0 ? Tensor{} : model.weight(head.bias, 0).tensor;
+  const HeadInput input = head_input(model, wanted.hidden);
   DivergenceSpec spec;
-  spec.choices = matrix->n();
+  spec.choices = input.head->n();
   std::vector<std::int32_t> excluded;
   for (std::int32_t id = gist_ids.first; gist_ids.contains(id); ++id) excluded.push_back(id);
   if (!excluded.empty()) {
@@ -21,8 +21,7 @@ std::vector<TopPredictions> top_predictions(const Model& model,
   }
   const std::int64_t n_labels = std::ssize(wanted.labels);
   const TopChoices top{memory.allocate({n_labels, k}, Dtype::i32), memory.allocate({n_labels, k})};
-  backend.run(ops::LinearTopChoices{
-      .input = {wanted.hidden, matrix, bias, head.scale, head.soft_cap}, .spec = spec, .top = top});
+  backend.run(ops::LinearTopChoices{.input = input, .spec = spec, .top = top});
   std::vector<std::int32_t> ids(wanted.labels.size() * static_cast<std::size_t>(k));
   std::vector<float> log_p(ids.size());
   backend.download(top.ids, ids.data());

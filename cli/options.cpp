@@ -1,5 +1,7 @@
 #include "cli/options.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -62,6 +64,22 @@ Values from_config(const CommandSpec& command, const std::string& path) {
   return values;
 }
 
+/// The values of the chosen set, but for those that `given` excludes.
+Values from_set(const OptionSets& sets, const std::string& name, const Values& given) {
+  std::vector<std::string_view> names;
+  for (const OptionSets::Set& set : sets.sets) {
+    names.push_back(set.name);
+    if (set.name != name) continue;
+    Values values;
+    for (const OptionSets::Value& each : set.values) {
+      if (!given.contains(each.unless)) values[each.option] = {each.value};
+    }
+    return values;
+  }
+  fail(ErrorKind::usage, "--{}: expected {}, found {}", sets.option, fmt::join(names, " or "),
+       in_quotes(name));
+}
+
 template <typename Number>
 std::optional<Number> parsed(const std::string& text) {
   Number value{};
@@ -96,6 +114,10 @@ Options::Options(const CommandSpec& command, const std::vector<std::string>& arg
   for (const auto& [name, value] : values_) on_command_line_.insert(name);
   values_.merge(from_environment(command));
   if (has("config")) values_.merge(from_config(command, text("config")));
+  const OptionSets& sets = command.sets;
+  if (!sets.sets.empty() && has(sets.option)) {
+    values_.merge(from_set(sets, text(sets.option), values_));
+  }
 }
 
 const OptionSpec& Options::spec(std::string_view name) const {

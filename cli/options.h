@@ -1,5 +1,5 @@
 // Options of a subcommand, from one table: the command line, the environment (GIST_NAME), a JSON
-// file (--config) and the defaults, in falling order of precedence.
+// file (--config), a named set of values (--recipe) and the defaults, in falling order of precedence.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,21 @@ struct OptionSpec {
   std::string help;
 };
 
+/// Values of options that have one name together: the text option `option` chooses a set of them.
+/// They count as defaults: what is given anywhere goes before them.
+struct OptionSets {
+  struct Value {
+    std::string option, value;
+    std::string unless = {};  // not where this option is given
+  };
+  struct Set {
+    std::string name;
+    std::vector<Value> values;
+  };
+  std::string option;
+  std::vector<Set> sets;
+};
+
 /// CommandSpec describes a subcommand, for parsing its options and for its help text.
 struct CommandSpec {
   std::string name;
@@ -35,6 +50,7 @@ struct CommandSpec {
   std::vector<OptionSpec> options;
   std::string positional_option = {};  // the option that a positional argument is short for
   std::string example = {};            // command lines for the help text, indented by two spaces
+  OptionSets sets = {};
 };
 
 /// --quiet and --verbose, which every command has.

@@ -50,7 +50,8 @@ CommandSpec train_spec() {
                   model_options(), config_options()}),
           "data",
           "  gist train --model my-base-model --output my-gist-model --condition gist \\\n"
-          "    --gist-tokens 1 --epochs 3 --lr 1e-4 train.jsonl\n"};
+          "    --gist-tokens 1 --epochs 3 --lr 1e-4 train.jsonl\n",
+          train_recipes()};
 }
 
 /// Run is what a run reads and is asked to do.

@@ -95,14 +95,15 @@ void read_optimiser(const Options& options, TrainTask& task) {
 /// --adapter and what says how it is made.
 void read_adapter(const Options& options, TrainRequest& request) {
   constexpr const char* lora = "lora";
-  if (!options.has("adapter")) {
+  if (!options.has("adapter") || options.text("adapter") == "none") {
     for (const char* name : {"lora-rank", "lora-alpha", "lora-dropout", "lora-targets"}) {
       if (options.has(name)) fail(ErrorKind::usage, "--{} needs --adapter {}", name, lora);
     }
     return;
   }
   if (options.text("adapter") != lora) {
-    fail(ErrorKind::usage, "--adapter: expected {}, the kind of adapter to train; found {}", lora,
+    fail(ErrorKind::usage,
+         "--adapter: expected {}, the kind of adapter to train, or none; found {}", lora,
          in_quotes(options.text("adapter")));
   }
   if (!request.model) {
@@ -297,6 +298,9 @@ std::vector<OptionSpec> train_options() {
        "JSONL, a JSON array or *.tsv, perhaps .gz or .zst, with \"instruction\", \"input\" and "
        "\"output\"; - for standard input"},
       {"output", OptionKind::text, "DIR", "", "where the model, checkpoints and metrics go"},
+      {"recipe", OptionKind::text, "NAME", "",
+       "defaults of the options below. paper: the answers' cross-entropy alone, as Mu et al. trained "
+       "LLaMA-7B; distill: an adapter learns from the model itself. --print-config shows them"},
       {"teacher", OptionKind::text, "DIR", "",
        "learn from the next-token distributions of this model, which reads the whole prompt; self: "
        "the model of --model as it is now"},
@@ -308,7 +312,8 @@ std::vector<OptionSpec> train_options() {
       {"temperature", OptionKind::real, "T", "",
        "of both models' distributions in the teacher's share; by default 1"},
       {"adapter", OptionKind::text, "lora", "",
-       "train a low-rank adapter that acts on gist tokens alone, and leave the model as it is"},
+       "train a low-rank adapter that acts on gist tokens alone, and leave the model as it is; none: "
+       "train the model, as is done without this"},
       {"lora-rank", OptionKind::integer, "R", "", "the adapter's rank; by default 16"},
       {"lora-alpha", OptionKind::real, "A", "",
        "what it adds counts A / R times; by default A is 2 R"},
@@ -369,6 +374,29 @@ std::vector<OptionSpec> train_options() {
       {apply_diff_option, OptionKind::text, "BASE", "",
        "train nothing: add the weights of the model BASE to those of --model, a published "
        "difference to it, and write the sum to --output"}};
+}
+
+// paper: https://github.com/jayelm/gisting, the run of LLaMA-7B: 3,000 steps, of which 3 % warm up.
+// distill: what the adapter for SmolLM2-135M-Instruct was trained with, but for its rank (README.md).
+OptionSets train_recipes() {
+  return {"recipe",
+          {{"paper",
+            {{"condition", "gist"},
+             {"gist-tokens", "1"},
+             {"batch-records", "128"},
+             {"lr", "2e-5"},
+             {"schedule", "cosine"},
+             {"warmup", "90"}}},
+           {"distill",
+            {{"condition", "gist"},
+             {"gist-tokens", "1-10"},
+             {"gist-ids", "distinct"},
+             {"teacher", "self", "teacher-logprobs"},
+             {"distill", "1"},
+             {"adapter", "lora"},
+             {"batch-records", "16"},
+             {"lr", "1e-3"},
+             {"warmup", "100"}}}}};
 }
 
 TrainRequest train_request(const Options& options) {

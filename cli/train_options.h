@@ -18,6 +18,8 @@ namespace gist {
 
 /// The table of `gist train`'s own options.
 std::vector<OptionSpec> train_options();
+/// What --recipe chooses from.
+OptionSets train_recipes();
 
 /// TrainFiles names what a run reads and writes beside its task.
 struct TrainFiles {

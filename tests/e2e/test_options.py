@@ -160,6 +160,18 @@ class Precedence(TempDirTest):
         self.assertEqual(
             printed_config("--config", config, "--batch-tokens", "3", env=env)[value], 3)
 
+    def test_a_recipe_stands_below_all_that_is_given(self):
+        def config(*options, env=None):
+            return json.loads(run("train", "--recipe", *options, "--print-config", env=env).out)
+
+        distill = config("distill")
+        self.assertEqual((distill["teacher"], distill["adapter"]), ("self", "lora"))
+        self.assertEqual(config("paper")["teacher"], None)
+        self.assertEqual(config("distill", "--adapter", "none")["adapter"], "none")
+        self.assertEqual(config("distill", env={"GIST_WARMUP": "7"})["warmup"], 7)
+        self.assertEqual(config("distill", "--teacher-logprobs", "f")["teacher"], None)
+        self.assertFails(run("train", "--recipe", "other"), 64, "--recipe", "paper or distill", "other")
+
     def test_the_environment_names_the_config(self):
         env = {"GIST_CONFIG": self.config({"batch-tokens": 7})}
         self.assertEqual(printed_config(env=env)["batch-tokens"], 7)

@@ -1,10 +1,7 @@
 #include "core/fidelity.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
-#include "core/forward.h"
 #include "kernels/error.h"
 
 namespace gist {

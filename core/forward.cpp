@@ -42,10 +42,4 @@ Tensor logits(const Model& model, const Tensor& hidden, Workspace& memory) {
   return result;
 }
 
-HeadInput head_input(const Model& model, const Tensor& hidden) {
-  const HeadSpec& head = model.spec().head;
-  return {hidden, model.weight(head.weight, 0).matrix.get(),
-          head.bias < 0 ? Tensor{} : model.weight(head.bias, 0).tensor, head.scale, head.soft_cap};
-}
-
 }  // namespace gist

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "core/pass.h"
-#include "kernels/ops/divergence.h"
 
 namespace gist {
 
@@ -13,7 +12,5 @@ Tensor forward(Pass& pass);
 /// The head's logits [m, vocabulary] for hidden states [m, d_model], scaled and capped, in
 /// `memory`.
 Tensor logits(const Model& model, const Tensor& hidden, Workspace& memory);
-/// The same for operations that compute them in chunks of rows.
-HeadInput head_input(const Model& model, const Tensor& hidden);
 
 }  // namespace gist

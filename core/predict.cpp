@@ -5,6 +5,7 @@
 
 #include "core/cached_row.h"
 #include "kernels/error.h"
+#include "kernels/ops/divergence.h"
 
 namespace gist {
 namespace {
@@ -150,6 +151,12 @@ Predictions predict(const Model& model, std::span<const LabelledSequence> sequen
   if (!encoder_decoder) return predict_in_decoder(model, sequences, scratch);
   Scratch encoder(model.backend());
   return predict_in_encoder_decoder(model, sequences, encoder, scratch);
+}
+
+HeadInput head_input(const Model& model, const Tensor& hidden) {
+  const HeadSpec& head = model.spec().head;
+  return {hidden, model.weight(head.weight, 0).matrix.get(),
+          head.bias < 0 ? Tensor{} : model.weight(head.bias, 0).tensor, head.scale, head.soft_cap};
 }
 
 }  // namespace gist

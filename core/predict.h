@@ -14,6 +14,8 @@
 
 namespace gist {
 
+struct HeadInput;  // kernels/ops/divergence.h
+
 /// A sequence whose last `labels` tokens are the answer: what follows in a decoder, what an
 /// encoder-decoder's decoder says to the tokens before it. With a stored gist the sequence is what
 /// follows it.
@@ -42,5 +44,9 @@ struct Predictions {
 /// One pass over all sequences, or one of each stack.
 Predictions predict(const Model& model, std::span<const LabelledSequence> sequences,
                     Scratch& scratch);
+
+/// What the head reads and is, for operations that compute logits in chunks of rows: hidden states
+/// [m, d_model] of the model's last stack.
+HeadInput head_input(const Model& model, const Tensor& hidden);
 
 }  // namespace gist

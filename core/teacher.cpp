@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/forward.h"
 #include "kernels/error.h"
 
 namespace gist {

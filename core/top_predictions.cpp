@@ -1,7 +1,5 @@
 #include "core/top_predictions.h"
 
-#include "core/forward.h"
-
 namespace gist {
 
 std::vector<TopPredictions> top_predictions(const Model& model,
